@@ -1,0 +1,69 @@
+//! What email says.
+
+use crate::{OrderId, Status, Timestamp, avro::avro_record};
+use serde::{Deserialize, Serialize};
+
+/// What a mail says. The order of the variants is that of the Avro enum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EmailKind {
+    /// Your order is confirmed.
+    Confirmation,
+    /// We cannot deliver what you ordered.
+    Rejection,
+    /// Your order was cancelled.
+    Cancellation,
+    /// You have your money back.
+    Refund,
+}
+
+impl EmailKind {
+    /// The mail that an order at `status` deserves, if any.
+    pub fn for_status(status: Status) -> Option<Self> {
+        match status {
+            Status::Confirmed => Some(Self::Confirmation),
+            Status::Rejected => Some(Self::Rejection),
+            Status::Cancelled => Some(Self::Cancellation),
+            Status::Refunded => Some(Self::Refund),
+            Status::Requested
+            | Status::Validated
+            | Status::Paid
+            | Status::PaymentDeclined
+            | Status::RefundDue => None,
+        }
+    }
+
+    /// The name in a Message-ID.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmation => "confirmation",
+            Self::Rejection => "rejection",
+            Self::Cancellation => "cancellation",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+/// The Message-ID of the mail of `kind` about `order_id`: the same for ever (RFC 5322, 3.6.4), so
+/// that a mail that is sent again after a crash can be told from a second mail.
+pub fn message_id(order_id: OrderId, kind: EmailKind) -> String {
+    format!("<{order_id}.{}@murmuration.shop>", kind.as_str())
+}
+
+/// The mail server has accepted a mail about an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailSent {
+    /// The record's key.
+    pub order_id: OrderId,
+    /// What the mail says.
+    pub kind: EmailKind,
+    /// [`message_id`].
+    pub message_id: String,
+    /// The address.
+    pub recipient: String,
+    /// Every kind sent for this order so far, this one included.
+    pub sent_kinds: Vec<EmailKind>,
+    /// When the server accepted it.
+    pub sent_at: Timestamp,
+}
+
+avro_record!(EmailSent, "email/EmailSent.avsc");

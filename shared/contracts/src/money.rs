@@ -1,0 +1,39 @@
+//! [`Money`]: whole minor units, never a float.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// An amount in minor units (cents for EUR) of one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Minor units; negative only in statements.
+    pub amount_minor: i64,
+    /// ISO 4217 code, three capital letters.
+    pub currency: String,
+}
+
+impl Money {
+    /// `amount_minor` of `currency`.
+    pub fn new(amount_minor: i64, currency: impl Into<String>) -> Self {
+        Self { amount_minor, currency: currency.into() }
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.amount_minor < 0 { "-" } else { "" };
+        let minor = self.amount_minor.unsigned_abs();
+        write!(f, "{sign}{}.{:02} {}", minor / 100, minor % 100, self.currency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_reads_as_people_write_it() {
+        assert_eq!(Money::new(1305, "EUR").to_string(), "13.05 EUR");
+        assert_eq!(Money::new(-7, "EUR").to_string(), "-0.07 EUR");
+    }
+}

@@ -1,0 +1,246 @@
+//! [`Order`]: the entity that travels whole with each of its transitions.
+
+use crate::{
+    CommandId, CustomerId, Money, OrderId, ServiceName, Sku, Status, Timestamp, TransitionKind,
+    avro::{AvroError, Message, SchemaFile, avro_record},
+    baton,
+};
+use serde::{Deserialize, Serialize};
+
+/// The whole order after one transition. Fields as in `schemas/orders/Order.avsc`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The record's key.
+    pub order_id: OrderId,
+    /// 1 for OrderRequested, +1 with each transition.
+    pub version: i64,
+    /// What happened.
+    pub transition: TransitionKind,
+    /// Where the order stands now.
+    pub status: Status,
+    /// Who ordered, as known when the order was accepted.
+    pub customer: Customer,
+    /// 1 to [`crate::orders::LINES_MAX`] lines, each sku once.
+    pub lines: Vec<OrderLine>,
+    /// Sum over the lines.
+    pub total: Money,
+    /// The checks that must all pass before OrderValidated.
+    pub required_checks: Vec<String>,
+    /// Why the order did not go the straight way, oldest first.
+    pub reasons: Vec<Reason>,
+    /// The section that payments adds.
+    pub payment: Option<Payment>,
+    /// The PlaceOrder that this order came from.
+    pub placed_by: CommandId,
+    /// When the order was accepted.
+    pub requested_at: Timestamp,
+    /// When the holder of the baton ends the order.
+    pub deadline: Timestamp,
+    /// When this transition was decided.
+    pub occurred_at: Timestamp,
+}
+
+avro_record!(Order, "orders/Order.avsc");
+
+/// Who ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// Id in the catalog database.
+    pub customer_id: CustomerId,
+    /// Display name.
+    pub name: String,
+    /// Where mails about this order go.
+    pub email: String,
+}
+
+/// One product in an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Id in the catalog database.
+    pub sku: Sku,
+    /// Product name when the order was accepted.
+    pub name: String,
+    /// 1 to [`crate::orders::QUANTITY_MAX`].
+    pub quantity: i32,
+    /// Price of one piece when the order was accepted.
+    pub unit_price_minor: i64,
+}
+
+impl OrderLine {
+    /// Price of all pieces.
+    pub fn total_minor(&self) -> i64 {
+        self.unit_price_minor.saturating_mul(i64::from(self.quantity))
+    }
+}
+
+/// Why an order, or a command, did not go the straight way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Who says so: a check such as `inventory:LAST`, or `deadline`, `payment`, a field's path.
+    pub check: String,
+    /// Stable, for programs.
+    pub code: String,
+    /// For people.
+    pub detail: String,
+}
+
+impl Reason {
+    /// A reason from its three parts.
+    pub fn new(
+        check: impl Into<String>,
+        code: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { check: check.into(), code: code.into(), detail: detail.into() }
+    }
+}
+
+/// The payment section of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// Where the money is.
+    pub status: PaymentStatus,
+    /// What was captured, declined or refunded.
+    pub amount: Money,
+    /// The bank's id of the capture, if there is one.
+    pub reference: Option<String>,
+    /// When payments learned it.
+    pub decided_at: Timestamp,
+}
+
+/// Where the money of an order is. The order of the variants is that of the Avro enum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PaymentStatus {
+    /// With the shop.
+    Captured,
+    /// With the customer, as it never moved.
+    Declined,
+    /// With the customer again.
+    Refunded,
+}
+
+/// Why a record on `orders` cannot follow what is known of its order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImpossibleOrder {
+    /// The table has no such step.
+    #[error(transparent)]
+    Step(#[from] baton::Impossible),
+    /// The transition leads elsewhere.
+    #[error("{transition} leads to {expected}, not to {found}")]
+    Status {
+        /// What happened.
+        transition: TransitionKind,
+        /// Where the table says it leads.
+        expected: Status,
+        /// Where the record says it led.
+        found: Status,
+    },
+    /// A version was left out.
+    #[error("version {found} cannot follow version {known}")]
+    Version {
+        /// The version that is known.
+        known: i64,
+        /// The version of the record.
+        found: i64,
+    },
+    /// No path through the table gives this record.
+    #[error("no order can reach {status} by {transition} as version {version}")]
+    Unreachable {
+        /// What happened.
+        transition: TransitionKind,
+        /// Where it led.
+        status: Status,
+        /// The version it has.
+        version: i64,
+    },
+    /// Someone wrote who does not hold the baton.
+    #[error("{transition} is {owner}'s to write, but {writer} wrote it")]
+    Writer {
+        /// What happened.
+        transition: TransitionKind,
+        /// Who holds the baton.
+        owner: ServiceName,
+        /// Who wrote.
+        writer: String,
+    },
+    /// The key is another order's.
+    #[error("the record's key is {key}, but its order is {order_id}")]
+    Key {
+        /// The record's key.
+        key: OrderId,
+        /// The order in the record's value.
+        order_id: OrderId,
+    },
+}
+
+impl Order {
+    /// The checks that need no history: key, writer, and a place in the baton table.
+    /// `writer` is the record's `ce_source`, if it has one.
+    ///
+    /// # Errors
+    /// [`ImpossibleOrder`], the cause for a dead letter.
+    pub fn check_alone(&self, key: OrderId, writer: Option<&str>) -> Result<(), ImpossibleOrder> {
+        let Self { order_id, version, transition, status, .. } = *self;
+        if key != order_id {
+            return Err(ImpossibleOrder::Key { key, order_id });
+        }
+        if !baton::reachable(transition, status, version) {
+            return Err(ImpossibleOrder::Unreachable { transition, status, version });
+        }
+        let rows = baton::STEPS.into_iter();
+        let owner =
+            rows.filter(|step| step.transition == transition).map(|step| step.writer).next();
+        match (owner, writer) {
+            (Some(owner), Some(writer)) if owner.as_str() != writer => {
+                Err(ImpossibleOrder::Writer { transition, owner, writer: writer.into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this record is the next one after `known`; `Ok(false)` if it is an older one.
+    ///
+    /// # Errors
+    /// [`ImpossibleOrder`], the cause for a dead letter.
+    pub fn follows(&self, known: Option<&Order>) -> Result<bool, ImpossibleOrder> {
+        let (version, status) = known.map_or((0, None), |o| (o.version, Some(o.status)));
+        if self.version <= version {
+            return Ok(false);
+        }
+        if self.version != version + 1 {
+            return Err(ImpossibleOrder::Version { known: version, found: self.version });
+        }
+        let step = baton::take(status, self.transition)?;
+        if step.to != self.status {
+            return Err(ImpossibleOrder::Status {
+                transition: self.transition,
+                expected: step.to,
+                found: self.status,
+            });
+        }
+        Ok(true)
+    }
+}
+
+/// An order as `orders.latest` carries it: the same bytes, the last one per key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LatestOrder(pub Order);
+
+impl Message for LatestOrder {
+    fn schemas() -> &'static [&'static SchemaFile] {
+        Order::schemas()
+    }
+
+    fn schema(&self) -> &'static SchemaFile {
+        Order::SCHEMA
+    }
+
+    fn write(&self, buffer: &mut Vec<u8>) -> Result<(), AvroError> {
+        self.0.write(buffer)
+    }
+
+    fn read(schema: &'static SchemaFile, datum: &[u8]) -> Result<Self, AvroError> {
+        Order::read(schema, datum).map(Self)
+    }
+}

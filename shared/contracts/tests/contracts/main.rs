@@ -1,0 +1,4 @@
+//! The contracts hold together: Rust types and schema files, topics and their writers.
+
+mod registry;
+mod schemas;
