@@ -1,0 +1,148 @@
+//! Settings: flags or environment variables, checked at start, each error naming its way out.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::exit,
+};
+
+use clap::{Args, Parser, ValueEnum, error::ErrorKind};
+
+/// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
+pub const EXIT_USAGE: i32 = 64;
+
+/// The settings that every service of the shop has; flatten it into the service's own `Config`.
+#[derive(Clone, Debug, Args)]
+pub struct CommonConfig {
+    /// Address to serve HTTP on; by default 127.0.0.1 and the service's own port.
+    #[arg(long, env = "HTTP_ADDR", value_parser = socket_addr)]
+    pub http_addr: Option<SocketAddr>,
+
+    /// Kafka brokers to start from, as host:port, separated by commas.
+    #[arg(long, env = "KAFKA_BOOTSTRAP", default_value = "127.0.0.1:9092")]
+    pub kafka_bootstrap: String,
+
+    /// Base URL of a Confluent compatible schema registry.
+    #[arg(
+        long,
+        env = "SCHEMA_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8085/apis/ccompat/v7",
+        value_parser = http_url
+    )]
+    pub schema_registry_url: String,
+
+    /// Ordinal of this instance: it forms `transactional.id` and `group.instance.id`, so no two
+    /// running instances of a service may share it.
+    #[arg(long, env = "INSTANCE", default_value_t = 0)]
+    pub instance: u32,
+
+    /// Folder for local state. It is a cache: what is in it can be rebuilt from Kafka.
+    #[arg(long, env = "STATE_DIR", default_value = ".shop/state")]
+    pub state_dir: PathBuf,
+
+    /// How log lines are written.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+impl CommonConfig {
+    /// The address to serve on: `HTTP_ADDR`, or the loopback address with the service's own port.
+    pub fn http_addr(&self, default_port: u16) -> SocketAddr {
+        self.http_addr.unwrap_or_else(|| loopback(default_port))
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
+/// Reads the settings from flags and environment.
+///
+/// Does not return if they are unusable: it prints which setting is wrong and why and exits with
+/// [`EXIT_USAGE`]. `--help` and `--version` are printed and exit with 0.
+pub fn parse_config<C: Parser>() -> C {
+    C::try_parse().unwrap_or_else(|error| {
+        // A closed stdout or stderr leaves nobody to tell; the exit code still says it.
+        let _ = error.print();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit(0),
+            _ => {
+                if !error.use_stderr() {
+                    exit(0);
+                }
+                eprintln!("Each setting can be given as a flag or as an environment variable.");
+                exit(EXIT_USAGE)
+            }
+        }
+    })
+}
+
+/// The loopback address with this port.
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Value parser for an address to listen on.
+///
+/// # Errors
+/// Says what an address looks like when the text is not one.
+pub fn socket_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+/// Value parser for a base URL: `http://` or `https://`; a trailing slash is dropped, so that
+/// callers can append `/path`.
+///
+/// # Errors
+/// Says what a URL looks like when the text is not one.
+pub fn http_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(url.to_owned()),
+        _ => Err("expected a URL such as http://127.0.0.1:8085".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Config {
+        #[command(flatten)]
+        common: CommonConfig,
+    }
+
+    fn error(args: &[&str]) -> String {
+        let args = std::iter::once("orders").chain(args.iter().copied());
+        Config::try_parse_from(args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_fit_a_shop_on_this_host() {
+        let common = Config::parse_from(["orders"]).common;
+        assert_eq!(common.http_addr(8080), "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(common.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn an_unusable_value_is_named_with_the_way_out() {
+        let error = error(&["--http-addr", "nowhere"]);
+        assert!(error.contains("<HTTP_ADDR>") && error.contains("127.0.0.1:8080"), "{error}");
+    }
+
+    #[test]
+    fn a_url_needs_a_scheme_and_a_host_and_loses_its_last_slash() {
+        assert_eq!(http_url("http://bank:8087/").unwrap(), "http://bank:8087");
+        for bad in ["bank:8087", "http://", "", "ftp://bank"] {
+            assert!(http_url(bad).is_err(), "{bad} was accepted");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One span and one measurement per request.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method},
+    middleware::Next,
+    response::Response,
+};
+use opentelemetry::{KeyValue, global, metrics::Histogram, trace::TraceContextExt};
+use tracing::{Instrument, Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::telemetry::trace_context;
+
+/// Upper bounds of the buckets, in seconds, as the semantic conventions for HTTP advise.
+const BUCKETS_S: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Measures how long requests take until their response starts.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
+    duration_s: Histogram<f64>,
+}
+
+impl Meter {
+    pub(super) fn new() -> Self {
+        let duration_s = global::meter("service-kit")
+            .f64_histogram("http.server.request.duration")
+            .with_unit("s")
+            .with_boundaries(BUCKETS_S.to_vec())
+            .build();
+        Self { duration_s }
+    }
+
+    fn record(&self, method: &Method, route: &str, response: &Response, started: Instant) {
+        let attributes = [
+            KeyValue::new("http.request.method", known_method(method)),
+            KeyValue::new("http.route", route.to_owned()),
+            KeyValue::new("http.response.status_code", i64::from(response.status().as_u16())),
+        ];
+        self.duration_s.record(started.elapsed().as_secs_f64(), &attributes);
+    }
+}
+
+/// Runs the request in a span whose parent is the caller's.
+pub(super) async fn trace(State(meter): State<Meter>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = request_span(&method, route, request.headers());
+    let response = next.run(request).instrument(span.clone()).await;
+
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    let elapsed_ms = started.elapsed().as_millis();
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), elapsed_ms, "answered"));
+    meter.record(&method, route, &response, started);
+    response
+}
+
+fn request_span(method: &Method, route: &str, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format_args!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = Empty,
+        trace_id = Empty,
+    );
+    // The parent has to be set first: asking for the context starts the span. Both fail only if
+    // no tracer is installed, as in tests.
+    let _ = span.set_parent(trace_context(headers));
+    let context = span.context();
+    let ids = context.span().span_context().clone();
+    if ids.is_valid() {
+        span.record("trace_id", tracing::field::display(ids.trace_id()));
+    }
+    span
+}
+
+/// A client may invent methods, but not time series.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,49 @@
+//! What every service of the shop needs and none should write again: settings, telemetry,
+//! health, an HTTP server with limits, problem+json errors and an orderly shutdown.
+//!
+//! A service's `main.rs` is these three steps:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use service_kit::{CommonConfig, Health, Limits, Telemetry};
+//!
+//! #[derive(clap::Parser)]
+//! struct Config {
+//!     #[command(flatten)]
+//!     common: CommonConfig,
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     let config: Config = service_kit::parse_config();
+//!     let telemetry = Telemetry::init("orders", &config.common);
+//!     service_kit::run(telemetry, |shutdown| async move {
+//!         let health = Health::new();
+//!         let addr = config.common.http_addr(8080);
+//!         let api = axum::Router::new();
+//!         let server = service_kit::serve(addr, api, &health, Limits::default(), shutdown).await?;
+//!         server.stopped().await
+//!     })
+//! }
+//! ```
+//!
+//! The crate knows nothing of Kafka or of any database, so each service pays only for what it uses.
+
+pub mod backoff;
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod json;
+pub mod openapi;
+pub mod problem;
+pub mod run;
+pub mod telemetry;
+
+pub use backoff::{Backoff, Outage};
+pub use config::{CommonConfig, LogFormat, parse_config};
+pub use health::{Health, Readiness};
+pub use http::{BoundServer, Limits, serve};
+pub use json::{ValidJson, ValidPath, ValidQuery};
+pub use problem::{FieldError, Problem};
+pub use run::{Shutdown, run};
+pub use telemetry::Telemetry;
