@@ -142,9 +142,10 @@ mod tests {
     async fn an_attempt_is_repeated_until_it_succeeds() {
         let health = Health::new();
         let check = health.check("database");
+        let shutdown = Shutdown::new();
         let mut attempts = 0;
         let outage = Outage::new("Postgres", "127.0.0.1:5433");
-        let value = until_available(outage, &check, &Shutdown::new(), || {
+        let value = until_available(outage, &check, &shutdown, || {
             attempts += 1;
             let result = if attempts < 4 { Err("refused") } else { Ok(attempts) };
             async move { result }

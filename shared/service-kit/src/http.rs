@@ -86,7 +86,10 @@ pub async fn serve(
         format!("cannot listen on {addr}; stop what uses it or set HTTP_ADDR to another address")
     })?;
     let local_addr = listener.local_addr().context("the listener has no address")?;
-    let app = limited(routes, &limits).merge(health.router());
+    let app = health
+        .router()
+        .fallback_service(limited(routes, &limits))
+        .layer(from_fn(layers::every_error_is_a_problem));
     // Answers are small and awaited by someone, so they are never held back to be coalesced.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
@@ -122,6 +125,5 @@ fn limited(routes: Router, limits: &Limits) -> Router {
         .layer(from_fn_with_state(limits.request_timeout, layers::limit_time))
         .layer(from_fn_with_state(in_flight, layers::limit_in_flight))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn(layers::every_error_is_a_problem))
         .layer(from_fn_with_state(trace::Meter::new(), trace::trace))
 }

@@ -212,8 +212,8 @@ async fn shutdown_does_not_wait_for_ever() {
 async fn a_taken_port_is_an_error_that_names_the_setting() {
     let server = Server::start(Limits::default()).await;
     let addr = server.bound.local_addr();
-    let second =
-        service_kit::serve(addr, Router::new(), &Health::new(), Limits::default(), Shutdown::new());
+    let (health, shutdown) = (Health::new(), Shutdown::new());
+    let second = service_kit::serve(addr, Router::new(), &health, Limits::default(), shutdown);
     let error = format!("{:#}", second.await.unwrap_err());
     assert!(error.contains("HTTP_ADDR") && error.contains(&addr.to_string()), "{error}");
 }
