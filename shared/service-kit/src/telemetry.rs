@@ -4,7 +4,7 @@
 //! HTTP and Kafka headers and through the logs. They are exported (OTLP over HTTP, protobuf) only
 //! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 
-use std::{env, panic, sync::Once, time::Duration};
+use std::{env, io::IsTerminal, panic, sync::Once, time::Duration};
 
 use axum::http::HeaderMap;
 use opentelemetry::{Context, KeyValue, global, trace::TracerProvider as _};
@@ -124,7 +124,7 @@ fn exporters(_endpoint: String) -> anyhow::Result<(SpanExporter, MetricExporter)
 
 fn install_subscriber(format: LogFormat, tracer: opentelemetry_sdk::trace::SdkTracer) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| DEFAULT_FILTER.into());
-    let lines = tracing_subscriber::fmt::layer();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
