@@ -1,0 +1,51 @@
+-- The catalog: the system of record for products and customers. It belongs to nobody in the choreography:
+-- whoever edits these rows (psql, a back office) changes the shop, through change data capture alone.
+CREATE TABLE IF NOT EXISTS products (
+    sku         text PRIMARY KEY,
+    name        text NOT NULL,
+    description text NOT NULL,
+    price_minor bigint NOT NULL CHECK (price_minor >= 0),
+    currency    text NOT NULL,
+    picture     text NOT NULL,
+    active      boolean NOT NULL DEFAULT true,
+    updated_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS customers (
+    customer_id text PRIMARY KEY,
+    name        text NOT NULL,
+    email       text NOT NULL,
+    active      boolean NOT NULL DEFAULT true,
+    updated_at  timestamptz NOT NULL DEFAULT now()
+);
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'catalog_pub') THEN
+        CREATE PUBLICATION catalog_pub FOR TABLE products, customers;
+    END IF;
+END $$;
+
+GRANT SELECT ON products, customers TO debezium;
+
+-- Every price is a multiple of 10, so that no demo order adds up to an amount ending in .13,
+-- which the bank simulator declines.
+INSERT INTO products (sku, name, description, price_minor, currency, picture) VALUES
+    ('TEA',    'Darjeeling First Flush', 'Picked in March, light as morning. 100 g.',            890, 'EUR', '🍵'),
+    ('MUG',    'Starling Mug',           'Stoneware, 350 ml, a flock in flight around the rim.', 1450, 'EUR', '☕'),
+    ('KETTLE', 'Copper Kettle',          'Sings when it is ready. 1.2 litres.',                  7900, 'EUR', '🫖'),
+    ('LAST',   'Last Nesting Box',       'The last one of its kind. There is exactly one.',      3200, 'EUR', '🪺'),
+    ('GONE',   'Winter Almanac',         'Sold out, and greatly missed.',                        1990, 'EUR', '📕'),
+    ('HONEY',  'Heather Honey',          'From hives on the moor. 250 g.',                        760, 'EUR', '🍯'),
+    ('SCONE',  'Sultana Scones',         'Six of them, for sharing or not.',                      540, 'EUR', '🥐'),
+    ('LAMP',   'Dusk Lamp',              'Glows in the colour of the hour after sunset.',        4900, 'EUR', '🪔'),
+    ('SCARF',  'Feather Scarf',          'Merino, as light as it sounds.',                       3950, 'EUR', '🧣'),
+    ('SEEDS',  'Meadow Seeds',           'Forty wild flowers; the birds will thank you.',         420, 'EUR', '🌻'),
+    ('BINOC',  'Field Glasses',          '8 x 32, for watching what moves as one.',             12900, 'EUR', '🔭')
+ON CONFLICT DO NOTHING;
+
+INSERT INTO customers (customer_id, name, email) VALUES
+    ('ada',    'Ada Lovelace',   'ada@example.org'),
+    ('grace',  'Grace Hopper',   'grace@example.org'),
+    ('alan',   'Alan Turing',    'alan@example.org'),
+    ('declan', 'Declan Decline', 'declan@example.org')
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,41 @@
+//! `shop logs`: the log of one process, or of all instances of a service.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::settings::Dirs;
+use crate::supervisor::log::tail;
+
+/// Prints the last `lines` lines of a log, and goes on with new ones when `follow` is set.
+pub(crate) async fn run(dir: &Path, name: &str, follow: bool, lines: usize) -> Result<()> {
+    let dirs = Dirs::at(dir);
+    let path = dirs.log_of(name);
+    let Ok(mut file) = File::open(&path) else {
+        let entries = std::fs::read_dir(dirs.logs()).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut known: Vec<_> =
+            names.filter_map(|name| name.strip_suffix(".log").map(str::to_owned)).collect();
+        known.sort();
+        bail!("no log of `{name}` in {}; there are {}", dirs.logs().display(), known.join(", "));
+    };
+    println!("{}", tail(&path, lines)?);
+    if !follow {
+        return Ok(());
+    }
+    let mut at = file.seek(SeekFrom::End(0))?;
+    loop {
+        if std::fs::metadata(&path).is_ok_and(|now| now.len() < at) {
+            // A new file took its place.
+            file = File::open(&path)?;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        std::io::stdout().write_all(&bytes)?;
+        at = file.stream_position()?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -1,0 +1,240 @@
+//! `shop up`: starts everything, watches over it, and stops it in order.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::UpArgs;
+use crate::install;
+use crate::parts::{Site, bank, connect, kafka, mail, postgres, registry};
+use crate::progress::Progress;
+use crate::provision::{connectors, databases, schemas, stock, topics};
+use crate::running::{Running, SERVICE_DEADLINE};
+use crate::settings::{Dirs, Ports, SERVICES};
+use crate::supervisor::{Part, PartSpec, control, leftovers};
+
+/// How long a server may take to answer: a cold start on a busy machine.
+const SERVER_DEADLINE: Duration = Duration::from_secs(90);
+
+/// Runs a shop until it is told to end.
+pub(crate) async fn run(args: UpArgs) -> Result<()> {
+    let progress = Progress::start();
+    let dirs = Dirs::create(&args.dir)?;
+    let lock = take_lock(&dirs)?;
+    clean(&dirs, args.fresh, &progress)?;
+    let ports = Ports::choose(args.ports_auto(), &args.port)?;
+    ports.check_free()?;
+
+    let mut end = pin_end(&args)?;
+    let started = async {
+        let site = Site {
+            artifacts: install::artifacts(&progress).await?,
+            postgres: postgres::Home::find(&dirs, &progress)?,
+            ports: ports.all().clone(),
+            env: args.env.clone(),
+            bin: bin_dir()?,
+            dirs: dirs.clone(),
+        };
+        anyhow::Ok(Arc::new(Running::new(site, ports)))
+    };
+    let running = tokio::select! {
+        running = started => running?,
+        why = &mut end => { progress.step("shop", format!("{why}: not started")); return Ok(()) }
+    };
+    control::serve(&dirs.control_socket(), Arc::clone(&running))?;
+
+    let outcome = tokio::select! {
+        result = live(&args, &running, progress) => result,
+        why = &mut end => { progress.step("shop", why); Ok(()) }
+        () = running.stop.cancelled() => { progress.step("shop", "asked to stop"); Ok(()) }
+    };
+    running.stop.cancel();
+    // A failed state file removal only leaves a stale one, which the lock tells from a living shop.
+    let _ = std::fs::remove_file(dirs.state());
+    progress.step("shop", "stopping");
+    tokio::select! {
+        () = running.supervisor.stop_all() => progress.step("shop", "stopped"),
+        _ = tokio::signal::ctrl_c() => progress.step("shop", "killed; what is left ends next time"),
+    }
+    let _ = std::fs::remove_file(dirs.control_socket());
+    drop(lock);
+    outcome
+}
+
+/// Starts everything and then waits for ever; the caller ends it.
+async fn live(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
+    start(args, running, progress).await?;
+    running.write_state()?;
+    progress.step("shop", "ready");
+    if !args.infra_only {
+        print!("{}", super::status::what_next(&running.state()));
+    }
+    std::future::pending().await
+}
+
+/// Starts the parts, each as soon as what it needs is there.
+async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
+    let site = &running.site;
+    launch(running, mail::spec(site)?);
+    let kafka = async {
+        progress.step("kafka", "starting");
+        let part = launch(running, kafka::prepare(site).await?);
+        healthy(running, &part, progress).await?;
+        topics::ensure(site).await?;
+        progress.step("kafka", "topics are there");
+        anyhow::Ok(())
+    };
+    let registry = async {
+        progress.step("registry", "starting");
+        let part = launch(running, registry::spec(site)?);
+        healthy(running, &part, progress).await?;
+        schemas::ensure(&site.registry_url()).await?;
+        progress.step("registry", "schemas are registered");
+        anyhow::Ok(())
+    };
+    let postgres = async {
+        progress.step("postgres", "starting");
+        let part = launch(running, postgres::prepare(site).await?);
+        healthy(running, &part, progress).await?;
+        databases::ensure(site).await?;
+        progress.step("postgres", "databases are there");
+        anyhow::Ok(())
+    };
+    tokio::try_join!(kafka, registry, postgres)?;
+
+    let connect = async {
+        progress.step("connect", "starting");
+        let part = launch(running, connect::spec(site)?);
+        healthy(running, &part, progress).await?;
+        let api = connectors::Connect::new(site)?;
+        api.wait_running(SERVER_DEADLINE).await?;
+        progress.step("connect", "connectors run");
+        tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
+        anyhow::Ok(())
+    };
+    let services = async {
+        if args.infra_only {
+            return Ok(());
+        }
+        start_services(args, running, progress).await
+    };
+    tokio::try_join!(connect, services)?;
+    Ok(())
+}
+
+async fn start_services(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
+    let present = |name: &str| running.site.bin.join(name).exists();
+    let mut parts: Vec<Arc<Part>> = Vec::new();
+    if present("bank-simulator") {
+        parts.push(launch(running, bank::spec(&running.site)));
+    }
+    for service in SERVICES {
+        if !present(service) {
+            progress.step(service, "is not built: left out");
+            continue;
+        }
+        let scale = args.scale.iter().find(|scale| scale.service == service);
+        for instance in 0..scale.map_or(1, |scale| scale.instances) {
+            parts.push(running.launch_service(service, instance)?);
+        }
+    }
+    for part in &parts {
+        running.supervisor.wait_healthy(part, SERVICE_DEADLINE).await?;
+        progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
+    }
+    if present("inventory") {
+        stock::ensure(&running.site.http("inventory")).await?;
+        progress.step("inventory", "has its first stock");
+    }
+    Ok(())
+}
+
+fn launch(running: &Running, spec: PartSpec) -> Arc<Part> {
+    running.supervisor.launch(spec)
+}
+
+async fn healthy(running: &Running, part: &Part, progress: Progress) -> Result<()> {
+    running.supervisor.wait_healthy(part, SERVER_DEADLINE).await?;
+    progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
+    Ok(())
+}
+
+/// The lock that a living shop holds on its folder.
+fn take_lock(dirs: &Dirs) -> Result<File> {
+    let lock = File::create(dirs.lock())?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "a shop runs in {} already: `./shop status` shows it, `./shop down` ends it, \
+             --dir DIR --ports auto starts another",
+            dirs.root().display()
+        );
+    }
+    Ok(lock)
+}
+
+/// Ends what a killed shop left running, and wipes the data when a fresh start is asked for.
+fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
+    let _ = std::fs::remove_file(dirs.state());
+    let left = leftovers::end_leftovers(dirs)?;
+    if !left.is_empty() {
+        progress.step("shop", format!("ended what a killed shop left: {}", left.join(", ")));
+    }
+    if fresh {
+        let elsewhere = postgres::elsewhere(dirs);
+        for dir in [dirs.data(), elsewhere] {
+            if dir.exists() {
+                std::fs::remove_dir_all(&dir)
+                    .with_context(|| format!("cannot wipe {}", dir.display()))?;
+            }
+        }
+        std::fs::create_dir_all(dirs.data())?;
+        progress.step("shop", "data wiped");
+    }
+    Ok(())
+}
+
+/// Resolves when the shop shall end from outside: by a signal, or by the end of stdin.
+fn pin_end(
+    args: &UpArgs,
+) -> Result<std::pin::Pin<Box<dyn Future<Output = &'static str> + Send + 'static>>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (watch_stdin, detached) = (args.until_stdin_closes, args.detached);
+    let stdin_closed = async move {
+        if !watch_stdin {
+            std::future::pending::<()>().await;
+        }
+        let mut stdin = tokio::io::stdin();
+        let mut buffer = [0; 64];
+        // An error is an end as well.
+        while stdin.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+    };
+    let hung_up = async move {
+        loop {
+            hangup.recv().await;
+            if !detached {
+                return;
+            }
+        }
+    };
+    Ok(Box::pin(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "interrupted",
+            _ = terminate.recv() => "terminated",
+            () = hung_up => "the terminal is gone",
+            () = stdin_closed => "stdin is closed",
+        }
+    }))
+}
+
+/// Cargo puts all executables of the workspace into one folder: the one of this program.
+fn bin_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().context("an executable is in a folder")?.to_owned())
+}

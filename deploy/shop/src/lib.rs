@@ -1,0 +1,21 @@
+//! The shop without Docker: real Kafka, registry, Connect, PostgreSQL, a mail sink and the services as
+//! local processes under one supervisor, and the commands that talk to a running shop.
+//!
+//! - [`cli`] is the command line, `commands` has one file per command.
+//! - [`supervisor`] owns the processes: starts, watches, restarts and stops them.
+//! - [`parts`] says what each process is: its command, its settings and how its health is seen.
+//! - [`provision`] makes a started shop usable: topics, schemas, databases, connectors, demo stock.
+//! - [`client`] is the same as a library: the system tests start and drive a shop through it.
+
+pub mod cli;
+pub mod client;
+mod commands;
+mod install;
+pub mod mail_sink;
+pub mod parts;
+mod progress;
+pub mod provision;
+mod running;
+pub mod settings;
+pub mod supervisor;
+mod template;

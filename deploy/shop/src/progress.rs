@@ -1,0 +1,24 @@
+//! Progress on the terminal: one line per step, with the time since the start.
+
+use std::time::Instant;
+
+/// Prints steps with the seconds since it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    started: Instant,
+}
+
+impl Progress {
+    pub(crate) fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// Prints one step: which part, and what happened to it.
+    pub(crate) fn step(&self, part: &str, what: impl std::fmt::Display) {
+        println!("[{:6.1}s] {part:<10} {what}", self.seconds());
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}

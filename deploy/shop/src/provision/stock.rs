@@ -1,0 +1,40 @@
+//! The first stock of the demo products, by the command that anybody would use.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Client;
+use serde_json::json;
+use uuid::Uuid;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What lies in the warehouse on the first day. `GONE` is sold out.
+const STOCK: [(&str, u32); 10] = [
+    ("TEA", 1_000_000),
+    ("MUG", 500),
+    ("KETTLE", 20),
+    ("LAST", 1),
+    ("HONEY", 300),
+    ("SCONE", 250),
+    ("LAMP", 40),
+    ("SCARF", 60),
+    ("SEEDS", 2_000),
+    ("BINOC", 8),
+];
+
+/// Restocks each product; inventory knows the command ids of former starts and does nothing then.
+pub(crate) async fn ensure(inventory_url: &str) -> Result<()> {
+    let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
+    for (sku, quantity) in STOCK {
+        let command_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("demo-{sku}").as_bytes());
+        let url = format!("{inventory_url}/stock/{sku}/restock");
+        let body = json!({ "command_id": command_id, "quantity": quantity });
+        let answer =
+            client.post(url).json(&body).send().await.with_context(|| format!("restock {sku}"))?;
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        ensure!(status.is_success(), "restocking {sku}: inventory answers {status}: {text}");
+    }
+    Ok(())
+}
