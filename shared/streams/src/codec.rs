@@ -1,0 +1,236 @@
+//! [`Codec`]: typed messages to and from Confluent's wire format (a zero byte, the schema id as
+//! four bytes big-endian, the Avro datum).
+//!
+//! Each writer's schema is met once: if it is ours to the letter, its records take the fast path,
+//! which reads straight into the Rust type; if it is another version, they are resolved first.
+
+use crate::{Failure, RegistryError, SchemaRegistry};
+use apache_avro::Schema;
+use contracts::{
+    avro::{Message, SchemaFile},
+    topics::{Topic, TopicSpec},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+const MAGIC: u8 = 0;
+const FRAME: usize = 5;
+
+/// Largest value that we send, in bytes: below Kafka's default `max.message.bytes` with its
+/// headers. A larger one is poison, as the broker would refuse its transaction for ever.
+pub const VALUE_BYTES_MAX: usize = 900_000;
+
+/// A writer's schema, as far as it concerns us.
+#[derive(Clone, Copy)]
+struct Writer {
+    schema: &'static Schema,
+    name: &'static str,
+    /// The file of ours that it equals.
+    identical: Option<&'static str>,
+}
+
+/// Encodes and decodes. Cheap to clone; the caches are shared.
+#[derive(Clone)]
+pub struct Codec {
+    registry: Arc<dyn SchemaRegistry>,
+    ids: Arc<RwLock<HashMap<(&'static str, &'static str), u32>>>,
+    writers: Arc<RwLock<HashMap<u32, Writer>>>,
+}
+
+impl Codec {
+    /// A codec over `registry`.
+    pub fn new(registry: Arc<dyn SchemaRegistry>) -> Self {
+        Self { registry, ids: Arc::default(), writers: Arc::default() }
+    }
+
+    /// Look up the ids of everything that may be sent to `topics`, so that no look-up is left for
+    /// later. Blocks.
+    ///
+    /// # Errors
+    /// [`RegistryError::Incompatible`] is final; the others may pass.
+    pub fn warm_up(&self, topics: &[&'static TopicSpec]) -> Result<(), RegistryError> {
+        for topic in topics {
+            for schema in (topic.schemas)() {
+                self.id(topic, schema)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The framed bytes of `message` for `topic`.
+    ///
+    /// # Errors
+    /// [`Failure::Poison`] if it is larger than [`VALUE_BYTES_MAX`], [`Failure::Retriable`] if the
+    /// id is not known yet and the registry is away.
+    pub fn encode<V: Message>(
+        &self,
+        topic: &'static TopicSpec,
+        message: &V,
+    ) -> Result<Vec<u8>, Failure> {
+        let id = self.id(topic, message.schema()).map_err(Failure::retriable)?;
+        let mut bytes = Vec::with_capacity(512);
+        bytes.push(MAGIC);
+        bytes.extend_from_slice(&id.to_be_bytes());
+        message.write(&mut bytes).map_err(Failure::poison)?;
+        if bytes.len() > VALUE_BYTES_MAX {
+            let size = bytes.len();
+            return Err(Failure::Poison(format!(
+                "a value of {size} bytes for {} is larger than {VALUE_BYTES_MAX}",
+                topic.name
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// The message in framed `bytes` from `topic`.
+    ///
+    /// # Errors
+    /// [`Failure::Poison`] with the cause, or [`Failure::Retriable`] if the writer's schema has
+    /// not been met before and the registry is away.
+    pub fn decode<K, V: Message>(&self, topic: &Topic<K, V>, bytes: &[u8]) -> Result<V, Failure> {
+        let (id, datum) = unframe(bytes)?;
+        let writer = self.writer(id, topic.spec.schemas)?;
+        let ours = V::schemas().iter().find(|schema| schema.name() == writer.name);
+        let Some(ours) = ours else {
+            let expected: Vec<_> = V::schemas().iter().map(|schema| schema.name()).collect();
+            return Err(Failure::Poison(format!(
+                "schema id {id} is {}, but {} carries {}",
+                writer.name,
+                topic.name(),
+                expected.join(" or ")
+            )));
+        };
+        let poison = |error| Failure::Poison(format!("no {}: {error}", writer.name));
+        if writer.identical == Some(ours.path) {
+            return V::read(ours, datum).map_err(poison);
+        }
+        let resolved = ours.resolve(writer.schema, datum).map_err(poison)?;
+        V::read(ours, &resolved).map_err(poison)
+    }
+
+    fn id(
+        &self,
+        topic: &'static TopicSpec,
+        schema: &'static SchemaFile,
+    ) -> Result<u32, RegistryError> {
+        let key = (topic.name, schema.path);
+        let known = self.ids.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let id = self.registry.id_of(&topic.subject(schema), schema.text)?;
+        self.ids.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
+        Ok(id)
+    }
+
+    fn writer(
+        &self,
+        id: u32,
+        ours: fn() -> &'static [&'static SchemaFile],
+    ) -> Result<Writer, Failure> {
+        let known = self.writers.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+        if let Some(writer) = known {
+            return Ok(writer);
+        }
+        let text = self.registry.schema_by_id(id).map_err(|error| match error {
+            RegistryError::Unknown(_) => Failure::poison(error),
+            RegistryError::Incompatible { .. } | RegistryError::Unavailable(_) => {
+                Failure::retriable(error)
+            }
+        })?;
+        let parsed = Schema::parse_str(&text)
+            .map_err(|error| Failure::Poison(format!("schema id {id} is no Avro: {error}")))?;
+        let name = parsed.name().map(ToString::to_string).unwrap_or_else(|| "no record".into());
+        let canonical = parsed.canonical_form();
+        let identical = ours()
+            .iter()
+            .find(|schema| schema.schema().canonical_form() == canonical)
+            .map(|schema| schema.path);
+        // Leaked once per schema id ever met: as many as the registry has.
+        let (schema, name) = (Box::leak(Box::new(parsed)), Box::leak(name.into_boxed_str()));
+        let writer = Writer { schema, name, identical };
+        self.writers.write().unwrap_or_else(PoisonError::into_inner).insert(id, writer);
+        Ok(writer)
+    }
+}
+
+fn unframe(bytes: &[u8]) -> Result<(u32, &[u8]), Failure> {
+    match bytes {
+        [MAGIC, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
+        [first, ..] if *first != MAGIC => Err(Failure::Poison(format!(
+            "not in Confluent's wire format: the first byte is {first:#04x}, not 0x00"
+        ))),
+        _ => Err(Failure::Poison(format!(
+            "not in Confluent's wire format: {} bytes, less than the {FRAME} of the frame",
+            bytes.len()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryRegistry;
+    use contracts::{Timestamp, orders::CancelOrder, orders::OrderCommand, topics};
+
+    const UUID: &str = "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4e";
+
+    fn command() -> OrderCommand {
+        let (command_id, order_id) = (UUID.parse().unwrap(), UUID.parse().unwrap());
+        CancelOrder { command_id, order_id, issued_at: Timestamp(1) }.into()
+    }
+
+    fn cause(result: Result<OrderCommand, Failure>) -> String {
+        match result {
+            Err(Failure::Poison(cause)) => cause,
+            other => panic!("expected poison, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+        let bytes = codec.encode(&topics::ORDER_COMMANDS.spec, &command()).unwrap();
+        assert_eq!(codec.decode(&topics::ORDER_COMMANDS, &bytes).unwrap(), command());
+    }
+
+    #[test]
+    fn poison_names_its_cause() {
+        let registry = Arc::new(MemoryRegistry::default());
+        let foreign = registry.id_of("x", r#"{"type":"record","name":"Alien","fields":[]}"#);
+        let codec = Codec::new(registry);
+        let commands = &topics::ORDER_COMMANDS;
+        assert!(cause(codec.decode(commands, b"garbage")).contains("the first byte is 0x67"));
+        assert!(cause(codec.decode(commands, &[0, 0])).contains("2 bytes"));
+        assert!(cause(codec.decode(commands, &[0, 0, 0, 0, 99])).contains("schema id 99"));
+        let mut alien = vec![0];
+        alien.extend_from_slice(&foreign.unwrap().to_be_bytes());
+        assert!(cause(codec.decode(commands, &alien)).contains("is Alien, but orders.commands"));
+        let mut torn = codec.encode(&commands.spec, &command()).unwrap();
+        torn.truncate(10);
+        assert!(cause(codec.decode(commands, &torn)).contains("no murmuration.orders.CancelOrder"));
+    }
+
+    #[test]
+    fn another_version_of_a_schema_is_resolved() {
+        let registry = Arc::new(MemoryRegistry::default());
+        // A later writer: one field more, and another order of fields.
+        let later = r#"{"type":"record","name":"CancelOrder","namespace":"murmuration.orders",
+            "fields":[{"name":"order_id","type":"string"},
+            {"name":"note","type":"string","default":""},
+            {"name":"command_id","type":"string"},
+            {"name":"issued_at","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#;
+        let id = registry.id_of("x", later).unwrap();
+        let codec = Codec::new(registry);
+        let mut bytes = vec![0];
+        bytes.extend_from_slice(&id.to_be_bytes());
+        for text in [UUID, "why", UUID] {
+            bytes.push(u8::try_from(text.len() * 2).unwrap());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes.push(2);
+        assert_eq!(codec.decode(&topics::ORDER_COMMANDS, &bytes).unwrap(), command());
+    }
+}

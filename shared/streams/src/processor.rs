@@ -1,0 +1,82 @@
+//! [`Processor`]: what a service does with records. Sync, no clock, no IO of its own except in
+//! [`Processor::flush`], so that the simulation can run the same code.
+
+use crate::{Failure, Record, Tx};
+use contracts::{Service, topics::TopicSpec};
+
+/// How far a topic is read when state is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpTo {
+    /// To the committed offset: what comes after it will be processed.
+    Committed,
+    /// To the end: the topic is our own output, which says what we have decided.
+    End,
+}
+
+/// A topic that state is restored from.
+#[derive(Clone, Copy)]
+pub struct Source {
+    /// The topic; partition p restores the state of partition p.
+    pub topic: &'static TopicSpec,
+    /// How far.
+    pub up_to: UpTo,
+}
+
+/// A service's reaction to its input topics.
+///
+/// The loop calls `process` for each record of a batch in order, then `tick`, then `flush`, and
+/// commits what the [`Tx`] has gathered together with the offsets, in one Kafka transaction.
+/// After a failure it calls `reset`, and the batch comes again.
+pub trait Processor: Send {
+    /// Who we are: decides what may be sent.
+    type Identity: Service;
+
+    /// The topics to read, co-partitioned.
+    fn inputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// The topics to write, whose schemas must be registered before the first record.
+    fn outputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// Where state comes from, in order. Nothing for a processor without state.
+    fn sources(&self) -> Vec<Source> {
+        Vec::new()
+    }
+
+    /// Handle one record.
+    ///
+    /// # Errors
+    /// [`Failure`] says what becomes of it.
+    fn process(&mut self, record: &Record, tx: &mut Tx<'_, Self::Identity>) -> Result<(), Failure>;
+
+    /// Fold one record of a [`Source`] into the state, without any reaction. What `process` would
+    /// have refused must be ignored here as well.
+    ///
+    /// # Errors
+    /// [`Failure::Poison`] is skipped.
+    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Self::Identity>) -> Result<(), Failure> {
+        let _ = (record, tx);
+        Ok(())
+    }
+
+    /// Time has passed for the partition that `tx` has begun.
+    ///
+    /// # Errors
+    /// As `process`, but poison is fatal: there is no record to blame.
+    fn tick(&mut self, tx: &mut Tx<'_, Self::Identity>) -> Result<(), Failure> {
+        let _ = tx;
+        Ok(())
+    }
+
+    /// The batch is complete: do what is done once per batch, such as an idempotent write to a
+    /// database, before the transaction.
+    ///
+    /// # Errors
+    /// As `tick`.
+    fn flush(&mut self, tx: &mut Tx<'_, Self::Identity>) -> Result<(), Failure> {
+        let _ = tx;
+        Ok(())
+    }
+
+    /// The batch was dropped: forget what was gathered for it.
+    fn reset(&mut self) {}
+}

@@ -1,0 +1,96 @@
+//! A [`Record`]: what was read, owned, free of Kafka's types.
+
+use crate::Failure;
+use contracts::topics::{Key, Topic};
+use std::sync::Arc;
+
+/// One record as it was read from a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it was read.
+    pub topic: Arc<str>,
+    /// Which partition of it.
+    pub partition: i32,
+    /// Which record of the partition.
+    pub offset: i64,
+    /// When it was written, in milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// The key's bytes.
+    pub key: Option<Vec<u8>>,
+    /// The value's bytes; none for a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl Record {
+    /// Whether this record stands on `topic`.
+    pub fn is_on<K, V>(&self, topic: &Topic<K, V>) -> bool {
+        &*self.topic == topic.name()
+    }
+
+    /// `topic/partition/offset`: the record's address, used as `causationid`.
+    pub fn address(&self) -> String {
+        format!("{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+
+    /// The typed key.
+    ///
+    /// # Errors
+    /// [`Failure::Poison`] when there is none, or it is not a `K`.
+    pub fn key_as<K: Key>(&self) -> Result<K, Failure> {
+        let bytes = self.key.as_deref().ok_or_else(|| Failure::poison("the record has no key"))?;
+        K::from_bytes(bytes).map_err(Failure::poison)
+    }
+}
+
+/// Headers in their order; a name may repeat, the last one counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// The last value of `name`, as text.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(header, _)| header == name);
+        found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// Add a header.
+    pub fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    /// Who wrote the record: `ce_source`.
+    pub fn source(&self) -> Option<&str> {
+        self.get(names::SOURCE)
+    }
+
+    /// The services that the fact has passed through: `lineage`.
+    pub fn lineage(&self) -> Option<&str> {
+        self.get(names::LINEAGE)
+    }
+}
+
+/// Header names: CloudEvents' Kafka binding (binary mode), W3C trace context, and ours.
+pub mod names {
+    /// CloudEvents: the event's id.
+    pub const ID: &str = "ce_id";
+    /// CloudEvents: who wrote it; a service's name.
+    pub const SOURCE: &str = "ce_source";
+    /// CloudEvents: what happened, the event's name.
+    pub const TYPE: &str = "ce_type";
+    /// CloudEvents: when, RFC 3339.
+    pub const TIME: &str = "ce_time";
+    /// CloudEvents: about what, the record's key.
+    pub const SUBJECT: &str = "ce_subject";
+    /// CloudEvents: the version of its specification.
+    pub const SPEC_VERSION: &str = "ce_specversion";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// What all records of one story share: the order id, or the id of the command that began it.
+    pub const CORRELATION_ID: &str = "correlationid";
+    /// `topic/partition/offset` of the record that caused this one.
+    pub const CAUSATION_ID: &str = "causationid";
+    /// The services that the fact has passed through, each with its version, oldest first.
+    pub const LINEAGE: &str = "lineage";
+}

@@ -1,0 +1,90 @@
+//! The state of a processor: bytes by key, per partition, with the positions that they stand for.
+//!
+//! A store is a cache. What it holds is the fold of a log up to its positions, written in one
+//! batch with them, so it is never half of a transaction; delete it, and it is rebuilt.
+
+mod disk;
+mod memory;
+
+pub use disk::DiskStore;
+pub use memory::MemoryStore;
+
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, marker::PhantomData};
+
+/// Next offset per topic, for one partition number.
+pub type Positions = BTreeMap<String, i64>;
+
+/// Changes to one partition: a key's new value, or none to remove it.
+pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Keys with their values.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Where state is kept.
+pub trait Store: Send {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn get(&self, partition: i32, key: &[u8]) -> anyhow::Result<Option<Vec<u8>>>;
+
+    /// The entries from `from` (included) to `to` (excluded), in order of their keys, `limit` at
+    /// most.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn range(
+        &self,
+        partition: i32,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> anyhow::Result<Entries>;
+
+    /// Apply `writes` and `positions` in one batch: all of it or nothing survives a crash.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn apply(&self, partition: i32, writes: Writes, positions: &Positions) -> anyhow::Result<()>;
+
+    /// Which positions the state of `partition` stands for.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn positions(&self, partition: i32) -> anyhow::Result<Positions>;
+
+    /// Forget `partition`.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn clear(&self, partition: i32) -> anyhow::Result<()>;
+}
+
+/// A named part of a store with typed values. Keys are bytes, so that their order is plain.
+pub struct Table<V> {
+    prefix: u8,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V: Serialize + DeserializeOwned> Table<V> {
+    /// The table behind `prefix`, which no other table of the processor may have.
+    pub const fn new(prefix: u8) -> Self {
+        Self { prefix, value: PhantomData }
+    }
+
+    pub(crate) fn key(&self, key: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(key.len() + 1);
+        bytes.push(self.prefix);
+        bytes.extend_from_slice(key);
+        bytes
+    }
+
+    pub(crate) fn encode(value: &V) -> anyhow::Result<Vec<u8>> {
+        Ok(postcard::to_stdvec(value)?)
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> anyhow::Result<V> {
+        Ok(postcard::from_bytes(bytes)?)
+    }
+}

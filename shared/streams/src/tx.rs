@@ -1,0 +1,322 @@
+//! [`Tx`]: what a processor does with a batch, collected before any of it happens.
+//!
+//! A transaction gathers state changes in an overlay and the records to send in a list. Nothing
+//! reaches the store or the broker until the loop commits, so dropping a `Tx` undoes everything.
+//! Within it each record has a savepoint: poison takes back only its own changes.
+
+use crate::{
+    Codec, Failure, Record, Table,
+    lineage::Cause,
+    record::{Headers, names},
+    store::{Store, Writes},
+};
+use contracts::{
+    Order, Owns, Service, Timestamp,
+    avro::Message,
+    order::LatestOrder,
+    partition::partition_for,
+    topics::{self, Key, PARTITIONS, Topic},
+    transitions::Next,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, marker::PhantomData};
+
+/// A record that will be sent when the transaction commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The topic.
+    pub topic: &'static str,
+    /// The partition.
+    pub partition: i32,
+    /// The key's bytes.
+    pub key: Vec<u8>,
+    /// The value's bytes; none for a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+/// What may be put on a topic of `V`: a `V`, or on `orders` a transition, which carries its order.
+pub trait Fact<V> {
+    /// The value to write.
+    fn value(&self) -> &V;
+
+    /// The event's name for `ce_type`.
+    fn name(&self) -> String;
+}
+
+impl<V: Message> Fact<V> for V {
+    fn value(&self) -> &V {
+        self
+    }
+
+    fn name(&self) -> String {
+        let full = self.schema().name();
+        full.rsplit_once('.').map_or(full, |(_, name)| name).to_owned()
+    }
+}
+
+impl<T> Fact<Order> for Next<T> {
+    fn value(&self) -> &Order {
+        self.order()
+    }
+
+    fn name(&self) -> String {
+        self.order().transition.to_string()
+    }
+}
+
+/// State changes and records to send, all or nothing.
+pub struct Tx<'a, S> {
+    store: &'a dyn Store,
+    codec: &'a Codec,
+    now: Timestamp,
+    partition: i32,
+    cause: Cause,
+    /// Changes of the record at hand; they join `overlay` when it is done.
+    scratch: Writes,
+    scratch_outgoing: Vec<Outgoing>,
+    overlay: BTreeMap<i32, Writes>,
+    outgoing: Vec<Outgoing>,
+    identity: PhantomData<S>,
+}
+
+impl<'a, S: Service> Tx<'a, S> {
+    /// An empty transaction at the time `now`.
+    pub fn new(store: &'a dyn Store, codec: &'a Codec, now: Timestamp) -> Self {
+        Self {
+            store,
+            codec,
+            now,
+            partition: 0,
+            cause: Cause::default(),
+            scratch: Writes::new(),
+            scratch_outgoing: Vec::new(),
+            overlay: BTreeMap::new(),
+            outgoing: Vec::new(),
+            identity: PhantomData,
+        }
+    }
+
+    /// The time of this transaction. Processors read no clock.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The partition of the record at hand, whose state `get` and `put` see.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The message in `record`, which was read from `topic`.
+    ///
+    /// # Errors
+    /// [`Failure::Poison`] with the cause; a tombstone is poison, too.
+    pub fn decode<K, V: Message>(
+        &self,
+        topic: &Topic<K, V>,
+        record: &Record,
+    ) -> Result<V, Failure> {
+        let bytes = record.value.as_deref();
+        let bytes = bytes.ok_or_else(|| Failure::poison("the record has no value"))?;
+        self.codec.decode(topic, bytes)
+    }
+
+    /// The value of `key` in `table`, with what this transaction has changed.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] when the store fails.
+    pub fn get<V>(&self, table: &Table<V>, key: &[u8]) -> Result<Option<V>, Failure>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        let key = table.key(key);
+        let overlay = self.overlay.get(&self.partition).and_then(|writes| writes.get(&key));
+        let bytes = match self.scratch.get(&key).or(overlay) {
+            Some(changed) => changed.clone(),
+            None => self.store.get(self.partition, &key).map_err(Failure::Fatal)?,
+        };
+        bytes.map(|bytes| Table::<V>::decode(&bytes).map_err(Failure::Fatal)).transpose()
+    }
+
+    /// Set `key` of `table`.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] when `value` cannot be encoded.
+    pub fn put<V>(&mut self, table: &Table<V>, key: &[u8], value: &V) -> Result<(), Failure>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        let bytes = Table::<V>::encode(value).map_err(Failure::Fatal)?;
+        self.scratch.insert(table.key(key), Some(bytes));
+        Ok(())
+    }
+
+    /// Remove `key` from `table`.
+    pub fn delete<V>(&mut self, table: &Table<V>, key: &[u8])
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        self.scratch.insert(table.key(key), None);
+    }
+
+    /// The keys of `table` below `to`, in order, `limit` at most, with what this transaction has
+    /// changed.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] when the store fails.
+    pub fn keys_below<V>(
+        &self,
+        table: &Table<V>,
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, Failure>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        let (from, to) = (table.key(&[]), table.key(to));
+        let mut changed: Writes = BTreeMap::new();
+        let overlay = self.overlay.get(&self.partition).into_iter();
+        for writes in overlay.chain([&self.scratch]) {
+            let range = writes.range(from.clone()..to.clone());
+            changed.extend(range.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        // Each removal may hide one stored key, so that many more must be looked at.
+        let stored = self
+            .store
+            .range(self.partition, &from, &to, limit + changed.len())
+            .map_err(Failure::Fatal)?;
+        let stored = stored.into_iter().map(|(key, _)| key).filter(|k| !changed.contains_key(k));
+        let added = changed.iter().filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone());
+        let mut keys: Vec<_> = stored.chain(added).map(|key| key[1..].to_vec()).collect();
+        keys.sort();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+
+    /// Send `fact` to `topic` under `key` when the transaction commits. `S` must own it.
+    ///
+    /// # Errors
+    /// As [`Codec::encode`].
+    pub fn send<K, V, F>(
+        &mut self,
+        topic: &'static Topic<K, V>,
+        key: &K,
+        fact: &F,
+    ) -> Result<(), Failure>
+    where
+        K: Key,
+        V: Message,
+        F: Fact<V>,
+        S: Owns<F>,
+    {
+        let value = self.codec.encode(&topic.spec, fact.value())?;
+        let key_bytes = key.to_bytes();
+        let partition =
+            partition_for(key.partition_by().as_deref().unwrap_or(&key_bytes), PARTITIONS);
+        let subject = String::from_utf8_lossy(&key_bytes);
+        let headers = self.cause.headers(S::NAME.as_str(), &fact.name(), &subject, self.now);
+        self.scratch_outgoing.push(Outgoing {
+            topic: topic.name(),
+            partition,
+            key: key_bytes,
+            value: Some(value),
+            headers,
+        });
+        Ok(())
+    }
+
+    /// Copy the `orders` record at hand, bytes and headers, to `orders.latest`.
+    pub fn send_latest(&mut self, record: &Record)
+    where
+        S: Owns<LatestOrder>,
+    {
+        self.scratch_outgoing.push(Outgoing {
+            topic: topics::ORDERS_LATEST.name(),
+            partition: record.partition,
+            key: record.key.clone().unwrap_or_default(),
+            value: record.value.clone(),
+            headers: record.headers.clone(),
+        });
+    }
+
+    /// Begin with `record`: its partition's state, its headers as the cause of what is sent.
+    pub fn begin(&mut self, record: &Record) {
+        self.begin_partition(record.partition);
+        self.cause = Cause::of(record);
+    }
+
+    /// Begin with what time brings to `partition`.
+    pub fn begin_partition(&mut self, partition: i32) {
+        self.partition = partition;
+        self.cause = Cause::default();
+    }
+
+    /// For a decision that a stored story causes, not the record at hand: keep its thread.
+    pub fn continue_story(&mut self, cause: Cause) {
+        self.cause = cause;
+    }
+
+    /// The record at hand is done: keep what it changed.
+    pub fn keep(&mut self) {
+        let scratch = std::mem::take(&mut self.scratch);
+        if !scratch.is_empty() {
+            self.overlay.entry(self.partition).or_default().extend(scratch);
+        }
+        self.outgoing.append(&mut self.scratch_outgoing);
+    }
+
+    /// The record at hand is poison: take back what it changed, and send it to the dead letters.
+    pub fn dead_letter(&mut self, record: &Record, cause: &str) {
+        self.scratch.clear();
+        self.scratch_outgoing.clear();
+        self.outgoing.push(dead_letter::<S>(record, cause, self.now));
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.outgoing.is_empty() && self.overlay.is_empty()
+    }
+
+    /// What to send, and what to change in the store, per partition.
+    pub fn into_parts(self) -> (Vec<Outgoing>, BTreeMap<i32, Writes>) {
+        (self.outgoing, self.overlay)
+    }
+}
+
+/// The dead letter for `record`: its bytes and headers as they were, and headers that say why.
+pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> Outgoing {
+    let mut headers = record.headers.clone();
+    headers.push(dlq_names::CAUSE, cause);
+    headers.push(dlq_names::TOPIC, &*record.topic);
+    headers.push(dlq_names::PARTITION, record.partition.to_string());
+    headers.push(dlq_names::OFFSET, record.offset.to_string());
+    headers.push(dlq_names::SERVICE, S::NAME.as_str());
+    headers.push(dlq_names::TIME, crate::lineage::rfc3339(at));
+    if record.headers.get(names::CAUSATION_ID).is_none() {
+        headers.push(names::CAUSATION_ID, record.address());
+    }
+    Outgoing {
+        topic: topics::dlq(S::NAME).name,
+        partition: record.partition.rem_euclid(PARTITIONS),
+        key: record.key.clone().unwrap_or_default(),
+        value: record.value.clone(),
+        headers,
+    }
+}
+
+/// Headers that a dead letter has besides its own.
+pub mod dlq_names {
+    /// Why the record could not be handled.
+    pub const CAUSE: &str = "dlq_cause";
+    /// Where it stood: topic.
+    pub const TOPIC: &str = "dlq_topic";
+    /// Where it stood: partition.
+    pub const PARTITION: &str = "dlq_partition";
+    /// Where it stood: offset.
+    pub const OFFSET: &str = "dlq_offset";
+    /// Who could not handle it.
+    pub const SERVICE: &str = "dlq_service";
+    /// When, RFC 3339.
+    pub const TIME: &str = "dlq_time";
+}

@@ -1,0 +1,9 @@
+//! What the tests share. A test never sleeps: it waits for a condition with [`wait_for`], and what
+//! needs no Kafka runs in the [`Driver`].
+
+pub mod driver;
+pub mod postgres;
+mod wait;
+
+pub use driver::{Driver, Fed, apply_twice};
+pub use wait::{wait_for, wait_until};
