@@ -82,7 +82,7 @@ impl Bank {
 
     /// What is to happen to the next request.
     pub fn interfere(&self) -> Interference {
-        lock(&self.interferer).next()
+        lock(&self.interferer).draw()
     }
 }
 

@@ -162,7 +162,7 @@ impl Interferer {
     }
 
     /// What is to happen to the next request.
-    pub fn next(&mut self) -> Interference {
+    pub fn draw(&mut self) -> Interference {
         let faults = &self.faults;
         if faults.outage {
             return Interference { latency: Duration::ZERO, fate: Fate::Outage };
@@ -226,7 +226,7 @@ mod tests {
         };
         let draw = || {
             let mut interferer = Interferer::new(faults.clone());
-            (0..10_000).map(|_| interferer.next()).collect::<Vec<_>>()
+            (0..10_000).map(|_| interferer.draw()).collect::<Vec<_>>()
         };
         let drawn = draw();
         assert_eq!(drawn, draw());

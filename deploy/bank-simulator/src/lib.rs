@@ -15,6 +15,8 @@ pub mod ledger;
 
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use service_kit::{BoundServer, Health, Limits, Shutdown};
 
 pub use config::Config;
@@ -28,5 +30,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<BoundS
     let check = health.check("journal");
     let bank = bank::Bank::open(&config.data_dir, check)?;
     let routes = http::router(Arc::new(bank), shutdown.clone());
-    service_kit::serve(config.addr(), routes, &health, Limits::default(), shutdown).await
+    service_kit::serve(config.addr(), routes, &health, Limits::default(), shutdown)
+        .await
+        .context("the address of the bank is BANK_ADDR, or else HTTP_ADDR")
 }

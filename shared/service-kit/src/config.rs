@@ -6,7 +6,7 @@ use std::{
     process::exit,
 };
 
-use clap::{Args, Parser, ValueEnum, error::ErrorKind};
+use clap::{Args, Parser, ValueEnum};
 
 /// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
 pub const EXIT_USAGE: i32 = 64;
@@ -70,16 +70,11 @@ pub fn parse_config<C: Parser>() -> C {
     C::try_parse().unwrap_or_else(|error| {
         // A closed stdout or stderr leaves nobody to tell; the exit code still says it.
         let _ = error.print();
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit(0),
-            _ => {
-                if !error.use_stderr() {
-                    exit(0);
-                }
-                eprintln!("Each setting can be given as a flag or as an environment variable.");
-                exit(EXIT_USAGE)
-            }
+        if error.use_stderr() {
+            eprintln!("Each setting can be given as a flag or as an environment variable.");
+            exit(EXIT_USAGE);
         }
+        exit(0)
     })
 }
 

@@ -55,12 +55,12 @@ impl Telemetry {
             .with_service_name(service)
             .with_attribute(KeyValue::new("service.instance.id", instance.to_string()))
             .build();
-        let exporters = env::var(ENDPOINT_ENV).ok().filter(|url| !url.is_empty()).map(exporters);
+        let wanted = env::var(ENDPOINT_ENV).is_ok_and(|url| !url.is_empty());
 
         let mut tracer_provider = SdkTracerProvider::builder().with_resource(resource.clone());
         let mut meter_provider = None;
         let mut export_error = None;
-        match exporters {
+        match wanted.then(exporters) {
             Some(Ok((spans, metrics))) => {
                 tracer_provider = tracer_provider.with_batch_exporter(spans);
                 let provider = SdkMeterProvider::builder().with_resource(resource);
@@ -115,8 +115,8 @@ pub fn trace_headers() -> HeaderMap {
     headers
 }
 
-fn exporters(_endpoint: String) -> anyhow::Result<(SpanExporter, MetricExporter)> {
-    // The builders read the endpoint, headers and timeouts from the environment themselves.
+/// They read the endpoint, headers and timeouts from the environment themselves.
+fn exporters() -> anyhow::Result<(SpanExporter, MetricExporter)> {
     let spans = SpanExporter::builder().with_http().build()?;
     let metrics = MetricExporter::builder().with_http().build()?;
     Ok((spans, metrics))
