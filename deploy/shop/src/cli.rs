@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{detach, down, logs, status, up};
-use crate::settings::{Dirs, EnvSetting, PortSetting, Scale};
+use crate::commands::{detach, down, logs, order, status, topics, up};
+use crate::settings::{Dirs, EnvSetting, PortSetting, Scale, State};
 use crate::supervisor::control::{Request, ask};
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
@@ -40,6 +41,10 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Place an order and follow it until it is settled
+    Order(OrderArgs),
+    /// Show the choreography: every topic, who writes it and who reads it
+    Topics,
     /// Stop a part until it is started again
     Stop(Named),
     /// Start a stopped part
@@ -97,6 +102,41 @@ struct Named {
     name: String,
     #[command(flatten)]
     place: Place,
+}
+
+#[derive(Args, Debug)]
+struct OrderArgs {
+    /// What to order, such as TEA=2 MUG=1
+    #[arg(required = true, value_name = "SKU=QUANTITY")]
+    lines: Vec<order::Line>,
+    /// Who orders: ada, grace, alan, or declan whom the bank always declines
+    #[arg(long, default_value = "ada")]
+    customer: String,
+    /// Give up after this many seconds
+    #[arg(long, default_value_t = 90)]
+    patience_s: u64,
+    /// Where orders listens, when not the shop in --dir
+    #[arg(long, env = "ORDERS_URL")]
+    orders_url: Option<String>,
+    /// Where the view listens, when not the shop in --dir
+    #[arg(long, env = "VIEW_URL")]
+    view_url: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl OrderArgs {
+    async fn run(self) -> Result<()> {
+        let known = |url: Option<String>, part: &str| match url {
+            Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+            None => State::read(&Dirs::at(&self.place.dir))?.url(part).map(str::to_owned),
+        };
+        let orders = known(self.orders_url, "orders")?;
+        let view = known(self.view_url, "view")?;
+        let addresses = order::Addresses { orders, view };
+        let patience = Duration::from_secs(self.patience_s);
+        order::run(&addresses, &self.customer, &self.lines, patience).await
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -183,6 +223,11 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Status(place) => status::run(&place.dir).await,
         Command::Logs { name, follow, lines, place } => {
             logs::run(&place.dir, &name, follow, lines).await
+        }
+        Command::Order(args) => args.run().await,
+        Command::Topics => {
+            topics::run();
+            Ok(())
         }
         Command::Stop(named) => tell(&named.place, Request::Stop { name: named.name }).await,
         Command::Start { named, env } => {

@@ -3,5 +3,7 @@
 pub(crate) mod detach;
 pub(crate) mod down;
 pub(crate) mod logs;
+pub(crate) mod order;
 pub(crate) mod status;
+pub(crate) mod topics;
 pub(crate) mod up;

@@ -11,7 +11,7 @@ pub(crate) fn spec(site: &Site) -> PartSpec {
     let port = site.port("bank");
     let mut env = BTreeMap::from([
         ("HTTP_ADDR".to_owned(), format!("127.0.0.1:{port}")),
-        ("STATE_DIR".to_owned(), site.dirs.data().join("bank").to_string_lossy().into_owned()),
+        ("BANK_DATA_DIR".to_owned(), site.dirs.data().join("bank").to_string_lossy().into_owned()),
     ]);
     env.extend(site.env_of("bank"));
     PartSpec {
@@ -23,7 +23,7 @@ pub(crate) fn spec(site: &Site) -> PartSpec {
         cwd: site.dirs.root().to_owned(),
         user: None,
         port,
-        health: Health::Tcp(port),
+        health: Health::Http(format!("http://127.0.0.1:{port}/health/ready")),
         stop_signal: Signal::SIGTERM,
         grace: Duration::from_secs(5),
     }

@@ -180,11 +180,14 @@ fn holder_of(port: u16) -> Option<String> {
         .find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, port))?;
     let wanted = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        // Others, such as `self`, are links to these.
+        let name = process.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let Ok(fds) = std::fs::read_dir(process.path().join("fd")) else { continue };
         let holds = |link: std::path::PathBuf| link.as_os_str() == wanted.as_str();
         if fds.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(holds)) {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("{} (pid {})", name.trim(), process.file_name().display()));
+            return Some(format!("{} (pid {pid})", name.trim()));
         }
     }
     None
@@ -221,7 +224,7 @@ mod tests {
         let extra = one.extra().unwrap();
         assert!(!one.by_name.values().any(|port| *port == extra));
         assert!(one.by_name.values().all(|port| two.by_name.values().all(|other| port != other)));
-        assert!(BLOCK_FIRST + BLOCKS * BLOCK_SIZE <= 32_768);
+        const { assert!(BLOCK_FIRST + BLOCKS * BLOCK_SIZE <= 32_768) };
     }
 
     #[test]
