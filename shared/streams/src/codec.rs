@@ -59,6 +59,12 @@ impl Codec {
         Ok(())
     }
 
+    /// Whether the ids of everything that may be sent to `topic` are known.
+    pub fn knows(&self, topic: &TopicSpec) -> bool {
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        (topic.schemas)().iter().all(|schema| ids.contains_key(&(topic.name, schema.path)))
+    }
+
     /// The framed bytes of `message` for `topic`.
     ///
     /// # Errors

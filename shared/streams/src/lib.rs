@@ -7,6 +7,7 @@
 
 mod codec;
 mod failure;
+mod kafka;
 pub mod lineage;
 mod processor;
 pub mod record;
@@ -16,6 +17,10 @@ pub mod tx;
 
 pub use codec::{Codec, VALUE_BYTES_MAX};
 pub use failure::Failure;
+pub use kafka::{
+    GlobalTable, Ledger, LoopHandle, LoopSettings, LoopStatus, SendError, Sender,
+    TransactionalLoop, admin, dlq, spawn_ledger, spawn_loop, spawn_tail,
+};
 pub use processor::{Processor, Source, UpTo};
 pub use record::{Headers, Record};
 pub use registry::{HttpRegistry, MemoryRegistry, RegistryError, SchemaRegistry};

@@ -266,10 +266,15 @@ impl<'a, S: Service> Tx<'a, S> {
         self.outgoing.append(&mut self.scratch_outgoing);
     }
 
-    /// The record at hand is poison: take back what it changed, and send it to the dead letters.
-    pub fn dead_letter(&mut self, record: &Record, cause: &str) {
+    /// Take back what the record at hand has changed.
+    pub fn drop_scratch(&mut self) {
         self.scratch.clear();
         self.scratch_outgoing.clear();
+    }
+
+    /// The record at hand is poison: take back what it changed, and send it to the dead letters.
+    pub fn dead_letter(&mut self, record: &Record, cause: &str) {
+        self.drop_scratch();
         self.outgoing.push(dead_letter::<S>(record, cause, self.now));
     }
 

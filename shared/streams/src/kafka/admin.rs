@@ -1,0 +1,73 @@
+//! Creating the topics of the registry.
+
+use super::client::{MESSAGE_BYTES_MAX, ReaderContext, reader_config};
+use anyhow::{Context, bail};
+use contracts::topics::{PARTITIONS, TopicSpec};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::RDKafkaErrorCode,
+};
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Create the `topics` that are not there, with `replication` copies. Gives how many were made;
+/// running it again is harmless.
+///
+/// # Errors
+/// When Kafka is away or refuses, or a topic is there with another number of partitions, which
+/// would break co-partitioning.
+pub async fn ensure_topics(
+    bootstrap: &str,
+    topics: &[&'static TopicSpec],
+    replication: i32,
+) -> anyhow::Result<usize> {
+    let config = reader_config(bootstrap, "topics");
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let configs: Vec<_> = topics.iter().map(|topic| topic.config()).collect();
+    let wanted: Vec<_> = topics
+        .iter()
+        .zip(&configs)
+        .map(|(topic, config)| {
+            let replication = TopicReplication::Fixed(replication);
+            let new = NewTopic::new(topic.name, PARTITIONS, replication)
+                .set("max.message.bytes", MESSAGE_BYTES_MAX);
+            config.iter().fold(new, |new, (key, value)| new.set(key, value))
+        })
+        .collect();
+    let options =
+        AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let results =
+        admin.create_topics(&wanted, &options).await.context("Kafka creates no topics")?;
+    let mut made = 0;
+    for result in results {
+        match result {
+            Ok(_) => made += 1,
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => bail!("Kafka does not create `{topic}`: {code}"),
+        }
+    }
+    check_partitions(bootstrap, topics)?;
+    Ok(made)
+}
+
+fn check_partitions(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::Result<()> {
+    let consumer: BaseConsumer<ReaderContext> =
+        reader_config(bootstrap, "topics").create_with_context(ReaderContext::default())?;
+    let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+    for topic in topics {
+        let found = metadata.topics().iter().find(|found| found.name() == topic.name);
+        // A topic that was made a moment ago may not be in the metadata yet.
+        let partitions = found.map_or(0, |found| found.partitions().len());
+        if partitions != 0 && partitions != PARTITIONS as usize {
+            bail!(
+                "`{}` has {partitions} partitions instead of {PARTITIONS}: topics that share a \
+                 key must have as many; delete it, or start afresh",
+                topic.name
+            );
+        }
+    }
+    Ok(())
+}

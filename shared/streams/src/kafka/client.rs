@@ -1,0 +1,346 @@
+//! Kafka clients: their settings, each with its reason, their callbacks, and what their errors
+//! mean.
+
+use crate::{Headers, Outgoing, Record};
+use rdkafka::{
+    ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, ConsumerContext, Rebalance},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, DeliveryResult, Header, Headers as _, OwnedHeaders},
+    producer::{BaseRecord, ProducerContext},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tracing::debug;
+
+/// A network call that takes longer than this has failed.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A transaction that takes longer is aborted by the broker, so that a frozen instance does not
+/// hold up the readers of its topics.
+const TRANSACTION_TIMEOUT_MS: &str = "10000";
+
+/// Silence after which the group gives a member's partitions to another.
+const SESSION_TIMEOUT_MS: &str = "8000";
+
+/// Larger than any value of ours, as a dead letter adds headers to somebody else's.
+pub(crate) const MESSAGE_BYTES_MAX: &str = "2097152";
+
+fn base(bootstrap: &str, client: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("client.id", client)
+        // A broker that is back should be noticed soon.
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("message.max.bytes", MESSAGE_BYTES_MAX)
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("statistics.interval.ms", "0")
+        .set_log_level(RDKafkaLogLevel::Error);
+    config
+}
+
+/// A consumer that is told what to read: no group, no rebalance.
+pub(crate) fn reader_config(bootstrap: &str, client: &str) -> ClientConfig {
+    let mut config = base(bootstrap, client);
+    config
+        .set("group.id", client)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("allow.auto.create.topics", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // librdkafka would keep up to 64 MiB per consumer and partition ready (its defaults);
+        // a batch is 500 records.
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.max.bytes", "4194304")
+        .set("fetch.message.max.bytes", "1048576")
+        // The default of a second would be felt whenever the small queue is full.
+        .set("fetch.queue.backoff.ms", "10");
+    config
+}
+
+/// A member of a group. The classic protocol with the range assignor and eager rebalances: one
+/// generation hands partition p of every input topic over at once, so that a task is never split
+/// between two members; and with it the session timeout is ours to set.
+pub(crate) fn member_config(bootstrap: &str, group: &str, member: &str) -> ClientConfig {
+    let mut config = reader_config(bootstrap, member);
+    config
+        .set("group.id", group)
+        .set("group.instance.id", member)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", SESSION_TIMEOUT_MS)
+        .set("heartbeat.interval.ms", "500");
+    config
+}
+
+/// An idempotent producer, or with `transactional_id` a transactional one.
+pub(crate) fn producer_config(
+    bootstrap: &str,
+    client: &str,
+    transactional_id: Option<&str>,
+) -> ClientConfig {
+    let mut config = base(bootstrap, client);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", "zstd")
+        .set("linger.ms", "0")
+        // Java's partitioner, so that Debezium and we put a key in the same place.
+        .set("partitioner", "murmur2_random")
+        .set("queue.buffering.max.kbytes", "65536");
+    match transactional_id {
+        Some(id) => {
+            config.set("transactional.id", id).set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
+        }
+        None => config.set("message.timeout.ms", "5000"),
+    };
+    config
+}
+
+/// What must be done about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Call again.
+    Retriable,
+    /// Abort the transaction, rewind.
+    Abortable,
+    /// Throw the client away.
+    Fatal,
+}
+
+/// librdkafka's rule: what is neither retriable nor abortable must be taken as fatal.
+pub(crate) fn classify(error: &KafkaError) -> Class {
+    match error {
+        KafkaError::Transaction(inner) if inner.is_fatal() => Class::Fatal,
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() => Class::Abortable,
+        KafkaError::Transaction(inner) if inner.is_retriable() => Class::Retriable,
+        KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut) => Class::Retriable,
+        _ => Class::Fatal,
+    }
+}
+
+/// Whether the cluster has gone from the client's sight.
+fn is_outage(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+        )
+    )
+}
+
+/// A change of what a member owns.
+#[derive(Debug)]
+pub(crate) enum GroupEvent {
+    /// These (topic, partition) are ours now.
+    Assigned(Vec<(String, i32)>),
+    /// These are not any more.
+    Revoked(Vec<(String, i32)>),
+}
+
+/// Callbacks of a consumer: they run on the thread that polls.
+#[derive(Default)]
+pub(crate) struct ReaderContext {
+    events: Mutex<Vec<GroupEvent>>,
+    outage: AtomicBool,
+}
+
+impl ReaderContext {
+    /// What has happened since the last call.
+    pub(crate) fn take_events(&self) -> Vec<GroupEvent> {
+        std::mem::take(&mut *lock(&self.events))
+    }
+
+    /// Whether an outage has been reported since the last call.
+    pub(crate) fn take_outage(&self) -> bool {
+        self.outage.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl ClientContext for ReaderContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The loop says once that Kafka is away; librdkafka would say it every second.
+        debug!("{error}: {reason}");
+        if is_outage(&error) {
+            self.outage.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+}
+
+impl ConsumerContext for ReaderContext {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            lock(&self.events).push(GroupEvent::Revoked(pairs(partitions)));
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            lock(&self.events).push(GroupEvent::Assigned(pairs(partitions)));
+        }
+    }
+}
+
+fn pairs(partitions: &TopicPartitionList) -> Vec<(String, i32)> {
+    let elements = partitions.elements();
+    elements.iter().map(|element| (element.topic().to_owned(), element.partition())).collect()
+}
+
+/// What has become of the records that a transaction has sent.
+#[derive(Default)]
+pub(crate) struct Deliveries {
+    outstanding: usize,
+    error: Option<String>,
+    /// Offset of the last delivered record, per topic and partition.
+    last: HashMap<(String, i32), i64>,
+}
+
+/// Callbacks of a producer: they run on its polling thread.
+#[derive(Clone, Default)]
+pub(crate) struct WriterContext {
+    deliveries: Arc<(Mutex<Deliveries>, Condvar)>,
+}
+
+impl WriterContext {
+    /// A new transaction: nothing is outstanding.
+    pub(crate) fn begin(&self) {
+        *lock(&self.deliveries.0) = Deliveries::default();
+    }
+
+    /// One record more is on its way.
+    pub(crate) fn sent(&self) {
+        lock(&self.deliveries.0).outstanding += 1;
+    }
+
+    /// It could not be handed over.
+    pub(crate) fn unsent(&self) {
+        let mut deliveries = lock(&self.deliveries.0);
+        deliveries.outstanding = deliveries.outstanding.saturating_sub(1);
+    }
+
+    /// Wait until all have arrived. Without it, `commit_transaction` would take 100 ms more, as
+    /// rdkafka's flush polls in slices of that length.
+    pub(crate) fn wait(&self) -> Result<HashMap<(String, i32), i64>, String> {
+        let (mutex, arrived) = &*self.deliveries;
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        let mut deliveries = lock(mutex);
+        while deliveries.outstanding > 0 && deliveries.error.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("{} records not acknowledged", deliveries.outstanding));
+            }
+            let waited = arrived.wait_timeout(deliveries, left);
+            deliveries = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match deliveries.error.take() {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut deliveries.last)),
+        }
+    }
+}
+
+impl ClientContext for WriterContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("{error}: {reason}");
+    }
+
+    fn stats(&self, _: Statistics) {}
+}
+
+impl ProducerContext for WriterContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let (mutex, arrived) = &*self.deliveries;
+        let mut deliveries = lock(mutex);
+        deliveries.outstanding = deliveries.outstanding.saturating_sub(1);
+        match result {
+            Ok(message) => {
+                let place = (message.topic().to_owned(), message.partition());
+                deliveries.last.insert(place, message.offset());
+            }
+            Err((error, message)) => {
+                let place = format!("{}/{}", message.topic(), message.partition());
+                deliveries.error.get_or_insert_with(|| format!("{place}: {error}"));
+            }
+        }
+        if deliveries.outstanding == 0 || deliveries.error.is_some() {
+            arrived.notify_all();
+        }
+    }
+}
+
+/// An owned copy of `message`.
+pub(crate) fn to_record(message: &BorrowedMessage<'_>, topics: &mut TopicNames) -> Record {
+    let headers = message.headers().map(|headers| {
+        let pairs = headers.iter();
+        pairs.map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+    });
+    Record {
+        topic: topics.intern(message.topic()),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: Headers(headers.unwrap_or_default()),
+    }
+}
+
+/// Names that are shared by all records of a topic.
+#[derive(Default)]
+pub(crate) struct TopicNames(Vec<Arc<str>>);
+
+impl TopicNames {
+    fn intern(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| &***known == name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.0.push(Arc::clone(&name));
+        name
+    }
+}
+
+/// `outgoing` as a producer wants it.
+pub(crate) fn to_message(outgoing: &Outgoing) -> BaseRecord<'_, [u8], [u8]> {
+    let mut message =
+        BaseRecord::to(outgoing.topic).partition(outgoing.partition).key(&outgoing.key[..]);
+    if let Some(value) = &outgoing.value {
+        message = message.payload(&value[..]);
+    }
+    message.headers(to_headers(&outgoing.headers))
+}
+
+/// Headers as a producer wants them.
+pub(crate) fn to_headers(headers: &Headers) -> OwnedHeaders {
+    let mut native = OwnedHeaders::new_with_capacity(headers.0.len());
+    for (key, value) in &headers.0 {
+        native = native.insert(Header { key, value: Some(value) });
+    }
+    native
+}
+
+/// The pause between two looks at something that is about to change.
+pub(crate) fn pause_briefly() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,194 @@
+//! Dead letters: list them, replay them, discard them.
+//!
+//! A dead letter is never removed: that it was dealt with is a further record on the same
+//! partition, which says what was done. A replay writes the original and this note in one
+//! transaction, so that it happens once.
+
+use super::{
+    client::{CALL_TIMEOUT, WriterContext, producer_config, to_message},
+    restore::LogReader,
+};
+use crate::{Outgoing, Record, record::Headers, tx::dlq_names};
+use anyhow::Context;
+use contracts::{ServiceName, Timestamp, topics};
+use rdkafka::producer::{Producer, ThreadedProducer};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::SystemTime};
+
+/// The header of a note: `<offset> replayed` or `<offset> discarded`.
+const DONE: &str = "dlq_done";
+
+/// Where a dead letter stands: `orders/2/17`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LetterId {
+    /// Whose dead letters.
+    pub service: ServiceName,
+    /// Partition of the dead letter topic.
+    pub partition: i32,
+    /// Offset in it.
+    pub offset: i64,
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.service, self.partition, self.offset)
+    }
+}
+
+impl FromStr for LetterId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("`{text}` is no dead letter: it is named like orders/2/17");
+        let [service, partition, offset] = text.split('/').collect::<Vec<_>>()[..] else {
+            return Err(form());
+        };
+        let partition = partition.parse().map_err(|_| form())?;
+        let offset = offset.parse().map_err(|_| form())?;
+        Ok(Self { service: service.parse()?, partition, offset })
+    }
+}
+
+/// What was done about a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It was put back on its topic.
+    Replayed,
+    /// It was given up.
+    Discarded,
+}
+
+impl Done {
+    fn as_str(self) -> &'static str {
+        match self {
+            Done::Replayed => "replayed",
+            Done::Discarded => "discarded",
+        }
+    }
+}
+
+/// One dead letter.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Its name.
+    pub id: LetterId,
+    /// Key, value and headers.
+    pub record: Record,
+    /// What was done about it, if anything.
+    pub done: Option<Done>,
+}
+
+impl DeadLetter {
+    /// Why it is here.
+    pub fn cause(&self) -> &str {
+        self.record.headers.get(dlq_names::CAUSE).unwrap_or("unknown")
+    }
+
+    /// `topic/partition/offset` of the record that it was.
+    pub fn origin(&self) -> String {
+        let header = |name| self.record.headers.get(name).unwrap_or("?");
+        let (topic, partition) = (header(dlq_names::TOPIC), header(dlq_names::PARTITION));
+        format!("{topic}/{partition}/{}", header(dlq_names::OFFSET))
+    }
+
+    /// When it came here, RFC 3339.
+    pub fn time(&self) -> &str {
+        self.record.headers.get(dlq_names::TIME).unwrap_or("?")
+    }
+}
+
+/// The dead letters of `service`, oldest first per partition. Blocks.
+///
+/// # Errors
+/// When Kafka is away.
+pub fn list(bootstrap: &str, service: ServiceName) -> anyhow::Result<Vec<DeadLetter>> {
+    let topic = topics::dlq(service).name;
+    let mut log = LogReader::new(bootstrap, "shop-dlq")?;
+    let mut letters = Vec::new();
+    for partition in 0..topics::PARTITIONS {
+        let end = log
+            .stable_end(topic, partition)
+            .with_context(|| format!("cannot read {topic} from Kafka at {bootstrap}"))?;
+        let mut records = Vec::new();
+        log.read(topic, partition, 0, end, |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        letters.extend(read_notes(service, records));
+    }
+    Ok(letters)
+}
+
+/// Tell letters from notes, and join them.
+fn read_notes(service: ServiceName, records: Vec<Record>) -> Vec<DeadLetter> {
+    let mut notes = BTreeMap::new();
+    for record in &records {
+        if let Some((offset, what)) = record.headers.get(DONE).and_then(|note| note.split_once(' '))
+            && let Ok(offset) = offset.parse::<i64>()
+        {
+            let replayed = what == Done::Replayed.as_str();
+            notes.insert(offset, if replayed { Done::Replayed } else { Done::Discarded });
+        }
+    }
+    let letters = records.into_iter().filter(|record| record.headers.get(DONE).is_none());
+    letters
+        .map(|record| {
+            let (partition, offset) = (record.partition, record.offset);
+            let id = LetterId { service, partition, offset };
+            DeadLetter { id, done: notes.get(&offset).copied(), record }
+        })
+        .collect()
+}
+
+/// Deal with `letter`: put it back on its topic and partition with its own bytes and headers, or
+/// give it up. Blocks.
+///
+/// # Errors
+/// When it was dealt with before, does not say where it came from, or Kafka is away.
+pub fn settle(bootstrap: &str, letter: &DeadLetter, done: Done) -> anyhow::Result<()> {
+    if let Some(done) = letter.done {
+        anyhow::bail!("{} was {} before", letter.id, done.as_str());
+    }
+    let mut outgoing = vec![note(letter, done)];
+    if done == Done::Replayed {
+        outgoing.push(original(letter)?);
+    }
+    let context = WriterContext::default();
+    let id = format!("shop-dlq-{}", letter.id.service);
+    let producer: ThreadedProducer<WriterContext> =
+        producer_config(bootstrap, &id, Some(&id)).create_with_context(context.clone())?;
+    let away = || format!("cannot write to Kafka at {bootstrap}");
+    producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
+    producer.begin_transaction()?;
+    for record in &outgoing {
+        context.sent();
+        producer.send(to_message(record)).map_err(|(error, _)| error).with_context(away)?;
+    }
+    context.wait().map_err(anyhow::Error::msg).with_context(away)?;
+    producer.commit_transaction(CALL_TIMEOUT).with_context(away)
+}
+
+fn note(letter: &DeadLetter, done: Done) -> Outgoing {
+    let mut headers = Headers::default();
+    headers.push(DONE, format!("{} {}", letter.id.offset, done.as_str()));
+    headers.push(dlq_names::TIME, crate::lineage::rfc3339(Timestamp::from(SystemTime::now())));
+    Outgoing {
+        topic: topics::dlq(letter.id.service).name,
+        partition: letter.id.partition,
+        key: letter.record.key.clone().unwrap_or_default(),
+        value: None,
+        headers,
+    }
+}
+
+fn original(letter: &DeadLetter) -> anyhow::Result<Outgoing> {
+    let header = |name| letter.record.headers.get(name);
+    let name = header(dlq_names::TOPIC).context("the dead letter does not name its topic")?;
+    let topic = topics::ALL.into_iter().find(|topic| topic.name == name);
+    let topic = topic.with_context(|| format!("there is no topic `{name}`"))?.name;
+    let partition = header(dlq_names::PARTITION).and_then(|text| text.parse().ok());
+    let partition = partition.context("the dead letter does not name its partition")?;
+    let own = letter.record.headers.0.iter().filter(|(key, _)| !key.starts_with("dlq_"));
+    let headers = Headers(own.cloned().collect());
+    let key = letter.record.key.clone().unwrap_or_default();
+    Ok(Outgoing { topic, partition, key, value: letter.record.value.clone(), headers })
+}

@@ -1,0 +1,233 @@
+//! [`GroupReader`]: a member of a consumer group that reads batches and knows what it owns.
+
+use super::{
+    LoopSettings,
+    client::{CALL_TIMEOUT, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
+};
+use crate::Record;
+use anyhow::Context;
+use contracts::topics::TopicSpec;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata},
+    error::KafkaError,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+use tracing::debug;
+
+/// How long an idle reader waits for the first record of a batch.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// The offset after the last record, per topic and partition.
+pub(crate) type NextOffsets = BTreeMap<(String, i32), i64>;
+
+/// Reads the input topics of a loop in batches. Rebalances happen while it polls and never while a
+/// batch is worked on, so a batch holds records of owned partitions only.
+pub(crate) struct GroupReader {
+    consumer: BaseConsumer<ReaderContext>,
+    settings: LoopSettings,
+    topics: Vec<&'static TopicSpec>,
+    names: TopicNames,
+    batch: Vec<Record>,
+    owned: BTreeSet<(String, i32)>,
+    /// Partition numbers that were assigned and have not been asked for yet.
+    fresh: BTreeSet<i32>,
+}
+
+impl GroupReader {
+    /// Join the group. Fails while a topic does not exist.
+    pub(crate) fn join(
+        settings: &LoopSettings,
+        topics: Vec<&'static TopicSpec>,
+    ) -> anyhow::Result<Self> {
+        let config = member_config(&settings.bootstrap, settings.name, &settings.member());
+        let consumer: BaseConsumer<ReaderContext> =
+            config.create_with_context(ReaderContext::default())?;
+        for topic in &topics {
+            topic_exists(&consumer, topic.name)
+                .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
+        }
+        let names: Vec<_> = topics.iter().map(|topic| topic.name).collect();
+        consumer.subscribe(&names)?;
+        Ok(Self {
+            consumer,
+            settings: settings.clone(),
+            topics,
+            names: TopicNames::default(),
+            batch: Vec::new(),
+            owned: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+        })
+    }
+
+    /// Poll until the input is drained, the batch is full, or the wait is over. What was read
+    /// stays here until [`GroupReader::take`], so that a revocation in between drops it.
+    pub(crate) fn poll(&mut self) -> anyhow::Result<()> {
+        let mut until = Instant::now() + IDLE;
+        while self.batch.len() < self.settings.batch_records_max {
+            let left = until.saturating_duration_since(Instant::now());
+            let polled = self.consumer.poll(left);
+            let record = match polled {
+                Some(Ok(message)) => Some(to_record(&message, &mut self.names)),
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    anyhow::bail!("the consumer is fenced: {code}")
+                }
+                Some(Err(error)) => {
+                    debug!("{}: {error}", self.settings.name);
+                    None
+                }
+                None if left.is_zero() || !self.batch.is_empty() => {
+                    self.serve_events();
+                    break;
+                }
+                None => None,
+            };
+            self.serve_events();
+            if let Some(record) = record {
+                if self.batch.is_empty() {
+                    until = Instant::now() + self.settings.batch_wait;
+                }
+                // A record of a partition that was just taken away may still be in the queue.
+                if self.owned.contains(&(record.topic.to_string(), record.partition)) {
+                    self.batch.push(record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch.
+    pub(crate) fn take(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.batch)
+    }
+
+    /// Partition numbers that were assigned since the last call.
+    pub(crate) fn take_fresh(&mut self) -> BTreeSet<i32> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// The partition numbers that are ours.
+    pub(crate) fn partitions(&self) -> BTreeSet<i32> {
+        self.owned.iter().map(|(_, partition)| *partition).collect()
+    }
+
+    /// What is ours of partition number `partition`.
+    pub(crate) fn owned(&self, partition: i32) -> Vec<(String, i32)> {
+        self.owned.iter().filter(|(_, owned)| *owned == partition).cloned().collect()
+    }
+
+    /// Whether Kafka has gone from sight since the last call, and is still gone.
+    pub(crate) fn outage(&self) -> Option<String> {
+        if !self.consumer.context().take_outage() {
+            return None;
+        }
+        let topic = self.topics.first().map(|topic| topic.name);
+        let error = self.consumer.fetch_metadata(topic, Duration::from_secs(1)).err()?;
+        Some(format!("Kafka at {}: {error}", self.settings.bootstrap))
+    }
+
+    /// Where the group has got to on partition number `partition`; 0 where it has not begun. Waits
+    /// for the offsets of a pending transaction (KIP-447).
+    pub(crate) fn committed(&self, partition: i32) -> anyhow::Result<NextOffsets> {
+        let mut wanted = TopicPartitionList::new();
+        for topic in &self.topics {
+            wanted.add_partition(topic.name, partition);
+        }
+        let committed = self.consumer.committed_offsets(wanted, CALL_TIMEOUT)?;
+        let elements = committed.elements();
+        let offset = |offset| match offset {
+            Offset::Offset(next) => next,
+            _ => 0,
+        };
+        let place = |topic: &str| (topic.to_owned(), partition);
+        Ok(elements.iter().map(|e| (place(e.topic()), offset(e.offset()))).collect())
+    }
+
+    /// Read again from `offsets`, dropping what was read ahead.
+    pub(crate) fn seek(&mut self, offsets: &NextOffsets) -> anyhow::Result<()> {
+        self.batch
+            .retain(|record| !offsets.contains_key(&(record.topic.to_string(), record.partition)));
+        for ((topic, partition), offset) in offsets {
+            self.consumer
+                .seek(topic, *partition, Offset::Offset(*offset), CALL_TIMEOUT)
+                .with_context(|| format!("cannot rewind {topic}/{partition} to {offset}"))?;
+        }
+        Ok(())
+    }
+
+    /// What Kafka needs to know to accept offsets in a transaction.
+    pub(crate) fn group_metadata(&self) -> anyhow::Result<ConsumerGroupMetadata> {
+        self.consumer.group_metadata().context("the consumer has no group")
+    }
+
+    /// Commit `offsets` without a transaction, for a batch that has sent nothing.
+    pub(crate) fn commit(&self, offsets: &NextOffsets) -> anyhow::Result<()> {
+        let list = to_list(offsets)?;
+        Ok(self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?)
+    }
+
+    fn serve_events(&mut self) {
+        for event in self.consumer.context().take_events() {
+            match event {
+                GroupEvent::Assigned(partitions) => {
+                    self.fresh.extend(partitions.iter().map(|(_, partition)| *partition));
+                    self.owned.extend(partitions);
+                }
+                GroupEvent::Revoked(partitions) => {
+                    for place in &partitions {
+                        self.owned.remove(place);
+                        self.fresh.remove(&place.1);
+                    }
+                    self.batch.retain(|record| {
+                        !partitions.contains(&(record.topic.to_string(), record.partition))
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The first offset of each partition in `batch`: where to rewind to.
+pub(crate) fn first_offsets(batch: &[Record]) -> NextOffsets {
+    let mut offsets = NextOffsets::new();
+    for record in batch {
+        let place = (record.topic.to_string(), record.partition);
+        let first = offsets.entry(place).or_insert(record.offset);
+        *first = (*first).min(record.offset);
+    }
+    offsets
+}
+
+/// The offset after the last record of each partition in `batch`: where to go on.
+pub(crate) fn next_offsets(batch: &[Record]) -> NextOffsets {
+    let mut offsets = NextOffsets::new();
+    for record in batch {
+        let place = (record.topic.to_string(), record.partition);
+        let next = offsets.entry(place).or_insert(0);
+        *next = (*next).max(record.offset + 1);
+    }
+    offsets
+}
+
+/// `offsets` as the client wants them.
+pub(crate) fn to_list(offsets: &NextOffsets) -> anyhow::Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in offsets {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+    }
+    Ok(list)
+}
+
+/// The number of partitions of `topic`.
+pub(crate) fn topic_exists<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> anyhow::Result<usize> {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(3))?;
+    let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    anyhow::ensure!(partitions > 0, "there is no topic `{topic}` yet");
+    Ok(partitions)
+}

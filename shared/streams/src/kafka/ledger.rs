@@ -1,0 +1,159 @@
+//! [`Ledger`]: a consumer whose offsets live in its own database, in the same SQL transaction as
+//! what it does. Kafka's group only says who reads which partition.
+
+use super::{
+    LoopHandle, LoopSettings, LoopStatus, Outage,
+    group::{GroupReader, NextOffsets, first_offsets},
+    spawn,
+};
+use crate::{Codec, Failure, Record, RegistryError};
+use contracts::{Service, topics::TopicSpec};
+use std::collections::BTreeSet;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A service's reaction to its input topics, with a database instead of a Kafka transaction.
+pub trait Ledger: Send {
+    /// Who we are.
+    type Identity: Service;
+
+    /// The topics to read, co-partitioned.
+    fn inputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// The topics to write through the outbox, whose schemas must be registered first.
+    fn outputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// These (topic, partition) are ours now: raise their epoch, so that whoever had them before
+    /// can write no more. Gives the next offset of each, 0 where there is none yet.
+    ///
+    /// # Errors
+    /// [`Failure::Retriable`] while the database is away.
+    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<(String, i32, i64)>, Failure>;
+
+    /// One SQL transaction: what the records of `batch` cause, and their offsets, guarded by the
+    /// epoch. Poison is dead-lettered inside of it.
+    ///
+    /// # Errors
+    /// [`Failure::Retriable`] while the database is away, [`Failure::Fatal`] when fenced.
+    fn apply(&mut self, batch: &[Record]) -> Result<(), Failure>;
+}
+
+/// Run `ledger` on a thread of its own until `stop` is cancelled.
+pub fn spawn_ledger<L: Ledger + 'static>(
+    settings: LoopSettings,
+    ledger: L,
+    codec: Codec,
+    stop: CancellationToken,
+) -> LoopHandle {
+    spawn(settings.name, move |status| {
+        let reader = None;
+        LedgerLoop { settings, ledger, codec, reader, unclaimed: BTreeSet::new() }
+            .run(&stop, &status)
+    })
+}
+
+struct LedgerLoop<L> {
+    settings: LoopSettings,
+    ledger: L,
+    codec: Codec,
+    reader: Option<GroupReader>,
+    /// Partition numbers that were assigned and whose offsets are not ours yet.
+    unclaimed: BTreeSet<i32>,
+}
+
+impl<L: Ledger> LedgerLoop<L> {
+    fn run(
+        mut self,
+        stop: &CancellationToken,
+        status: &watch::Sender<LoopStatus>,
+    ) -> anyhow::Result<()> {
+        let mut outage = Outage::new(self.settings.name, Some(status.clone()));
+        while !stop.is_cancelled() {
+            match self.step() {
+                Ok(()) => {
+                    outage.over();
+                    let partitions = self.reader.as_ref().map(GroupReader::partitions);
+                    let partitions = partitions.into_iter().flatten().collect();
+                    let running = LoopStatus::Running { partitions };
+                    status.send_if_modified(|now| {
+                        let changed = *now != running;
+                        now.clone_from(&running);
+                        changed
+                    });
+                }
+                Err(Failure::Retriable(error)) => outage.wait(&format!("{error:#}"), stop),
+                Err(Failure::Fatal(error))
+                    if error.downcast_ref::<RegistryError>().is_some_and(|error| {
+                        matches!(error, RegistryError::Incompatible { .. })
+                    }) =>
+                {
+                    return Err(error);
+                }
+                Err(failure) => {
+                    self.reader = None;
+                    outage.wait(&failure.to_string(), stop);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), Failure> {
+        self.connect()?;
+        let reader = self.reader.as_mut().expect("connect leaves a reader");
+        reader.poll().map_err(Failure::Fatal)?;
+        self.unclaimed.extend(reader.take_fresh());
+        let owned = reader.partitions();
+        self.unclaimed.retain(|partition| owned.contains(partition));
+        self.claim()?;
+        let reader = self.reader.as_mut().expect("connect leaves a reader");
+        let batch = reader.take();
+        if batch.is_empty() {
+            return match reader.outage() {
+                Some(outage) => Err(Failure::Retriable(anyhow::anyhow!(outage))),
+                None => Ok(()),
+            };
+        }
+        let result = self.ledger.apply(&batch);
+        if let Err(Failure::Retriable(_)) = &result {
+            reader.seek(&first_offsets(&batch)).map_err(Failure::Fatal)?;
+        }
+        result
+    }
+
+    fn connect(&mut self) -> Result<(), Failure> {
+        if self.reader.is_some() {
+            return Ok(());
+        }
+        self.codec.warm_up(&self.ledger.outputs()).map_err(|error| match error {
+            RegistryError::Incompatible { .. } => Failure::fatal(error),
+            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
+        })?;
+        self.unclaimed.clear();
+        let reader = GroupReader::join(&self.settings, self.ledger.inputs());
+        self.reader = Some(reader.map_err(Failure::Retriable)?);
+        Ok(())
+    }
+
+    /// Make the offsets of fresh partitions ours, and go on from there.
+    fn claim(&mut self) -> Result<(), Failure> {
+        let reader = self.reader.as_mut().expect("connect leaves a reader");
+        let places: Vec<_> =
+            self.unclaimed.iter().flat_map(|partition| reader.owned(*partition)).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let claimed = self.ledger.claim(&places);
+        let offsets: NextOffsets = match claimed {
+            Ok(claimed) => claimed.into_iter().map(|(t, p, next)| ((t, p), next)).collect(),
+            Err(failure) => {
+                // What was read before the claim is read again after it.
+                let _ = reader.take();
+                return Err(failure);
+            }
+        };
+        reader.seek(&offsets).map_err(Failure::Fatal)?;
+        self.unclaimed.clear();
+        Ok(())
+    }
+}

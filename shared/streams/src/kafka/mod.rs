@@ -1,0 +1,163 @@
+//! Everything that touches Kafka.
+
+pub mod admin;
+mod client;
+pub mod dlq;
+mod group;
+mod ledger;
+mod restore;
+mod sender;
+mod table;
+mod tail;
+mod transactional;
+
+pub use ledger::{Ledger, spawn_ledger};
+pub use sender::{SendError, Sender};
+pub use table::GlobalTable;
+pub use tail::spawn_tail;
+pub use transactional::{TransactionalLoop, spawn_loop};
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Longest wait between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+/// What a loop needs to know of its surroundings, and its limits.
+#[derive(Debug, Clone)]
+pub struct LoopSettings {
+    /// Kafka's addresses, comma separated.
+    pub bootstrap: String,
+    /// The consumer group; also the stem of `transactional.id` and `group.instance.id`.
+    pub name: &'static str,
+    /// Which of several instances this one is: makes both ids stable, so that a restart fences its
+    /// predecessor and takes its partitions over at once (KIP-345, KIP-447).
+    pub instance: u32,
+    /// Most records in one transaction.
+    pub batch_records_max: usize,
+    /// Longest wait for a second record after the first one, so that a trickle becomes a batch.
+    pub batch_wait: Duration,
+}
+
+impl LoopSettings {
+    /// The usual limits: 500 records, 2 ms.
+    pub fn new(bootstrap: &str, name: &'static str, instance: u32) -> Self {
+        let bootstrap = bootstrap.to_owned();
+        let (batch_records_max, batch_wait) = (500, Duration::from_millis(2));
+        Self { bootstrap, name, instance, batch_records_max, batch_wait }
+    }
+
+    fn member(&self) -> String {
+        format!("{}-{}", self.name, self.instance)
+    }
+}
+
+/// How a loop is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoopStatus {
+    /// Not in its group yet.
+    Starting,
+    /// Something it needs is away.
+    Waiting(String),
+    /// At work on these partitions; none while others have them all.
+    Running {
+        /// Partition numbers, the same for each input topic.
+        partitions: Vec<i32>,
+    },
+    /// Ended.
+    Stopped,
+}
+
+/// A loop on its own thread. It ends when its token is cancelled, or on an error that waiting
+/// cannot cure.
+pub struct LoopHandle {
+    status: watch::Receiver<LoopStatus>,
+    ended: oneshot::Receiver<anyhow::Result<()>>,
+}
+
+impl LoopHandle {
+    /// How the loop is doing, now and later.
+    pub fn status(&self) -> watch::Receiver<LoopStatus> {
+        self.status.clone()
+    }
+
+    /// Wait for its end.
+    ///
+    /// # Errors
+    /// What ended it, if it was not the token: such as a schema that the registry refuses.
+    pub async fn stopped(self) -> anyhow::Result<()> {
+        self.ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("the loop's thread panicked")))
+    }
+}
+
+/// Run `body` on a thread named `name`.
+fn spawn(
+    name: &str,
+    body: impl FnOnce(watch::Sender<LoopStatus>) -> anyhow::Result<()> + Send + 'static,
+) -> LoopHandle {
+    let (status_sender, status) = watch::channel(LoopStatus::Starting);
+    let (end, ended) = oneshot::channel();
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let keeper = status_sender.clone();
+        let result = body(status_sender);
+        keeper.send_replace(LoopStatus::Stopped);
+        // Nobody may be interested in how it ended.
+        let _ = end.send(result);
+    });
+    thread.expect("the operating system gives a thread");
+    LoopHandle { status, ended }
+}
+
+/// Says that something is away once, and once that it is back; waits ever longer in between.
+struct Outage {
+    name: String,
+    status: Option<watch::Sender<LoopStatus>>,
+    since: Option<Instant>,
+    backoff: Duration,
+}
+
+impl Outage {
+    fn new(name: impl Into<String>, status: Option<watch::Sender<LoopStatus>>) -> Self {
+        Self { name: name.into(), status, since: None, backoff: BACKOFF_MIN }
+    }
+
+    /// Something went wrong: say so if it is news, and wait, unless `stop` is cancelled.
+    fn wait(&mut self, cause: &str, stop: &CancellationToken) {
+        if self.since.is_none() {
+            self.since = Some(Instant::now());
+            warn!(name = self.name, "waiting: {cause}");
+        }
+        if let Some(status) = &self.status {
+            status.send_replace(LoopStatus::Waiting(cause.to_owned()));
+        }
+        pause(self.backoff, stop);
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+
+    /// It works again.
+    fn over(&mut self) {
+        if let Some(since) = self.since.take() {
+            info!(name = self.name, "at work again after {:.1?}", since.elapsed());
+        }
+        self.backoff = BACKOFF_MIN;
+    }
+}
+
+/// Let `duration` pass, unless `stop` is cancelled.
+fn pause(duration: Duration, stop: &CancellationToken) {
+    const SLICE: Duration = Duration::from_millis(50);
+    let until = Instant::now() + duration;
+    while !stop.is_cancelled() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left.min(SLICE));
+    }
+}

@@ -1,0 +1,112 @@
+//! [`Sender`]: single records from the edge of the system, such as commands from HTTP.
+
+use super::client::{producer_config, to_headers};
+use crate::{Codec, Fact, Failure, lineage::Cause};
+use contracts::{
+    Owns, Service, Timestamp,
+    avro::Message,
+    partition::partition_for,
+    topics::{Key, PARTITIONS, Topic},
+};
+use rdkafka::{
+    ClientContext,
+    error::KafkaError,
+    producer::{FutureProducer, FutureRecord},
+};
+use std::{
+    marker::PhantomData,
+    time::{Duration, SystemTime},
+};
+use tracing::debug;
+
+/// Why a record was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It can never be sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// Not acknowledged in time: it may or may not arrive. Sending it again under the same ids is
+    /// safe.
+    #[error("not acknowledged: {0}")]
+    Unavailable(String),
+}
+
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("{error}: {reason}");
+    }
+}
+
+/// Sends facts that `S` owns, one by one, with an idempotent producer and `acks=all`. Cheap to
+/// clone; the producer is shared.
+pub struct Sender<S> {
+    producer: FutureProducer<Quiet>,
+    codec: Codec,
+    identity: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for Sender<S> {
+    fn clone(&self) -> Self {
+        let (producer, codec) = (self.producer.clone(), self.codec.clone());
+        Self { producer, codec, identity: PhantomData }
+    }
+}
+
+impl<S: Service> Sender<S> {
+    /// A sender. Kafka need not be there yet.
+    ///
+    /// # Errors
+    /// When the settings are not Kafka's.
+    pub fn new(bootstrap: &str, codec: Codec) -> anyhow::Result<Self> {
+        let client = format!("{}-commands", S::NAME);
+        let producer = producer_config(bootstrap, &client, None).create_with_context(Quiet)?;
+        Ok(Self { producer, codec, identity: PhantomData })
+    }
+
+    /// Send `fact`, and wait for its acknowledgement, about five seconds at most.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send<K, V, F>(
+        &self,
+        topic: &'static Topic<K, V>,
+        key: &K,
+        fact: &F,
+        cause: Cause,
+    ) -> Result<(), SendError>
+    where
+        K: Key,
+        V: Message,
+        F: Fact<V>,
+        S: Owns<F>,
+    {
+        if !self.codec.knows(&topic.spec) {
+            // The registry is asked once, on a thread that may block.
+            let codec = self.codec.clone();
+            let warm = tokio::task::spawn_blocking(move || codec.warm_up(&[&topic.spec])).await;
+            warm.map_err(|error| SendError::Unavailable(error.to_string()))?
+                .map_err(|error| SendError::Unavailable(error.to_string()))?;
+        }
+        let value = self.codec.encode(&topic.spec, fact.value()).map_err(|error| match error {
+            Failure::Poison(cause) => SendError::Invalid(cause),
+            Failure::Retriable(error) | Failure::Fatal(error) => {
+                SendError::Unavailable(format!("{error:#}"))
+            }
+        })?;
+        let key_bytes = key.to_bytes();
+        let place = key.partition_by();
+        let partition = partition_for(place.as_deref().unwrap_or(&key_bytes), PARTITIONS);
+        let subject = String::from_utf8_lossy(&key_bytes);
+        let now = Timestamp::from(SystemTime::now());
+        let headers = cause.headers(S::NAME.as_str(), &fact.name(), &subject, now);
+        let record = FutureRecord::to(topic.name())
+            .partition(partition)
+            .key(&key_bytes)
+            .payload(&value)
+            .headers(to_headers(&headers));
+        let sent = self.producer.send(record, Duration::ZERO).await;
+        sent.map(drop).map_err(|(error, _)| SendError::Unavailable(error.to_string()))
+    }
+}

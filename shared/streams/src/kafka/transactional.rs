@@ -1,0 +1,410 @@
+//! [`TransactionalLoop`]: read a batch, decide, and commit records, offsets and state together.
+
+use super::{
+    LoopHandle, LoopSettings, LoopStatus, Outage,
+    client::{
+        CALL_TIMEOUT, Class, WriterContext, classify, pause_briefly, producer_config, to_message,
+    },
+    group::{GroupReader, NextOffsets, first_offsets, next_offsets, to_list},
+    restore::{LogReader, restore},
+    spawn,
+};
+use crate::{
+    Codec, Failure, Outgoing, Processor, Record, RegistryError, Tx, UpTo,
+    store::{Positions, Store, Writes},
+};
+use anyhow::Context;
+use contracts::Timestamp;
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{Producer, ThreadedProducer},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// How often time acts on the partitions.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What came of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// There was nothing to do.
+    Idle,
+    /// So many records were handled and committed.
+    Processed(usize),
+}
+
+/// Why a step did not end well, by what must be done.
+#[derive(Debug)]
+enum StepError {
+    /// The batch must come again; the clients are well.
+    Again(anyhow::Error),
+    /// The clients are lost.
+    Rebuild(anyhow::Error),
+    /// Waiting cannot cure it.
+    Stop(anyhow::Error),
+}
+
+struct Clients {
+    reader: GroupReader,
+    producer: ThreadedProducer<WriterContext>,
+    deliveries: WriterContext,
+}
+
+/// The loop of one [`Processor`]. One thread owns it, with its consumer and its producer.
+pub struct TransactionalLoop<P> {
+    settings: LoopSettings,
+    processor: P,
+    store: Box<dyn Store>,
+    codec: Codec,
+    clients: Option<Clients>,
+    /// Partitions whose state is restored, with the positions that it stands for.
+    tasks: BTreeMap<i32, Positions>,
+    next_tick: Instant,
+    status: watch::Sender<LoopStatus>,
+}
+
+/// Run `processor` on a thread of its own until `stop` is cancelled. Kafka, its topics and the
+/// registry may come later, and go and come back.
+pub fn spawn_loop<P: Processor + 'static>(
+    settings: LoopSettings,
+    processor: P,
+    store: Box<dyn Store>,
+    codec: Codec,
+    stop: CancellationToken,
+) -> LoopHandle {
+    spawn(settings.name, move |status| {
+        TransactionalLoop::new(settings, processor, store, codec, status).run(&stop)
+    })
+}
+
+impl<P: Processor> TransactionalLoop<P> {
+    /// A loop that has not begun; `status` is kept up to date.
+    pub fn new(
+        settings: LoopSettings,
+        processor: P,
+        store: Box<dyn Store>,
+        codec: Codec,
+        status: watch::Sender<LoopStatus>,
+    ) -> Self {
+        Self {
+            settings,
+            processor,
+            store,
+            codec,
+            clients: None,
+            tasks: BTreeMap::new(),
+            next_tick: Instant::now(),
+            status,
+        }
+    }
+
+    fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut outage = Outage::new(self.settings.name, Some(self.status.clone()));
+        while !stop.is_cancelled() {
+            match self.try_step() {
+                Ok(_) => {
+                    outage.over();
+                    self.publish_status();
+                }
+                Err(StepError::Again(error)) => outage.wait(&format!("{error:#}"), stop),
+                Err(StepError::Rebuild(error)) => {
+                    self.clients = None;
+                    self.tasks.clear();
+                    outage.wait(&format!("{error:#}"), stop);
+                }
+                Err(StepError::Stop(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn: poll, decide, commit. Tests drive the loop with it.
+    ///
+    /// # Errors
+    /// What went wrong; the next step begins where it can.
+    pub fn step(&mut self) -> anyhow::Result<Step> {
+        self.try_step().map_err(|error| match error {
+            StepError::Again(error) | StepError::Stop(error) => error,
+            StepError::Rebuild(error) => {
+                self.clients = None;
+                self.tasks.clear();
+                error
+            }
+        })
+    }
+
+    fn try_step(&mut self) -> Result<Step, StepError> {
+        self.connect()?;
+        let clients = self.clients.as_mut().expect("connect leaves clients");
+        clients.reader.poll().map_err(StepError::Rebuild)?;
+        self.settle_tasks().map_err(StepError::Rebuild)?;
+        let clients = self.clients.as_mut().expect("connect leaves clients");
+        let batch = clients.reader.take();
+        if batch.is_empty()
+            && let Some(outage) = clients.reader.outage()
+        {
+            return Err(StepError::Again(anyhow::anyhow!(outage)));
+        }
+        let result = self.handle(&batch);
+        if let Err(error) = &result {
+            self.processor.reset();
+            if let (StepError::Again(_), Some(clients)) = (error, &mut self.clients) {
+                clients.reader.seek(&first_offsets(&batch)).map_err(StepError::Rebuild)?;
+            }
+        }
+        result
+    }
+
+    /// Decide on `batch` and on what time brings, and commit.
+    fn handle(&mut self, batch: &[Record]) -> Result<Step, StepError> {
+        let tick = Instant::now() >= self.next_tick;
+        if batch.is_empty() && !tick {
+            return Ok(Step::Idle);
+        }
+        let now = Timestamp::from(SystemTime::now());
+        let mut tx = Tx::new(&*self.store, &self.codec, now);
+        for record in batch {
+            tx.begin(record);
+            match self.processor.process(record, &mut tx) {
+                Ok(()) => tx.keep(),
+                Err(Failure::Poison(cause)) => {
+                    warn!(record = record.address(), "dead letter: {cause}");
+                    tx.dead_letter(record, &cause);
+                }
+                Err(failure) => return Err(failed(failure)),
+            }
+        }
+        if tick {
+            for partition in self.tasks.keys() {
+                tx.begin_partition(*partition);
+                self.processor.tick(&mut tx).map_err(failed)?;
+                tx.keep();
+            }
+            self.next_tick = Instant::now() + TICK;
+        }
+        self.processor.flush(&mut tx).map_err(failed)?;
+        tx.keep();
+        if batch.is_empty() && tx.is_empty() {
+            return Ok(Step::Idle);
+        }
+        let (outgoing, writes) = tx.into_parts();
+        let offsets = next_offsets(batch);
+        let delivered = self.commit(&outgoing, &offsets)?;
+        self.apply(writes, offsets, delivered).map_err(StepError::Rebuild)?;
+        Ok(Step::Processed(batch.len()))
+    }
+
+    /// Join the group and fence our predecessor, if that has not been done.
+    fn connect(&mut self) -> Result<(), StepError> {
+        if self.clients.is_some() {
+            return Ok(());
+        }
+        self.codec.warm_up(&self.processor.outputs()).map_err(|error| match error {
+            RegistryError::Incompatible { .. } => StepError::Stop(error.into()),
+            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => {
+                StepError::Again(error.into())
+            }
+        })?;
+        let settings = &self.settings;
+        let member = settings.member();
+        let deliveries = WriterContext::default();
+        let config = producer_config(&settings.bootstrap, &member, Some(&member));
+        let producer: ThreadedProducer<WriterContext> = config
+            .create_with_context(deliveries.clone())
+            .map_err(|error| StepError::Stop(error.into()))?;
+        // First the fence, then the group: once it stands, nothing of a former self can be open.
+        retry(|| producer.init_transactions(CALL_TIMEOUT))
+            .with_context(|| format!("Kafka at {}", settings.bootstrap))
+            .map_err(StepError::Rebuild)?;
+        let reader =
+            GroupReader::join(settings, self.processor.inputs()).map_err(StepError::Rebuild)?;
+        self.clients = Some(Clients { reader, producer, deliveries });
+        self.tasks.clear();
+        Ok(())
+    }
+
+    /// Restore what was assigned, forget what was revoked.
+    fn settle_tasks(&mut self) -> anyhow::Result<()> {
+        let clients = self.clients.as_mut().expect("connect leaves clients");
+        let owned = clients.reader.partitions();
+        self.tasks.retain(|partition, _| owned.contains(partition));
+        let fresh: BTreeSet<i32> = clients.reader.take_fresh();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let mut log = match self.processor.sources().is_empty() {
+            true => None,
+            false => Some(LogReader::new(
+                &self.settings.bootstrap,
+                &format!("{}-restore", self.settings.member()),
+            )?),
+        };
+        for partition in fresh {
+            let positions = match &mut log {
+                None => Positions::new(),
+                Some(log) => {
+                    let committed = clients.reader.committed(partition)?;
+                    let (processor, store) = (&mut self.processor, &*self.store);
+                    restore(processor, store, &self.codec, log, partition, &committed)?
+                }
+            };
+            self.tasks.insert(partition, positions);
+        }
+        debug!(name = self.settings.name, partitions = ?self.tasks.keys(), "assigned");
+        Ok(())
+    }
+
+    /// One Kafka transaction: `outgoing` and `offsets`. Gives the last offset per partition that
+    /// was written.
+    fn commit(
+        &mut self,
+        outgoing: &[Outgoing],
+        offsets: &NextOffsets,
+    ) -> Result<HashMap<(String, i32), i64>, StepError> {
+        let clients = self.clients.as_ref().expect("connect leaves clients");
+        if outgoing.is_empty() {
+            // A transaction costs the broker some 2 ms whatever its size; offsets alone need none.
+            if !offsets.is_empty() {
+                clients.reader.commit(offsets).map_err(StepError::Rebuild)?;
+            }
+            return Ok(HashMap::new());
+        }
+        let producer = &clients.producer;
+        let attempt = || -> Result<_, TransactionError> {
+            producer.begin_transaction()?;
+            clients.deliveries.begin();
+            for message in outgoing {
+                send(producer, &clients.deliveries, message)?;
+            }
+            let delivered = clients.deliveries.wait().map_err(TransactionError::Delivery)?;
+            if !offsets.is_empty() {
+                let list = to_list(offsets)?;
+                let group = clients.reader.group_metadata()?;
+                retry(|| producer.send_offsets_to_transaction(&list, &group, CALL_TIMEOUT))?;
+            }
+            retry(|| producer.commit_transaction(CALL_TIMEOUT))?;
+            Ok(delivered)
+        };
+        attempt().map_err(|error| abort(producer, error))
+    }
+
+    /// The transaction is committed: bring the store up to it, each partition with its positions.
+    fn apply(
+        &mut self,
+        mut writes: BTreeMap<i32, Writes>,
+        offsets: NextOffsets,
+        delivered: HashMap<(String, i32), i64>,
+    ) -> anyhow::Result<()> {
+        let sources = self.processor.sources();
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let inputs: Vec<_> = self.processor.inputs().iter().map(|topic| topic.name).collect();
+        // Of our own output, what is not read back as an input is in the state already.
+        let is_changelog = |topic: &str| {
+            let mut ends = sources.iter().filter(|source| source.up_to == UpTo::End);
+            !inputs.contains(&topic) && ends.any(|source| source.topic.name == topic)
+        };
+        let changelog = delivered.into_iter().filter(|((topic, _), _)| is_changelog(topic));
+        let changelog = changelog.map(|(place, last)| (place, last + 1));
+        let mut touched: BTreeSet<i32> = writes.keys().copied().collect();
+        for ((topic, partition), next) in offsets.into_iter().chain(changelog) {
+            let positions = self.tasks.entry(partition).or_default();
+            let position = positions.entry(topic).or_insert(next);
+            *position = (*position).max(next);
+            touched.insert(partition);
+        }
+        for partition in touched {
+            let positions = self.tasks.entry(partition).or_default();
+            let writes = writes.remove(&partition).unwrap_or_default();
+            self.store.apply(partition, writes, positions)?;
+        }
+        Ok(())
+    }
+
+    fn publish_status(&self) {
+        let running = LoopStatus::Running { partitions: self.tasks.keys().copied().collect() };
+        self.status.send_if_modified(|status| {
+            let changed = *status != running;
+            if changed {
+                *status = running;
+            }
+            changed
+        });
+    }
+}
+
+fn failed(failure: Failure) -> StepError {
+    match failure {
+        Failure::Retriable(error) => StepError::Again(error),
+        Failure::Poison(cause) => {
+            StepError::Rebuild(anyhow::anyhow!("no record to blame: {cause}"))
+        }
+        Failure::Fatal(error) => StepError::Rebuild(error),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TransactionError {
+    #[error("{0}")]
+    Kafka(#[from] KafkaError),
+    #[error("a record was not delivered: {0}")]
+    Delivery(String),
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+/// Give the transaction up; what must be done next.
+fn abort(producer: &ThreadedProducer<WriterContext>, error: TransactionError) -> StepError {
+    let fatal = matches!(&error, TransactionError::Kafka(kafka) if classify(kafka) == Class::Fatal);
+    if fatal || producer.client().fatal_error().is_some() {
+        return StepError::Rebuild(error.into());
+    }
+    match retry(|| producer.abort_transaction(CALL_TIMEOUT)) {
+        Ok(()) => StepError::Again(error.into()),
+        Err(also) => StepError::Rebuild(anyhow::anyhow!("{error}; abort: {also}")),
+    }
+}
+
+fn send(
+    producer: &ThreadedProducer<WriterContext>,
+    deliveries: &WriterContext,
+    outgoing: &Outgoing,
+) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    let mut message = to_message(outgoing);
+    loop {
+        deliveries.sent();
+        match producer.send(message) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                if Instant::now() < deadline =>
+            {
+                deliveries.unsent();
+                message = back;
+                pause_briefly();
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+/// Call again while librdkafka says that the same call may succeed, for [`CALL_TIMEOUT`] in all.
+fn retry(mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    loop {
+        match call() {
+            Err(error) if classify(&error) == Class::Retriable && Instant::now() < deadline => {
+                debug!("again: {error}");
+                pause_briefly();
+            }
+            result => return result,
+        }
+    }
+}
