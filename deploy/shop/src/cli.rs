@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{detach, down, logs, order, status, topics, up};
+use crate::commands::{detach, dlq, down, logs, order, status, topics, up};
 use crate::settings::{Dirs, EnvSetting, PortSetting, Scale, State};
 use crate::supervisor::control::{Request, ask};
 
@@ -45,6 +45,8 @@ enum Command {
     Order(OrderArgs),
     /// Show the choreography: every topic, who writes it and who reads it
     Topics,
+    /// Look at the records that a service could not handle, and deal with them
+    Dlq(DlqArgs),
     /// Stop a part until it is started again
     Stop(Named),
     /// Start a stopped part
@@ -139,6 +141,29 @@ impl OrderArgs {
     }
 }
 
+#[derive(Args, Debug)]
+struct DlqArgs {
+    #[command(subcommand)]
+    action: dlq::Action,
+    /// Where Kafka listens, when not the shop in --dir
+    #[arg(long, env = "KAFKA_BOOTSTRAP", global = true)]
+    kafka: Option<String>,
+    /// The folder of the shop
+    #[arg(long, env = "SHOP_DIR", default_value = ".shop", global = true)]
+    dir: PathBuf,
+}
+
+impl DlqArgs {
+    async fn run(self) -> Result<()> {
+        let bootstrap = match self.kafka {
+            Some(kafka) => kafka,
+            None => State::read(&Dirs::at(&self.dir))?.url("kafka")?.to_owned(),
+        };
+        // The calls block on Kafka.
+        tokio::task::spawn_blocking(move || dlq::run(&bootstrap, self.action)).await?
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum PortChoice {
     /// The documented ports
@@ -225,6 +250,7 @@ async fn dispatch(command: Command) -> Result<()> {
             logs::run(&place.dir, &name, follow, lines).await
         }
         Command::Order(args) => args.run().await,
+        Command::Dlq(args) => args.run().await,
         Command::Topics => {
             topics::run();
             Ok(())

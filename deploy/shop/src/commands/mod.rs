@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod detach;
+pub(crate) mod dlq;
 pub(crate) mod down;
 pub(crate) mod logs;
 pub(crate) mod order;

@@ -85,8 +85,8 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
         progress.step("kafka", "starting");
         let part = launch(running, kafka::prepare(site).await?);
         healthy(running, &part, progress).await?;
-        topics::ensure(site).await?;
-        progress.step("kafka", "topics are there");
+        let made = topics::ensure(&site.bootstrap()).await?;
+        progress.step("kafka", format!("topics are there, {made} of them new"));
         anyhow::Ok(())
     };
     let registry = async {

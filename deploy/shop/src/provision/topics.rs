@@ -1,10 +1,14 @@
 //! The topics, from the registry of topics.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use contracts::topics;
 
-use crate::parts::Site;
+/// One broker holds one copy.
+const REPLICATION: i32 = 1;
 
-/// Makes the topics that are missing.
-pub(crate) async fn ensure(_site: &Site) -> Result<()> {
-    Ok(())
+/// Makes the topics that are missing; returns how many those were.
+pub(crate) async fn ensure(bootstrap: &str) -> Result<usize> {
+    streams::admin::ensure_topics(bootstrap, &topics::ALL, REPLICATION)
+        .await
+        .context("making the topics")
 }

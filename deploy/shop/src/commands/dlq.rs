@@ -1,0 +1,135 @@
+//! `shop dlq`: the records that a service could not handle.
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use contracts::ServiceName;
+use streams::dlq::{DeadLetter, Done, LetterId, list, settle};
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List those that nobody has dealt with
+    List {
+        /// Of one service only: orders, inventory, payments, email, view
+        service: Option<ServiceName>,
+        /// Those that were dealt with as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one: cause, headers, bytes
+    Show {
+        /// Its name in the list, such as orders/2/17
+        id: LetterId,
+    },
+    /// Put some back on their topics, once
+    Replay {
+        /// Their names in the list
+        #[arg(required = true)]
+        ids: Vec<LetterId>,
+    },
+    /// Give some up; they stay on the topic for as long as it keeps records
+    Discard {
+        /// Their names in the list
+        #[arg(required = true)]
+        ids: Vec<LetterId>,
+    },
+}
+
+/// Does it. Blocks.
+pub(crate) fn run(bootstrap: &str, action: Action) -> Result<()> {
+    match action {
+        Action::List { service, all } => {
+            let services = service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
+            let mut letters = Vec::new();
+            for service in services {
+                letters.extend(list(bootstrap, service)?);
+            }
+            letters.retain(|letter| all || letter.done.is_none());
+            letters.iter().for_each(|letter| println!("{}", line(letter)));
+            if letters.is_empty() {
+                println!("no dead letters");
+            }
+            Ok(())
+        }
+        Action::Show { id } => {
+            print!("{}", page(&find(bootstrap, &id)?));
+            Ok(())
+        }
+        Action::Replay { ids } => settle_all(bootstrap, &ids, Done::Replayed),
+        Action::Discard { ids } => settle_all(bootstrap, &ids, Done::Discarded),
+    }
+}
+
+fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {
+    for id in ids {
+        let letter = find(bootstrap, id)?;
+        settle(bootstrap, &letter, done).with_context(|| id.to_string())?;
+        println!("{id} {}", word(done));
+    }
+    Ok(())
+}
+
+fn find(bootstrap: &str, id: &LetterId) -> Result<DeadLetter> {
+    let mut letters = list(bootstrap, id.service)?.into_iter();
+    match letters.find(|letter| letter.id == *id) {
+        Some(letter) => Ok(letter),
+        None => bail!("no dead letter {id}: `shop dlq list --all` shows those that are there"),
+    }
+}
+
+fn word(done: Done) -> &'static str {
+    match done {
+        Done::Replayed => "replayed",
+        Done::Discarded => "discarded",
+    }
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let done = letter.done.map_or(String::new(), |done| format!("  [{}]", word(done)));
+    let id = letter.id.to_string();
+    format!("{id:<16} {}  {:<28} {}{done}", letter.time(), letter.origin(), letter.cause())
+}
+
+fn page(letter: &DeadLetter) -> String {
+    let text = |bytes: Option<&[u8]>| bytes.map_or("none".to_owned(), readable);
+    let mut out = format!(
+        "{}\n  cause   {}\n  was     {}\n  since   {}\n  state   {}\n  key     {}\n  value   {}\n",
+        letter.id,
+        letter.cause(),
+        letter.origin(),
+        letter.time(),
+        letter.done.map_or("waiting", word),
+        text(letter.record.key.as_deref()),
+        text(letter.record.value.as_deref()),
+    );
+    for (name, value) in &letter.record.headers.0 {
+        out.push_str(&format!("  header  {name} = {}\n", readable(value.as_ref())));
+    }
+    out
+}
+
+/// Bytes as text where they are printable, else as a short hex dump.
+fn readable(bytes: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 64;
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => {
+            let hex: String =
+                bytes.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect();
+            let more = if bytes.len() > SHOWN_BYTES { "..." } else { "" };
+            format!("{} bytes: {hex}{more}", bytes.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_as_text_or_as_hex() {
+        assert_eq!(readable(b"ada"), "ada");
+        assert_eq!(readable(&[0, 0xff]), "2 bytes: 00ff");
+        assert!(readable(&[0; 100]).ends_with("00..."));
+    }
+}
