@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use crate::settings::{Dirs, State};
 use crate::supervisor::control::{Reply, Request, ask};
-use crate::supervisor::{PartStatus, log};
+use crate::supervisor::{PartStatus, leftovers, log};
 
 /// How to start a shop.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +187,15 @@ impl Shop {
         Ok(())
     }
 
+    /// Kills the supervisor as `kill -9` does: the processes stay until `shop down` or the next `shop up`.
+    ///
+    /// # Errors
+    /// When the shop was not started here.
+    pub async fn kill_supervisor(&mut self) -> Result<()> {
+        let own = self.own.as_mut().context("only who started a shop may kill it")?;
+        Ok(own.child.kill().await?)
+    }
+
     async fn ask(&self, request: Request) -> Result<Reply> {
         ask(&self.dirs.control_socket(), &request).await
     }
@@ -201,6 +210,8 @@ impl Drop for Shop {
         while matches!(own.child.try_wait(), Ok(None)) && asked.elapsed() < DEADLINE {
             std::thread::sleep(Duration::from_millis(20));
         }
+        // Nothing, unless the supervisor was killed. What cannot be ended here has said so in its log.
+        let _ = leftovers::end_leftovers(&self.dirs);
         if std::thread::panicking() {
             eprintln!("the logs of the shop are in {}", self.dirs.logs().display());
         } else if own.temporary {
