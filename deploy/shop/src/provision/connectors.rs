@@ -188,6 +188,26 @@ mod tests {
         }
     }
 
+    /// A column that the connector names and the table lacks fails every row; one that it does not name is lost.
+    #[test]
+    fn the_outbox_connector_carries_the_columns_of_the_outbox_table() {
+        const CARRIED_OTHERWISE: [&str; 5] =
+            ["id", "aggregatetype", "aggregateid", "payload", "created_at"];
+        let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../services/payments/migrations");
+        let files = std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path());
+        let sql: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let table = sql.split("CREATE TABLE outbox (").nth(1).unwrap().split(");").next().unwrap();
+        let columns = table.lines().filter_map(|line| line.split_whitespace().next());
+        let columns: Vec<_> = columns.filter(|name| !CARRIED_OTHERWISE.contains(name)).collect();
+
+        let config: Config = serde_json::from_str(CONNECTORS[1].1).unwrap();
+        let placement = &config["transforms.outbox.table.fields.additional.placement"];
+        let carried: Vec<_> =
+            placement.split(',').filter_map(|field| field.split(':').next()).collect();
+        assert_eq!(carried, columns);
+    }
+
     #[test]
     fn a_failed_task_is_told_with_its_innermost_cause() {
         let status: Status = serde_json::from_value(serde_json::json!({
