@@ -19,7 +19,7 @@ pub use codec::{Codec, VALUE_BYTES_MAX};
 pub use failure::Failure;
 pub use kafka::{
     GlobalTable, Ledger, LoopHandle, LoopSettings, LoopStatus, SendError, Sender,
-    TransactionalLoop, admin, dlq, spawn_ledger, spawn_loop, spawn_tail,
+    TransactionalLoop, admin, dlq, read_topic, spawn_ledger, spawn_loop, spawn_tail,
 };
 pub use processor::{Processor, Source, UpTo};
 pub use record::{Headers, Record};

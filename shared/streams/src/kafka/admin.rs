@@ -1,13 +1,20 @@
-//! Creating the topics of the registry.
+//! Creating the topics of the registry, and putting single records on them.
 
-use super::client::{MESSAGE_BYTES_MAX, ReaderContext, reader_config};
+use super::client::{
+    MESSAGE_BYTES_MAX, ReaderContext, WriterContext, producer_config, reader_config, to_message,
+};
+use crate::{Headers, Outgoing};
 use anyhow::{Context, bail};
-use contracts::topics::{PARTITIONS, TopicSpec};
+use contracts::{
+    partition::partition_for,
+    topics::{PARTITIONS, TopicSpec},
+};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
+    producer::ThreadedProducer,
 };
 use std::time::Duration;
 
@@ -51,6 +58,32 @@ pub async fn ensure_topics(
     }
     check_partitions(bootstrap, topics)?;
     Ok(made)
+}
+
+/// Put raw bytes on a topic under `key`, as somebody with a console would: for tests and for
+/// trying out the dead letters. Blocks.
+///
+/// # Errors
+/// When Kafka is away.
+pub fn produce_raw(
+    bootstrap: &str,
+    topic: &'static str,
+    key: &[u8],
+    value: &[u8],
+) -> anyhow::Result<()> {
+    let partition = partition_for(key, PARTITIONS);
+    let (key, value, headers) = (key.to_vec(), Some(value.to_vec()), Headers::default());
+    send_now(bootstrap, "console", &Outgoing { topic, partition, key, value, headers })
+}
+
+/// Send one record with a producer of its own, and wait for it.
+pub(crate) fn send_now(bootstrap: &str, client: &str, record: &Outgoing) -> anyhow::Result<()> {
+    let context = WriterContext::default();
+    let config = producer_config(bootstrap, client, None);
+    let producer: ThreadedProducer<WriterContext> = config.create_with_context(context.clone())?;
+    context.sent();
+    producer.send(to_message(record)).map_err(|(error, _)| error)?;
+    context.wait().map(drop).map_err(anyhow::Error::msg)
 }
 
 fn check_partitions(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@
 
 use super::{
     client::{CALL_TIMEOUT, WriterContext, producer_config, to_message},
-    restore::LogReader,
+    log::read_topic,
 };
 use crate::{Outgoing, Record, record::Headers, tx::dlq_names};
 use anyhow::Context;
@@ -101,21 +101,13 @@ impl DeadLetter {
 /// # Errors
 /// When Kafka is away.
 pub fn list(bootstrap: &str, service: ServiceName) -> anyhow::Result<Vec<DeadLetter>> {
-    let topic = topics::dlq(service).name;
-    let mut log = LogReader::new(bootstrap, "shop-dlq")?;
-    let mut letters = Vec::new();
-    for partition in 0..topics::PARTITIONS {
-        let end = log
-            .stable_end(topic, partition)
-            .with_context(|| format!("cannot read {topic} from Kafka at {bootstrap}"))?;
-        let mut records = Vec::new();
-        log.read(topic, partition, 0, end, |record| {
-            records.push(record);
-            Ok(())
-        })?;
-        letters.extend(read_notes(service, records));
-    }
-    Ok(letters)
+    let mut partitions: BTreeMap<i32, Vec<Record>> = BTreeMap::new();
+    read_topic(bootstrap, topics::dlq(service), |record| {
+        partitions.entry(record.partition).or_default().push(record);
+        Ok(())
+    })?;
+    let records = partitions.into_values();
+    Ok(records.flat_map(|records| read_notes(service, records)).collect())
 }
 
 /// Tell letters from notes, and join them.

@@ -5,6 +5,7 @@ mod client;
 pub mod dlq;
 mod group;
 mod ledger;
+mod log;
 mod restore;
 mod sender;
 mod table;
@@ -12,6 +13,7 @@ mod tail;
 mod transactional;
 
 pub use ledger::{Ledger, spawn_ledger};
+pub use log::read_topic;
 pub use sender::{SendError, Sender};
 pub use table::GlobalTable;
 pub use tail::spawn_tail;

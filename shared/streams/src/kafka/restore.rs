@@ -1,107 +1,17 @@
 //! Restoring the state of a partition: folding its sources from where the store stands.
 
-use super::client::{
-    CALL_TIMEOUT, ReaderContext, TopicNames, pause_briefly, reader_config, to_record,
-};
-use super::group::NextOffsets;
+use super::{group::NextOffsets, log::LogReader};
 use crate::{
     Codec, Failure, Processor, Record, Tx, UpTo,
     store::{Positions, Store},
 };
 use anyhow::Context;
 use contracts::Timestamp;
-use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
-};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 use tracing::{debug, info};
 
 /// Records folded per write to the store.
 const CHUNK: usize = 1000;
-
-/// Longest silence of a partition that has more to give.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
-
-/// Reads logs from an offset to their end, for restores.
-pub(crate) struct LogReader {
-    committed: BaseConsumer<ReaderContext>,
-    uncommitted: BaseConsumer<ReaderContext>,
-    names: TopicNames,
-}
-
-impl LogReader {
-    /// A reader; `client` names it to the broker.
-    pub(crate) fn new(bootstrap: &str, client: &str) -> anyhow::Result<Self> {
-        let mut config = reader_config(bootstrap, client);
-        config.set("enable.partition.eof", "true");
-        let committed = config.create_with_context(ReaderContext::default())?;
-        config.set("isolation.level", "read_uncommitted");
-        let uncommitted = config.create_with_context(ReaderContext::default())?;
-        Ok(Self { committed, uncommitted, names: TopicNames::default() })
-    }
-
-    /// The end of the log, once every transaction that was open at the call is decided: the last
-    /// stable offset, when it has reached the high watermark of the call. Whoever owned the
-    /// partition before may have committed a moment ago, with the markers still on their way.
-    pub(crate) fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
-        let watermarks = |consumer: &BaseConsumer<ReaderContext>| {
-            consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT)
-        };
-        let (_, high) = watermarks(&self.uncommitted)?;
-        let started = Instant::now();
-        loop {
-            let (_, stable) = watermarks(&self.committed)?;
-            if stable >= high {
-                return Ok(stable);
-            }
-            // An open transaction of another writer is ended by the broker in its own time.
-            anyhow::ensure!(
-                started.elapsed() < CALL_TIMEOUT,
-                "{topic}/{partition} has a transaction open at {stable}"
-            );
-            pause_briefly();
-        }
-    }
-
-    /// Give `each` the records of `topic` from `from` to before `to`.
-    pub(crate) fn read(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        from: i64,
-        to: i64,
-        mut each: impl FnMut(Record) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        if from >= to {
-            return Ok(());
-        }
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
-        self.committed.assign(&assignment)?;
-        let mut heard = Instant::now();
-        loop {
-            match self.committed.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => {
-                    heard = Instant::now();
-                    if message.offset() >= to {
-                        break;
-                    }
-                    each(to_record(&message, &mut self.names))?;
-                }
-                // Reached the end: the last offsets before `to` are transaction markers.
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) => debug!("{topic}/{partition}: {error}"),
-                None => {}
-            }
-            let heard_of = heard.elapsed() < SILENCE_MAX;
-            anyhow::ensure!(heard_of, "{topic}/{partition} is silent before its end");
-        }
-        self.committed.unassign()?;
-        Ok(())
-    }
-}
 
 /// Bring the state of `partition` to what its sources say. `committed` is where the group's
 /// offsets stand. Gives the positions that the state now stands for.

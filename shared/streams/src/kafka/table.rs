@@ -2,10 +2,8 @@
 
 use super::{
     Outage,
-    client::{
-        CALL_TIMEOUT, ReaderContext, TopicNames, WriterContext, producer_config, reader_config,
-        to_message, to_record,
-    },
+    admin::send_now,
+    client::{CALL_TIMEOUT, ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
 };
 use crate::{Codec, Failure, Record, tx::dead_letter};
@@ -18,7 +16,6 @@ use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::KafkaError,
-    producer::ThreadedProducer,
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -209,13 +206,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
 
     /// Bad rows are rare: the producer lives as long as it takes to send one.
     fn dead_letter<S: Service>(&self, record: &Record, cause: &str) -> anyhow::Result<()> {
-        let context = WriterContext::default();
-        let config = producer_config(&self.bootstrap, &self.client, None);
-        let producer: ThreadedProducer<WriterContext> =
-            config.create_with_context(context.clone())?;
         let letter = dead_letter::<S>(record, cause, Timestamp::from(SystemTime::now()));
-        context.sent();
-        producer.send(to_message(&letter)).map_err(|(error, _)| error)?;
-        context.wait().map(drop).map_err(anyhow::Error::msg)
+        send_now(&self.bootstrap, &self.client, &letter)
     }
 }

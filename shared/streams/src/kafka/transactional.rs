@@ -6,7 +6,8 @@ use super::{
         CALL_TIMEOUT, Class, WriterContext, classify, pause_briefly, producer_config, to_message,
     },
     group::{GroupReader, NextOffsets, first_offsets, next_offsets, to_list},
-    restore::{LogReader, restore},
+    log::LogReader,
+    restore::restore,
     spawn,
 };
 use crate::{

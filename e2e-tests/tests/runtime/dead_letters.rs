@@ -1,0 +1,105 @@
+//! What cannot be handled goes to the dead letters, with its cause, and the partition goes on. From
+//! there it is replayed or discarded, once.
+
+use crate::support::{Bench, DEADLINE};
+use contracts::{
+    CustomerId, ServiceName, Sku,
+    inventory::{InventoryCommand, Restock},
+    owns::Inventory,
+    topics::{CUSTOMERS, INVENTORY_COMMANDS},
+};
+use streams::{
+    GlobalTable, Sender,
+    dlq::{self, DeadLetter, Done},
+    lineage::Cause,
+};
+use tempfile::tempdir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The letters of `service` whose key is `key`.
+async fn letters(bench: &Bench, service: ServiceName, key: &str) -> Vec<DeadLetter> {
+    let (bootstrap, key) = (bench.bootstrap.clone(), key.as_bytes().to_vec());
+    let list = tokio::task::spawn_blocking(move || dlq::list(&bootstrap, service));
+    let mut letters = list.await.expect("no panic").expect("the dead letters can be read");
+    letters.retain(|letter| letter.record.key.as_deref() == Some(&key));
+    letters
+}
+
+async fn wait_for_letters(
+    bench: &Bench,
+    service: ServiceName,
+    key: &str,
+    number: usize,
+) -> Vec<DeadLetter> {
+    testkit::wait_for("the dead letters", DEADLINE, || async {
+        let letters = letters(bench, service, key).await;
+        if letters.len() == number { Ok(letters) } else { Err(letters) }
+    })
+    .await
+}
+
+async fn settle(bench: &Bench, letter: &DeadLetter, done: Done) -> anyhow::Result<()> {
+    let (bootstrap, letter) = (bench.bootstrap.clone(), letter.clone());
+    let settled = tokio::task::spawn_blocking(move || dlq::settle(&bootstrap, &letter, done));
+    settled.await.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_put_aside_with_its_cause_and_the_partition_goes_on() {
+    let bench = Bench::start("poison").await;
+    let folder = tempdir().unwrap();
+    let sku: Sku = bench.sku(0);
+    bench.produce(INVENTORY_COMMANDS.name(), sku.as_str(), b"garbage");
+    bench.produce(INVENTORY_COMMANDS.name(), sku.as_str(), &[0, 0, 0, 255, 255, 1]);
+    let sender: Sender<Inventory> = Sender::new(&bench.bootstrap, bench.codec.clone()).unwrap();
+    let command_id = contracts::CommandId(Uuid::now_v7());
+    let issued_at = contracts::Timestamp(1);
+    let restock: InventoryCommand =
+        Restock { sku: sku.clone(), command_id, quantity: 1, issued_at }.into();
+    sender.send(&INVENTORY_COMMANDS, &sku, &restock, Cause::default()).await.unwrap();
+    bench.reserve(1, 1).await;
+
+    let tally = bench.tally(0, folder.path(), 0);
+    bench.all_counted(1, 1).await;
+    let found = wait_for_letters(&bench, ServiceName::Inventory, sku.as_str(), 3).await;
+    let causes: Vec<_> = found.iter().map(DeadLetter::cause).collect();
+    assert!(causes[0].contains("the first byte is 0x67"), "{causes:?}");
+    assert!(causes[1].contains("schema with id 65535"), "{causes:?}");
+    assert_eq!(causes[2], "not a Reserve");
+    assert_eq!(found[0].record.value.as_deref(), Some(&b"garbage"[..]));
+    assert!(found[2].origin().starts_with("inventory.commands/"), "{}", found[2].origin());
+
+    settle(&bench, &found[0], Done::Discarded).await.unwrap();
+    settle(&bench, &found[2], Done::Replayed).await.unwrap();
+    // It is no better the second time, and comes back as a new letter.
+    let after = wait_for_letters(&bench, ServiceName::Inventory, sku.as_str(), 4).await;
+    let done: Vec<_> = after.iter().map(|letter| letter.done).collect();
+    assert_eq!(done, [Some(Done::Discarded), None, Some(Done::Replayed), None]);
+    let again = settle(&bench, &after[2], Done::Discarded).await;
+    assert!(again.unwrap_err().to_string().contains("was replayed before"));
+    tally.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_of_a_table_is_put_aside_once_and_the_others_are_read() {
+    let bench = Bench::start("table").await;
+    let key = "table-bad-row";
+    bench.produce(CUSTOMERS.name(), key, b"not a row");
+    for _ in 0..2 {
+        let stop = CancellationToken::new();
+        let table: GlobalTable<CustomerId, _> = GlobalTable::spawn::<Inventory>(
+            &bench.bootstrap,
+            7,
+            &CUSTOMERS,
+            bench.codec.clone(),
+            stop.clone(),
+        );
+        let ready = tokio::time::timeout(DEADLINE, table.ready()).await;
+        ready.expect("the table is read to its end");
+        assert!(table.get(&"ada".parse().unwrap()).is_some(), "ada comes by change data capture");
+        stop.cancel();
+    }
+    let found = wait_for_letters(&bench, ServiceName::Inventory, key, 1).await;
+    assert!(found[0].cause().contains("the first byte is 0x6e"), "{}", found[0].cause());
+}

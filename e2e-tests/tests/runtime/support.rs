@@ -1,0 +1,219 @@
+//! A broker and a registry for all tests of this binary, and a small processor to try the runtime.
+
+use contracts::{
+    Sku, Timestamp,
+    inventory::{
+        InventoryCommand, OrderValidation, Outcome, Reservation, ReservationState, Reserve,
+        StockEntry,
+    },
+    owns::Inventory,
+    topics::{INVENTORY_COMMANDS, ORDER_VALIDATIONS, RESERVATIONS, TopicSpec},
+};
+use shop::client::{Shop, StartOptions};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use streams::{
+    Codec, DiskStore, Failure, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Processor,
+    Record, Sender, Source, Table, Tx, UpTo, lineage::Cause, read_topic, spawn_loop,
+};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Kafka and registry with the shop's topics and schemas. Tests share them and keep apart by their
+/// skus and groups. It ends with the process, when its standard input closes.
+static SHOP: OnceCell<Shop> = OnceCell::const_new();
+
+pub struct Bench {
+    pub bootstrap: String,
+    pub codec: Codec,
+    /// The test's own: skus begin with it, groups are named after it.
+    pub name: &'static str,
+}
+
+impl Bench {
+    pub async fn start(name: &'static str) -> Self {
+        let start = || async {
+            let options = StartOptions { infra_only: true, ..StartOptions::default() };
+            Shop::start(options).await.expect("the infrastructure starts")
+        };
+        let shop = SHOP.get_or_init(start).await;
+        let runtime = tokio::runtime::Handle::current();
+        let registry = HttpRegistry::new(shop.url("registry"), runtime).expect("a client");
+        let codec = Codec::new(Arc::new(registry));
+        Self { bootstrap: shop.url("kafka").to_owned(), codec, name }
+    }
+
+    pub fn sku(&self, number: usize) -> Sku {
+        format!("{}-{number}", self.name).parse().expect("a sku")
+    }
+
+    /// Ask for one piece of each of `skus`, `rounds` times.
+    pub async fn reserve(&self, skus: usize, rounds: usize) {
+        let sender: Sender<Inventory> =
+            Sender::new(&self.bootstrap, self.codec.clone()).expect("a sender");
+        for round in 0..skus * rounds {
+            let sku = self.sku(round % skus);
+            let order_id = contracts::OrderId(Uuid::now_v7());
+            let issued_at = Timestamp(1);
+            let command: InventoryCommand =
+                Reserve { sku: sku.clone(), order_id, quantity: 1, issued_at }.into();
+            let sent = sender.send(&INVENTORY_COMMANDS, &sku, &command, Cause::default()).await;
+            sent.expect("the command is acknowledged");
+        }
+    }
+
+    /// Put raw bytes on a topic, as somebody with a console would.
+    pub fn produce(&self, topic: &'static str, key: &str, value: &[u8]) {
+        streams::admin::produce_raw(&self.bootstrap, topic, key.as_bytes(), value)
+            .expect("Kafka takes any bytes");
+    }
+
+    /// A loop with a [`Tally`], its state in `folder`.
+    pub fn tally(&self, instance: u32, folder: &Path, hiccups: usize) -> Running {
+        let settings = LoopSettings::new(&self.bootstrap, self.name, instance);
+        let store = DiskStore::open(folder).expect("a store");
+        let tally = Tally { prefix: self.name, hiccups: Arc::new(AtomicUsize::new(hiccups)) };
+        let stop = CancellationToken::new();
+        let codec = self.codec.clone();
+        let handle = spawn_loop(settings, tally, Box::new(store), codec, stop.clone());
+        Running { handle, stop }
+    }
+
+    /// How often each of our skus was counted, by the log of the outcomes: 1, 2, 3... in order, or
+    /// the test fails.
+    pub async fn counted(&self) -> BTreeMap<String, i32> {
+        let (bootstrap, codec, name) = (self.bootstrap.clone(), self.codec.clone(), self.name);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut counts = BTreeMap::new();
+            let read = read_topic(&bootstrap, &RESERVATIONS.spec, |record| {
+                let value = record.value.expect("an entry");
+                let entry = codec.decode(&RESERVATIONS, &value).map_err(anyhow::Error::msg)?;
+                let StockEntry::Reservation(entry) = entry else { return Ok(()) };
+                if entry.sku.as_str().starts_with(name) {
+                    let count = counts.entry(entry.sku.to_string()).or_insert(0);
+                    *count += 1;
+                    anyhow::ensure!(*count == entry.quantity, "{entry:?} is number {count}");
+                }
+                Ok(())
+            });
+            read.map(|()| counts)
+        });
+        read.await.expect("no panic").expect("the log can be read, and counts without a gap")
+    }
+
+    /// Wait until each of `skus` was counted `rounds` times, and not once more.
+    pub async fn all_counted(&self, skus: usize, rounds: i32) {
+        let what = format!("{skus} skus counted {rounds} times each");
+        testkit::wait_for(&what, DEADLINE, || async {
+            let counts = self.counted().await;
+            let done = counts.len() == skus && counts.values().all(|count| *count >= rounds);
+            if done { Ok(()) } else { Err(counts) }
+        })
+        .await;
+        assert!(self.counted().await.values().all(|count| *count == rounds), "counted too often");
+    }
+}
+
+pub struct Running {
+    pub handle: LoopHandle,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Wait until the loop has `partitions` of them.
+    pub async fn has(&self, partitions: usize) {
+        let mut status = self.handle.status();
+        let running = |status: &LoopStatus| matches!(status, LoopStatus::Running { partitions: p } if p.len() == partitions);
+        let waited = tokio::time::timeout(DEADLINE, status.wait_for(running)).await;
+        assert!(waited.is_ok(), "waits for {partitions} partitions: {:?}", self.handle.status());
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.handle.stopped().await.expect("the loop ends well");
+    }
+}
+
+const COUNTS: Table<i32> = Table::new(b'c');
+
+/// Counts the reservations of each sku, and puts the count into its outcome, so that one counted
+/// twice or left out shows in the log.
+pub struct Tally {
+    prefix: &'static str,
+    /// So many batches fail after they were decided.
+    hiccups: Arc<AtomicUsize>,
+}
+
+impl Processor for Tally {
+    type Identity = Inventory;
+
+    fn inputs(&self) -> Vec<&'static TopicSpec> {
+        vec![&INVENTORY_COMMANDS.spec]
+    }
+
+    fn outputs(&self) -> Vec<&'static TopicSpec> {
+        vec![&RESERVATIONS.spec, &ORDER_VALIDATIONS.spec]
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        vec![Source { topic: &RESERVATIONS.spec, up_to: UpTo::End }]
+    }
+
+    fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        let key = record.key_as::<Sku>()?;
+        if !key.as_str().starts_with(self.prefix) {
+            return Ok(());
+        }
+        let command = tx.decode(&INVENTORY_COMMANDS, record)?;
+        let InventoryCommand::Reserve(command) = command else {
+            return Err(Failure::poison("not a Reserve"));
+        };
+        let count = tx.get(&COUNTS, key.as_str().as_bytes())?.unwrap_or(0) + 1;
+        tx.put(&COUNTS, key.as_str().as_bytes(), &count)?;
+        let entry = StockEntry::from(Reservation {
+            sku: command.sku,
+            order_id: command.order_id,
+            quantity: count,
+            state: ReservationState::Reserved,
+            updated_at: tx.now(),
+        });
+        tx.send(&RESERVATIONS, &entry.key(), &entry)?;
+        let outcome = OrderValidation {
+            order_id: command.order_id,
+            check: "tally".into(),
+            outcome: Outcome::Passed,
+            code: "ok".into(),
+            detail: String::new(),
+            decided_at: tx.now(),
+        };
+        tx.send(&ORDER_VALIDATIONS, &command.order_id, &outcome)
+    }
+
+    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        if let StockEntry::Reservation(entry) = tx.decode(&RESERVATIONS, record)?
+            && entry.sku.as_str().starts_with(self.prefix)
+        {
+            tx.put(&COUNTS, entry.sku.as_str().as_bytes(), &entry.quantity)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        let left = self.hiccups.load(Ordering::Relaxed);
+        if tx.is_empty() || left == 0 {
+            return Ok(());
+        }
+        self.hiccups.store(left - 1, Ordering::Relaxed);
+        Err(Failure::Retriable(anyhow::anyhow!("a hiccup")))
+    }
+}
