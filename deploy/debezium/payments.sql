@@ -31,5 +31,16 @@ BEGIN
     END IF;
 END $$;
 
+-- A table that was there before the trigger, such as one of a restored database.
+DO $$
+BEGIN
+    IF to_regclass('public.outbox') IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_publication_tables WHERE pubname = 'outbox_pub' AND tablename = 'outbox'
+    ) THEN
+        ALTER PUBLICATION outbox_pub ADD TABLE public.outbox;
+        GRANT SELECT ON public.outbox TO debezium;
+    END IF;
+END $$;
+
 SELECT pg_create_logical_replication_slot('outbox', 'pgoutput')
 WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'outbox');
