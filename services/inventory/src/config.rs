@@ -1,0 +1,24 @@
+//! Settings of inventory.
+
+use clap::Parser;
+use service_kit::CommonConfig;
+use std::net::SocketAddr;
+
+/// The port that inventory serves on unless told otherwise.
+const PORT: u16 = 8081;
+
+/// Holds stock for orders, gives it back, lets it leave.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "inventory", version)]
+pub struct Config {
+    /// What every service can be told.
+    #[command(flatten)]
+    pub common: CommonConfig,
+}
+
+impl Config {
+    /// The address to serve on.
+    pub fn addr(&self) -> SocketAddr {
+        self.common.http_addr(PORT)
+    }
+}

@@ -1,0 +1,10 @@
+//! OrderConfirmed: one Commit per line, the goods leave.
+
+use crate::{domain::split, handlers::send};
+use contracts::{Order, owns::Inventory};
+use streams::{Failure, Tx};
+
+pub(crate) fn handle(order: &Order, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+    let commands = split::commit(order, tx.now()).map_err(Failure::poison)?;
+    send(&commands, tx)
+}

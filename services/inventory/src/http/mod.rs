@@ -1,0 +1,46 @@
+//! Inventory over HTTP: one command, and the document that describes it.
+
+mod restock;
+
+use anyhow::Context;
+use axum::Router;
+use contracts::{Sku, catalog::Product, owns::Inventory};
+use service_kit::openapi;
+use streams::{GlobalTable, Sender};
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct App {
+    /// The products that there are.
+    pub products: GlobalTable<Sku, Product>,
+    /// Where commands go.
+    pub commands: Sender<Inventory>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Inventory",
+    description = "Takes goods in. All else that changes stock arrives over Kafka."
+))]
+struct Api;
+
+/// The routes, and `GET /openapi.json`.
+///
+/// # Errors
+/// Fails if the document cannot be written as JSON, which a test rules out.
+pub fn router(app: App) -> anyhow::Result<Router> {
+    let (routes, document) = api().split_for_parts();
+    let document = openapi::router(&document).context("the OpenAPI document")?;
+    Ok(routes.with_state(app).merge(document))
+}
+
+/// The OpenAPI document of this service.
+pub fn document() -> Document {
+    api().into_openapi()
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi()).routes(routes!(restock::restock))
+}

@@ -1,0 +1,128 @@
+//! Inventory holds stock for orders, gives it back, and lets it leave.
+//!
+//! Consumes: `orders` (loop `inventory-split`), `inventory.commands` (loop `inventory-stock`), and
+//! `catalog.products` to know which products can be restocked.
+//! Produces: one command per line on `inventory.commands`; `stock`, `inventory.reservations`, and
+//! the outcome of the check `inventory:<sku>` on `order-validations`.
+//! Owns: how much there is of each product, and what each order holds of it.
+//! Guarantees: per sku `restocked = on_hand + committed` and `available = on_hand - reserved >= 0`,
+//! whatever repeats, comes late or crashes; each Reserve has exactly one outcome.
+//! Fails how: without Kafka it waits; what can never be right goes to `inventory.dlq`. While it is
+//! away orders wait, and end by their deadline; what arrives late is reserved and released at once.
+
+pub mod config;
+pub mod domain;
+mod handlers;
+pub mod http;
+mod split;
+mod stock;
+mod store;
+pub mod topology;
+
+pub use config::Config;
+pub use split::SplitLoop;
+pub use stock::StockLoop;
+
+use contracts::owns::Inventory;
+use contracts::topics::PRODUCTS;
+use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
+use std::sync::Arc;
+use streams::{
+    Codec, DiskStore, GlobalTable, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore,
+    Sender, spawn_loop,
+};
+use tokio::{runtime::Handle, sync::watch};
+
+/// Consumer group and `transactional.id` of the loop that takes orders apart.
+const SPLIT: &str = "inventory-split";
+/// The same of the loop that keeps stock, and the folder of its state.
+const STOCK: &str = "inventory-stock";
+
+/// A running service.
+pub struct Running {
+    server: BoundServer,
+    loops: [LoopHandle; 2],
+    shutdown: Shutdown,
+}
+
+/// Starts both loops and the server. What is away is waited for, in the background.
+///
+/// # Errors
+/// Fails if the address is taken or the state folder cannot be used.
+pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    let common = &config.common;
+    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let codec = Codec::new(Arc::new(registry));
+    let health = Health::new();
+
+    let products = GlobalTable::spawn::<Inventory>(
+        &common.kafka_bootstrap,
+        common.instance,
+        &PRODUCTS,
+        codec.clone(),
+        shutdown.clone(),
+    );
+    let commands = Sender::new(&common.kafka_bootstrap, codec.clone())?;
+    let catalog = health.check("catalog");
+    tokio::spawn({
+        let products = products.clone();
+        async move {
+            products.ready().await;
+            catalog.up();
+        }
+    });
+    let routes = http::router(http::App { products, commands })?;
+    let server =
+        service_kit::serve(config.addr(), routes, &health, Limits::default(), shutdown.clone())
+            .await?;
+
+    let settings = |name| LoopSettings::new(&common.kafka_bootstrap, name, common.instance);
+    let store = Box::new(DiskStore::open(&common.state_dir.join(STOCK))?);
+    let loops = [
+        spawn_loop(
+            settings(SPLIT),
+            SplitLoop,
+            Box::new(MemoryStore::default()),
+            codec.clone(),
+            shutdown.clone(),
+        ),
+        spawn_loop(settings(STOCK), StockLoop, store, codec, shutdown.clone()),
+    ];
+    for (name, running) in [SPLIT, STOCK].into_iter().zip(&loops) {
+        tokio::spawn(report(running.status(), health.check(name)));
+    }
+    Ok(Running { server, loops, shutdown })
+}
+
+impl Running {
+    /// Waits until all of it has stopped. If one part fails, the others are stopped as well.
+    ///
+    /// # Errors
+    /// What a loop or the server has failed with.
+    pub async fn stopped(self) -> anyhow::Result<()> {
+        let [split, stock] = self.loops;
+        let ended = tokio::try_join!(split.stopped(), stock.stopped(), self.server.stopped());
+        self.shutdown.cancel();
+        ended.map(drop)
+    }
+
+    /// Where the server listens.
+    pub fn local_addr(&self) -> std::net::SocketAddr {
+        self.server.local_addr()
+    }
+}
+
+/// Keeps `check` as the loop says.
+async fn report(mut status: watch::Receiver<LoopStatus>, check: Readiness) {
+    loop {
+        match &*status.borrow_and_update() {
+            LoopStatus::Starting => check.down("starting"),
+            LoopStatus::Waiting(what) => check.down(what.clone()),
+            LoopStatus::Running { .. } => check.up(),
+            LoopStatus::Stopped => check.down("stopped"),
+        }
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}

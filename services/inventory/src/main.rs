@@ -1,0 +1,13 @@
+//! The inventory service: see README.md.
+
+use inventory::Config;
+use service_kit::Telemetry;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let config: Config = service_kit::parse_config();
+    let telemetry = Telemetry::init("inventory", &config.common);
+    service_kit::run(telemetry, |shutdown| async move {
+        inventory::start(&config, shutdown).await?.stopped().await
+    })
+}

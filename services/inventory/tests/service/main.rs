@@ -1,0 +1,6 @@
+//! Goal: both loops as Kafka would drive them, and the HTTP edge, without Kafka.
+
+mod fixtures;
+mod http;
+mod split;
+mod stock;
