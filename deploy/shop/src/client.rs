@@ -52,7 +52,7 @@ impl Shop {
         let dir = options.dir.clone().unwrap_or_else(temporary_dir);
         let dirs = Dirs::create(&dir)?;
         let log = std::fs::File::create(dirs.log_of("shop"))?;
-        let mut command = Command::new(shop_program()?);
+        let mut command = Command::new(program()?);
         command.args(["up", "--ports", "auto", "--until-stdin-closes", "--dir"]).arg(dirs.root());
         if options.infra_only {
             command.arg("--infra-only");
@@ -240,7 +240,10 @@ async fn wait_healthy(dirs: &Dirs, child: &mut Child) -> Result<State> {
 }
 
 /// The `shop` executable: beside the running test in cargo's folder, or where `SHOP_BIN` says.
-fn shop_program() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it is not built.
+pub fn program() -> Result<PathBuf> {
     if let Some(program) = std::env::var_os("SHOP_BIN") {
         return Ok(program.into());
     }

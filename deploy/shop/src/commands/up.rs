@@ -124,6 +124,10 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
         start_services(args, running, progress).await
     };
     tokio::try_join!(connect, services)?;
+    if running.supervisor.find("inventory").is_ok() {
+        stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
+        progress.step("inventory", "has its first stock");
+    }
     Ok(())
 }
 
@@ -146,10 +150,6 @@ async fn start_services(args: &UpArgs, running: &Arc<Running>, progress: Progres
     for part in &parts {
         running.supervisor.wait_healthy(part, SERVICE_DEADLINE).await?;
         progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
-    }
-    if present("inventory") {
-        stock::ensure(&running.site.http("inventory")).await?;
-        progress.step("inventory", "has its first stock");
     }
     Ok(())
 }

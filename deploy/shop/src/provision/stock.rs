@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::Client;
 use serde_json::json;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,17 +25,31 @@ const STOCK: [(&str, u32); 10] = [
 ];
 
 /// Restocks each product; inventory knows the command ids of former starts and does nothing then.
-pub(crate) async fn ensure(inventory_url: &str) -> Result<()> {
+///
+/// Products travel from the catalog database to inventory, so one may be unknown for a moment: refusals
+/// are tried again until `deadline`.
+pub(crate) async fn ensure(inventory_url: &str, deadline: Duration) -> Result<()> {
     let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
+    let started = Instant::now();
     for (sku, quantity) in STOCK {
-        let command_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("demo-{sku}").as_bytes());
-        let url = format!("{inventory_url}/stock/{sku}/restock");
-        let body = json!({ "command_id": command_id, "quantity": quantity });
-        let answer =
-            client.post(url).json(&body).send().await.with_context(|| format!("restock {sku}"))?;
-        let status = answer.status();
-        let text = answer.text().await.unwrap_or_default();
-        ensure!(status.is_success(), "restocking {sku}: inventory answers {status}: {text}");
+        while let Err(error) = restock(&client, inventory_url, sku, quantity).await {
+            if started.elapsed() > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
+    Ok(())
+}
+
+async fn restock(client: &Client, inventory_url: &str, sku: &str, quantity: u32) -> Result<()> {
+    let command_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("demo-{sku}").as_bytes());
+    let url = format!("{inventory_url}/stock/{sku}/restock");
+    let body = json!({ "command_id": command_id, "quantity": quantity });
+    let answer =
+        client.post(url).json(&body).send().await.with_context(|| format!("restock {sku}"))?;
+    let status = answer.status();
+    let text = answer.text().await.unwrap_or_default();
+    ensure!(status.is_success(), "restocking {sku}: inventory answers {status}: {text}");
     Ok(())
 }
