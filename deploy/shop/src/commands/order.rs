@@ -53,7 +53,7 @@ struct Entry {
 
 #[derive(Debug, Deserialize)]
 struct Timeline {
-    entries: Vec<Entry>,
+    transitions: Vec<Entry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +63,9 @@ struct OrderView {
     version: i64,
     #[serde(default)]
     reasons: Vec<Value>,
+    /// Commands that changed nothing: for a refused order, why it was.
+    #[serde(default)]
+    refusals: Vec<Value>,
 }
 
 /// Places an order of `lines` for `customer` and prints each transition as it appears.
@@ -84,7 +87,7 @@ pub(crate) async fn run(
     loop {
         let order: Option<OrderView> = get(&client, &url).await?;
         let timeline: Option<Timeline> = get(&client, &format!("{url}/timeline")).await?;
-        for entry in timeline.iter().flat_map(|timeline| &timeline.entries) {
+        for entry in timeline.iter().flat_map(|timeline| &timeline.transitions) {
             if entry.version > shown {
                 shown = entry.version;
                 println!("{}", entry_line(entry));
@@ -140,7 +143,8 @@ fn finish(order: &OrderView, took: Duration) -> Result<()> {
         println!("confirmed {took}");
         return Ok(());
     }
-    let reasons: Vec<String> = order.reasons.iter().map(reason_text).collect();
+    let reasons = order.reasons.iter().chain(&order.refusals);
+    let reasons: Vec<String> = reasons.map(reason_text).collect();
     bail!("{} {took}: {}", order.status, reasons.join("; "))
 }
 

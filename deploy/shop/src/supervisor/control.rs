@@ -14,7 +14,7 @@ use super::PartStatus;
 use crate::running::Running;
 
 /// What can be asked of a running shop. `name` is a service (all its instances), one instance
-/// (`orders-1`), or `kafka`, `registry`, `connect`, `postgres`, `mail`, `bank`.
+/// (`orders-0`, `orders-1`), or `kafka`, `registry`, `connect`, `postgres`, `mail`, `bank`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {

@@ -61,7 +61,8 @@ impl Supervisor {
         self.list().clone()
     }
 
-    /// The parts that `name` means: one process (`orders-1`), or all of a service (`orders`).
+    /// The parts that `name` means: all of a service (`orders`), or one process of it (`orders-0` is the
+    /// first, `orders-1` the next).
     ///
     /// # Errors
     /// When there is none; the message lists what there is.
@@ -72,7 +73,10 @@ impl Supervisor {
         if !of_service.is_empty() {
             return Ok(of_service);
         }
-        match parts.iter().find(|part| part.spec().name == name) {
+        let of_name = |part: &&Arc<Part>| {
+            part.spec().name == name || name.strip_suffix("-0") == Some(&part.spec().name)
+        };
+        match parts.iter().find(of_name) {
             Some(part) => Ok(vec![Arc::clone(part)]),
             None => {
                 let known: Vec<_> = parts.iter().map(|part| part.spec().name.as_str()).collect();
