@@ -1,0 +1,60 @@
+//! Each dependency goes away under traffic and comes back: every order that was accepted is
+//! settled, once, and no service was restarted for it.
+
+use crate::support::alone;
+use e2e_tests::{Books, Outside, Traffic};
+use std::collections::BTreeMap;
+
+/// Mails of one batch may be sent twice when email's commit fails after the mail server's accept.
+const MAIL_BATCH: usize = 16;
+
+async fn pids(shop: &Outside) -> BTreeMap<String, Option<u32>> {
+    let services = ["orders", "inventory", "payments", "email", "view"];
+    let status = shop.shop().status().await.unwrap();
+    let ours = status.into_iter().filter(|part| services.contains(&part.name.as_str()));
+    ours.map(|part| (part.name, part.pid)).collect()
+}
+
+async fn goes_and_comes_back(part: &str) {
+    let shop = alone().await;
+    let before = pids(&shop).await;
+    let books = Books::open(&shop, "TEA").await.unwrap();
+    let traffic = Traffic::start(&shop, "TEA", 100, 10);
+    shop.shop().stop(part).await.unwrap();
+    // Some of the traffic meets a shop without it.
+    let meanwhile = Traffic::start(&shop, "TEA", 20, 10);
+    let grace = std::time::Duration::from_secs(3);
+    tokio::time::timeout(grace, std::future::pending::<()>()).await.unwrap_err();
+    shop.shop().start_part(part).await.unwrap();
+    let mut placed = traffic.finish().await.unwrap();
+    placed.extend(meanwhile.finish().await.unwrap());
+    let statuses = books.settle(&placed).await.unwrap();
+    assert_eq!(statuses, BTreeMap::from([("confirmed".to_owned(), 120)]));
+    books.close(&placed, MAIL_BATCH).await.unwrap();
+    assert_eq!(pids(&shop).await, before, "a service was restarted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_goes_and_comes_back() {
+    goes_and_comes_back("kafka").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_goes_and_comes_back() {
+    goes_and_comes_back("postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_registry_goes_and_comes_back() {
+    goes_and_comes_back("registry").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_goes_and_comes_back() {
+    goes_and_comes_back("connect").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bank_goes_and_comes_back() {
+    goes_and_comes_back("bank").await;
+}

@@ -1,0 +1,27 @@
+//! `kill -9` of each service while orders pass.
+
+use crate::support::alone;
+use e2e_tests::{Books, Traffic};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Mails of the batch that was in flight at the kill may be sent twice.
+const MAIL_BATCH: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_orders_survive_the_death_of_every_service() {
+    let shop = alone().await;
+    let books = Books::open(&shop, "TEA").await.unwrap();
+    let traffic = Traffic::start(&shop, "TEA", 1000, 50);
+    // One death every three seconds of the twenty that the traffic lasts.
+    let mut deaths = tokio::time::interval(Duration::from_secs(3));
+    deaths.tick().await;
+    for service in ["orders", "inventory", "payments", "view", "email"] {
+        deaths.tick().await;
+        shop.shop().kill(service, true).await.unwrap();
+    }
+    let placed = traffic.finish().await.unwrap();
+    assert_eq!(placed.len(), 1000);
+    let statuses = books.settle(&placed).await.unwrap();
+    assert_eq!(statuses, BTreeMap::from([("confirmed".to_owned(), 1000)]));
+    books.close(&placed, MAIL_BATCH).await.unwrap();
+}

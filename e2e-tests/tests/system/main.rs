@@ -1,0 +1,19 @@
+//! The whole shop on real parts: Kafka, registry, Debezium, Postgres, SMTP, five processes. The
+//! tests drive it from outside and read like its promises.
+//!
+//! They share one shop. Those that break something have it for themselves ([`support::alone`]).
+
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+
+mod bad_input;
+mod cancellation;
+mod catalog;
+mod command_line;
+mod dead_letters;
+mod deadlines;
+mod faults;
+mod happy_path;
+mod kills;
+mod scale;
+mod stock;
+mod support;

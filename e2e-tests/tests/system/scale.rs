@@ -1,0 +1,48 @@
+//! Instances of a service share its partitions; when one dies, the other takes over.
+
+use crate::support::alone;
+use e2e_tests::{Books, Outside, PATIENCE, Traffic};
+
+/// Wait until each instance of the service is ready, and has partitions to work on.
+async fn all_at_work(shop: &Outside, service: &str, instances: usize) {
+    testkit::wait_for(&format!("{instances} instances of {service}"), PATIENCE, || async {
+        let status = shop.shop().status().await.unwrap();
+        let ours: Vec<_> = status
+            .into_iter()
+            .filter(|part| part.name.split('-').next() == Some(service) && part.pid.is_some())
+            .collect();
+        if ours.len() == instances { Ok(()) } else { Err(ours) }
+    })
+    .await;
+}
+
+async fn scale(shop: &Outside, service: &str, instances: usize) {
+    let (content, told) =
+        shop.cli(&["scale", &format!("{service}={instances}")]).await.expect("shop runs");
+    assert!(content, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_shares_the_work_and_the_first_takes_over_when_it_dies() {
+    let shop = alone().await;
+    for service in ["orders", "inventory"] {
+        scale(&shop, service, 2).await;
+        all_at_work(&shop, service, 2).await;
+    }
+    let books = Books::open(&shop, "TEA").await.unwrap();
+    let shared = Traffic::start(&shop, "TEA", 150, 50).finish().await.unwrap();
+    books.settle(&shared).await.unwrap();
+
+    let traffic = Traffic::start(&shop, "TEA", 150, 30);
+    for instance in ["orders-1", "inventory-1"] {
+        shop.shop().kill(instance, false).await.unwrap();
+    }
+    let mut placed = traffic.finish().await.unwrap();
+    placed.extend(shared);
+    let statuses = books.settle(&placed).await.unwrap();
+    assert_eq!(statuses.get("confirmed"), Some(&300), "{statuses:?}");
+    books.close(&placed, 0).await.unwrap();
+    for service in ["orders", "inventory"] {
+        scale(&shop, service, 1).await;
+    }
+}
