@@ -1,0 +1,177 @@
+//! The bank over HTTP. It is outside the shop: it may be slow, lose an answer or be away, so every
+//! call has a timeout and a key that makes it safe to repeat: the order id.
+
+use crate::domain::{Answer, Input, Payment, Task};
+use contracts::Order;
+use reqwest::{RequestBuilder, Response, StatusCode, redirect::Policy};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+/// Longest text of the bank that is kept, in characters.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// A client of the bank. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Bank {
+    url: String,
+    http: reqwest::Client,
+}
+
+/// What the bank's answers have in common; a problem has `code` and `detail` as a decline has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    charge_id: String,
+    code: String,
+    detail: String,
+}
+
+impl Bank {
+    /// The bank at `url`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(url: &str) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().redirect(Policy::none()).build()?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Does `task` for `payment`; what came of it within `timeout`. What did not arrive, or does not
+    /// say what the bank did, is [`Input::BankUnknown`].
+    pub async fn perform(
+        &self,
+        task: Task,
+        payment: &Payment,
+        traceparent: Option<&str>,
+        timeout: Duration,
+    ) -> Input {
+        let mut request = self.request(task, &payment.order).timeout(timeout);
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Input::BankUnknown(format!("{:#}", anyhow::Error::new(error))),
+        };
+        let status = response.status();
+        let body = match read(response).await {
+            Ok(body) => body,
+            Err(error) => return Input::BankUnknown(format!("{status}, but {error}")),
+        };
+        match task {
+            Task::Charge => charged(status, body),
+            Task::Void => voided(status, &body),
+            Task::Refund => refunded(status, &body),
+        }
+    }
+
+    fn request(&self, task: Task, order: &Order) -> RequestBuilder {
+        let key = order.order_id.to_string();
+        let total = &order.total;
+        match task {
+            Task::Charge => {
+                let body = json!({
+                    "amount_minor": total.amount_minor,
+                    "currency": total.currency,
+                    "customer": order.customer.customer_id,
+                    "reference": key,
+                });
+                let request = self.http.post(format!("{}/charges", self.url));
+                request.header("Idempotency-Key", key).json(&body)
+            }
+            Task::Void => self.http.post(format!("{}/charges/{key}/void", self.url)),
+            Task::Refund => self
+                .http
+                .post(format!("{}/charges/{key}/refund", self.url))
+                .json(&json!({ "amount_minor": total.amount_minor })),
+        }
+    }
+}
+
+/// A body that is not what was expected says nothing, but the status still does.
+async fn read(response: Response) -> Result<Body, String> {
+    let bytes = response.bytes().await.map_err(|error| format!("the answer broke off: {error}"))?;
+    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+fn charged(status: StatusCode, body: Body) -> Input {
+    let (code, detail) = (text(&body.code), text(&body.detail));
+    Input::BankAnswered(match status {
+        StatusCode::OK | StatusCode::CREATED if !body.charge_id.is_empty() => {
+            Answer::Captured { reference: text(&body.charge_id) }
+        }
+        StatusCode::PAYMENT_REQUIRED if !code.is_empty() => Answer::Declined { code, detail },
+        StatusCode::CONFLICT if code == "voided" => Answer::Voided,
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if !code.is_empty() => {
+            Answer::Refused { code, detail }
+        }
+        // Anything else (a wrong address, a proxy, an outage) does not say what the bank did.
+        _ => return unknown(status, &body),
+    })
+}
+
+fn voided(status: StatusCode, body: &Body) -> Input {
+    match status {
+        StatusCode::OK => Input::VoidConfirmed,
+        // Somebody at the bank was faster: it holds nothing.
+        StatusCode::CONFLICT if body.code == "refunded" => Input::VoidConfirmed,
+        _ => unknown(status, body),
+    }
+}
+
+fn refunded(status: StatusCode, body: &Body) -> Input {
+    match status {
+        StatusCode::OK | StatusCode::CREATED => Input::RefundConfirmed,
+        // Somebody at the bank was faster: the money is back.
+        StatusCode::CONFLICT if body.code == "voided" => Input::RefundConfirmed,
+        _ => unknown(status, body),
+    }
+}
+
+fn unknown(status: StatusCode, body: &Body) -> Input {
+    Input::BankUnknown(format!("the bank answered {status} {}", text(&body.code)).trim().to_owned())
+}
+
+/// A text of the bank, in bounds.
+fn text(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(code: &str, charge_id: &str) -> Body {
+        Body { code: code.into(), charge_id: charge_id.into(), detail: "why".into() }
+    }
+
+    #[test]
+    fn only_what_says_what_the_bank_did_is_an_answer() {
+        let status = |code| StatusCode::from_u16(code).unwrap();
+        let charge = |code, text, id| match charged(status(code), body(text, id)) {
+            Input::BankAnswered(answer) => format!("{answer:?}"),
+            Input::BankUnknown(_) => "unknown".into(),
+            other => panic!("{other:?}"),
+        };
+        assert!(charge(201, "", "ch_1").starts_with("Captured"));
+        assert!(charge(200, "", "ch_1").starts_with("Captured"));
+        assert!(charge(402, "amount_rule", "").starts_with("Declined"));
+        assert!(charge(409, "voided", "").starts_with("Voided"));
+        assert!(charge(422, "idempotency_key_reused", "").starts_with("Refused"));
+        for (code, text) in [(200, ""), (402, ""), (404, "not_found"), (409, "busy"), (503, "x")] {
+            assert_eq!(charge(code, text, ""), "unknown", "{code} {text}");
+        }
+        assert_eq!(voided(status(200), &body("", "")), Input::VoidConfirmed);
+        assert_eq!(voided(status(409), &body("refunded", "")), Input::VoidConfirmed);
+        assert!(matches!(voided(status(500), &body("", "")), Input::BankUnknown(_)));
+        assert_eq!(refunded(status(201), &body("", "")), Input::RefundConfirmed);
+        assert_eq!(refunded(status(409), &body("voided", "")), Input::RefundConfirmed);
+        assert!(matches!(refunded(status(404), &body("not_found", "")), Input::BankUnknown(_)));
+    }
+}

@@ -1,0 +1,55 @@
+//! What payments makes of a record on `orders`: one file per event that it acts upon, and a name
+//! for each one that it does not.
+
+mod on_order_cancelled;
+mod on_order_validated;
+
+use crate::domain::Input;
+use contracts::{Order, OrderId, TransitionKind, topics};
+use streams::{Codec, Failure, Record};
+
+/// What a record asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reaction {
+    /// Decide on this.
+    Decide(OrderId, Input),
+    /// Nothing, and why.
+    Nothing(NotForUs),
+}
+
+/// Why a good record asks nothing of payments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotForUs {
+    /// Orders goes on with this one.
+    OrdersHoldsTheBaton,
+    /// The order has ended, and no money is held for it.
+    Settled,
+    /// We wrote it ourselves.
+    OurOwn,
+}
+
+/// What `record` asks for.
+///
+/// # Errors
+/// [`Failure::Poison`] with the cause: bytes that are no order, a writer that did not hold the
+/// baton, a value out of bounds. [`Failure::Retriable`] when the registry is away.
+pub fn reaction(codec: &Codec, record: &Record) -> Result<Reaction, Failure> {
+    let bytes = record.value.as_deref();
+    let bytes = bytes.ok_or_else(|| Failure::poison("the record has no value"))?;
+    let order: Order = codec.decode(&topics::ORDERS, bytes)?;
+    order.check_alone(record.key_as()?, record.headers.source()).map_err(Failure::poison)?;
+    match order.transition {
+        TransitionKind::OrderValidated => on_order_validated::reaction(order),
+        TransitionKind::OrderCancelled => Ok(on_order_cancelled::reaction(order)),
+        TransitionKind::OrderRequested => Ok(Reaction::Nothing(NotForUs::OrdersHoldsTheBaton)),
+        TransitionKind::OrderRejected | TransitionKind::OrderConfirmed => {
+            Ok(Reaction::Nothing(NotForUs::Settled))
+        }
+        TransitionKind::PaymentReceived
+        | TransitionKind::PaymentDeclined
+        | TransitionKind::PaymentRefunded => Ok(Reaction::Nothing(NotForUs::OurOwn)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! [`Intake`]: `orders` into the database. The offsets live there too, so a batch of records, what
+//! it changes and how far it was read are one SQL transaction; Kafka's own offsets are not used.
+//!
+//! Each partition has an epoch, which every new owner raises. An instance that was replaced and does
+//! not know it finds its epoch overtaken and can write nothing: neither offsets nor effects.
+
+use crate::{
+    handlers::{Reaction, reaction},
+    store::{
+        changes::Changes,
+        offsets::{self, Place, Position},
+        payments,
+    },
+    topology,
+};
+use anyhow::{Context, anyhow};
+use contracts::{OrderId, Timestamp, owns::Payments, topics::TopicSpec};
+use sqlx::PgPool;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::SystemTime,
+};
+use streams::{Codec, Failure, Ledger, Record, RegistryError, lineage::Cause};
+use tokio::{runtime::Handle, sync::Notify};
+
+/// What has been made of a record before the database is asked.
+type Read = Result<Reaction, String>;
+
+/// Reads `orders` for one instance of payments.
+pub struct Intake {
+    pool: PgPool,
+    codec: Codec,
+    /// Wakes the supervisor when there is work.
+    work: Arc<Notify>,
+    runtime: Handle,
+    epochs: HashMap<Place, i64>,
+}
+
+impl Intake {
+    /// An intake that has no partition yet. Its calls run on `runtime` and block the caller, which
+    /// must be a thread outside of it.
+    pub fn new(pool: PgPool, codec: Codec, work: Arc<Notify>, runtime: Handle) -> Self {
+        Self { pool, codec, work, runtime, epochs: HashMap::new() }
+    }
+
+    /// Takes over the partitions; where each of them goes on.
+    ///
+    /// # Errors
+    /// [`Failure::Retriable`] when the database is away.
+    pub async fn take_over(
+        &mut self,
+        partitions: &[Place],
+    ) -> Result<BTreeMap<Place, Position>, Failure> {
+        let positions = offsets::claim(&self.pool, partitions).await;
+        let positions = positions.context("cannot claim partitions").map_err(Failure::Retriable)?;
+        let epochs = positions.iter().map(|(place, position)| (place.clone(), position.epoch));
+        self.epochs.extend(epochs);
+        Ok(positions)
+    }
+
+    /// Applies a batch at the time `now`.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] when somebody else has taken a partition over, [`Failure::Retriable`] when
+    /// the database or the registry is away.
+    pub async fn apply_at(&self, batch: &[Record], now: Timestamp) -> Result<(), Failure> {
+        let read = self.read(batch)?;
+        let mut tx = self.pool.begin().await.map_err(away)?;
+        let positions = self.lock_positions(&mut tx, batch).await?;
+        // A batch comes again if its commit went well, but the answer was lost.
+        let is_new = |record: &Record| {
+            positions.get(&place(record)).is_some_and(|known| record.offset >= known.next_offset)
+        };
+        let fresh: Vec<_> = batch.iter().zip(read).filter(|(record, _)| is_new(record)).collect();
+        let orders: Vec<OrderId> = fresh.iter().filter_map(|(_, read)| order_of(read)).collect();
+        let rows = payments::lock(&mut tx, &orders).await.map_err(away)?;
+
+        let mut changes = Changes::new(&self.codec, rows);
+        let mut next = positions.clone();
+        for (record, read) in fresh {
+            next.entry(place(record)).and_modify(|known| known.next_offset = record.offset + 1);
+            match react(&mut changes, record, read, now) {
+                Err(Failure::Poison(cause)) => changes.dead_letter(record, &cause, now),
+                result => result?,
+            }
+        }
+        let calls_for_work = changes.calls_for_work();
+        changes.write(&mut tx).await.map_err(away)?;
+        if offsets::advance(&mut tx, &next).await.map_err(away)? != next.len() as u64 {
+            return Err(fenced());
+        }
+        tx.commit().await.map_err(away)?;
+        if calls_for_work {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Decodes every record first: poison is known before anything is locked.
+    fn read(&self, batch: &[Record]) -> Result<Vec<Read>, Failure> {
+        let read = |record| match reaction(&self.codec, record) {
+            Ok(reaction) => Ok(Ok(reaction)),
+            Err(Failure::Poison(cause)) => Ok(Err(cause)),
+            Err(failure) => Err(failure),
+        };
+        batch.iter().map(read).collect()
+    }
+
+    /// The positions of the batch's partitions, which stay ours until the transaction ends.
+    async fn lock_positions(
+        &self,
+        tx: &mut sqlx::PgConnection,
+        batch: &[Record],
+    ) -> Result<BTreeMap<Place, Position>, Failure> {
+        let places: BTreeMap<Place, ()> = batch.iter().map(|record| (place(record), ())).collect();
+        let places: Vec<Place> = places.into_keys().collect();
+        let positions = offsets::lock(tx, &places).await.map_err(away)?;
+        let ours = |place: &Place| {
+            let epoch = positions.get(place).map(|position| position.epoch);
+            epoch.is_some() && epoch == self.epochs.get(place).copied()
+        };
+        if places.iter().all(ours) { Ok(positions) } else { Err(fenced()) }
+    }
+
+    /// The schema ids of what we write, so that none is looked up within a transaction.
+    fn warm_up(&self) -> Result<(), Failure> {
+        self.codec.warm_up(&topology::outputs()).map_err(|error| match error {
+            RegistryError::Incompatible { .. } => Failure::fatal(error),
+            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
+        })
+    }
+}
+
+impl Ledger for Intake {
+    type Identity = Payments;
+
+    fn inputs(&self) -> Vec<&'static TopicSpec> {
+        topology::inputs()
+    }
+
+    fn outputs(&self) -> Vec<&'static TopicSpec> {
+        topology::outputs()
+    }
+
+    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<(String, i32, i64)>, Failure> {
+        let runtime = self.runtime.clone();
+        let positions = runtime.block_on(self.take_over(partitions))?;
+        let offset = |((topic, partition), position): (Place, Position)| {
+            (topic, partition, position.next_offset)
+        };
+        Ok(positions.into_iter().map(offset).collect())
+    }
+
+    fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {
+        self.warm_up()?;
+        self.runtime.block_on(self.apply_at(batch, SystemTime::now().into()))
+    }
+}
+
+fn react(
+    changes: &mut Changes<'_>,
+    record: &Record,
+    read: Read,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    match read.map_err(Failure::Poison)? {
+        Reaction::Decide(order_id, input) => {
+            changes.decide(order_id, input, Some(Cause::of(record)), now)
+        }
+        Reaction::Nothing(why) => {
+            tracing::trace!("{}: {why:?}", record.address());
+            Ok(())
+        }
+    }
+}
+
+fn order_of(read: &Read) -> Option<OrderId> {
+    match read {
+        Ok(Reaction::Decide(order_id, _)) => Some(*order_id),
+        Ok(Reaction::Nothing(_)) | Err(_) => None,
+    }
+}
+
+fn place(record: &Record) -> Place {
+    (record.topic.to_string(), record.partition)
+}
+
+fn away(error: sqlx::Error) -> Failure {
+    Failure::Retriable(anyhow::Error::new(error).context("the database has not taken the batch"))
+}
+
+fn fenced() -> Failure {
+    Failure::Fatal(anyhow!("fenced: another instance has taken the partitions over"))
+}

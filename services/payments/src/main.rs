@@ -1,0 +1,13 @@
+//! The payments service: see README.md.
+
+use payments::Config;
+use service_kit::Telemetry;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let config: Config = service_kit::parse_config();
+    let telemetry = Telemetry::init("payments", &config.common);
+    service_kit::run(telemetry, |shutdown| async move {
+        payments::start(&config, shutdown).await?.stopped().await
+    })
+}

@@ -1,0 +1,171 @@
+//! [`Changes`]: what a batch of decisions changes, gathered before any of it is written. Decisions
+//! are made before the first write, so that a poison record costs no savepoint and spoils nothing.
+
+use super::{
+    outbox::{self, OutboxRow},
+    payments::{self, Row},
+};
+use crate::domain::{
+    Booking, Decision, Input,
+    books::booking,
+    decide, evolve,
+    payment::{Payment, backoff},
+};
+use contracts::{OrderId, Timestamp};
+use sqlx::PgConnection;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use streams::{Codec, Failure, Record, lineage::Cause};
+
+/// Payments as they will be, ledger entries and messages: all or nothing.
+pub struct Changes<'a> {
+    codec: &'a Codec,
+    /// Rows that are locked, as they were read or as they will be.
+    rows: BTreeMap<OrderId, Row>,
+    changed: BTreeSet<OrderId>,
+    bookings: Vec<(OrderId, Booking, Timestamp)>,
+    outbox: Vec<OutboxRow>,
+}
+
+impl<'a> Changes<'a> {
+    /// Nothing yet, over the `rows` that are locked.
+    pub fn new(codec: &'a Codec, rows: BTreeMap<OrderId, Row>) -> Self {
+        let (changed, bookings, outbox) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { codec, rows, changed, bookings, outbox }
+    }
+
+    /// Decides on `input`, which was known `at`, and gathers what follows. `cause` is the record that the
+    /// input came with; an answer of the bank has none and goes on with the payment's.
+    ///
+    /// # Errors
+    /// [`Failure::Poison`] if it cannot have happened.
+    pub fn decide(
+        &mut self,
+        order_id: OrderId,
+        input: Input,
+        cause: Option<Cause>,
+        at: Timestamp,
+    ) -> Result<(), Failure> {
+        let before = self.rows.get(&order_id);
+        let payment = before.map(|row| &row.payment);
+        let cause = cause.or_else(|| before.map(|row| row.cause.clone())).unwrap_or_default();
+        let attempts = before.map_or(0, |row| row.attempts);
+        let decision = decide(payment, input, at);
+        tracing::debug!(%order_id, ?decision, "decided");
+
+        // The one step that can fail comes first, so that a failure leaves nothing behind.
+        self.outbox.extend(self.message(&decision, &cause, at)?);
+        self.bookings.extend(booking(payment, &decision).map(|booking| (order_id, booking, at)));
+        let (attempts, last_error, due_in) = match &decision {
+            Decision::Ignored(_) => return Ok(()),
+            Decision::Retry(why) => (attempts, Some(why.clone()), backoff(attempts)),
+            Decision::Impossible(_)
+            | Decision::Intend(_)
+            | Decision::Capture { .. }
+            | Decision::Decline { .. }
+            | Decision::VoidLate { .. }
+            | Decision::Voided
+            | Decision::OweRefund(_)
+            | Decision::Refund { .. } => (0, None, Duration::ZERO),
+        };
+        if let Some(payment) = evolve(payment.cloned(), &decision) {
+            let due_in = payment.task().map(|_| due_in);
+            self.rows.insert(order_id, Row { payment, cause, attempts, last_error, due_in });
+            self.changed.insert(order_id);
+        }
+        Ok(())
+    }
+
+    /// `record` is poison: send it to the dead letters.
+    pub fn dead_letter(&mut self, record: &Record, cause: &str, at: Timestamp) {
+        tracing::warn!("{} goes to the dead letters: {cause}", record.address());
+        self.outbox.push(OutboxRow::dead_letter(record, cause, at));
+    }
+
+    /// The payment of an order, as it will be.
+    pub fn payment(&self, order_id: OrderId) -> Option<&Payment> {
+        self.rows.get(&order_id).map(|row| &row.payment)
+    }
+
+    /// Whether the bank is to be called for one of the changed payments.
+    pub fn calls_for_work(&self) -> bool {
+        self.changed
+            .iter()
+            .any(|order| self.rows.get(order).is_some_and(|row| row.due_in.is_some()))
+    }
+
+    /// Writes everything.
+    ///
+    /// # Errors
+    /// When the database is away, or one of its constraints holds: an order is captured once, a
+    /// booking sums up to zero, a thing is said once.
+    pub async fn write(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let changed = self.changed.iter().filter_map(|order| self.rows.get(order).cloned());
+        let changed: Vec<Row> = changed.collect();
+        payments::upsert(tx, &changed).await?;
+        self.book(tx).await?;
+        outbox::insert(tx, &self.outbox).await
+    }
+
+    fn message(
+        &self,
+        decision: &Decision,
+        cause: &Cause,
+        at: Timestamp,
+    ) -> Result<Option<OutboxRow>, Failure> {
+        let codec = self.codec;
+        match decision {
+            Decision::Capture { next, .. } => {
+                OutboxRow::transition(codec, next, cause, at).map(Some)
+            }
+            Decision::Decline { next, .. } => {
+                OutboxRow::transition(codec, next, cause, at).map(Some)
+            }
+            Decision::Refund { next } => OutboxRow::transition(codec, next, cause, at).map(Some),
+            Decision::Impossible(why) => Err(Failure::poison(format!("impossible: {why}"))),
+            Decision::Intend(_)
+            | Decision::VoidLate { .. }
+            | Decision::Voided
+            | Decision::OweRefund(_)
+            | Decision::Retry(_)
+            | Decision::Ignored(_) => Ok(None),
+        }
+    }
+
+    async fn book(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.bookings.is_empty() {
+            return Ok(());
+        }
+        let (mut orders, mut times) = (Vec::new(), Vec::new());
+        let (mut kinds, mut accounts) = (Vec::new(), Vec::new());
+        let (mut amounts, mut currencies) = (Vec::new(), Vec::new());
+        for (order_id, booking, at) in &self.bookings {
+            let Some(payment) = self.payment(*order_id) else { continue };
+            let total = &payment.order.total;
+            for (account, amount_minor) in booking.entries(total.amount_minor) {
+                orders.push(order_id.0);
+                times.push(at.millis());
+                kinds.push(booking.as_str());
+                accounts.push(account.as_str());
+                amounts.push(amount_minor);
+                currencies.push(&*total.currency);
+            }
+        }
+        sqlx::query(
+            "INSERT INTO ledger_entries (order_id, kind, account, amount_minor, currency, at_ms) \
+             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], \
+                 $6::bigint[])",
+        )
+        .bind(orders)
+        .bind(kinds)
+        .bind(accounts)
+        .bind(amounts)
+        .bind(currencies)
+        .bind(times)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,296 @@
+//! [`Supervisor`]: sees to it that every payment comes to its end (scheduler-agent-supervisor).
+//!
+//! What is to be done stands in the database, so a crash loses nothing: a payment that is due is
+//! claimed with a lease, the bank is called, and the result is written only if the claim still
+//! holds. When an instance dies with a call in flight, the lease ends and another instance calls
+//! again, with the same key. N instances share the work, as each skips what another has locked.
+
+use crate::{
+    bank::Bank,
+    domain::{Input, Task},
+    store::{
+        changes::Changes,
+        outbox,
+        payments::{self, Row},
+    },
+};
+use anyhow::Context;
+use contracts::{OrderId, Timestamp};
+use service_kit::{Backoff, Outage, Readiness, Shutdown};
+use sqlx::PgPool;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+use streams::{Codec, Failure};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use uuid::Uuid;
+
+/// Most payments that end by their deadline in one transaction.
+const EXPIRED_MAX: i64 = 200;
+
+/// How much longer than the bank's timeout a claim holds: time to write the result.
+const LEASE_MARGIN: Duration = Duration::from_secs(3);
+
+/// How soon to look again, when what is due is being worked on already.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How often old outbox rows are removed.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// What the supervisor goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest wait for an answer of the bank.
+    pub bank_timeout: Duration,
+    /// Most calls to the bank at a time.
+    pub concurrency_max: usize,
+    /// Longest time without looking for work that another instance has left.
+    pub poll_interval: Duration,
+    /// How long outbox rows are kept.
+    pub outbox_retention: Duration,
+}
+
+/// What one call to the bank gave.
+#[derive(Debug)]
+struct Called {
+    order_id: OrderId,
+    token: Uuid,
+    input: Input,
+    /// When it was known. An answer that came in time counts, however long the database is away.
+    at: Timestamp,
+}
+
+/// Works off what is due. See the module.
+pub struct Supervisor {
+    pool: PgPool,
+    codec: Codec,
+    bank: Bank,
+    settings: Settings,
+    work: Arc<Notify>,
+    bank_check: Readiness,
+    bank_outage: Outage,
+    calls: JoinSet<Called>,
+    /// Results that are not written yet.
+    results: Vec<Called>,
+    pruned_at: Option<Instant>,
+}
+
+impl Supervisor {
+    /// A supervisor over the tables of `pool`. `codec` must have been warmed up. `work` wakes it, and
+    /// `bank_check` tells how the bank is.
+    pub fn new(
+        pool: PgPool,
+        codec: Codec,
+        bank: Bank,
+        settings: Settings,
+        work: Arc<Notify>,
+        bank_check: Readiness,
+    ) -> Self {
+        // Nothing is known against the bank before the first call.
+        bank_check.up();
+        let bank_outage = Outage::new("the bank", bank.url());
+        let (calls, results) = (JoinSet::new(), Vec::new());
+        Self {
+            pool,
+            codec,
+            bank,
+            settings,
+            work,
+            bank_check,
+            bank_outage,
+            calls,
+            results,
+            pruned_at: None,
+        }
+    }
+
+    /// Works until `shutdown`, and then as long as calls are under way. Whatever happens to the
+    /// database is waited for; `database` and `outage` tell how it is.
+    pub async fn run(mut self, database: Readiness, mut outage: Outage, shutdown: Shutdown) {
+        let (mut backoff, work) = (Backoff::default(), Arc::clone(&self.work));
+        while !shutdown.is_cancelled() {
+            let wait = match self.step().await {
+                Ok(wait) => {
+                    outage.recovered();
+                    database.up();
+                    backoff.reset();
+                    wait
+                }
+                Err(error) => {
+                    database.down(outage.failed(format_args!("{error:#}")));
+                    backoff.next()
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.called() => {}
+                () = work.notified() => {}
+                () = sleep(wait) => {}
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Writes the results that are here, ends what has expired, starts what is due; how long there is
+    /// nothing to do after that, unless a call ends or new work is announced.
+    ///
+    /// # Errors
+    /// When the database is away; results are kept for the next step.
+    pub async fn step(&mut self) -> anyhow::Result<Duration> {
+        self.write_results().await.context("cannot write what the bank has answered")?;
+        let now = now();
+        let agenda = payments::agenda(&self.pool, now).await?;
+        if agenda.deadline_in == Some(Duration::ZERO) {
+            self.expire(now).await.context("cannot end what has expired")?;
+        }
+        let free = self.settings.concurrency_max.saturating_sub(self.calls.len());
+        if free > 0 && agenda.due_in == Some(Duration::ZERO) {
+            self.start_calls(free).await.context("cannot claim what is due")?;
+        }
+        self.prune().await.context("cannot prune the outbox")?;
+        // With no call free, the next thing to happen is that one ends.
+        let due_in = agenda.due_in.filter(|_| free > 0);
+        let wait = due_in.into_iter().chain(agenda.deadline_in).min();
+        let poll_interval = self.settings.poll_interval;
+        Ok(wait.unwrap_or(poll_interval).clamp(LOOK_AGAIN.min(poll_interval), poll_interval))
+    }
+
+    /// Waits until a call has ended, for ever if there is none, and takes all that have.
+    async fn called(&mut self) {
+        let Some(called) = self.calls.join_next().await else {
+            return std::future::pending().await;
+        };
+        // A call that was lost to a panic is made again when its lease ends.
+        self.results.extend(called.ok());
+        while let Some(called) = self.calls.try_join_next() {
+            self.results.extend(called.ok());
+        }
+    }
+
+    /// Lets the calls under way end, as their answers are worth more than those of a repetition.
+    async fn finish(&mut self) {
+        while !self.calls.is_empty() {
+            self.called().await;
+        }
+        if let Err(error) = self.write_results().await {
+            tracing::warn!("answers of the bank are left for the next start: {error:#}");
+        }
+    }
+
+    async fn write_results(&mut self) -> anyhow::Result<()> {
+        if self.results.is_empty() {
+            return Ok(());
+        }
+        for called in &self.results {
+            match &called.input {
+                Input::BankUnknown(why) => self.bank_check.down(self.bank_outage.failed(why)),
+                Input::OrderValidated(_)
+                | Input::RefundDue(_)
+                | Input::BankAnswered(_)
+                | Input::VoidConfirmed
+                | Input::RefundConfirmed => {
+                    self.bank_outage.recovered();
+                    self.bank_check.up();
+                }
+                Input::DeadlinePassed => {}
+            }
+        }
+        match self.write(&self.results).await {
+            Err(error) if is_refused(&error) => {
+                // The database is there, but does not take one of them: it must not hold up the others.
+                for called in &self.results {
+                    if let Err(error) = self.write(std::slice::from_ref(called)).await {
+                        tracing::error!("order {} is stuck: {error:#}", called.order_id);
+                    }
+                }
+            }
+            result => result?,
+        }
+        self.results.clear();
+        Ok(())
+    }
+
+    /// One transaction for several results, of those claims that still hold.
+    async fn write(&self, results: &[Called]) -> anyhow::Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let claims: Vec<_> = results.iter().map(|called| (called.order_id, called.token)).collect();
+        let rows = payments::lock_claimed(&mut tx, &claims).await?;
+        let mut changes = Changes::new(&self.codec, rows);
+        for Called { order_id, input, at, .. } in results {
+            if changes.payment(*order_id).is_none() {
+                tracing::debug!(%order_id, "somebody else has claimed it meanwhile");
+                continue;
+            }
+            match changes.decide(*order_id, input.clone(), None, *at) {
+                Err(Failure::Poison(cause)) => tracing::error!("order {order_id}: {cause}"),
+                result => result?,
+            }
+        }
+        changes.write(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn expire(&self, now: Timestamp) -> anyhow::Result<()> {
+        loop {
+            let mut tx = self.pool.begin().await?;
+            let rows = payments::lock_expired(&mut tx, now, EXPIRED_MAX).await?;
+            let orders: Vec<OrderId> = rows.keys().copied().collect();
+            let mut changes = Changes::new(&self.codec, rows);
+            for order_id in &orders {
+                changes.decide(*order_id, Input::DeadlinePassed, None, now)?;
+            }
+            changes.write(&mut tx).await?;
+            tx.commit().await?;
+            if (orders.len() as i64) < EXPIRED_MAX {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn start_calls(&mut self, free: usize) -> anyhow::Result<()> {
+        let (token, lease) = (Uuid::now_v7(), self.settings.bank_timeout + LEASE_MARGIN);
+        for row in payments::claim_due(&self.pool, free, token, lease).await? {
+            let Some(task) = row.payment.task() else { continue };
+            let (bank, timeout) = (self.bank.clone(), self.settings.bank_timeout);
+            self.calls.spawn(async move { call(&bank, task, &row, token, timeout).await });
+        }
+        Ok(())
+    }
+
+    async fn prune(&mut self) -> anyhow::Result<()> {
+        if self.pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_INTERVAL) {
+            let pruned = outbox::prune(&self.pool, self.settings.outbox_retention).await?;
+            self.pruned_at = Some(Instant::now());
+            tracing::debug!("{pruned} old rows have left the outbox");
+        }
+        Ok(())
+    }
+}
+
+/// Calls the bank; for a charge, not beyond its deadline.
+async fn call(bank: &Bank, task: Task, row: &Row, token: Uuid, timeout: Duration) -> Called {
+    let order = &row.payment.order;
+    let timeout = match task {
+        Task::Charge => timeout.min(order.deadline - now()),
+        Task::Void | Task::Refund => timeout,
+    };
+    let input = if timeout.is_zero() {
+        Input::DeadlinePassed
+    } else {
+        bank.perform(task, &row.payment, row.cause.traceparent.as_deref(), timeout).await
+    };
+    tracing::debug!(order_id = %order.order_id, ?task, attempt = row.attempts, ?input, "called the bank");
+    Called { order_id: order.order_id, token, input, at: now() }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// Whether the database was reached and said no, for another reason than its own state.
+fn is_refused(error: &anyhow::Error) -> bool {
+    let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
+    // Classes 22 and 23: data that it cannot take, a constraint that holds.
+    error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
