@@ -1,0 +1,5 @@
+//! What the view decides, without IO.
+
+pub mod bounds;
+pub mod goal;
+pub mod history;

@@ -1,0 +1,23 @@
+//! `orders.refusals`: a command has changed nothing.
+
+use crate::{batch::Batch, domain::bounds};
+use contracts::{OrderId, owns::View, topics::ORDER_REFUSALS};
+use streams::{Failure, Record, Tx};
+
+/// # Errors
+/// [`Failure::Poison`] for what is no refusal.
+pub fn on_command_refused(
+    record: &Record,
+    tx: &Tx<'_, View>,
+    batch: &mut Batch,
+) -> Result<(), Failure> {
+    let key: OrderId = record.key_as()?;
+    let refusal = tx.decode(&ORDER_REFUSALS, record)?;
+    if refusal.order_id != key {
+        let other = refusal.order_id;
+        return Err(Failure::Poison(format!("the key is {key}, but the refusal is about {other}")));
+    }
+    bounds::check_refusal(&refusal).map_err(Failure::poison)?;
+    batch.refusals.insert(refusal.command_id, refusal);
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `GET /products`, `GET /products/{sku}` and `GET /sales`.
+
+use super::{App, checked_limit, database_problem};
+use crate::views::{
+    products::{self, ProductView, Products},
+    sales::{self, Sales},
+};
+use axum::{Json, extract::State};
+use contracts::Sku;
+use serde::Deserialize;
+use service_kit::{Problem, ValidPath, ValidQuery};
+use utoipa::IntoParams;
+
+const LIMIT_DEFAULT: u32 = 100;
+const LIMIT_MAX: u32 = 1000;
+
+/// Which product.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct ProductPath {
+    /// The product's sku.
+    #[param(value_type = String, example = "TEA")]
+    sku: Sku,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Most entries: 1 to 1000, by default 100.
+    limit: Option<u32>,
+    /// Only those after this sku: the `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Sku>,
+}
+
+/// The catalog with its stock, by sku
+#[utoipa::path(
+    get,
+    path = "/products",
+    params(PageQuery),
+    responses(
+        (status = 200, body = Products),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn products(
+    State(app): State<App>,
+    ValidQuery(page): ValidQuery<PageQuery>,
+) -> Result<Json<Products>, Problem> {
+    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+    let products = products::list(app.store.pool(), page.after.as_ref(), limit).await;
+    products.map(Json).map_err(database_problem)
+}
+
+/// One product with its stock
+#[utoipa::path(
+    get,
+    path = "/products/{sku}",
+    params(ProductPath),
+    responses(
+        (status = 200, body = ProductView),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn product(
+    State(app): State<App>,
+    ValidPath(ProductPath { sku }): ValidPath<ProductPath>,
+) -> Result<Json<ProductView>, Problem> {
+    let product = products::find(app.store.pool(), &sku).await.map_err(database_problem)?;
+    product.map(Json).ok_or_else(|| Problem::not_found(format!("the catalog has no {sku}")))
+}
+
+/// What confirmed orders have sold, by sku
+#[utoipa::path(
+    get,
+    path = "/sales",
+    params(PageQuery),
+    responses(
+        (status = 200, body = Sales),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn sales(
+    State(app): State<App>,
+    ValidQuery(page): ValidQuery<PageQuery>,
+) -> Result<Json<Sales>, Problem> {
+    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+    let sales = sales::list(app.store.pool(), page.after.as_ref(), limit).await;
+    sales.map(Json).map_err(database_problem)
+}

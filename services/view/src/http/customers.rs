@@ -1,0 +1,56 @@
+//! `GET /customers/{id}/orders`.
+
+use super::{App, checked_limit, database_problem};
+use crate::views::customer_orders::{self, CustomerOrders};
+use axum::{Json, extract::State};
+use contracts::{CustomerId, OrderId};
+use serde::Deserialize;
+use service_kit::{Problem, ValidPath, ValidQuery};
+use utoipa::IntoParams;
+
+const LIMIT_DEFAULT: u32 = 20;
+const LIMIT_MAX: u32 = 100;
+
+/// Which customer.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct CustomerPath {
+    /// The customer's id.
+    #[param(value_type = String, example = "ada")]
+    id: CustomerId,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Most orders: 1 to 100, by default 20.
+    limit: Option<u32>,
+    /// Only those older than this order: the `next` of the page before.
+    #[param(value_type = Option<String>, format = "uuid")]
+    before: Option<OrderId>,
+}
+
+/// A customer's orders, newest first
+///
+/// The view knows customers by their orders alone, so one without orders has an empty page.
+#[utoipa::path(
+    get,
+    path = "/customers/{id}/orders",
+    params(CustomerPath, PageQuery),
+    responses(
+        (status = 200, body = CustomerOrders),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn orders(
+    State(app): State<App>,
+    ValidPath(CustomerPath { id }): ValidPath<CustomerPath>,
+    ValidQuery(page): ValidQuery<PageQuery>,
+) -> Result<Json<CustomerOrders>, Problem> {
+    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+    let orders = customer_orders::list(app.store.pool(), id, page.before, limit).await;
+    orders.map(Json).map_err(database_problem)
+}

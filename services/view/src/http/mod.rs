@@ -1,0 +1,135 @@
+//! The view over HTTP: only questions.
+
+mod catalog;
+mod customers;
+mod orders;
+mod wait;
+
+use crate::{freshness::Freshness, store::Store, waiters::Waiters};
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use serde::Serialize;
+use service_kit::{Problem, Shutdown};
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// How old an answer may be at most, in milliseconds.
+const STALENESS: HeaderName = HeaderName::from_static("view-staleness-ms");
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct App {
+    /// Where the answers are.
+    pub store: Store,
+    /// The readers who wait.
+    pub waiters: Waiters,
+    /// How old the answers are.
+    pub freshness: Freshness,
+    /// Ends every wait.
+    pub shutdown: Shutdown,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Murmuration: view",
+    description = "Questions about orders, customers, products and sales. Each answer has the \
+        header View-Staleness-Ms: it may be so many milliseconds old, at most."
+))]
+struct Document;
+
+/// The routes of the view.
+///
+/// # Errors
+/// When the OpenAPI document cannot be written.
+pub fn router(app: App) -> anyhow::Result<Router> {
+    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(index))
+        .routes(routes!(orders::show))
+        .routes(routes!(orders::timeline))
+        .routes(routes!(customers::orders))
+        .routes(routes!(catalog::products))
+        .routes(routes!(catalog::product))
+        .routes(routes!(catalog::sales))
+        .split_for_parts();
+    let routes = routes.layer(from_fn_with_state(app.freshness.clone(), tell_staleness));
+    Ok(routes.with_state(app).merge(service_kit::openapi::router(&document)?))
+}
+
+/// What there is to ask for.
+#[derive(Serialize, ToSchema)]
+struct Index {
+    service: &'static str,
+    resources: &'static [&'static str],
+}
+
+/// What there is to ask for
+#[utoipa::path(get, path = "/", responses((status = 200, body = Index)))]
+async fn index() -> Json<Index> {
+    Json(Index {
+        service: "view",
+        resources: &[
+            "/orders/{id}?wait=validated|settled&min_version={version}&timeout={ms}",
+            "/orders/{id}/timeline?wait=validated|settled&min_version={version}&timeout={ms}",
+            "/customers/{id}/orders?limit={1..100}&before={order_id}",
+            "/products?limit={1..1000}&after={sku}",
+            "/products/{sku}",
+            "/sales?limit={1..1000}&after={sku}",
+            "/openapi.json",
+            "/health/ready",
+        ],
+    })
+}
+
+/// Adds the staleness of before the question was answered: the answer is not older than that.
+async fn tell_staleness(
+    State(freshness): State<Freshness>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(ms) = freshness.staleness_ms() {
+        response.headers_mut().insert(STALENESS, HeaderValue::from(ms));
+    }
+    response
+}
+
+/// A parameter that has the right form and the wrong value.
+fn out_of_range(field: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_query", "The query string is not valid").field(
+        field,
+        "out_of_range",
+        detail,
+    )
+}
+
+/// `limit`, if it is between 1 and `max`.
+fn checked_limit(limit: Option<u32>, default: u32, max: u32) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(default);
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(out_of_range("limit", format!("must be between 1 and {max}")))
+}
+
+/// A database that is away is no fault of ours; any other error is.
+fn database_problem(error: sqlx::Error) -> Problem {
+    let is_away = match &error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        // Connection lost; no resources; shut down, or the statement timed out; and a table that
+        // is not there, as before the first start is over.
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "42P01"
+        }),
+        _ => false,
+    };
+    if is_away {
+        tracing::debug!("the database is away: {error}");
+        return Problem::unavailable("the database of the view is away");
+    }
+    Problem::internal(&error.into())
+}

@@ -1,0 +1,117 @@
+//! Long polling: look, and if the order is not there yet, wait for a change and look again.
+
+use super::{App, out_of_range};
+use crate::domain::goal::{Goal, Milestone, Standing};
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::{IntoResponse, Response},
+};
+use contracts::OrderId;
+use serde::Deserialize;
+use service_kit::Problem;
+use std::{future::Future, time::Duration};
+use tokio::time::Instant;
+use utoipa::IntoParams;
+
+const TIMEOUT_MS_DEFAULT: u64 = 10_000;
+const TIMEOUT_MS_MAX: u64 = 60_000;
+
+/// Set to `true` on the answer to a wait that ran out before its goal was reached.
+const WAIT_TIMED_OUT: HeaderName = HeaderName::from_static("wait-timed-out");
+
+/// What to wait for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WaitQuery {
+    /// Wait until the order's checks are done (`validated`) or it has ended (`settled`).
+    #[param(value_type = Option<String>, example = "settled")]
+    wait: Option<WaitFor>,
+    /// Wait until at least this version is shown: read your own writes.
+    min_version: Option<u32>,
+    /// How long, in milliseconds: 0 to 60000, by default 10000. When it is over, the answer is
+    /// what is there, with the header `Wait-Timed-Out: true`.
+    timeout: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WaitFor {
+    Validated,
+    Settled,
+}
+
+impl WaitQuery {
+    fn goal(&self) -> Goal {
+        let milestone = self.wait.map(|wait| match wait {
+            WaitFor::Validated => Milestone::Validated,
+            WaitFor::Settled => Milestone::Settled,
+        });
+        Goal { milestone, min_version: self.min_version.map(i64::from) }
+    }
+
+    fn timeout(&self) -> Result<Duration, Problem> {
+        let timeout_ms = self.timeout.unwrap_or(TIMEOUT_MS_DEFAULT);
+        if timeout_ms > TIMEOUT_MS_MAX {
+            let detail = format!("must be between 0 and {TIMEOUT_MS_MAX} milliseconds");
+            return Err(out_of_range("timeout", detail));
+        }
+        Ok(Duration::from_millis(timeout_ms))
+    }
+}
+
+/// What was found, and whether the wait for more ran out.
+pub(super) struct Found<T> {
+    value: T,
+    timed_out: bool,
+}
+
+impl<T: IntoResponse> IntoResponse for Found<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.value.into_response();
+        if self.timed_out {
+            response.headers_mut().insert(WAIT_TIMED_OUT, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+/// What `look` finds, as soon as it stands where `query` wants it, or else when the time is over or
+/// the process is asked to stop.
+pub(super) async fn look_until<T, F>(
+    app: &App,
+    order_id: OrderId,
+    query: &WaitQuery,
+    look: impl Fn() -> F,
+    standing: impl Fn(&T) -> Standing,
+) -> Result<Found<T>, Problem>
+where
+    F: Future<Output = Result<T, Problem>>,
+{
+    let (goal, timeout) = (query.goal(), query.timeout()?);
+    if !goal.is_set() {
+        return Ok(Found { value: look().await?, timed_out: false });
+    }
+    let waiter = app
+        .waiters
+        .register(order_id)
+        .map_err(|full| Problem::unavailable(format!("{full}; ask again, or without waiting")))?;
+    let deadline = Instant::now() + timeout;
+    let mut timed_out = false;
+    loop {
+        let value = look().await?;
+        if goal.is_reached(standing(&value)) {
+            return Ok(Found { value, timed_out: false });
+        }
+        if timed_out {
+            return Ok(Found { value, timed_out });
+        }
+        // The last look comes after the time is over, so that also a lost connection to the
+        // database's notifications costs patience only, and never shows an old state.
+        tokio::select! {
+            () = waiter.changed() => {}
+            () = tokio::time::sleep_until(deadline) => timed_out = true,
+            () = app.shutdown.cancelled() => timed_out = true,
+        }
+    }
+}

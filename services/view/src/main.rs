@@ -1,0 +1,13 @@
+//! The view: see README.md.
+
+use service_kit::Telemetry;
+use std::process::ExitCode;
+use view::Config;
+
+fn main() -> ExitCode {
+    let config: Config = service_kit::parse_config();
+    let telemetry = Telemetry::init("view", &config.common);
+    service_kit::run(telemetry, |shutdown| async move {
+        view::start(&config, shutdown).await?.stopped().await
+    })
+}

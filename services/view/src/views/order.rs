@@ -1,0 +1,224 @@
+//! The order as it is now: what `GET /orders/{id}` answers. Guarded by version.
+
+use super::{
+    Amount, ReasonView,
+    refusals::{RefusalRow, RefusalView},
+    time,
+};
+use crate::domain::goal::Standing;
+use contracts::{Order, OrderId, OrderLine, Payment, PaymentStatus, Status};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, types::Json};
+use std::collections::BTreeSet;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The status of an order that does not exist, because its command was refused.
+const REFUSED: &str = "refused";
+
+/// An order, or what became of the wish for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OrderView {
+    /// The order.
+    #[schema(value_type = String, format = "uuid")]
+    pub order_id: OrderId,
+    /// Who ordered; null if the order was refused.
+    pub customer_id: Option<String>,
+    /// One of requested, validated, paid, payment_declined, confirmed, rejected, cancelled,
+    /// refund_due, refunded, refused.
+    #[schema(example = "confirmed")]
+    pub status: String,
+    /// Transitions so far; 0 if the order was refused.
+    pub version: i64,
+    /// What was ordered, at the prices of the time.
+    pub lines: Vec<LineView>,
+    /// Sum over the lines; null if the order was refused.
+    pub total: Option<Amount>,
+    /// The payment section, once there is one.
+    pub payment: Option<PaymentView>,
+    /// Why the order did not go the straight way, oldest first.
+    pub reasons: Vec<ReasonView>,
+    /// RFC 3339; null if the order was refused.
+    pub requested_at: Option<String>,
+    /// When the order is ended by force: RFC 3339; null if the order was refused.
+    pub deadline: Option<String>,
+    /// Commands about this order that changed nothing: the newest 50, oldest first.
+    pub refusals: Vec<RefusalView>,
+}
+
+/// One product in an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LineView {
+    /// The product.
+    pub sku: String,
+    /// Its name when it was ordered.
+    pub name: String,
+    /// Pieces.
+    pub quantity: i32,
+    /// Price of one piece.
+    pub unit_price_minor: i64,
+    /// Price of all pieces.
+    pub total_minor: i64,
+}
+
+/// Where the money of an order is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentView {
+    /// captured, declined or refunded.
+    #[schema(example = "captured")]
+    pub status: String,
+    /// What was captured, declined or refunded.
+    pub amount: Amount,
+    /// The bank's id of the capture, if there is one.
+    pub reference: Option<String>,
+    /// RFC 3339.
+    pub decided_at: String,
+}
+
+impl From<&OrderLine> for LineView {
+    fn from(line: &OrderLine) -> Self {
+        Self {
+            sku: line.sku.to_string(),
+            name: line.name.clone(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+            total_minor: line.total_minor(),
+        }
+    }
+}
+
+impl From<&Payment> for PaymentView {
+    fn from(payment: &Payment) -> Self {
+        let status = match payment.status {
+            PaymentStatus::Captured => "captured",
+            PaymentStatus::Declined => "declined",
+            PaymentStatus::Refunded => "refunded",
+        };
+        Self {
+            status: status.into(),
+            amount: Amount::from(&payment.amount),
+            reference: payment.reference.clone(),
+            decided_at: time(payment.decided_at.millis()),
+        }
+    }
+}
+
+impl OrderView {
+    /// What those who wait want to know.
+    pub fn standing(&self) -> Standing {
+        standing(&self.status, self.version)
+    }
+
+    fn refused(order_id: OrderId, refusals: Vec<RefusalView>) -> Self {
+        Self {
+            order_id,
+            customer_id: None,
+            status: REFUSED.into(),
+            version: 0,
+            lines: Vec::new(),
+            total: None,
+            payment: None,
+            reasons: refusals.iter().flat_map(|refusal| refusal.reasons.clone()).collect(),
+            requested_at: None,
+            deadline: None,
+            refusals,
+        }
+    }
+}
+
+/// Where an order stands whose status in the tables is `status`.
+pub(crate) fn standing(status: &str, version: i64) -> Standing {
+    let known = Status::ALL.into_iter().find(|known| known.as_str() == status);
+    known.map_or(Standing::Refused, |status| Standing::Shown { status, version })
+}
+
+const UPSERT: &str = "
+    INSERT INTO orders AS known (order_id, version, status, customer_id, lines, total_minor,
+        currency, payment, reasons, requested_at, deadline)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[],
+        $6::bigint[], $7::text[], $8::jsonb[], $9::jsonb[], $10::bigint[], $11::bigint[])
+    ON CONFLICT (order_id) DO UPDATE SET
+        version = excluded.version, status = excluded.status, customer_id = excluded.customer_id,
+        lines = excluded.lines, total_minor = excluded.total_minor, currency = excluded.currency,
+        payment = excluded.payment, reasons = excluded.reasons,
+        requested_at = excluded.requested_at, deadline = excluded.deadline
+    WHERE known.version < excluded.version
+    RETURNING order_id";
+
+/// Show `orders`, each id once. Gives those that were not shown at this version or a later one
+/// before: what depends on a change of status must look at these alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert(
+    connection: &mut PgConnection,
+    orders: &[&Order],
+) -> sqlx::Result<BTreeSet<OrderId>> {
+    let lines = |order: &&Order| Json(order.lines.iter().map(LineView::from).collect::<Vec<_>>());
+    let payment = |order: &&Order| order.payment.as_ref().map(PaymentView::from).map(Json);
+    let reasons = |o: &&Order| Json(o.reasons.iter().map(ReasonView::from).collect::<Vec<_>>());
+    let changed: Vec<Uuid> = sqlx::query_scalar(UPSERT)
+        .bind(orders.iter().map(|order| order.order_id.0).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.version).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.status.as_str()).collect::<Vec<_>>())
+        .bind(orders.iter().map(|o| o.customer.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(orders.iter().map(lines).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.total.amount_minor).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| &*order.total.currency).collect::<Vec<_>>())
+        .bind(orders.iter().map(payment).collect::<Vec<_>>())
+        .bind(orders.iter().map(reasons).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.requested_at.millis()).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.deadline.millis()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    Ok(changed.into_iter().map(OrderId).collect())
+}
+
+#[derive(Debug, Deserialize)]
+struct OrderRow {
+    customer_id: String,
+    status: String,
+    version: i64,
+    lines: Vec<LineView>,
+    total_minor: i64,
+    currency: String,
+    payment: Option<PaymentView>,
+    reasons: Vec<ReasonView>,
+    requested_at: i64,
+    deadline: i64,
+}
+
+const FIND: &str = "
+    SELECT
+        (SELECT to_jsonb(o) FROM orders AS o WHERE order_id = $1),
+        (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.refused_at, r.command_id), '[]')
+         FROM (SELECT * FROM refusals WHERE order_id = $1
+               ORDER BY refused_at DESC, command_id DESC LIMIT 50) AS r)";
+
+/// The order, or how it was refused; none if nothing is known of it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<OrderView>> {
+    let found: (Option<Json<OrderRow>>, Json<Vec<RefusalRow>>) =
+        sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
+    let (order, Json(refusals)) = found;
+    let refusals: Vec<_> = refusals.into_iter().map(RefusalView::from).collect();
+    let Some(Json(order)) = order else {
+        let refused = (!refusals.is_empty()).then(|| OrderView::refused(order_id, refusals));
+        return Ok(refused);
+    };
+    Ok(Some(OrderView {
+        order_id,
+        customer_id: Some(order.customer_id),
+        status: order.status,
+        version: order.version,
+        lines: order.lines,
+        total: Some(Amount { amount_minor: order.total_minor, currency: order.currency }),
+        payment: order.payment,
+        reasons: order.reasons,
+        requested_at: Some(time(order.requested_at)),
+        deadline: Some(time(order.deadline)),
+        refusals,
+    }))
+}

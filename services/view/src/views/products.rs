@@ -1,0 +1,159 @@
+//! The catalog with its stock: two sources, each in its own table and with its own guard. Rows of
+//! the catalog have no version, so their place in the log is the guard; stock levels have one.
+
+use super::Amount;
+use crate::batch::ProductRow;
+use contracts::{Sku, catalog::Product, inventory::StockLevel};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, types::Json};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A page of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Products {
+    /// By sku.
+    pub products: Vec<ProductView>,
+    /// What to pass as `after` for the next page; null on the last one.
+    pub next: Option<String>,
+}
+
+/// A product with its stock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProductView {
+    /// The product.
+    #[schema(example = "TEA")]
+    pub sku: String,
+    /// What the catalog says.
+    #[serde(flatten)]
+    pub product: CatalogEntry,
+    /// Pieces in the house; 0 if inventory has not counted any.
+    pub on_hand: i64,
+    /// Pieces held for orders that are not settled.
+    pub reserved: i64,
+    /// Pieces that can still be promised.
+    pub available: i64,
+}
+
+/// What the catalog says of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogEntry {
+    /// Display name.
+    pub name: String,
+    /// A sentence about it.
+    pub description: String,
+    /// Price of one piece.
+    pub price: Amount,
+    /// An emoji or an inline SVG.
+    pub picture: String,
+    /// Whether it can be ordered.
+    pub active: bool,
+}
+
+impl From<&Product> for CatalogEntry {
+    fn from(product: &Product) -> Self {
+        Self {
+            name: product.name.clone(),
+            description: product.description.clone(),
+            price: Amount::from(&product.price()),
+            picture: product.picture.clone(),
+            active: product.active,
+        }
+    }
+}
+
+const UPSERT_PRODUCTS: &str = "
+    INSERT INTO products AS known (sku, product, log_partition, log_offset)
+    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[])
+    ON CONFLICT (sku) DO UPDATE SET product = excluded.product,
+        log_partition = excluded.log_partition, log_offset = excluded.log_offset
+    WHERE known.log_partition <> excluded.log_partition OR known.log_offset < excluded.log_offset";
+
+/// Show `rows`; one without a product hides what was shown.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert_products(
+    connection: &mut PgConnection,
+    rows: &BTreeMap<Sku, ProductRow>,
+) -> sqlx::Result<()> {
+    let entry = |row: &ProductRow| row.product.as_ref().map(CatalogEntry::from).map(Json);
+    sqlx::query(UPSERT_PRODUCTS)
+        .bind(rows.keys().map(Sku::as_str).collect::<Vec<_>>())
+        .bind(rows.values().map(entry).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+const UPSERT_STOCK: &str = "
+    INSERT INTO stock AS known (sku, on_hand, reserved, available, version)
+    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+    ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
+        available = excluded.available, version = excluded.version
+    WHERE known.version < excluded.version";
+
+/// Show `levels`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert_stock(
+    connection: &mut PgConnection,
+    levels: &BTreeMap<Sku, StockLevel>,
+) -> sqlx::Result<()> {
+    sqlx::query(UPSERT_STOCK)
+        .bind(levels.keys().map(Sku::as_str).collect::<Vec<_>>())
+        .bind(levels.values().map(|level| level.on_hand).collect::<Vec<_>>())
+        .bind(levels.values().map(|level| level.reserved).collect::<Vec<_>>())
+        .bind(levels.values().map(|level| level.available).collect::<Vec<_>>())
+        .bind(levels.values().map(|level| level.version).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+type Row = (String, Json<CatalogEntry>, i64, i64, i64);
+
+fn view((sku, Json(product), on_hand, reserved, available): Row) -> ProductView {
+    ProductView { sku, product, on_hand, reserved, available }
+}
+
+const LIST: &str = "
+    SELECT sku, product, coalesce(on_hand, 0), coalesce(reserved, 0), coalesce(available, 0)
+    FROM products LEFT JOIN stock USING (sku)
+    WHERE product IS NOT NULL AND ($1::text IS NULL OR sku > $1)
+    ORDER BY sku
+    LIMIT $2";
+
+/// The first `limit` products, or those after the sku `after`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Products> {
+    let mut rows: Vec<Row> = sqlx::query_as(LIST)
+        .bind(after.map(Sku::as_str))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(pool)
+        .await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let products: Vec<_> = rows.into_iter().map(view).collect();
+    let next = products.last().filter(|_| more).map(|product| product.sku.clone());
+    Ok(Products { products, next })
+}
+
+const FIND: &str = "
+    SELECT sku, product, coalesce(on_hand, 0), coalesce(reserved, 0), coalesce(available, 0)
+    FROM products LEFT JOIN stock USING (sku)
+    WHERE product IS NOT NULL AND sku = $1";
+
+/// One product; none if the catalog has none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(pool: &PgPool, sku: &Sku) -> sqlx::Result<Option<ProductView>> {
+    let row: Option<Row> = sqlx::query_as(FIND).bind(sku.as_str()).fetch_optional(pool).await?;
+    Ok(row.map(view))
+}

@@ -1,0 +1,67 @@
+//! Commands that changed nothing, by command id. They are shown with the order that they were
+//! about, or in its place if there is none.
+
+use super::{ReasonView, time};
+use contracts::orders::CommandRefused;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, types::Json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A command that changed nothing, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RefusalView {
+    /// The command.
+    #[schema(value_type = String, format = "uuid")]
+    pub command_id: Uuid,
+    /// Its name.
+    #[schema(example = "CancelOrder")]
+    pub command: String,
+    /// Every reason known.
+    pub reasons: Vec<ReasonView>,
+    /// RFC 3339.
+    pub refused_at: String,
+}
+
+/// A row of the table.
+#[derive(Debug, Deserialize)]
+pub(super) struct RefusalRow {
+    command_id: Uuid,
+    command: String,
+    reasons: Vec<ReasonView>,
+    refused_at: i64,
+}
+
+impl From<RefusalRow> for RefusalView {
+    fn from(row: RefusalRow) -> Self {
+        let RefusalRow { command_id, command, reasons, refused_at } = row;
+        Self { command_id, command, reasons, refused_at: time(refused_at) }
+    }
+}
+
+const INSERT: &str = "
+    INSERT INTO refusals (command_id, order_id, command, reasons, refused_at)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[])
+    ON CONFLICT (command_id) DO NOTHING";
+
+/// Show `refusals`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(
+    connection: &mut PgConnection,
+    refusals: &[&CommandRefused],
+) -> sqlx::Result<()> {
+    let reasons = |refusal: &&CommandRefused| {
+        Json(refusal.reasons.iter().map(ReasonView::from).collect::<Vec<_>>())
+    };
+    sqlx::query(INSERT)
+        .bind(refusals.iter().map(|refusal| refusal.command_id.0).collect::<Vec<_>>())
+        .bind(refusals.iter().map(|refusal| refusal.order_id.0).collect::<Vec<_>>())
+        .bind(refusals.iter().map(|refusal| &*refusal.command).collect::<Vec<_>>())
+        .bind(refusals.iter().map(reasons).collect::<Vec<_>>())
+        .bind(refusals.iter().map(|refusal| refusal.refused_at.millis()).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,187 @@
+//! Every transition of an order, and where it stands in the log. One row per (order, version),
+//! never changed.
+
+use super::{order::standing, time};
+use crate::{
+    batch::OrderRecord,
+    domain::{
+        goal::Standing,
+        history::{History, Known},
+    },
+};
+use contracts::{OrderId, Status};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, types::Json};
+use std::collections::{BTreeMap, BTreeSet};
+use streams::record::names;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The transitions of an order, oldest first; none if it was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TimelineView {
+    /// The order.
+    #[schema(value_type = String, format = "uuid")]
+    pub order_id: OrderId,
+    /// Oldest first.
+    pub transitions: Vec<TransitionView>,
+}
+
+/// One transition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TransitionView {
+    /// 1 for the first.
+    pub version: i64,
+    /// What happened.
+    #[schema(example = "OrderValidated")]
+    pub transition: String,
+    /// Where it led.
+    #[schema(example = "validated")]
+    pub status: String,
+    /// The log.
+    pub topic: String,
+    /// Partition of it.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// The service that held the baton.
+    pub writer: String,
+    /// The services that the fact has passed through, each with its version, oldest first.
+    #[schema(example = json!(["orders@0.1.0"]))]
+    pub lineage: Vec<String>,
+    /// `topic/partition/offset` of the record that caused it.
+    pub causation_id: Option<String>,
+    /// RFC 3339.
+    pub occurred_at: String,
+    /// Milliseconds since the order was requested.
+    pub latency_ms: i64,
+}
+
+impl TimelineView {
+    /// What those who wait want to know.
+    pub fn standing(&self) -> Standing {
+        let last = self.transitions.last();
+        last.map_or(Standing::Refused, |last| standing(&last.status, last.version))
+    }
+}
+
+const INSERT: &str = "
+    INSERT INTO timeline (order_id, version, transition, status, topic, log_partition, log_offset,
+        writer, lineage, causation_id, occurred_at, latency_ms, fingerprint)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[],
+        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
+        $13::uuid[])
+    ON CONFLICT (order_id, version) DO NOTHING";
+
+/// Show `transitions`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(
+    connection: &mut PgConnection,
+    transitions: &[&OrderRecord],
+) -> sqlx::Result<()> {
+    let all = transitions;
+    sqlx::query(INSERT)
+        .bind(all.iter().map(|arrived| arrived.order.order_id.0).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.order.version).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.order.transition.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.order.status.as_str()).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| &*arrived.record.topic).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.record.partition).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.record.offset).collect::<Vec<_>>())
+        .bind(all.iter().map(|a| header(a, names::SOURCE).unwrap_or("unknown")).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| header(arrived, names::LINEAGE)).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| header(arrived, names::CAUSATION_ID)).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.order.occurred_at.millis()).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| latency_ms(arrived)).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| arrived.fingerprint).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// A header's text, if Postgres can keep it.
+fn header<'a>(arrived: &'a OrderRecord, name: &str) -> Option<&'a str> {
+    arrived.record.headers.get(name).filter(|text| !text.contains('\0'))
+}
+
+fn latency_ms(arrived: &OrderRecord) -> i64 {
+    let (requested, occurred) = (arrived.order.requested_at, arrived.order.occurred_at);
+    occurred.millis().saturating_sub(requested.millis())
+}
+
+/// What is shown of these orders.
+///
+/// # Errors
+/// When the database fails.
+pub async fn histories(
+    connection: &mut PgConnection,
+    orders: &BTreeSet<OrderId>,
+) -> sqlx::Result<BTreeMap<OrderId, History>> {
+    const KNOWN: &str = "
+        SELECT order_id, version, status, fingerprint FROM timeline WHERE order_id = ANY($1)";
+    let ids: Vec<Uuid> = orders.iter().map(|order_id| order_id.0).collect();
+    let rows: Vec<(Uuid, i64, String, Uuid)> =
+        sqlx::query_as(KNOWN).bind(ids).fetch_all(connection).await?;
+    let mut steps: BTreeMap<OrderId, Vec<(i64, Known)>> = BTreeMap::new();
+    for (order_id, version, status, fingerprint) in rows {
+        let known = Status::ALL.into_iter().find(|known| known.as_str() == status);
+        let unknown = || sqlx::Error::Decode(format!("{status:?} is no status").into());
+        let known = Known { status: known.ok_or_else(unknown)?, fingerprint };
+        steps.entry(OrderId(order_id)).or_default().push((version, known));
+    }
+    Ok(steps.into_iter().map(|(order_id, steps)| (order_id, History::of(steps))).collect())
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    version: i64,
+    transition: String,
+    status: String,
+    topic: String,
+    log_partition: i32,
+    log_offset: i64,
+    writer: String,
+    lineage: Option<String>,
+    causation_id: Option<String>,
+    occurred_at: i64,
+    latency_ms: i64,
+}
+
+impl From<Row> for TransitionView {
+    fn from(row: Row) -> Self {
+        let lineage = row.lineage.iter().flat_map(|lineage| lineage.split(" > "));
+        Self {
+            version: row.version,
+            transition: row.transition,
+            status: row.status,
+            topic: row.topic,
+            partition: row.log_partition,
+            offset: row.log_offset,
+            writer: row.writer,
+            lineage: lineage.map(str::to_owned).collect(),
+            causation_id: row.causation_id,
+            occurred_at: time(row.occurred_at),
+            latency_ms: row.latency_ms,
+        }
+    }
+}
+
+const FIND: &str = "
+    SELECT
+        (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
+         FROM timeline AS t WHERE order_id = $1),
+        EXISTS (SELECT FROM refusals WHERE order_id = $1)";
+
+/// The timeline of an order; none if nothing is known of it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<TimelineView>> {
+    let (Json(rows), refused): (Json<Vec<Row>>, bool) =
+        sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
+    let transitions: Vec<_> = rows.into_iter().map(TransitionView::from).collect();
+    let is_known = refused || !transitions.is_empty();
+    Ok(is_known.then_some(TimelineView { order_id, transitions }))
+}
