@@ -2,6 +2,7 @@
 //! restores, rebalances and dead letters.
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod dead_letters;
 mod support;

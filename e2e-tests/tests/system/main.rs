@@ -4,6 +4,7 @@
 //! They share one shop. Those that break something have it for themselves ([`support::alone`]).
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod bad_input;
 mod cancellation;

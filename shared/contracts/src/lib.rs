@@ -7,6 +7,7 @@
 pub mod avro;
 pub mod baton;
 pub mod catalog;
+pub mod choreography;
 pub mod email;
 pub mod ids;
 pub mod inventory;

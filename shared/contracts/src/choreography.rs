@@ -1,0 +1,125 @@
+//! The choreography as a page: `docs/choreography.md` is [`markdown`], and a test keeps it so.
+
+use crate::{
+    ServiceName, Status, TransitionKind,
+    baton::{STEPS, Step},
+    topics::{self, Cleanup, TopicSpec, Writers},
+};
+use std::fmt::Write;
+
+/// Transitions that lead away from `confirmed`.
+const COMPENSATION: [TransitionKind; 4] = [
+    TransitionKind::OrderRejected,
+    TransitionKind::OrderCancelled,
+    TransitionKind::PaymentDeclined,
+    TransitionKind::PaymentRefunded,
+];
+
+/// The page.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# The choreography\n\n\
+         Generated from `shared/contracts` (`baton.rs`, `topics.rs`); a test fails when it is \
+         stale, and `UPDATE_DOCS=1 cargo test -p contracts` writes it anew.\n\n\
+         ## The baton\n\n\
+         From every status of an order, exactly one service owns the way out. The others wait \
+         until the baton comes to them: no two ever race for the same step.\n\n",
+    );
+    page += &diagram();
+    page += "\n### Happy path\n\n";
+    page += &steps(|step| !COMPENSATION.contains(&step.transition));
+    page += "\n### Compensation\n\n";
+    page += &steps(|step| COMPENSATION.contains(&step.transition));
+    page += "\n### Who holds the baton\n\n| status | holds the baton | ways out |\n|---|---|---|\n";
+    for status in Status::ALL {
+        let ways = STEPS.into_iter().filter(|step| step.from == Some(status));
+        let ways: Vec<_> = ways.map(|step| step.transition.as_str()).collect();
+        let holder = status.holder().map_or("nobody: settled", ServiceName::as_str);
+        row(&mut page, &[status.as_str(), holder, &ways.join(", ")]);
+    }
+    page += "\n## The topics\n\n\
+         Topics that share a key have the same number of partitions and the same partitioner, so \
+         that one instance owns partition p of all of them.\n\n\
+         | topic | key | value | who writes | who reads | kept |\n|---|---|---|---|---|---|\n";
+    for topic in topics::ALL {
+        row(
+            &mut page,
+            &[
+                &format!("`{}`", topic.name),
+                topic.key,
+                &topic.value.replace('|', "\\|"),
+                &writers(topic),
+                &names(topic.readers),
+                &kept(topic.cleanup),
+            ],
+        );
+    }
+    page += "\n## Service by service\n\n| service | reads | writes |\n|---|---|---|\n";
+    for service in ServiceName::ALL {
+        let reads = topics::ALL.into_iter().filter(|topic| topic.readers.contains(&service));
+        let writes = topics::ALL.into_iter().filter(|topic| writes(topic, service));
+        row(&mut page, &[service.as_str(), &list(reads), &list(writes)]);
+    }
+    page
+}
+
+fn row(page: &mut String, cells: &[&str]) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+fn diagram() -> String {
+    let mut text = String::from("```mermaid\nstateDiagram-v2\n");
+    for step in STEPS {
+        let from = step.from.map_or("[*]", Status::as_str);
+        let _ = writeln!(text, "    {from} --> {}: {} ({})", step.to, step.transition, step.writer);
+    }
+    for status in Status::ALL.into_iter().filter(|status| status.is_terminal()) {
+        let _ = writeln!(text, "    {status} --> [*]");
+    }
+    text + "```\n"
+}
+
+fn steps(wanted: impl Fn(&Step) -> bool) -> String {
+    let mut table = String::from("| from | what happens | to | written by |\n|---|---|---|---|\n");
+    for step in STEPS.iter().filter(|step| wanted(step)) {
+        let from = step.from.map_or("-", Status::as_str);
+        let cells = [from, step.transition.as_str(), step.to.as_str(), step.writer.as_str()];
+        row(&mut table, &cells);
+    }
+    table
+}
+
+fn writers(topic: &TopicSpec) -> String {
+    match topic.writers {
+        Writers::AnyProcess => "any process".into(),
+        Writers::One(service) => service.to_string(),
+        Writers::ByTransition(services) => format!("{}, each its own steps", names(services)),
+        Writers::Cdc => "Debezium (CDC)".into(),
+    }
+}
+
+fn writes(topic: &TopicSpec, service: ServiceName) -> bool {
+    match topic.writers {
+        Writers::One(writer) => writer == service,
+        Writers::ByTransition(writers) => writers.contains(&service),
+        Writers::AnyProcess | Writers::Cdc => false,
+    }
+}
+
+fn kept(cleanup: Cleanup) -> String {
+    match cleanup {
+        Cleanup::Keep => "for ever".into(),
+        Cleanup::Compact => "the latest of each key".into(),
+        Cleanup::Delete { retention_ms } => format!("{} days", retention_ms / 86_400_000),
+    }
+}
+
+fn names(services: &[ServiceName]) -> String {
+    let names: Vec<_> = services.iter().map(|service| service.as_str()).collect();
+    if names.is_empty() { "-".into() } else { names.join(", ") }
+}
+
+fn list(topics: impl Iterator<Item = &'static TopicSpec>) -> String {
+    topics.map(|topic| format!("`{}`", topic.name)).collect::<Vec<_>>().join(", ")
+}
