@@ -1,5 +1,7 @@
 //! The contracts hold together: Rust types and schema files, topics and their writers.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 mod choreography;
 mod registry;
 mod schemas;
