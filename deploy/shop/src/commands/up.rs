@@ -25,6 +25,10 @@ const SERVER_DEADLINE: Duration = Duration::from_secs(90);
 pub(crate) async fn run(args: UpArgs) -> Result<()> {
     let progress = Progress::start();
     let dirs = Dirs::create(&args.dir)?;
+    if args.fresh && dirs.control_socket().exists() {
+        // A fresh start replaces a running shop; for any other start that is an error.
+        super::down::run(&args.dir).await?;
+    }
     let lock = take_lock(&dirs)?;
     clean(&dirs, args.fresh, &progress)?;
     let ports = Ports::choose(args.ports_auto(), &args.port)?;
@@ -87,7 +91,9 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
         healthy(running, &part, progress).await?;
         let made = topics::ensure(&site.bootstrap()).await?;
         progress.step("kafka", format!("topics are there, {made} of them new"));
-        anyhow::Ok(())
+        // Connect needs nothing else to start, and takes longest.
+        progress.step("connect", "starting");
+        anyhow::Ok(launch(running, connect::spec(site)?))
     };
     let registry = async {
         progress.step("registry", "starting");
@@ -105,12 +111,10 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
         progress.step("postgres", "databases are there");
         anyhow::Ok(())
     };
-    tokio::try_join!(kafka, registry, postgres)?;
+    let (connect, (), ()) = tokio::try_join!(kafka, registry, postgres)?;
 
     let connect = async {
-        progress.step("connect", "starting");
-        let part = launch(running, connect::spec(site)?);
-        healthy(running, &part, progress).await?;
+        healthy(running, &connect, progress).await?;
         let api = connectors::Connect::new(site)?;
         api.wait_running(SERVER_DEADLINE).await?;
         progress.step("connect", "connectors run");
