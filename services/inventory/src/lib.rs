@@ -23,10 +23,9 @@ pub use config::Config;
 pub use split::SplitLoop;
 pub use stock::StockLoop;
 
-use contracts::owns::Inventory;
-use contracts::topics::PRODUCTS;
+use contracts::{Sku, catalog::Product, owns::Inventory, topics::PRODUCTS};
 use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 use streams::{
     Codec, DiskStore, GlobalTable, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore,
     Sender, spawn_loop,
@@ -62,34 +61,24 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         codec.clone(),
         shutdown.clone(),
     );
+    tokio::spawn(report_ready(products.clone(), health.check("catalog")));
+    let checks = [SPLIT, STOCK].map(|name| health.check(name));
+    let store = Box::new(DiskStore::open(&common.state_dir.join(STOCK))?);
+
     let commands = Sender::new(&common.kafka_bootstrap, codec.clone())?;
-    let catalog = health.check("catalog");
-    tokio::spawn({
-        let products = products.clone();
-        async move {
-            products.ready().await;
-            catalog.up();
-        }
-    });
     let routes = http::router(http::App { products, commands })?;
+    let limits = Limits::default();
     let server =
-        service_kit::serve(config.addr(), routes, &health, Limits::default(), shutdown.clone())
-            .await?;
+        service_kit::serve(config.addr(), routes, &health, limits, shutdown.clone()).await?;
 
     let settings = |name| LoopSettings::new(&common.kafka_bootstrap, name, common.instance);
-    let store = Box::new(DiskStore::open(&common.state_dir.join(STOCK))?);
+    let no_state = Box::new(MemoryStore::default());
     let loops = [
-        spawn_loop(
-            settings(SPLIT),
-            SplitLoop,
-            Box::new(MemoryStore::default()),
-            codec.clone(),
-            shutdown.clone(),
-        ),
+        spawn_loop(settings(SPLIT), SplitLoop, no_state, codec.clone(), shutdown.clone()),
         spawn_loop(settings(STOCK), StockLoop, store, codec, shutdown.clone()),
     ];
-    for (name, running) in [SPLIT, STOCK].into_iter().zip(&loops) {
-        tokio::spawn(report(running.status(), health.check(name)));
+    for (running, check) in loops.iter().zip(checks) {
+        tokio::spawn(report(running.status(), check));
     }
     Ok(Running { server, loops, shutdown })
 }
@@ -107,9 +96,15 @@ impl Running {
     }
 
     /// Where the server listens.
-    pub fn local_addr(&self) -> std::net::SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
+}
+
+/// Puts `check` up once the catalog has been read.
+async fn report_ready(products: GlobalTable<Sku, Product>, check: Readiness) {
+    products.ready().await;
+    check.up();
 }
 
 /// Keeps `check` as the loop says.

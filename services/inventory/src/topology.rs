@@ -56,7 +56,7 @@ mod tests {
         ServiceName,
         topics::{self, Writers},
     };
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, path::Path};
 
     /// Read over HTTP's shoulder: which products there are.
     const TABLES: [&str; 1] = ["catalog.products"];
@@ -85,5 +85,13 @@ mod tests {
         assert!(written.is_superset(&own), "{own:?} are ours, we write {written:?}");
         let others: Vec<_> = written.difference(&own).collect();
         assert_eq!(others, [&INVENTORY_COMMANDS.name()], "anyone may ask, but nothing more");
+    }
+
+    #[test]
+    fn each_handler_is_a_file() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/handlers");
+        for flow in FLOWS {
+            assert!(folder.join(flow.handler).with_extension("rs").exists(), "{}", flow.handler);
+        }
     }
 }

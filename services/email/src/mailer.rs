@@ -1,0 +1,63 @@
+//! The way out: [`Mailer`], and [`Outbox`], which hands each mail over once per life of the
+//! process.
+
+use crate::domain::mail::Mail;
+use std::collections::VecDeque;
+
+/// Accepts mails for delivery.
+pub trait Mailer: Send {
+    /// Hand `mail` over. After `Ok` the mail is the server's to deliver.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]. After [`DeliveryError::Temporary`] the server may have accepted the mail
+    /// all the same, if only its answer was lost.
+    fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError>;
+}
+
+/// Why a mail was not accepted, in the server's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// It may be accepted later.
+    #[error("{0}")]
+    Temporary(String),
+    /// It never will be.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+/// How many of the last mails are remembered: several batches, as at most two are uncommitted.
+const ACCEPTED_MAX: usize = 8 * crate::BATCH_RECORDS_MAX;
+
+/// A mailer that remembers what was accepted of it lately.
+///
+/// If a batch is given up after some of its mails were accepted, because the server went away in
+/// the middle of it or because Kafka did, it comes again. What the server has is then not sent
+/// again, so that only the end of the process can repeat a mail.
+#[derive(Debug)]
+pub struct Outbox<M> {
+    mailer: M,
+    accepted: VecDeque<String>,
+}
+
+impl<M: Mailer> Outbox<M> {
+    /// Nothing has been accepted yet.
+    pub fn new(mailer: M) -> Self {
+        Self { mailer, accepted: VecDeque::with_capacity(ACCEPTED_MAX) }
+    }
+
+    /// Hand `mail` over, unless that was done.
+    ///
+    /// # Errors
+    /// As [`Mailer::deliver`].
+    pub fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError> {
+        if self.accepted.contains(&mail.message_id) {
+            return Ok(());
+        }
+        self.mailer.deliver(mail)?;
+        if self.accepted.len() == ACCEPTED_MAX {
+            self.accepted.pop_front();
+        }
+        self.accepted.push_back(mail.message_id.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! The words. Whoever changes them changes them here as well, and sees the whole mail.
+
+use crate::fixtures::{cancelled, confirmed, declined, refunded, rejected, requested};
+use contracts::{Customer, Order, email::EmailKind};
+use email::domain::mail::compose;
+
+const ID: &str = "00000000-0000-0000-0000-000000000001";
+
+#[track_caller]
+fn check(order: &Order, kind: EmailKind, subject: &str, text: &str) {
+    let mail = compose(order, kind);
+    assert_eq!(mail.subject, subject);
+    assert_eq!(mail.text, text);
+    assert_eq!(mail.message_id, format!("<{ID}.{}@murmuration.shop>", kind.as_str()));
+    assert_eq!((&*mail.to_name, &*mail.to_address), ("Ada Lovelace", "ada@example.org"));
+    assert_eq!(compose(order, kind), mail, "the same order gives the same mail");
+}
+
+#[test]
+fn a_confirmation_says_what_was_bought_and_paid() {
+    check(
+        &confirmed(1),
+        EmailKind::Confirmation,
+        "Your order is confirmed",
+        "Hello Ada Lovelace,
+
+Thank you for your order. We have received your payment of 138.90 EUR, and everything you chose is \
+         on its way to you:
+
+  2 x Assam Tea          4.95 EUR each    9.90 EUR
+  1 x The Last Teapot  129.00 EUR each  129.00 EUR
+  Total                                 138.90 EUR
+
+We hope that you enjoy it.
+
+Your order number is 00000000-0000-0000-0000-000000000001.
+
+Murmuration
+",
+    );
+}
+
+#[test]
+fn a_rejection_names_the_product_that_is_missing() {
+    check(
+        &rejected(1),
+        EmailKind::Rejection,
+        "We cannot deliver your order",
+        "Hello Ada Lovelace,
+
+Thank you for your order. We are sorry that we cannot deliver it:
+
+  2 x Assam Tea          4.95 EUR each    9.90 EUR
+  1 x The Last Teapot  129.00 EUR each  129.00 EUR
+  Total                                 138.90 EUR
+
+The reason:
+  - The Last Teapot: 1 wanted, 0 available
+
+You have not been charged, and nothing is held for you. Order again at any time.
+
+Your order number is 00000000-0000-0000-0000-000000000001.
+
+Murmuration
+",
+    );
+}
+
+#[test]
+fn a_cancellation_gives_every_reason_and_says_that_no_money_was_taken() {
+    let mail = compose(&cancelled(&declined(1)), EmailKind::Cancellation);
+    assert_eq!(mail.subject, "Your order was cancelled");
+    let reasons = "The reason:\n  - the bank declined the payment\n  - cancelled\n";
+    assert!(mail.text.contains(reasons), "{}", mail.text);
+    assert!(mail.text.contains("You have not been charged"), "{}", mail.text);
+}
+
+#[test]
+fn a_refund_says_how_much() {
+    let mail = compose(&refunded(1), EmailKind::Refund);
+    assert_eq!(mail.subject, "You have your money back");
+    assert!(mail.text.contains("we have given you back 138.90 EUR"), "{}", mail.text);
+}
+
+#[test]
+fn names_are_no_markup() {
+    let mut order = requested(1);
+    order.lines[0].name = "<b>Tea & \"Co\"</b>".to_owned();
+    let name = "<script>".to_owned();
+    order.customer = Customer { name, ..order.customer };
+    let mail = compose(&order, EmailKind::Confirmation);
+    assert!(mail.html.contains("2 x &lt;b&gt;Tea &amp; &quot;Co&quot;&lt;/b&gt;"), "{}", mail.html);
+    assert!(!mail.html.contains("<script>"), "{}", mail.html);
+    assert!(mail.text.contains("2 x <b>Tea & \"Co\"</b>"), "{}", mail.text);
+}

@@ -1,0 +1,7 @@
+//! Goal: who is mailed what and how often, the words of each mail, and SMTP itself; without Kafka.
+
+mod fixtures;
+mod mail;
+mod notice;
+mod once;
+mod smtp;
