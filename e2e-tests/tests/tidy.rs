@@ -1,0 +1,169 @@
+//! The code as its own subject: sizes, who may depend on whom, what the domain may import, links
+//! that lead somewhere. A new rule costs a few lines.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const FILE_LINES_MAX: usize = 500;
+const MAIN_LINES_MAX: usize = 60;
+const COLUMNS_MAX: usize = 120;
+const SERVICES: [&str; 5] = ["orders", "payments", "inventory", "email", "view"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every file of ours with this extension, with its text and its path below the root.
+fn files(extension: &str) -> Vec<(String, String)> {
+    let (mut found, mut folders) = (Vec::new(), vec![root()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let below = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+                found.push((below, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no .{extension} files");
+    found
+}
+
+fn assert_none(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn files_and_lines_are_short() {
+    let mut broken = Vec::new();
+    for (path, text) in files("rs") {
+        let lines = text.lines().count();
+        let max = if path.ends_with("src/main.rs") { MAIN_LINES_MAX } else { FILE_LINES_MAX };
+        if lines > max {
+            broken.push(format!("{path}: {lines} lines, {max} at most"));
+        }
+        for (number, line) in text.lines().enumerate() {
+            if line.chars().count() > COLUMNS_MAX && !line.contains("http") {
+                broken.push(format!("{path}:{}: over {COLUMNS_MAX} columns", number + 1));
+            }
+        }
+    }
+    assert_none("short files, short lines", &broken);
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let marks = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO"), "#[ignore"];
+    let mut broken = Vec::new();
+    for (path, text) in files("rs").into_iter().filter(|(path, _)| !path.ends_with("tidy.rs")) {
+        for mark in marks.iter().filter(|mark| text.contains(**mark)) {
+            broken.push(format!("{path}: {mark}"));
+        }
+    }
+    assert_none("finished", &broken);
+}
+
+#[test]
+fn the_domain_is_pure() {
+    const BANNED: [&str; 12] = [
+        "tokio",
+        "rdkafka",
+        "streams::",
+        "sqlx",
+        "axum",
+        "reqwest",
+        "lettre",
+        "tracing",
+        "SystemTime",
+        "Instant::now",
+        "Uuid::new",
+        "std::fs",
+    ];
+    let mut broken = Vec::new();
+    for (path, text) in files("rs").into_iter().filter(|(path, _)| path.contains("/src/domain/")) {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code: Vec<_> = code.collect();
+        for banned in BANNED.iter().filter(|banned| code.iter().any(|l| l.contains(**banned))) {
+            broken.push(format!("{path}: {banned}"));
+        }
+    }
+    assert_none("std and contracts alone", &broken);
+}
+
+#[test]
+fn no_crate_reaches_where_it_must_not() {
+    let mut broken = Vec::new();
+    for (path, text) in files("toml").into_iter().filter(|(path, _)| path.ends_with("/Cargo.toml"))
+    {
+        let (normal, _) = text.split_once("[dev-dependencies]").unwrap_or((&text, ""));
+        let depends: BTreeSet<_> =
+            normal.lines().filter_map(|l| l.split(['.', ' ']).next()).collect();
+        let own = path.strip_suffix("/Cargo.toml").unwrap();
+        for service in SERVICES.iter().filter(|service| depends.contains(**service)) {
+            broken.push(format!("{own} depends on the service {service}"));
+        }
+        if depends.contains("rdkafka") && own != "shared/streams" {
+            broken.push(format!("{own} depends on rdkafka, which is streams' alone"));
+        }
+        if own == "shared/contracts" {
+            for io in ["tokio", "rdkafka", "reqwest", "axum"] {
+                if depends.contains(io) {
+                    broken.push(format!("contracts depends on {io}"));
+                }
+            }
+        }
+    }
+    assert_none("dependencies", &broken);
+}
+
+#[test]
+fn every_service_has_the_same_skeleton() {
+    let mut broken = Vec::new();
+    for service in SERVICES {
+        for file in ["README.md", "src/main.rs", "src/lib.rs", "src/config.rs", "src/topology.rs"] {
+            let path = root().join("services").join(service).join(file);
+            if !path.is_file() {
+                broken.push(format!("services/{service}/{file} is missing"));
+            }
+        }
+        for folder in ["src/domain", "src/handlers"] {
+            if !root().join("services").join(service).join(folder).is_dir() {
+                broken.push(format!("services/{service}/{folder} is missing"));
+            }
+        }
+    }
+    assert_none("the same skeleton in each service", &broken);
+}
+
+#[test]
+fn pages_have_one_title_and_their_links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (path, text) in files("md") {
+        let mut fenced = false;
+        let mut titles = 0;
+        for line in text.lines() {
+            fenced ^= line.starts_with("```");
+            titles += usize::from(!fenced && line.starts_with("# "));
+        }
+        if titles != 1 {
+            broken.push(format!("{path}: {titles} titles"));
+        }
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap();
+            let folder = root().join(&path).parent().unwrap().to_owned();
+            if !folder.join(file).exists() {
+                broken.push(format!("{path}: {link} leads nowhere"));
+            }
+        }
+    }
+    assert_none("pages", &broken);
+}
