@@ -1,0 +1,50 @@
+//! [`Entry`]: what orders knows of one order.
+
+use contracts::{CommandId, Order, Reason, Status, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The fold of everything that orders has read about one order.
+///
+/// A settled order keeps its last state only: that is what repeated and late commands are judged
+/// by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The order after the last transition that was read from the log; none before the first.
+    pub order: Option<Order>,
+    /// Our own next transition, sent but not read back yet. There is one at most, so a decision is
+    /// never based on an order that is about to change.
+    pub proposed: Option<Order>,
+    /// Outcomes by check: a set, so that a repeated one counts once. They may come before the
+    /// order, and are dropped when it leaves [`Status::Requested`].
+    pub outcomes: BTreeMap<String, CheckOutcome>,
+    /// The cancellation that is owed to the customer, from the moment it is accepted until the
+    /// order is cancelled.
+    pub cancellation: Option<CommandId>,
+    /// The offset of the order's PlaceOrder on its partition of `orders.commands`. A CancelOrder
+    /// that stands before it was refused, and stays refused when the log is folded again.
+    pub placed_at: Option<i64>,
+}
+
+/// The outcome of one check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOutcome {
+    /// It passed.
+    Passed,
+    /// It failed, and why.
+    Failed(Reason),
+}
+
+impl Entry {
+    /// The order as it will stand once our proposal is read back. Nobody else can write in
+    /// between, as we hold the baton; so this is what commands are judged by.
+    pub fn standing(&self) -> Option<&Order> {
+        self.proposed.as_ref().or(self.order.as_ref())
+    }
+
+    /// When time will act on the order: its deadline, while it is ours to end.
+    pub fn due(&self) -> Option<Timestamp> {
+        let order = self.order.as_ref().filter(|order| order.status == Status::Requested)?;
+        if self.proposed.is_none() { Some(order.deadline) } else { None }
+    }
+}

@@ -1,0 +1,209 @@
+//! PlaceOrder: is it new, can it be filled from the catalog, and what does it cost?
+
+use crate::domain::Entry;
+use contracts::{
+    Customer, CustomerId, Money, Next, OrderLine, Reason, Sku, Timestamp,
+    catalog::{CatalogCustomer, Product},
+    inventory::check_name,
+    orders::{LINES_MAX, PlaceOrder, QUANTITY_MAX, RequestedLine},
+    transitions::OrderRequested,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What every new order gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// From acceptance to the deadline.
+    pub deadline: Duration,
+    /// Checks required besides one per line.
+    pub extra_checks: Vec<String>,
+}
+
+/// What the catalog says about the customer and the products of one order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The customer, if there is one by that id.
+    pub customer: Option<CatalogCustomer>,
+    /// The products that there are.
+    pub products: BTreeMap<Sku, Product>,
+}
+
+/// An order that can be filled, with the catalog's names and prices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priced {
+    /// Who orders.
+    pub customer: Customer,
+    /// What, at which price.
+    pub lines: Vec<OrderLine>,
+    /// Sum over the lines.
+    pub total: Money,
+}
+
+/// What becomes of a PlaceOrder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a decision is made and taken on the stack")]
+pub enum Decision {
+    /// A new order.
+    Accepted(Next<OrderRequested>),
+    /// No order, with every reason.
+    Refused(Vec<Reason>),
+    /// The same command has made this order before.
+    Repeated,
+}
+
+/// Decide on `command` at `now`. `excerpt` holds the catalog's rows for it.
+pub fn decide(
+    entry: &Entry,
+    command: &PlaceOrder,
+    excerpt: &Excerpt,
+    terms: &Terms,
+    now: Timestamp,
+) -> Decision {
+    match entry.standing() {
+        Some(order) if order.placed_by == command.command_id => Decision::Repeated,
+        Some(order) => Decision::Refused(vec![Reason::new(
+            "order_id",
+            "idempotency_key_reused",
+            format!("another request has made order {} under this key", order.order_id),
+        )]),
+        None => match price(&command.customer_id, &command.lines, excerpt) {
+            Ok(priced) => Decision::Accepted(open(command, priced, terms, now)),
+            Err(reasons) => Decision::Refused(reasons),
+        },
+    }
+}
+
+/// Remember that the order of a new PlaceOrder is on its way to the log.
+pub fn evolve(entry: &mut Entry, requested: &Next<OrderRequested>) {
+    entry.proposed = Some(requested.order().clone());
+}
+
+fn open(
+    command: &PlaceOrder,
+    priced: Priced,
+    terms: &Terms,
+    now: Timestamp,
+) -> Next<OrderRequested> {
+    let checks = priced.lines.iter().map(|line| check_name(&line.sku));
+    let required_checks = checks.chain(terms.extra_checks.iter().cloned()).collect();
+    OrderRequested {
+        order_id: command.order_id,
+        placed_by: command.command_id,
+        customer: priced.customer,
+        lines: priced.lines,
+        total: priced.total,
+        required_checks,
+        deadline: now + terms.deadline,
+    }
+    .open(now)
+}
+
+/// Names and prices for the lines, from the catalog. The HTTP edge asks the same, so that a typing
+/// error is answered at once; what counts is the answer when the command is processed.
+///
+/// # Errors
+/// Every reason against it. A reason's `check` is the path of the member, as `lines[1].sku`.
+pub fn price(
+    customer_id: &CustomerId,
+    lines: &[RequestedLine],
+    excerpt: &Excerpt,
+) -> Result<Priced, Vec<Reason>> {
+    let mut reasons = Vec::new();
+    let customer = find_customer(customer_id, excerpt).map_err(|reason| reasons.push(reason));
+    let mut priced = Vec::new();
+    if (1..=LINES_MAX).contains(&lines.len()) {
+        for (index, line) in lines.iter().enumerate() {
+            priced.extend(price_line(lines, index, line, excerpt, &mut reasons));
+        }
+    } else {
+        let detail = format!("an order has 1 to {LINES_MAX} lines, this one has {}", lines.len());
+        reasons.push(Reason::new("lines", "out_of_range", detail));
+    }
+    let total = sum(&priced, &mut reasons);
+    match customer {
+        Ok(customer) if reasons.is_empty() => {
+            let lines = priced.into_iter().map(|(_, line, _)| line).collect();
+            Ok(Priced { customer, lines, total })
+        }
+        Ok(_) | Err(()) => Err(reasons),
+    }
+}
+
+fn find_customer(customer_id: &CustomerId, excerpt: &Excerpt) -> Result<Customer, Reason> {
+    match &excerpt.customer {
+        Some(row) if row.active => Ok(Customer {
+            customer_id: customer_id.clone(),
+            name: row.name.clone(),
+            email: row.email.clone(),
+        }),
+        Some(_) => {
+            let detail = format!("customer {customer_id} may not order");
+            Err(Reason::new("customer_id", "inactive_customer", detail))
+        }
+        None => {
+            let detail = format!("there is no customer {customer_id}");
+            Err(Reason::new("customer_id", "unknown_customer", detail))
+        }
+    }
+}
+
+/// The line with its index and currency, if its product can be sold.
+fn price_line(
+    lines: &[RequestedLine],
+    index: usize,
+    line: &RequestedLine,
+    excerpt: &Excerpt,
+    reasons: &mut Vec<Reason>,
+) -> Option<(usize, OrderLine, String)> {
+    let RequestedLine { sku, quantity } = line;
+    let path = format!("lines[{index}].sku");
+    if !(1..=QUANTITY_MAX).contains(quantity) {
+        let detail = format!("must be between 1 and {QUANTITY_MAX}");
+        reasons.push(Reason::new(format!("lines[{index}].quantity"), "out_of_range", detail));
+    }
+    if let Some(first) = lines[..index].iter().position(|line| line.sku == *sku) {
+        let detail = format!("{sku} stands in lines[{first}] already; add the quantities up");
+        reasons.push(Reason::new(path, "duplicate_sku", detail));
+        return None;
+    }
+    match excerpt.products.get(sku) {
+        None => {
+            reasons.push(Reason::new(path, "unknown_sku", format!("there is no product {sku}")));
+            None
+        }
+        Some(product) if !product.active => {
+            let detail = format!("{} ({sku}) is not for sale at the moment", product.name);
+            reasons.push(Reason::new(path, "inactive_sku", detail));
+            None
+        }
+        Some(product) if product.price_minor < 1 => {
+            let detail = format!("{} ({sku}) has no price", product.name);
+            reasons.push(Reason::new(path, "unpriced_sku", detail));
+            None
+        }
+        Some(product) => {
+            let (name, unit_price_minor) = (product.name.clone(), product.price_minor);
+            let line = OrderLine { sku: sku.clone(), name, quantity: *quantity, unit_price_minor };
+            Some((index, line, product.currency.clone()))
+        }
+    }
+}
+
+/// The sum, in the one currency that all lines must have.
+fn sum(priced: &[(usize, OrderLine, String)], reasons: &mut Vec<Reason>) -> Money {
+    let Some((_, first, currency)) = priced.first() else { return Money::new(0, "") };
+    for (index, line, other) in priced.iter().filter(|(_, _, other)| other != currency) {
+        let (sku, first) = (&line.sku, &first.sku);
+        let detail = format!("{sku} is sold in {other}, {first} in {currency}; order them apart");
+        reasons.push(Reason::new(format!("lines[{index}].sku"), "mixed_currency", detail));
+    }
+    let mut amounts = priced
+        .iter()
+        .map(|(_, line, _)| line.unit_price_minor.checked_mul(i64::from(line.quantity.max(0))));
+    let amount = amounts.try_fold(0_i64, |sum, amount| sum.checked_add(amount?));
+    if amount.is_none() {
+        let detail = "the total is larger than any amount that can be charged";
+        reasons.push(Reason::new("lines", "total_too_large", detail));
+    }
+    Money::new(amount.unwrap_or(i64::MAX), currency.clone())
+}

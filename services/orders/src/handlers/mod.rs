@@ -1,0 +1,61 @@
+//! What orders does about each thing that it hears of: one file per input, named after it.
+//!
+//! A handler lets the domain decide, changes the entry and sends what is not a transition. It does
+//! not look for the next transition: the processor does, after every input.
+
+pub mod on_cancel_order;
+pub mod on_deadline;
+pub mod on_order_transition;
+pub mod on_order_validation;
+pub mod on_place_order;
+
+use contracts::{
+    CommandId, OrderId, Reason,
+    orders::CommandRefused,
+    owns::Orders,
+    topics::{ORDER_REFUSALS, ORDERS},
+};
+use streams::{Failure, Tx};
+
+use crate::domain::{
+    Entry,
+    next_step::{self, Decision, Proposal},
+};
+
+/// Propose the next transition if it is due and ours.
+///
+/// # Errors
+/// As [`Tx::send`].
+pub fn propose_next(tx: &mut Tx<'_, Orders>, entry: &mut Entry) -> Result<(), Failure> {
+    match next_step::decide(entry, tx.now()) {
+        Decision::Propose(proposal) => {
+            let order_id = proposal.order().order_id;
+            match &proposal {
+                Proposal::Validated(next) => tx.send(&ORDERS, &order_id, next)?,
+                Proposal::Rejected(next) => tx.send(&ORDERS, &order_id, next)?,
+                Proposal::Cancelled(next) => tx.send(&ORDERS, &order_id, next)?,
+                Proposal::Confirmed(next) => tx.send(&ORDERS, &order_id, next)?,
+            }
+            next_step::evolve(entry, &proposal);
+            Ok(())
+        }
+        Decision::Wait
+        | Decision::InFlight
+        | Decision::NotOurs
+        | Decision::Settled
+        | Decision::Unknown => Ok(()),
+    }
+}
+
+/// Tell that a command has changed nothing, and why.
+fn refuse(
+    tx: &mut Tx<'_, Orders>,
+    command: &str,
+    command_id: CommandId,
+    order_id: OrderId,
+    reasons: Vec<Reason>,
+) -> Result<(), Failure> {
+    let (command, refused_at) = (command.to_owned(), tx.now());
+    let refused = CommandRefused { command_id, order_id, command, reasons, refused_at };
+    tx.send(&ORDER_REFUSALS, &order_id, &refused)
+}

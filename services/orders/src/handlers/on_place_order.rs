@@ -1,0 +1,41 @@
+//! PlaceOrder -> OrderRequested, or a refusal.
+
+use contracts::{orders::PlaceOrder, owns::Orders, topics::ORDERS};
+use streams::{Failure, Tx};
+
+use super::refuse;
+use crate::{
+    catalog::Catalog,
+    domain::{
+        Entry,
+        place_order::{self, Decision, Terms},
+    },
+};
+
+/// Handle `command`.
+///
+/// # Errors
+/// As [`Tx::send`].
+pub fn handle(
+    tx: &mut Tx<'_, Orders>,
+    entry: &mut Entry,
+    command: &PlaceOrder,
+    catalog: &Catalog,
+    terms: &Terms,
+) -> Result<(), Failure> {
+    let excerpt = catalog.excerpt(&command.customer_id, &command.lines);
+    match place_order::decide(entry, command, &excerpt, terms, tx.now()) {
+        Decision::Accepted(requested) => {
+            tx.send(&ORDERS, &command.order_id, &requested)?;
+            place_order::evolve(entry, &requested);
+            Ok(())
+        }
+        Decision::Refused(reasons) => {
+            refuse(tx, "PlaceOrder", command.command_id, command.order_id, reasons)
+        }
+        Decision::Repeated => {
+            tracing::debug!(order_id = %command.order_id, "PlaceOrder ignored: repeated");
+            Ok(())
+        }
+    }
+}

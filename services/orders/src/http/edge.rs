@@ -1,0 +1,97 @@
+//! From a request to the command log, and back with an answer.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::{IntoResponse, Response},
+};
+use contracts::{Timestamp, orders::OrderCommand, owns::Orders, topics::ORDER_COMMANDS};
+use service_kit::{Problem, telemetry::trace_headers};
+use streams::{SendError, Sender, lineage::Cause, record::names};
+use tokio::time::timeout;
+
+use super::{
+    App, answer, prefer,
+    waiters::{Full, Goal, Outcome, Ticket},
+};
+
+/// What a [`CommandLog`] answers.
+pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
+
+/// Where commands go: `orders.commands`.
+pub trait CommandLog: Send + Sync + 'static {
+    /// Put `command` there, and wait until it is safe.
+    fn send<'a>(&'a self, command: &'a OrderCommand, cause: Cause) -> Sent<'a>;
+}
+
+impl CommandLog for Sender<Orders> {
+    fn send<'a>(&'a self, command: &'a OrderCommand, cause: Cause) -> Sent<'a> {
+        Box::pin(async move {
+            Sender::send(self, &ORDER_COMMANDS, &command.order_id(), command, cause).await
+        })
+    }
+}
+
+/// The time.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
+}
+
+/// Send `command`, wait for `goal` if the client prefers that, and answer.
+///
+/// # Errors
+/// A [`Problem`]: the command could not be sent.
+pub(super) async fn carry_out(
+    app: &App,
+    headers: &HeaderMap,
+    command: OrderCommand,
+    goal: Goal,
+) -> Result<Response, Problem> {
+    let accepted = answer::Accepted::new(&command, &app.view_url);
+    let Some(wait) = prefer::wait(headers) else {
+        send(app, &command).await?;
+        return Ok(accepted.into_response());
+    };
+    let ticket = app.waiters.register(command.order_id(), command.command_id(), goal);
+    let ticket = ticket.map_err(|Full| {
+        Problem::unavailable("too many requests wait for an outcome; come without `Prefer: wait`")
+    })?;
+    send(app, &command).await?;
+    let mut response = match outcome(app, ticket, wait).await {
+        Some(outcome) => answer::settled(outcome, goal, &accepted),
+        None => accepted.into_response(),
+    };
+    let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
+    response.headers_mut().insert(
+        HeaderName::from_static("preference-applied"),
+        applied.expect("digits can stand in a header"),
+    );
+    Ok(response)
+}
+
+async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {
+    let traceparent =
+        trace_headers().get(names::TRACEPARENT).and_then(|v| v.to_str().ok().map(str::to_owned));
+    let cause = Cause { traceparent, ..Cause::default() };
+    app.commands.send(command, cause).await.map_err(|error| match error {
+        SendError::Unavailable(cause) => {
+            tracing::warn!("{} was not taken: {cause}", command.name());
+            Problem::unavailable(
+                "the command was not acknowledged in time and may or may not be carried out; \
+                 repeating it under the same Idempotency-Key is safe",
+            )
+        }
+        SendError::Invalid(cause) => Problem::internal(&anyhow::anyhow!(cause)),
+    })
+}
+
+/// What came of the command within `wait`, unless the service stops before.
+async fn outcome(app: &App, mut ticket: Ticket, wait: Duration) -> Option<Outcome> {
+    let outcome = app.shutdown.run_until_cancelled(timeout(wait, ticket.outcome())).await?;
+    outcome.ok().flatten()
+}

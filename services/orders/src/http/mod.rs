@@ -1,0 +1,61 @@
+//! The HTTP edge: turns requests into commands, and waits for what comes of them if asked to.
+//!
+//! It decides nothing. What it refuses at once it refuses with the same function that the
+//! processor uses, so that a typing error is answered with the member's name; what counts is what
+//! the processor says when it gets to the command.
+
+mod answer;
+mod cancel_order;
+mod edge;
+mod idempotency;
+mod place_order;
+mod prefer;
+pub mod representation;
+pub mod waiters;
+
+use std::sync::Arc;
+
+use axum::Router;
+use service_kit::{Shutdown, openapi};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use edge::{CommandLog, Sent};
+
+use crate::catalog::Catalog;
+use waiters::Waiters;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// For the checks that need no history.
+    pub catalog: Catalog,
+    /// Where commands go.
+    pub commands: Arc<dyn CommandLog>,
+    /// Who waits for what.
+    pub waiters: Waiters,
+    /// Where orders can be seen.
+    pub view_url: Arc<str>,
+    /// Lets waiting requests go.
+    pub shutdown: Shutdown,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "orders",
+    description = "Commands about orders. Questions are the view's to answer."
+))]
+struct Document;
+
+/// The routes, with their document at `/openapi.json`.
+///
+/// # Errors
+/// Fails if the document cannot be written, which a test rules out.
+pub fn router(app: App) -> anyhow::Result<Router> {
+    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(place_order::place_order))
+        .routes(routes!(cancel_order::cancel_order))
+        .with_state(app)
+        .split_for_parts();
+    Ok(routes.merge(openapi::router(&document)?))
+}

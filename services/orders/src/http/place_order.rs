@@ -1,0 +1,100 @@
+//! `POST /orders`.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use contracts::{
+    CustomerId, Sku,
+    orders::{PlaceOrder, RequestedLine},
+};
+use serde::{Deserialize, Serialize};
+use service_kit::{Problem, ValidJson};
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    answer::{self, Accepted},
+    edge::{carry_out, now},
+    idempotency,
+    representation::OrderBody,
+    waiters::Goal,
+};
+use crate::domain::place_order::price;
+
+/// What is ordered. Prices and names are the shop's to set.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlaceOrderBody {
+    /// Who orders.
+    #[schema(value_type = String, example = "ada")]
+    customer_id: CustomerId,
+    /// 1 to 50 lines, each sku once.
+    lines: Vec<LineBody>,
+}
+
+/// One product.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RequestedLine)]
+struct LineBody {
+    /// Which one.
+    #[schema(value_type = String, example = "TEA")]
+    sku: Sku,
+    /// 1 to 1000 pieces.
+    #[schema(minimum = 1, maximum = 1000, example = 2)]
+    quantity: i64,
+}
+
+/// Place an order.
+///
+/// The answer comes as soon as the command is safe; what becomes of it can be seen at `Location`,
+/// or is waited for with `Prefer: wait=N`.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    request_body = PlaceOrderBody,
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters; the same key gives the same order"),
+        ("Prefer" = Option<String>, Header,
+            description = "`wait=N`: wait up to N seconds, 60 at most, for the outcome (RFC 7240)"),
+    ),
+    responses(
+        (status = 201, body = OrderBody, description = "waited for: the order is confirmed"),
+        (status = 202, body = Accepted, description = "the command is in the log"),
+        (status = 400, body = Problem, description = "the body is not JSON"),
+        (status = 409, body = Problem,
+            description = "waited for: cancelled, or the key belongs to another request"),
+        (status = 413, body = Problem, description = "the body is too large"),
+        (status = 422, body = Problem,
+            description = "members are wrong, or waited for: the order was rejected"),
+        (status = 503, body = Problem, description = "not now; `Retry-After` says when"),
+    )
+)]
+pub(super) async fn place_order(
+    State(app): State<App>,
+    headers: HeaderMap,
+    ValidJson(body): ValidJson<PlaceOrderBody>,
+) -> Result<Response, Problem> {
+    if !app.catalog.is_ready() {
+        return Err(Problem::unavailable("the catalog has not been read yet"));
+    }
+    let command = command(&headers, body)?;
+    let excerpt = app.catalog.excerpt(&command.customer_id, &command.lines);
+    price(&command.customer_id, &command.lines, &excerpt)
+        .map_err(|reasons| answer::invalid(&reasons))?;
+    carry_out(&app, &headers, command.into(), Goal::Placed).await
+}
+
+fn command(headers: &HeaderMap, body: PlaceOrderBody) -> Result<PlaceOrder, Problem> {
+    // Written again rather than as it came: blanks and the order of members make no other command.
+    let canonical = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error.into()))?;
+    let (order_id, command_id) = idempotency::place_order(headers, &canonical)?;
+    let PlaceOrderBody { customer_id, lines } = body;
+    let lines = lines.into_iter().map(requested).collect();
+    Ok(PlaceOrder { command_id, order_id, customer_id, lines, issued_at: now() })
+}
+
+/// A quantity beyond 32 bits stays out of range.
+fn requested(LineBody { sku, quantity }: LineBody) -> RequestedLine {
+    let beyond = if quantity < 0 { i32::MIN } else { i32::MAX };
+    RequestedLine { sku, quantity: i32::try_from(quantity).unwrap_or(beyond) }
+}

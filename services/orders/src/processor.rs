@@ -1,0 +1,140 @@
+//! [`OrdersProcessor`]: the loop of orders, free of Kafka.
+
+use contracts::{
+    Order, OrderId,
+    inventory::OrderValidation,
+    orders::{CancelOrder, OrderCommand, PlaceOrder},
+    owns::Orders,
+    partition::partition_for,
+    topics::{Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, TopicSpec},
+};
+use streams::{Failure, Processor, Record, Source, Tx, lineage::Cause};
+
+use crate::{
+    catalog::Catalog,
+    domain::place_order::Terms,
+    handlers::{
+        on_cancel_order, on_deadline, on_order_transition, on_order_validation, on_place_order,
+        propose_next,
+    },
+    store, topology,
+};
+
+/// Event sourcing: its state is the fold of its inputs up to the committed offsets, and what it
+/// decides goes to the log first and into the state when it comes back from there.
+pub struct OrdersProcessor {
+    catalog: Catalog,
+    terms: Terms,
+}
+
+impl OrdersProcessor {
+    /// A processor over `catalog`, which must be ready.
+    pub fn new(catalog: Catalog, terms: Terms) -> Self {
+        Self { catalog, terms }
+    }
+}
+
+/// What may stand on the input topics.
+enum Input {
+    PlaceOrder(PlaceOrder),
+    CancelOrder(CancelOrder),
+    Validation(OrderValidation),
+    Transition(Box<Order>),
+}
+
+impl Processor for OrdersProcessor {
+    type Identity = Orders;
+
+    fn inputs(&self) -> Vec<&'static TopicSpec> {
+        topology::inputs()
+    }
+
+    fn outputs(&self) -> Vec<&'static TopicSpec> {
+        topology::outputs()
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        topology::SOURCES.to_vec()
+    }
+
+    fn process(&mut self, record: &Record, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
+        let (order_id, input) = read(record, tx)?;
+        let before = store::load(tx, order_id)?;
+        let mut entry = before.clone();
+        match &input {
+            Input::PlaceOrder(command) => {
+                on_place_order::handle(tx, &mut entry, command, &self.catalog, &self.terms)?;
+            }
+            Input::CancelOrder(command) => {
+                on_cancel_order::handle(tx, &mut entry, command, record.offset)?;
+            }
+            Input::Validation(validation) => {
+                on_order_validation::handle(&mut entry, validation)?;
+            }
+            Input::Transition(order) => {
+                on_order_transition::handle(tx, &mut entry, order, record)?;
+            }
+        }
+        // After any input, even one that changed nothing: after a restore the state is ahead of
+        // the input, and what follows from it has not been proposed.
+        propose_next(tx, &mut entry)?;
+        store::save(tx, order_id, &before, &entry, Cause::of(record))
+    }
+
+    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
+        let (order_id, input) = read(record, tx)?;
+        let before = store::load(tx, order_id)?;
+        let mut entry = before.clone();
+        match &input {
+            // What came of it is on `orders`, which is read to its end.
+            Input::PlaceOrder(_) => {}
+            Input::CancelOrder(command) => {
+                on_cancel_order::restore(&mut entry, command, record.offset);
+            }
+            Input::Validation(validation) => {
+                on_order_validation::handle(&mut entry, validation)?;
+            }
+            Input::Transition(order) => {
+                on_order_transition::restore(&mut entry, order, record)?;
+            }
+        }
+        store::save(tx, order_id, &before, &entry, Cause::of(record))
+    }
+
+    fn tick(&mut self, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
+        on_deadline::handle(tx)
+    }
+}
+
+/// The message in `record`, which must stand where its order id says: under the right key, on the
+/// right partition. Elsewhere two instances would decide about one order.
+fn read(record: &Record, tx: &Tx<'_, Orders>) -> Result<(OrderId, Input), Failure> {
+    let key: OrderId = record.key_as()?;
+    let partition = partition_for(&key.to_bytes(), PARTITIONS);
+    if partition != record.partition {
+        return Err(Failure::Poison(format!(
+            "order {key} belongs on partition {partition}, not on {}",
+            record.partition
+        )));
+    }
+    let (order_id, input) = if record.is_on(&ORDER_COMMANDS) {
+        match tx.decode(&ORDER_COMMANDS, record)? {
+            OrderCommand::PlaceOrder(command) => (command.order_id, Input::PlaceOrder(command)),
+            OrderCommand::CancelOrder(command) => (command.order_id, Input::CancelOrder(command)),
+        }
+    } else if record.is_on(&ORDER_VALIDATIONS) {
+        let validation = tx.decode(&ORDER_VALIDATIONS, record)?;
+        (validation.order_id, Input::Validation(validation))
+    } else if record.is_on(&ORDERS) {
+        let order = tx.decode(&ORDERS, record)?;
+        (order.order_id, Input::Transition(Box::new(order)))
+    } else {
+        return Err(Failure::Poison(format!("{} is no input of orders", record.topic)));
+    };
+    if order_id != key {
+        return Err(Failure::Poison(format!(
+            "the record's key is {key}, but its order is {order_id}"
+        )));
+    }
+    Ok((key, input))
+}

@@ -1,0 +1,59 @@
+//! CancelOrder in each status.
+
+use contracts::Status;
+use orders::domain::{
+    Entry,
+    cancel_order::{Decision, decide},
+};
+
+use crate::fixtures::{cancel, command_id, entry_at, order_at};
+
+fn check(given: &Entry, offset: i64, then: &str) {
+    let told = match decide(given, &cancel(1, 9), offset) {
+        Decision::Refused(reason) => reason.code,
+        decision => format!("{decision:?}"),
+    };
+    assert_eq!(told, then, "given {given:?}");
+}
+
+#[test]
+fn it_is_remembered_until_the_order_has_ended_and_refused_afterwards() {
+    for (status, then) in [
+        (Status::Requested, "Remembered"),
+        (Status::Validated, "Remembered"),
+        (Status::Paid, "Remembered"),
+        (Status::PaymentDeclined, "Remembered"),
+        (Status::RefundDue, "already_refund_due"),
+        (Status::Confirmed, "already_confirmed"),
+        (Status::Rejected, "already_rejected"),
+        (Status::Cancelled, "already_cancelled"),
+        (Status::Refunded, "already_refunded"),
+    ] {
+        check(&entry_at(status), 5, then);
+    }
+    check(&Entry::default(), 5, "unknown_order");
+}
+
+#[test]
+fn what_is_in_flight_counts_as_done() {
+    let proposed = |entry: Entry, status| Entry { proposed: Some(order_at(status, 1)), ..entry };
+    check(&proposed(Entry::default(), Status::Requested), 5, "Remembered");
+    check(&proposed(entry_at(Status::Requested), Status::Validated), 5, "Remembered");
+    check(&proposed(entry_at(Status::Requested), Status::Rejected), 5, "already_rejected");
+    check(&proposed(entry_at(Status::Paid), Status::Confirmed), 5, "already_confirmed");
+}
+
+#[test]
+fn a_second_one_adds_nothing() {
+    for status in [Status::Requested, Status::Validated, Status::Paid, Status::PaymentDeclined] {
+        let remembered = Entry { cancellation: Some(command_id(8)), ..entry_at(status) };
+        check(&remembered, 5, "Repeated");
+    }
+}
+
+#[test]
+fn one_from_before_the_order_was_placed_stays_refused() {
+    let placed = Entry { placed_at: Some(5), ..entry_at(Status::Requested) };
+    check(&placed, 4, "unknown_order");
+    check(&placed, 6, "Remembered");
+}

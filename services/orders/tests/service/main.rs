@@ -1,0 +1,18 @@
+//! The service as a whole, without Kafka: its processor over a log in memory, and its HTTP edge
+//! over a command log in memory.
+
+// Says to clippy what is plain here: everything below is test code.
+#![cfg(test)]
+
+mod arrival;
+mod cancel_order;
+mod deadline;
+mod edge;
+mod fixtures;
+mod next_step;
+mod place_order;
+mod poison;
+mod restore;
+mod shop;
+mod twice;
+mod waiting;

@@ -1,0 +1,139 @@
+//! The state is the fold of the log: lost at any moment, it comes back the same, and what follows
+//! is what would have followed.
+
+use contracts::{Status, inventory::OrderValidation};
+
+use crate::{
+    fixtures::{cancel, command_id, failed, order_id, passed, place},
+    shop::Shop,
+};
+
+type Step = Box<dyn Fn(&mut Shop)>;
+
+fn step(step: impl Fn(&mut Shop) + 'static) -> Step {
+    Box::new(step)
+}
+
+fn read_back() -> Step {
+    step(|shop| drop(shop.read_back()))
+}
+
+fn check(validation: OrderValidation) -> Step {
+    step(move |shop| drop(shop.validation(&validation)))
+}
+
+/// Five orders with everything that can happen to them: confirmed, rejected, cancelled while it is
+/// paid, cancelled before it is placed, waiting; repeated, contradicting, late and foreign inputs.
+fn steps() -> Vec<Step> {
+    let mut steps: Vec<Step> = vec![
+        step(|shop| drop(shop.command(cancel(4, 40)))),
+        check(passed(1, "MUG")),
+        check(passed(1, "GOLD")),
+    ];
+    for id in 1..=5 {
+        steps.push(step(move |shop| drop(shop.command(place(id)))));
+        steps.push(step(move |shop| drop(shop.command(place(id)))));
+    }
+    steps.push(step(|shop| {
+        let reused = contracts::orders::PlaceOrder { command_id: command_id(99), ..place(2) };
+        shop.command(reused);
+    }));
+    steps.extend((0..3).map(|_| read_back()));
+    steps.push(check(passed(1, "TEA")));
+    steps.push(check(failed(1, "TEA")));
+    steps.push(check(passed(2, "TEA")));
+    steps.push(check(failed(2, "TEA")));
+    steps.push(check(failed(2, "MUG")));
+    steps.push(check(passed(3, "TEA")));
+    steps.push(check(passed(3, "MUG")));
+    steps.push(step(|shop| drop(shop.command(cancel(3, 30)))));
+    steps.push(step(|shop| drop(shop.command(cancel(3, 31)))));
+    steps.extend((0..3).map(|_| read_back()));
+    steps.push(check(passed(4, "TEA")));
+    steps.push(check(passed(4, "MUG")));
+    steps.push(check(passed(5, "TEA")));
+    steps.push(step(Shop::settle));
+    steps.push(check(passed(1, "TEA")));
+    steps.push(check(passed(5, "TEA")));
+    steps.push(step(|shop| drop(shop.command(cancel(1, 10)))));
+    steps
+}
+
+fn run(crash_after: Option<usize>) -> Shop {
+    let mut shop = Shop::new();
+    for (index, step) in steps().iter().enumerate() {
+        step(&mut shop);
+        if crash_after == Some(index) {
+            shop.lose_everything();
+        }
+    }
+    shop
+}
+
+#[test]
+fn the_story_covers_what_it_says() {
+    let shop = run(None);
+    let statuses: Vec<_> =
+        (1..=5).map(|id| shop.entry(order_id(id)).order.unwrap().status).collect();
+    let expected = [
+        Status::Confirmed,
+        Status::Rejected,
+        Status::Refunded,
+        Status::Confirmed,
+        Status::Requested,
+    ];
+    assert_eq!(statuses, expected);
+    let refused: Vec<_> = shop.refusals.iter().map(|r| &*r.reasons[0].code).collect();
+    assert_eq!(refused, ["unknown_order", "idempotency_key_reused", "already_confirmed"]);
+}
+
+#[test]
+fn what_is_restored_from_the_log_is_what_was_known() {
+    for until in 0..steps().len() {
+        let mut shop = Shop::new();
+        steps()[..=until].iter().for_each(|step| step(&mut shop));
+        // With everything read back there is nothing in flight, which a restore never has.
+        while shop.read_back().is_some() {}
+        let known = shop.driver.state();
+        shop.lose_everything();
+        assert_eq!(shop.driver.state(), known, "after step {until}");
+    }
+}
+
+#[test]
+fn a_restore_knows_the_order_and_the_cancellation_that_is_owed() {
+    let mut shop = Shop::new();
+    shop.command(place(1));
+    shop.read_back();
+    shop.validation(&passed(1, "TEA"));
+    shop.validation(&passed(1, "MUG"));
+    shop.read_back();
+    shop.command(cancel(1, 9));
+    shop.lose_everything();
+    let entry = shop.entry(order_id(1));
+    assert_eq!(entry.order.as_ref().unwrap().status, Status::Validated);
+    assert_eq!(entry.cancellation, Some(command_id(9)));
+    shop.settle();
+    assert_eq!(shop.entry(order_id(1)).order.unwrap().status, Status::Refunded);
+}
+
+#[test]
+fn a_cancellation_that_was_refused_stays_refused() {
+    let mut shop = Shop::new();
+    shop.command(cancel(1, 9));
+    shop.command(place(1));
+    shop.read_back();
+    shop.lose_everything();
+    assert_eq!(shop.entry(order_id(1)).cancellation, None);
+}
+
+#[test]
+fn a_crash_after_any_step_changes_nothing_of_the_story() {
+    let expected = run(None);
+    for crash_after in 0..steps().len() {
+        let shop = run(Some(crash_after));
+        assert_eq!(shop.story(), expected.story(), "lost everything after step {crash_after}");
+        assert_eq!(shop.refusals, expected.refusals, "after step {crash_after}");
+        assert_eq!(shop.driver.state(), expected.driver.state(), "after step {crash_after}");
+    }
+}
