@@ -15,7 +15,9 @@ use crate::settings::{Dirs, State};
 pub(crate) async fn run(dir: &Path) -> Result<()> {
     let dirs = Dirs::create(dir)?;
     let path = dirs.log_of("shop");
-    let log = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
+    // A shop that is being replaced may still write into the same file: each line goes to its end.
+    let log = OpenOptions::new().create(true).append(true).open(&path)?;
+    log.set_len(0)?;
     let mut shown = std::fs::File::open(&path)?;
     let args = std::env::args_os().skip(1).filter(|arg| arg != "--detach" && arg != "-d");
     let mut child = Command::new(std::env::current_exe()?)
