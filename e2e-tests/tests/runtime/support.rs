@@ -133,7 +133,10 @@ impl Running {
     /// Wait until the loop has `partitions` of them.
     pub async fn has(&self, partitions: usize) {
         let mut status = self.handle.status();
-        let running = |status: &LoopStatus| matches!(status, LoopStatus::Running { partitions: p } if p.len() == partitions);
+        let running = |status: &LoopStatus| match status {
+            LoopStatus::Running { partitions: owned } => owned.len() == partitions,
+            _ => false,
+        };
         let waited = tokio::time::timeout(DEADLINE, status.wait_for(running)).await;
         assert!(waited.is_ok(), "waits for {partitions} partitions: {:?}", self.handle.status());
     }

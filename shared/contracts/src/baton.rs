@@ -163,7 +163,7 @@ pub const STEPS: [Step; 10] = {
 
 /// A transition that the table does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{transition} is impossible {}", match .from { Some(s) => format!("from {s}"), None => "for an order that does not exist".into() })]
+#[error("{transition} is impossible from {}", .from.map_or("nothing", Status::as_str))]
 pub struct Impossible {
     /// The status it was tried from.
     pub from: Option<Status>,
