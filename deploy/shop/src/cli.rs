@@ -100,7 +100,8 @@ pub(crate) struct Place {
 
 #[derive(Args, Debug)]
 struct Named {
-    /// A service (all its instances), one instance (orders-0, orders-1), or kafka, registry, connect, postgres, mail, bank
+    /// A service (all its instances), one instance (orders-0, orders-1), or kafka, registry, connect,
+    /// postgres, mail, bank
     name: String,
     #[command(flatten)]
     place: Place,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -128,7 +128,7 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
         start_services(args, running, progress).await
     };
     tokio::try_join!(connect, services)?;
-    if running.supervisor.find("inventory").is_ok() {
+    if !args.infra_only {
         stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
         progress.step("inventory", "has its first stock");
     }
@@ -136,16 +136,12 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
 }
 
 async fn start_services(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
-    let present = |name: &str| running.site.bin.join(name).exists();
-    let mut parts: Vec<Arc<Part>> = Vec::new();
-    if present("bank-simulator") {
-        parts.push(launch(running, bank::spec(&running.site)));
+    for name in SERVICES.into_iter().chain(["bank-simulator"]) {
+        let program = running.site.bin.join(name);
+        ensure!(program.exists(), "{} is not built: `cargo build` makes it", program.display());
     }
+    let mut parts = vec![launch(running, bank::spec(&running.site))];
     for service in SERVICES {
-        if !present(service) {
-            progress.step(service, "is not built: left out");
-            continue;
-        }
         let scale = args.scale.iter().find(|scale| scale.service == service);
         for instance in 0..scale.map_or(1, |scale| scale.instances) {
             parts.push(running.launch_service(service, instance)?);
