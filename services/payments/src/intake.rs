@@ -166,7 +166,7 @@ fn react(
 ) -> Result<(), Failure> {
     match read.map_err(Failure::Poison)? {
         Reaction::Decide(order_id, input) => {
-            changes.decide(order_id, input, Some(Cause::of(record)), now)
+            changes.decide(order_id, *input, Some(Cause::of(record)), now)
         }
         Reaction::Nothing(why) => {
             tracing::trace!("{}: {why:?}", record.address());

@@ -29,7 +29,7 @@ use service_kit::{
     BoundServer, Health, Limits, Outage, Readiness, Shutdown, backoff::until_available,
 };
 use sqlx::PgPool;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 use streams::{Codec, HttpRegistry, LoopSettings, LoopStatus, RegistryError, spawn_ledger};
 use supervisor::Supervisor;
 use tokio::{
@@ -46,6 +46,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// The address that it serves on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
     /// Waits until it has stopped.
     ///
     /// # Errors

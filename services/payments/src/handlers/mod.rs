@@ -12,7 +12,7 @@ use streams::{Codec, Failure, Record};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaction {
     /// Decide on this.
-    Decide(OrderId, Input),
+    Decide(OrderId, Box<Input>),
     /// Nothing, and why.
     Nothing(NotForUs),
 }

@@ -7,7 +7,7 @@ use contracts::{Order, Status};
 /// Refund what is due.
 pub(super) fn reaction(order: Order) -> Reaction {
     match order.status {
-        Status::RefundDue => Reaction::Decide(order.order_id, Input::RefundDue(order)),
+        Status::RefundDue => Reaction::Decide(order.order_id, Input::RefundDue(order).into()),
         Status::Cancelled => Reaction::Nothing(NotForUs::Settled),
         // No OrderCancelled leads here: the record was checked against the baton table.
         Status::Requested

@@ -15,5 +15,5 @@ pub(super) fn reaction(order: Order) -> Result<Reaction, Failure> {
     if currency.len() != 3 || !currency.iter().all(u8::is_ascii_uppercase) {
         return Err(Failure::poison(format!("`{}` is no currency", total.currency.escape_debug())));
     }
-    Ok(Reaction::Decide(order.order_id, Input::OrderValidated(order)))
+    Ok(Reaction::Decide(order.order_id, Input::OrderValidated(order).into()))
 }

@@ -41,10 +41,10 @@ fn poison(result: Result<Reaction, Failure>) -> String {
 #[test]
 fn payments_acts_when_it_holds_the_baton() {
     let order = validated(DEADLINE);
-    let expected = Reaction::Decide(order.order_id, Input::OrderValidated(order.clone()));
+    let expected = Reaction::Decide(order.order_id, Input::OrderValidated(order.clone()).into());
     assert_eq!(react(&order, "orders").unwrap(), expected);
     let order = cancelled_after_payment(&order);
-    let expected = Reaction::Decide(order.order_id, Input::RefundDue(order.clone()));
+    let expected = Reaction::Decide(order.order_id, Input::RefundDue(order.clone()).into());
     assert_eq!(react(&order, "orders").unwrap(), expected);
 }
 

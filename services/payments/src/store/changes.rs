@@ -53,7 +53,6 @@ impl<'a> Changes<'a> {
         let cause = cause.or_else(|| before.map(|row| row.cause.clone())).unwrap_or_default();
         let attempts = before.map_or(0, |row| row.attempts);
         let decision = decide(payment, input, at);
-        tracing::debug!(%order_id, ?decision, "decided");
 
         // The one step that can fail comes first, so that a failure leaves nothing behind.
         self.outbox.extend(self.message(&decision, &cause, at)?);
@@ -72,6 +71,8 @@ impl<'a> Changes<'a> {
         };
         if let Some(payment) = evolve(payment.cloned(), &decision) {
             let due_in = payment.task().map(|_| due_in);
+            let void_due = payment.void_due;
+            tracing::debug!(%order_id, status = payment.status.as_str(), void_due, "decided");
             self.rows.insert(order_id, Row { payment, cause, attempts, last_error, due_in });
             self.changed.insert(order_id);
         }

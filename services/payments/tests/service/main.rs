@@ -1,0 +1,12 @@
+//! Goal: payments over a real Postgres, with a bank that fails in every way, crashes and replaced
+//! instances: one outcome and at most one capture per order, whatever happens.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod bank;
+mod fixtures;
+mod outcomes;
+mod records;
+mod service;
+mod sharing;
+mod shop;

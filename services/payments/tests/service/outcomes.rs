@@ -1,0 +1,158 @@
+//! Goal: every way in which a charge, a void or a refund can go ends as it must.
+
+use crate::{
+    bank::{Fault, Held},
+    fixtures::{cancelled, validated},
+    shop::{SOON, Shop, Worker, in_millis, now, statuses, tomorrow},
+};
+use contracts::{Order, Status, Timestamp};
+use testkit::wait_for;
+
+/// Time enough to read an order and to call the bank, also on a busy machine.
+const SHORT_MS: u64 = 2_500;
+
+/// A shop, an order with this deadline, counted from when the shop is open, and its key.
+async fn given(deadline: impl Fn() -> Timestamp) -> (Shop, Order, String) {
+    let shop = Shop::open().await;
+    let order = validated(deadline());
+    let key = order.order_id.to_string();
+    (shop, order, key)
+}
+
+async fn read(shop: &Shop, worker: &Worker, order: &Order) {
+    let intake = shop.intake(&worker.work).await;
+    intake.apply_at(&[shop.record(order)], now()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validated_order_is_captured_and_the_story_goes_on() {
+    let (shop, order, key) = given(tomorrow).await;
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    let report = shop.wait_for(&order, "captured").await;
+    assert_eq!(report.reference, Some(format!("ch_{key}")));
+    assert_eq!(shop.entries(&order).await, ["capture bank 1300", "capture sales -1300"]);
+
+    let events = shop.events(&order).await;
+    assert_eq!(statuses(&events), [Status::Paid]);
+    assert!(events[0].follows(Some(&order)).unwrap(), "{events:?}");
+    let headers: (String, String, String, String, String, String, String) = sqlx::query_as(
+        "SELECT ce_type, ce_source, ce_subject, causationid, correlationid, lineage, traceparent \
+         FROM outbox",
+    )
+    .fetch_one(&shop.pool)
+    .await
+    .unwrap();
+    assert_eq!((&*headers.0, &*headers.1, &*headers.2), ("PaymentReceived", "payments", &*key));
+    assert_eq!((&*headers.3, &*headers.4), ("orders/0/0", "story-1"));
+    assert!(headers.5.starts_with("orders@0.0.1 > payments@"), "{}", headers.5);
+    assert!(headers.6.contains("0af7651916cd43dd8448eb211c80319c"), "{}", headers.6);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again_and_captures_once() {
+    let (shop, order, key) = given(tomorrow).await;
+    shop.bank.fail("charge", &key, Fault::AnswerLost, Some(2));
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    shop.wait_for(&order, "captured").await;
+    assert_eq!(shop.bank.requests(&key), ["charge", "charge", "charge"]);
+    assert_eq!(shop.bank.statement(&key), ["capture"]);
+    assert_eq!(statuses(&shop.events(&order).await), [Status::Paid]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_says_why_and_books_nothing() {
+    let (shop, order, key) = given(tomorrow).await;
+    shop.bank.decline(&key);
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    shop.wait_for(&order, "declined").await;
+    let events = shop.events(&order).await;
+    assert_eq!(statuses(&events), [Status::PaymentDeclined]);
+    assert_eq!(events[0].reasons.last().unwrap().code, "amount_rule");
+    assert_eq!(shop.entries(&order).await, [""; 0]);
+    assert_eq!(shop.bank.requests(&key), ["charge"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_until_the_deadline_is_a_decline_and_the_key_is_voided() {
+    let (shop, order, key) = given(|| in_millis(SHORT_MS)).await;
+    shop.bank.fail("charge", &key, Fault::RequestLost, None);
+    shop.bank.fail("void", &key, Fault::Failed, Some(2));
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    shop.wait_for(&order, "declined").await;
+    let events = shop.events(&order).await;
+    assert_eq!(statuses(&events), [Status::PaymentDeclined]);
+    assert_eq!(events[0].reasons.last().unwrap().code, "deadline");
+    assert!(events[0].occurred_at >= order.deadline);
+    let requests = shop.bank.requests(&key);
+    assert_eq!(requests.iter().filter(|kind| *kind == "void").count(), 3, "{requests:?}");
+    assert_eq!(shop.bank.held(&key), Some(Held::Voided));
+    assert_eq!(shop.bank.statement(&key), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_nobody_heard_of_by_the_deadline_is_voided() {
+    let (shop, order, key) = given(|| in_millis(SHORT_MS)).await;
+    shop.bank.fail("charge", &key, Fault::AnswerLost, None);
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    shop.wait_for(&order, "declined").await;
+    assert_eq!(statuses(&shop.events(&order).await), [Status::PaymentDeclined]);
+    assert_eq!(shop.bank.statement(&key), ["capture", "void"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_comes_too_late_is_declined_without_the_bank() {
+    let (shop, order, key) = given(now).await;
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    shop.wait_for(&order, "declined").await;
+    let events = shop.events(&order).await;
+    assert_eq!(events[0].reasons.last().unwrap().code, "deadline");
+    assert_eq!(shop.bank.requests(&key), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_made_and_told_once() {
+    let (shop, order, key) = given(tomorrow).await;
+    shop.bank.fail("refund", &key, Fault::AnswerLost, Some(1));
+    let worker = shop.worker();
+    read(&shop, &worker, &order).await;
+    shop.wait_for(&order, "captured").await;
+    let paid = shop.events(&order).await.remove(0);
+    let refund_due = cancelled(&paid);
+    read(&shop, &worker, &refund_due).await;
+    read(&shop, &worker, &refund_due).await;
+    shop.wait_for(&order, "refunded").await;
+    let events = shop.events(&order).await;
+    assert_eq!(statuses(&events), [Status::Paid, Status::Refunded]);
+    assert_eq!(events[1].version, 5);
+    assert_eq!(shop.bank.statement(&key), ["capture", "refund"]);
+    let expected =
+        ["capture bank 1300", "capture sales -1300", "refund bank -1300", "refund sales 1300"];
+    assert_eq!(shop.entries(&order).await, expected);
+    read(&shop, &worker, &refund_due).await;
+    assert_eq!(shop.events(&order).await.len(), 2, "it is refunded already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_that_hangs_for_some_holds_up_no_other_and_is_reported() {
+    let (shop, stuck, key) = given(tomorrow).await;
+    shop.bank.fail("charge", &key, Fault::RequestLost, None);
+    let worker = shop.worker();
+    read(&shop, &worker, &stuck).await;
+    let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
+    wait_for("the bank to be reported", SOON, reported).await;
+    let other = validated(tomorrow());
+    read(&shop, &worker, &other).await;
+    shop.wait_for(&other, "captured").await;
+    assert_eq!(shop.report(&stuck).await.unwrap().status, "intent");
+    shop.bank.recover();
+    shop.wait_for(&stuck, "captured").await;
+    let recovered = || async { if worker.health.is_ready() { Ok(()) } else { Err("not ready") } };
+    wait_for("the bank to be well again", SOON, recovered).await;
+}

@@ -1,0 +1,80 @@
+//! Goal: the whole service answers over HTTP while what it needs is away, and says what it waits for.
+
+use crate::{
+    fixtures::validated,
+    shop::{SOON, Shop, now, tomorrow},
+};
+use clap::Parser;
+use payments::Config;
+use serde_json::{Value, json};
+use service_kit::Shutdown;
+use std::sync::Arc;
+use testkit::wait_for;
+
+async fn get(url: &str) -> (u16, Value) {
+    let answer = reqwest::get(url).await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_can_be_read_and_health_says_what_is_missing() {
+    let shop = Shop::open().await;
+    let order = validated(tomorrow());
+    let worker = shop.worker();
+    let intake = shop.intake(&worker.work).await;
+    intake.apply_at(&[shop.record(&order)], now()).await.unwrap();
+    shop.wait_for(&order, "captured").await;
+    worker.stop().await;
+
+    // Port 1 is nobody's: neither the registry nor Kafka is there.
+    let mut config = Config::parse_from([
+        "payments",
+        "--http-addr=127.0.0.1:0",
+        "--kafka-bootstrap=127.0.0.1:1",
+        "--schema-registry-url=http://127.0.0.1:1",
+    ]);
+    config.database_url = shop.database.clone();
+    let shutdown = Shutdown::new();
+    let running = payments::start(&config, shutdown.clone()).await.unwrap();
+    let url = format!("http://{}", running.local_addr());
+
+    let (status, payment) = get(&format!("{url}/payments/{}", order.order_id)).await;
+    assert_eq!((status, &payment["status"]), (200, &json!("captured")), "{payment}");
+    assert_eq!(payment["entries"][0]["amount_minor"], 1300, "{payment}");
+    let (_, balance) = get(&format!("{url}/ledger/balance")).await;
+    assert_eq!(balance["payments"]["captured"], 1, "{balance}");
+    assert_eq!(balance["accounts"][0]["balance_minor"], 1300, "{balance}");
+    let (status, problem) = get(&format!("{url}/payments/{}", validated(now()).order_id)).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+    assert_eq!(get(&format!("{url}/payments/seven")).await.0, 400);
+    assert_eq!(get(&format!("{url}/openapi.json")).await.0, 200);
+    wait_for("health to name the registry", SOON, || async {
+        let (status, health) = get(&format!("{url}/health/ready")).await;
+        let named = health.to_string().contains("waiting for the schema registry");
+        if status == 503 && named { Ok(()) } else { Err(health) }
+    })
+    .await;
+    assert_eq!(get(&format!("{url}/health/live")).await.0, 200);
+    shutdown.cancel();
+    running.stopped().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_start_together_make_the_tables_once() {
+    let shop = Shop::open().await;
+    sqlx::raw_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        .execute(&shop.pool)
+        .await
+        .unwrap();
+    let pool = Arc::new(shop.pool.clone());
+    let migrations: Vec<_> = (0..4)
+        .map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move { payments::store::migrate(&pool).await })
+        })
+        .collect();
+    for migration in migrations {
+        migration.await.unwrap().unwrap();
+    }
+    assert_eq!(shop.count("SELECT count(*) FROM payments").await, 0);
+}

@@ -1,0 +1,204 @@
+//! What surrounds payments in these tests: a database of its own, a bank, and the log of `orders`.
+
+use crate::bank::BankDouble;
+use contracts::{Order, Status, Timestamp, topics, topics::Key};
+use payments::{
+    bank::Bank,
+    intake::Intake,
+    store::{
+        self,
+        report::{self, PaymentReport},
+    },
+    supervisor::{Settings, Supervisor},
+};
+use service_kit::{Health, Outage, Shutdown};
+use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use streams::{Codec, Headers, MemoryRegistry, Record, record::names};
+use testkit::{postgres::Postgres, wait_for};
+use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
+use uuid::Uuid;
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct Shop {
+    pub(crate) pool: PgPool,
+    pub(crate) codec: Codec,
+    pub(crate) bank: BankDouble,
+    pub(crate) database: PgConnectOptions,
+    next_offset: AtomicI64,
+    _postgres: Option<Arc<Postgres>>,
+}
+
+/// A running supervisor; it dies as in a crash when it is dropped.
+pub(crate) struct Worker {
+    pub(crate) work: Arc<Notify>,
+    pub(crate) health: Health,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        let name = format!("payments-{}", Uuid::now_v7());
+        if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
+            let server: PgConnectOptions = url.parse().unwrap();
+            let mut admin = PgConnection::connect_with(&server).await.unwrap();
+            let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
+            sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
+            return Self::over(server.database(&name), None).await;
+        }
+        let postgres = Postgres::shared().await.unwrap();
+        let url = postgres.database(&name).await.unwrap();
+        Self::over(url.parse().unwrap(), Some(postgres)).await
+    }
+
+    /// A shop over a new database.
+    pub(crate) async fn over(database: PgConnectOptions, postgres: Option<Arc<Postgres>>) -> Self {
+        let pool = store::connect(&database);
+        store::migrate(&pool).await.unwrap();
+        Self {
+            pool,
+            codec: Codec::new(Arc::new(MemoryRegistry::default())),
+            bank: BankDouble::start().await,
+            database,
+            next_offset: AtomicI64::new(0),
+            _postgres: postgres,
+        }
+    }
+
+    /// An intake that owns partition 0.
+    pub(crate) async fn intake(&self, work: &Arc<Notify>) -> Intake {
+        let (pool, codec) = (self.pool.clone(), self.codec.clone());
+        let mut intake = Intake::new(pool, codec, Arc::clone(work), Handle::current());
+        intake.take_over(&[("orders".into(), 0)]).await.unwrap();
+        intake
+    }
+
+    pub(crate) fn supervisor(&self) -> Supervisor {
+        self.supervisor_with(&Arc::default(), &Health::new())
+    }
+
+    fn supervisor_with(&self, work: &Arc<Notify>, health: &Health) -> Supervisor {
+        let settings = Settings {
+            bank_timeout: Duration::from_millis(300),
+            concurrency_max: 8,
+            poll_interval: Duration::from_millis(50),
+            outbox_retention: Duration::from_secs(60),
+        };
+        let bank = Bank::new(&self.bank.url).unwrap();
+        let (pool, codec) = (self.pool.clone(), self.codec.clone());
+        Supervisor::new(pool, codec, bank, settings, Arc::clone(work), health.check("bank"))
+    }
+
+    pub(crate) fn worker(&self) -> Worker {
+        let (work, health, shutdown) = (Arc::default(), Health::new(), Shutdown::new());
+        let supervisor = self.supervisor_with(&work, &health);
+        let outage = Outage::new("Postgres", "the test's server");
+        let run = supervisor.run(health.check("database"), outage, shutdown.clone());
+        Worker { work, health, shutdown, task: tokio::spawn(run) }
+    }
+
+    /// The next record of partition 0.
+    pub(crate) fn record(&self, order: &Order) -> Record {
+        let mut headers = Headers::default();
+        headers.push(names::SOURCE, "orders");
+        headers.push(names::CORRELATION_ID, "story-1");
+        headers.push(names::LINEAGE, "orders@0.0.1");
+        headers.push(names::TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        Record {
+            topic: topics::ORDERS.name().into(),
+            partition: 0,
+            offset: self.next_offset.fetch_add(1, Ordering::Relaxed),
+            timestamp_ms: now().millis(),
+            key: Some(order.order_id.to_bytes()),
+            value: Some(self.codec.encode(&topics::ORDERS.spec, order).unwrap()),
+            headers,
+        }
+    }
+
+    /// What was said on `orders` about this order, in the order of versions.
+    pub(crate) async fn events(&self, order: &Order) -> Vec<Order> {
+        let rows = sqlx::query(
+            "SELECT payload FROM outbox WHERE aggregatetype = 'orders' AND aggregateid = $1",
+        );
+        let rows = rows.bind(order.order_id.to_string()).fetch_all(&self.pool).await.unwrap();
+        let decode = |payload: Vec<u8>| self.codec.decode(&topics::ORDERS, &payload).unwrap();
+        let mut events: Vec<Order> = rows.iter().map(|row| decode(row.get("payload"))).collect();
+        events.sort_by_key(|order| order.version);
+        events
+    }
+
+    pub(crate) async fn report(&self, order: &Order) -> Option<PaymentReport> {
+        report::payment(&self.pool, order.order_id).await.unwrap()
+    }
+
+    /// Waits for the payment to look so: `declined+void`.
+    pub(crate) async fn wait_for(&self, order: &Order, expected: &str) -> PaymentReport {
+        wait_for(expected, SOON, || async {
+            let report = self.report(order).await.ok_or("no payment".to_owned())?;
+            let void = if report.void_due { "+void" } else { "" };
+            let seen = format!("{}{void}", report.status);
+            if seen == expected { Ok(report) } else { Err(format!("{report:?}")) }
+        })
+        .await
+    }
+
+    /// What the ledger has for this order: `capture bank 1300`, in order.
+    pub(crate) async fn entries(&self, order: &Order) -> Vec<String> {
+        let entries = self.report(order).await.map(|report| report.entries).unwrap_or_default();
+        let line = |entry: &report::EntryReport| {
+            format!("{} {} {}", entry.kind, entry.account, entry.amount_minor)
+        };
+        entries.iter().map(line).collect()
+    }
+
+    /// As if the leases of all claims had ended.
+    pub(crate) async fn end_leases(&self) {
+        let sql = "UPDATE payments SET due_at = now() WHERE due_at IS NOT NULL";
+        sqlx::query(sql).execute(&self.pool).await.unwrap();
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+impl Worker {
+    /// Stops in order.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        (&mut self.task).await.unwrap();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+pub(crate) fn in_millis(millis: u64) -> Timestamp {
+    now() + Duration::from_millis(millis)
+}
+
+/// Far enough away for a test.
+pub(crate) fn tomorrow() -> Timestamp {
+    now() + Duration::from_secs(24 * 60 * 60)
+}
+
+/// The statuses of these orders.
+pub(crate) fn statuses(events: &[Order]) -> Vec<Status> {
+    events.iter().map(|order| order.status).collect()
+}
