@@ -27,8 +27,8 @@ impl Freshness {
         }
     }
 
-    /// How old an answer may be at most, as the slowest partition has it; none before every
-    /// partition has been heard of.
+    /// How far the view is behind the log, by its slowest partition; none before every partition
+    /// has been heard of.
     pub fn staleness(&self, now: Timestamp) -> Option<Duration> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slowest = (0..PARTITIONS).map(|partition| known.get(&partition)).min().flatten();

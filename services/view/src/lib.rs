@@ -4,7 +4,7 @@
 //! Owns: the fact that an order can be seen, and the tables in its database.
 //!
 //! Guarantees: what is answered is the fold of the log up to a moment that `View-Staleness-Ms`
-//! bounds; an order never goes back; every transition that can be seen is announced, after it can
+//! tells; an order never goes back; every transition that can be seen is announced, after it can
 //! be seen; sales count a confirmed order once. A record that cannot follow what is known goes to
 //! `view.dlq` and never shows.
 //!

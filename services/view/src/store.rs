@@ -30,7 +30,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_UNTRIED_MAX: Duration = Duration::from_secs(1);
 
 /// No statement of ours is slow, unless it waits for something that is stuck.
-const STATEMENT_TIMEOUT_MS: u32 = 10_000;
+const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
+
+/// What was announced must be there after a crash of the server, whatever its default is.
+const DURABILITY: (&str, &str) = ("synchronous_commit", "on");
 
 /// The view's database. Connects when it is used; clones share the connections.
 #[derive(Debug, Clone)]
@@ -45,20 +48,16 @@ impl Store {
     pub fn new(options: &PgConnectOptions) -> Self {
         let (host, port) = (options.get_host(), options.get_port());
         let database = options.get_database().unwrap_or_default();
-        let options = options
-            .clone()
-            .application_name("view")
-            .options([("statement_timeout", STATEMENT_TIMEOUT_MS)]);
+        let options =
+            options.clone().application_name("view").options([STATEMENT_TIMEOUT, DURABILITY]);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
             .before_acquire(|connection, idle| {
                 Box::pin(async move {
-                    if idle.idle_for > IDLE_UNTRIED_MAX {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
+                    let is_trusted = idle.idle_for <= IDLE_UNTRIED_MAX;
+                    Ok(is_trusted || connection.ping().await.is_ok())
                 })
             })
             .connect_lazy_with(options);

@@ -1,6 +1,6 @@
 //! `GET /products`, `GET /products/{sku}` and `GET /sales`.
 
-use super::{App, checked_limit, database_problem};
+use super::{App, checked_limit, database_problem, path_id};
 use crate::views::{
     products::{self, ProductView, Products},
     sales::{self, Sales},
@@ -19,8 +19,8 @@ const LIMIT_MAX: u32 = 1000;
 #[into_params(parameter_in = Path)]
 pub(super) struct ProductPath {
     /// The product's sku.
-    #[param(value_type = String, example = "TEA")]
-    sku: Sku,
+    #[param(example = "TEA")]
+    sku: String,
 }
 
 /// Which page.
@@ -71,6 +71,7 @@ pub(super) async fn product(
     State(app): State<App>,
     ValidPath(ProductPath { sku }): ValidPath<ProductPath>,
 ) -> Result<Json<ProductView>, Problem> {
+    let sku: Sku = path_id("sku", sku)?;
     let product = products::find(app.store.pool(), &sku).await.map_err(database_problem)?;
     product.map(Json).ok_or_else(|| Problem::not_found(format!("the catalog has no {sku}")))
 }

@@ -1,6 +1,6 @@
 //! `GET /customers/{id}/orders`.
 
-use super::{App, checked_limit, database_problem};
+use super::{App, checked_limit, database_problem, path_id};
 use crate::views::customer_orders::{self, CustomerOrders};
 use axum::{Json, extract::State};
 use contracts::{CustomerId, OrderId};
@@ -16,8 +16,8 @@ const LIMIT_MAX: u32 = 100;
 #[into_params(parameter_in = Path)]
 pub(super) struct CustomerPath {
     /// The customer's id.
-    #[param(value_type = String, example = "ada")]
-    id: CustomerId,
+    #[param(example = "ada")]
+    id: String,
 }
 
 /// Which page.
@@ -50,7 +50,8 @@ pub(super) async fn orders(
     ValidPath(CustomerPath { id }): ValidPath<CustomerPath>,
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<CustomerOrders>, Problem> {
+    let customer_id: CustomerId = path_id("id", id)?;
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let orders = customer_orders::list(app.store.pool(), id, page.before, limit).await;
+    let orders = customer_orders::list(app.store.pool(), customer_id, page.before, limit).await;
     orders.map(Json).map_err(database_problem)
 }

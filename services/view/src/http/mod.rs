@@ -13,12 +13,13 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
+use contracts::ids::InvalidId;
 use serde::Serialize;
 use service_kit::{Problem, Shutdown};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// How old an answer may be at most, in milliseconds.
+/// How far the view is behind the log, in milliseconds.
 const STALENESS: HeaderName = HeaderName::from_static("view-staleness-ms");
 
 /// What the handlers need.
@@ -38,7 +39,7 @@ pub struct App {
 #[openapi(info(
     title = "Murmuration: view",
     description = "Questions about orders, customers, products and sales. Each answer has the \
-        header View-Staleness-Ms: it may be so many milliseconds old, at most."
+        header View-Staleness-Ms: how far the view is behind the log, by its slowest partition."
 ))]
 struct Document;
 
@@ -85,7 +86,7 @@ async fn index() -> Json<Index> {
     })
 }
 
-/// Adds the staleness of before the question was answered: the answer is not older than that.
+/// Adds how far the view is behind.
 async fn tell_staleness(
     State(freshness): State<Freshness>,
     request: Request,
@@ -96,6 +97,20 @@ async fn tell_staleness(
         response.headers_mut().insert(STALENESS, HeaderValue::from(ms));
     }
     response
+}
+
+/// The id in the path's parameter `field`.
+fn path_id<T: TryFrom<String, Error = InvalidId>>(
+    field: &'static str,
+    text: String,
+) -> Result<T, Problem> {
+    T::try_from(text).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_path", "The path is not valid").field(
+            field,
+            "invalid",
+            error.to_string(),
+        )
+    })
 }
 
 /// A parameter that has the right form and the wrong value.

@@ -1,0 +1,249 @@
+//! A view under test: a processor to feed, and an HTTP server to ask.
+
+use crate::stories::{NOON, writer};
+use contracts::{
+    Order, Timestamp,
+    avro::Message,
+    partition::partition_for,
+    topics::{self, Key, ORDERS, PARTITIONS, Topic},
+    view::ViewUpdated,
+};
+use reqwest::{Client, Response};
+use serde_json::Value;
+use service_kit::{Health, Limits, Shutdown};
+use std::{collections::BTreeMap, sync::Arc};
+use streams::{
+    Codec, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing, Processor, Record, Tx,
+    record::names, tx::dlq_names,
+};
+use testkit::postgres::Postgres;
+use tokio::runtime::Handle;
+use view::{
+    freshness::Freshness,
+    http::{self, App},
+    notifications,
+    processor::Projector,
+    store::Store,
+    waiters::Waiters,
+};
+
+/// One instance of the view.
+pub(crate) struct Instance {
+    /// The loop's clock.
+    pub(crate) now: Timestamp,
+    pub(crate) store: Store,
+    pub(crate) waiters: Waiters,
+    pub(crate) client: Client,
+    base: String,
+    url: String,
+    shutdown: Shutdown,
+    projector: Projector,
+    codec: Codec,
+    /// Next offsets of the log.
+    offsets: BTreeMap<(&'static str, i32), i64>,
+    /// Ends with its last user.
+    postgres: Arc<Postgres>,
+}
+
+/// What a batch has sent.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) announced: Vec<ViewUpdated>,
+    pub(crate) dead_letters: Vec<String>,
+}
+
+impl Sent {
+    /// Order versions that were announced.
+    pub(crate) fn versions(&self) -> Vec<i64> {
+        self.announced.iter().map(|update| update.view_version).collect()
+    }
+}
+
+impl Instance {
+    /// An instance on a new database called `name`.
+    pub(crate) async fn start(name: &str) -> Self {
+        Self::start_on(Postgres::shared().await.unwrap(), name, 1024).await
+    }
+
+    /// The same on a server of its own, or with less room for those who wait.
+    pub(crate) async fn start_on(postgres: Arc<Postgres>, name: &str, waiters_max: usize) -> Self {
+        let url = postgres.database(name).await.unwrap();
+        let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+        Self::open(postgres, url, codec, waiters_max).await
+    }
+
+    /// Another instance on the same database; also what a restart makes.
+    pub(crate) async fn another(&self) -> Self {
+        let (postgres, codec) = (Arc::clone(&self.postgres), self.codec.clone());
+        Self::open(postgres, self.url.clone(), codec, 1024).await
+    }
+
+    async fn open(postgres: Arc<Postgres>, url: String, codec: Codec, waiters_max: usize) -> Self {
+        let (store, freshness) = (Store::new(&url.parse().unwrap()), Freshness::default());
+        let (waiters, shutdown) = (Waiters::new(waiters_max), Shutdown::new());
+        store.progress().await.unwrap();
+        tokio::spawn(notifications::relay(store.clone(), waiters.clone(), shutdown.clone()));
+        let health = Health::new();
+        let check = health.check("postgres");
+        let watch =
+            view::freshness::watch(store.clone(), freshness.clone(), check, shutdown.clone());
+        tokio::spawn(watch);
+        let app = App {
+            store: store.clone(),
+            waiters: waiters.clone(),
+            freshness: freshness.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
+        let routes = http::router(app).unwrap();
+        let server = service_kit::serve(any, routes, &health, limits, shutdown.clone());
+        let base = format!("http://{}", server.await.unwrap().local_addr());
+        let projector = Projector::new(store.clone(), freshness, Handle::current());
+        let (client, offsets) = (Client::new(), BTreeMap::new());
+        Self {
+            now: NOON,
+            store,
+            waiters,
+            client,
+            base,
+            url,
+            shutdown,
+            projector,
+            codec,
+            offsets,
+            postgres,
+        }
+    }
+
+    /// The record that `source` would write, at the next offset of its partition.
+    pub(crate) fn record<K: Key, V: Message>(
+        &mut self,
+        topic: &'static Topic<K, V>,
+        key: &K,
+        message: &V,
+        source: &str,
+    ) -> Record {
+        let value = self.codec.encode(&topic.spec, message).unwrap();
+        let mut record = self.raw_record(topic, key, value);
+        record.headers.push(names::SOURCE, source);
+        record
+    }
+
+    /// A record of these bytes, at the next offset of its partition.
+    pub(crate) fn raw_record<K: Key, V>(
+        &mut self,
+        topic: &'static Topic<K, V>,
+        key: &K,
+        value: Vec<u8>,
+    ) -> Record {
+        let key = key.to_bytes();
+        let partition = partition_for(&key, PARTITIONS);
+        let next = self.offsets.entry((topic.name(), partition)).or_default();
+        let offset = *next;
+        *next += 1;
+        Record {
+            topic: topic.name().into(),
+            partition,
+            offset,
+            timestamp_ms: self.now.millis(),
+            key: Some(key),
+            value: Some(value),
+            headers: Headers::default(),
+        }
+    }
+
+    /// The records that the owners of these transitions would write.
+    pub(crate) fn records(&mut self, orders: &[Order]) -> Vec<Record> {
+        let record = |o: &Order| self.record(&ORDERS, &o.order_id, o, writer(o));
+        orders.iter().map(record).collect()
+    }
+
+    /// Feed `records` in one batch. To crash before Kafka's commit is to forget the answer.
+    pub(crate) fn try_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
+        let (state, processor) = (MemoryStore::default(), &mut self.projector);
+        let mut tx = Tx::new(&state, &self.codec, self.now);
+        for record in records {
+            tx.begin(record);
+            match processor.process(record, &mut tx) {
+                Ok(()) => tx.keep(),
+                Err(Failure::Poison(cause)) => tx.dead_letter(record, &cause),
+                Err(failure) => return Err(failure),
+            }
+        }
+        for partition in 0..PARTITIONS {
+            tx.begin_partition(partition);
+            processor.tick(&mut tx)?;
+            tx.keep();
+        }
+        if let Err(failure) = tokio::task::block_in_place(|| processor.flush(&mut tx)) {
+            processor.reset();
+            return Err(failure);
+        }
+        let (sent, _) = tx.into_parts();
+        let dead = topics::dlq(contracts::ServiceName::View).name;
+        let (dead, live): (Vec<Outgoing>, Vec<Outgoing>) =
+            sent.into_iter().partition(|outgoing| outgoing.topic == dead);
+        let cause = |o: &Outgoing| o.headers.get(dlq_names::CAUSE).unwrap().to_owned();
+        let update = |o: &Outgoing| {
+            self.codec.decode(&topics::ORDER_VIEWS, o.value.as_deref().unwrap()).unwrap()
+        };
+        Ok(Sent {
+            announced: live.iter().map(update).collect(),
+            dead_letters: dead.iter().map(cause).collect(),
+        })
+    }
+
+    /// The same, where nothing may fail.
+    pub(crate) fn batch(&mut self, records: &[Record]) -> Sent {
+        self.try_batch(records).unwrap()
+    }
+
+    /// Feed these transitions in one batch.
+    pub(crate) fn feed(&mut self, orders: &[Order]) -> Sent {
+        let records = self.records(orders);
+        self.batch(&records)
+    }
+
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub(crate) async fn ask(&self, path: &str) -> Response {
+        self.client.get(self.address(path)).send().await.unwrap()
+    }
+
+    /// The answer, which must be 200.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = self.ask(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
+    }
+
+    /// The answer, which must be this problem.
+    pub(crate) async fn problem(&self, path: &str, status: u16) -> Value {
+        let response = self.ask(path).await;
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        response.json().await.unwrap()
+    }
+
+    /// Every row of the views, for comparison.
+    pub(crate) async fn tables(&self) -> Vec<(String, String)> {
+        const DUMP: &str = "
+            SELECT 'orders', to_jsonb(t)::text FROM orders AS t
+            UNION ALL SELECT 'timeline', to_jsonb(t)::text FROM timeline AS t
+            UNION ALL SELECT 'customer_orders', to_jsonb(t)::text FROM customer_orders AS t
+            UNION ALL SELECT 'products', to_jsonb(t)::text FROM products AS t
+            UNION ALL SELECT 'stock', to_jsonb(t)::text FROM stock AS t
+            UNION ALL SELECT 'sales', to_jsonb(t)::text FROM sales AS t
+            UNION ALL SELECT 'refusals', to_jsonb(t)::text FROM refusals AS t
+            ORDER BY 1, 2";
+        sqlx::query_as(DUMP).fetch_all(self.store.pool()).await.unwrap()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}

@@ -1,0 +1,143 @@
+//! Goal: whoever waits is answered when the order is there, whichever instance they ask, and is
+//! forgotten when they leave.
+
+use crate::{
+    harness::Instance,
+    stories::{confirmed_story, order_id, requested},
+};
+use reqwest::Response;
+use std::time::Duration;
+use testkit::{postgres::Postgres, wait_for};
+use tokio::task::JoinHandle;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn ask(view: &Instance, path: &str) -> JoinHandle<Response> {
+    let (client, url) = (view.client.clone(), view.address(path));
+    tokio::spawn(async move { client.get(url).send().await.unwrap() })
+}
+
+async fn until_waiting(view: &Instance, count: usize) {
+    wait_for("the readers to wait, or to have left", PATIENCE, || async {
+        if view.waiters.len() == count { Ok(()) } else { Err(view.waiters.len()) }
+    })
+    .await;
+}
+
+/// The answer to a wait that may last a minute. It must come long before, as the last look at the end
+/// of a wait would hide that nobody was woken.
+async fn answer(wait: JoinHandle<Response>) -> Response {
+    let woken = tokio::time::timeout(PATIENCE, wait).await;
+    woken.expect("the reader was woken").unwrap()
+}
+
+async fn status(response: Response) -> (String, bool) {
+    let timed_out = response.headers().contains_key("wait-timed-out");
+    assert_eq!(response.status(), 200);
+    let body: serde_json::Value = response.json().await.unwrap();
+    (body["status"].as_str().unwrap().to_owned(), timed_out)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_wait_and_none_misses_its_order() {
+    const ORDERS: u128 = 50;
+    let mut view = Instance::start("two_hundred").await;
+    let path = |n| format!("/orders/{}?wait=settled&timeout=60000", order_id(n));
+    // Half of them are there first; the others come while the orders do.
+    let early: Vec<_> = (0..100).map(|i| ask(&view, &path(1 + i % ORDERS))).collect();
+    until_waiting(&view, 100).await;
+    let late: Vec<_> = (0..100).map(|i| ask(&view, &path(1 + i % ORDERS))).collect();
+    let stories: Vec<_> = (1..=ORDERS).map(confirmed_story).collect();
+    for version in 0..4 {
+        for story in &stories {
+            view.feed(&story[version..=version]);
+        }
+    }
+    for wait in early.into_iter().chain(late) {
+        assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
+    }
+    until_waiting(&view, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wait_ends_with_its_own_goal() {
+    let mut view = Instance::start("goals").await;
+    let story = confirmed_story(1);
+    let path = |query: &str| format!("/orders/{}?{query}&timeout=60000", order_id(1));
+    let validated = ask(&view, &path("wait=validated"));
+    let third = ask(&view, &path("min_version=3"));
+    let settled = ask(&view, &path("wait=settled"));
+    let timeline = ask(&view, &format!("/orders/{}/timeline?min_version=2", order_id(1)));
+    until_waiting(&view, 4).await;
+    view.feed(&story[..1]);
+    view.feed(&story[1..2]);
+    assert_eq!(status(answer(validated).await).await.0, "validated");
+    let timeline: serde_json::Value = answer(timeline).await.json().await.unwrap();
+    assert_eq!(timeline["transitions"].as_array().unwrap().len(), 2);
+    until_waiting(&view, 2).await;
+    view.feed(&story[2..3]);
+    assert_eq!(status(answer(third).await).await.0, "paid");
+    view.feed(&story[3..]);
+    assert_eq!(status(answer(settled).await).await.0, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_runs_out_answers_with_what_is_there() {
+    let mut view = Instance::start("runs_out").await;
+    let response = view.ask(&format!("/orders/{}?wait=settled&timeout=50", order_id(1))).await;
+    assert_eq!(response.status(), 404);
+    assert_eq!(response.headers()["wait-timed-out"], "true");
+    view.feed(&[requested(1)]);
+    let response = view.ask(&format!("/orders/{}?min_version=2&timeout=50", order_id(1))).await;
+    assert_eq!(status(response).await, ("requested".into(), true));
+    until_waiting(&view, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_is_forgotten() {
+    let view = Instance::start("hangs_up").await;
+    let waits: Vec<_> =
+        (1..=20).map(|n| ask(&view, &format!("/orders/{}?wait=settled", order_id(n)))).collect();
+    until_waiting(&view, 20).await;
+    // To drop the request is to close its connection.
+    waits.iter().for_each(JoinHandle::abort);
+    until_waiting(&view, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_may_wait_are_told_to_come_back() {
+    let postgres = Postgres::shared().await.unwrap();
+    let view = Instance::start_on(postgres, "crowded", 2).await;
+    let path = format!("/orders/{}", order_id(1));
+    let waits = [(); 2].map(|()| ask(&view, &format!("{path}?wait=settled")));
+    until_waiting(&view, 2).await;
+    let response = view.ask(&format!("{path}?wait=settled")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(view.ask(&path).await.status(), 404, "who only looks is served");
+    waits.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_hears_what_another_one_writes() {
+    let mut writer = Instance::start("instances").await;
+    let reader = writer.another().await;
+    let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
+    until_waiting(&reader, 1).await;
+    writer.feed(&confirmed_story(1));
+    assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_lost_its_connection_lets_everyone_look_again() {
+    let mut writer = Instance::start("cut_off").await;
+    let reader = writer.another().await;
+    let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
+    until_waiting(&reader, 1).await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE query LIKE 'LISTEN%' AND datname = current_database()";
+    let cut: Vec<(bool,)> = sqlx::query_as(cut).fetch_all(writer.store.pool()).await.unwrap();
+    assert_eq!(cut.len(), 2, "both instances listen");
+    writer.feed(&confirmed_story(1));
+    assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
+}
