@@ -288,8 +288,9 @@ impl ProducerContext for WriterContext {
 /// An owned copy of `message`.
 pub(crate) fn to_record(message: &BorrowedMessage<'_>, topics: &mut TopicNames) -> Record {
     let headers = message.headers().map(|headers| {
+        // A header without a value is as good as none: Debezium sends one for each NULL column.
         let pairs = headers.iter();
-        pairs.map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+        pairs.filter_map(|h| Some((h.key.to_owned(), h.value?.to_vec()))).collect()
     });
     Record {
         topic: topics.intern(message.topic()),
