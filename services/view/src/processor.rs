@@ -84,7 +84,9 @@ impl Projector {
 
     fn apply(&self, batch: &Batch) -> Result<Vec<Result<Verdict, Impossible>>, Failure> {
         let apply = self.store.apply(batch);
-        let applied = self.runtime.block_on(tokio::time::timeout(APPLY_TIMEOUT, apply));
+        // The timer must be made inside of the runtime.
+        let timely = async { tokio::time::timeout(APPLY_TIMEOUT, apply).await };
+        let applied = self.runtime.block_on(timely);
         applied
             .context("the batch took too long")
             .flatten()

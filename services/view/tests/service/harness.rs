@@ -11,7 +11,7 @@ use contracts::{
 use reqwest::{Client, Response};
 use serde_json::Value;
 use service_kit::{Health, Limits, Shutdown};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, thread};
 use streams::{
     Codec, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing, Processor, Record, Tx,
     record::names, tx::dlq_names,
@@ -158,8 +158,15 @@ impl Instance {
         orders.iter().map(record).collect()
     }
 
-    /// Feed `records` in one batch. To crash before Kafka's commit is to forget the answer.
+    /// Feed `records` in one batch, on a thread of its own, as the loop does. To crash before Kafka's
+    /// commit is to forget the answer.
     pub(crate) fn try_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
+        tokio::task::block_in_place(|| {
+            thread::scope(|scope| scope.spawn(|| self.run_batch(records)).join().unwrap())
+        })
+    }
+
+    fn run_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
         let (state, processor) = (MemoryStore::default(), &mut self.projector);
         let mut tx = Tx::new(&state, &self.codec, self.now);
         for record in records {
@@ -175,7 +182,7 @@ impl Instance {
             processor.tick(&mut tx)?;
             tx.keep();
         }
-        if let Err(failure) = tokio::task::block_in_place(|| processor.flush(&mut tx)) {
+        if let Err(failure) = processor.flush(&mut tx) {
             processor.reset();
             return Err(failure);
         }
