@@ -18,8 +18,8 @@ use std::{
 };
 use testkit::wait_for;
 
-/// Accepts `connections` one after the other, answers every RCPT with `reply`, hangs up after
-/// `mails_each` mails, and hands over what it was sent.
+/// Accepts `connections` one after the other, answers the first command of `reply` with its rest,
+/// hangs up after `mails_each` mails, and hands over what it was sent.
 fn server(
     connections: usize,
     reply: &'static str,
@@ -45,10 +45,11 @@ fn serve(
     mails: &Sender<String>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
+    let (refused, refusal) = reply.split_once(' ').unwrap_or_default();
     writeln!(stream, "220 hello\r")?;
     while let Some(line) = lines.next().transpose()? {
         match line.split([' ', ':']).next().unwrap_or_default() {
-            "RCPT" => writeln!(stream, "{reply}\r")?,
+            command if command == refused => writeln!(stream, "{refusal}\r")?,
             "DATA" => {
                 writeln!(stream, "354 go on\r")?;
                 let mail: Vec<_> =
@@ -76,7 +77,7 @@ fn mail() -> Mail {
 
 #[test]
 fn a_mail_has_its_message_id_sender_recipient_and_both_bodies() {
-    let (addr, received) = server(1, "250 fine", 1);
+    let (addr, received) = server(1, "", 1);
     mailer(addr).deliver(&mail()).unwrap();
     let raw = received.recv_timeout(Duration::from_secs(5)).unwrap();
     for header in [
@@ -95,7 +96,7 @@ fn a_mail_has_its_message_id_sender_recipient_and_both_bodies() {
 
 #[test]
 fn a_connection_that_the_server_has_closed_is_replaced() {
-    let (addr, received) = server(2, "250 fine", 1);
+    let (addr, received) = server(2, "", 1);
     let mut mailer = mailer(addr);
     mailer.deliver(&mail()).unwrap();
     mailer.deliver(&mail()).unwrap();
@@ -104,12 +105,20 @@ fn a_connection_that_the_server_has_closed_is_replaced() {
 
 #[test]
 fn a_refusal_is_permanent_or_temporary_as_the_server_says_in_its_words() {
-    let (addr, _mails) = server(1, "550 no such user here", 1);
-    let error = mailer(addr).deliver(&mail()).unwrap_err();
-    assert!(matches!(&error, DeliveryError::Permanent(why) if why.contains("no such user here")));
-    let (addr, _mails) = server(1, "451 come back later", 1);
-    let error = mailer(addr).deliver(&mail()).unwrap_err();
-    assert!(matches!(&error, DeliveryError::Temporary(why) if why.contains("come back later")));
+    for (reply, permanent) in [
+        ("RCPT 550 no such user here", true),
+        ("RCPT 451 come back later", false),
+        ("DATA 554 we do not want it", true),
+        // Not about this mail: every mail would be refused.
+        ("MAIL 553 we do not know this sender", false),
+        ("EHLO 554 we do not serve you", false),
+    ] {
+        let (addr, _mails) = server(1, reply, 1);
+        let error = mailer(addr).deliver(&mail()).unwrap_err();
+        assert_eq!(matches!(error, DeliveryError::Permanent(_)), permanent, "{reply}: {error}");
+        let (_, words) = reply.split_at("RCPT 550 ".len());
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -124,7 +133,7 @@ fn an_address_that_is_none_is_refused_before_it_is_sent() {
 #[test]
 fn a_name_may_be_anything() {
     for name in ["Ada\r\nBcc: all@example.org", "Zo\u{eb} \u{1f426}", "\0\u{7f}\t", "\"<>,", ""] {
-        let (addr, received) = server(1, "250 fine", 1);
+        let (addr, received) = server(1, "", 1);
         let mail = Mail { to_name: name.to_owned(), ..mail() };
         mailer(addr).deliver(&mail).unwrap();
         let raw = received.recv_timeout(Duration::from_secs(5)).unwrap();
@@ -132,6 +141,24 @@ fn a_name_may_be_anything() {
         let to = raw.lines().find(|line| line.starts_with("To: ")).unwrap();
         assert!(to.ends_with("ada@example.org") || to.ends_with("<ada@example.org>"), "{to}");
     }
+}
+
+/// A dot at the beginning of a line must not end the mail.
+#[test]
+fn a_mail_may_have_a_line_that_is_a_dot() {
+    let (addr, received) = server(1, "", 1);
+    let mail = Mail { text: "before\r\n.\r\n.after\r\n".to_owned(), ..mail() };
+    mailer(addr).deliver(&mail).unwrap();
+    let raw = received.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(raw.contains("before\n..\n..after\n"), "{raw}");
+}
+
+#[test]
+fn an_address_that_the_server_cannot_take_is_refused_for_good() {
+    let (addr, _mails) = server(1, "", 1);
+    let mail = Mail { to_address: "zo\u{eb}@example.org".to_owned(), ..mail() };
+    let error = mailer(addr).deliver(&mail).unwrap_err();
+    assert!(matches!(&error, DeliveryError::Permanent(why) if why.contains("SMTPUTF8")), "{error}");
 }
 
 #[tokio::test]
@@ -143,7 +170,7 @@ async fn the_check_says_that_the_server_is_away() {
 
     let (health, shutdown) = (Health::new(), Shutdown::new());
     let watch = tokio::spawn(absent.watch(health.check("smtp"), shutdown.clone()));
-    let (addr, _mails) = server(1, "250 fine", 1);
+    let (addr, _mails) = server(1, "", 1);
     let present = Health::new();
     tokio::spawn(mailer(addr).watch(present.check("smtp"), shutdown.clone()));
     let ready = || async { if present.is_ready() { Ok(()) } else { Err("not ready") } };
