@@ -47,7 +47,7 @@ pub(super) struct RestockAccepted {
         (status = 202, description = "accepted, counted soon", body = RestockAccepted),
         (status = 404, description = "the catalog has no such product", body = Problem),
         (status = 422, description = "the quantity is out of bounds", body = Problem),
-        (status = 503, description = "the catalog or Kafka is away; see Retry-After", body = Problem),
+        (status = 503, description = "the catalog or Kafka is away", body = Problem),
     )
 )]
 pub(super) async fn restock(
