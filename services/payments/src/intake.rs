@@ -59,13 +59,24 @@ impl Intake {
         Ok(positions)
     }
 
-    /// Applies a batch at the time `now`.
+    /// Applies a batch at the time `now`. Blocks, as [`Ledger::apply`].
     ///
     /// # Errors
     /// [`Failure::Fatal`] when somebody else has taken a partition over, [`Failure::Retriable`] when
     /// the database or the registry is away.
-    pub async fn apply_at(&self, batch: &[Record], now: Timestamp) -> Result<(), Failure> {
+    pub fn apply_at(&self, batch: &[Record], now: Timestamp) -> Result<(), Failure> {
+        // What may ask the registry blocks, so it comes before anything asynchronous.
+        self.warm_up()?;
         let read = self.read(batch)?;
+        self.runtime.block_on(self.write(batch, read, now))
+    }
+
+    async fn write(
+        &self,
+        batch: &[Record],
+        read: Vec<Read>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let mut tx = self.pool.begin().await.map_err(away)?;
         let positions = self.lock_positions(&mut tx, batch).await?;
         // A batch comes again if its commit went well, but the answer was lost.
@@ -153,8 +164,7 @@ impl Ledger for Intake {
     }
 
     fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {
-        self.warm_up()?;
-        self.runtime.block_on(self.apply_at(batch, SystemTime::now().into()))
+        self.apply_at(batch, SystemTime::now().into())
     }
 }
 

@@ -32,6 +32,9 @@ const EXPIRED_MAX: i64 = 200;
 /// How much longer than the bank's timeout a claim holds: time to write the result.
 const LEASE_MARGIN: Duration = Duration::from_secs(3);
 
+/// The bank counts as away after so many calls in a row without an answer.
+const UNANSWERED_MAX: u32 = 3;
+
 /// How soon to look again, when what is due is being worked on already.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -70,6 +73,8 @@ pub struct Supervisor {
     work: Arc<Notify>,
     bank_check: Readiness,
     bank_outage: Outage,
+    /// Calls in a row that the bank has not answered.
+    unanswered: u32,
     calls: JoinSet<Called>,
     /// Results that are not written yet.
     results: Vec<Called>,
@@ -99,6 +104,7 @@ impl Supervisor {
             work,
             bank_check,
             bank_outage,
+            unanswered: 0,
             calls,
             results,
             pruned_at: None,
@@ -158,13 +164,19 @@ impl Supervisor {
 
     /// Waits until a call has ended, for ever if there is none, and takes all that have.
     async fn called(&mut self) {
-        let Some(called) = self.calls.join_next().await else {
+        let Some(mut called) = self.calls.join_next().await else {
             return std::future::pending().await;
         };
-        // A call that was lost to a panic is made again when its lease ends.
-        self.results.extend(called.ok());
-        while let Some(called) = self.calls.try_join_next() {
-            self.results.extend(called.ok());
+        loop {
+            // A call that was lost to a panic is made again when its lease ends.
+            if let Ok(called) = called {
+                self.judge_bank(&called.input);
+                self.results.push(called);
+            }
+            match self.calls.try_join_next() {
+                Some(next) => called = next,
+                None => return,
+            }
         }
     }
 
@@ -178,23 +190,28 @@ impl Supervisor {
         }
     }
 
+    /// Tells how the bank is: away after several calls in a row without an answer, as a single one
+    /// may be lost on a good day.
+    fn judge_bank(&mut self, input: &Input) {
+        match input {
+            Input::BankUnknown(why) => {
+                self.unanswered += 1;
+                if self.unanswered >= UNANSWERED_MAX {
+                    self.bank_check.down(self.bank_outage.failed(why));
+                }
+            }
+            Input::BankAnswered(_) | Input::VoidConfirmed | Input::RefundConfirmed => {
+                self.unanswered = 0;
+                self.bank_outage.recovered();
+                self.bank_check.up();
+            }
+            Input::DeadlinePassed | Input::OrderValidated(_) | Input::RefundDue(_) => {}
+        }
+    }
+
     async fn write_results(&mut self) -> anyhow::Result<()> {
         if self.results.is_empty() {
             return Ok(());
-        }
-        for called in &self.results {
-            match &called.input {
-                Input::BankUnknown(why) => self.bank_check.down(self.bank_outage.failed(why)),
-                Input::OrderValidated(_)
-                | Input::RefundDue(_)
-                | Input::BankAnswered(_)
-                | Input::VoidConfirmed
-                | Input::RefundConfirmed => {
-                    self.bank_outage.recovered();
-                    self.bank_check.up();
-                }
-                Input::DeadlinePassed => {}
-            }
         }
         match self.write(&self.results).await {
             Err(error) if is_refused(&error) => {

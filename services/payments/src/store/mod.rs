@@ -27,10 +27,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A lock is not waited for longer than 5 s, and an instance that freezes within a transaction is
 /// cut off after 15 s: nothing that one instance does can hold up the others for good.
 pub fn connect(options: &PgConnectOptions) -> PgPool {
-    let options = options
-        .clone()
-        .application_name("payments")
-        .options([("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "15s")]);
+    let options = options.clone().application_name("payments").options([
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("client_min_messages", "warning"),
+    ]);
     PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -3,7 +3,7 @@
 use crate::{
     bank::{Fault, Held},
     fixtures::{cancelled, validated},
-    shop::{SOON, Shop, Worker, in_millis, now, statuses, tomorrow},
+    shop::{SOON, Shop, Worker, apply, in_millis, now, statuses, tomorrow},
 };
 use contracts::{Order, Status, Timestamp};
 use testkit::wait_for;
@@ -21,7 +21,7 @@ async fn given(deadline: impl Fn() -> Timestamp) -> (Shop, Order, String) {
 
 async fn read(shop: &Shop, worker: &Worker, order: &Order) {
     let intake = shop.intake(&worker.work).await;
-    intake.apply_at(&[shop.record(order)], now()).await.unwrap();
+    apply(&intake, &[shop.record(order)]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

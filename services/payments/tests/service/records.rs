@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{cancelled_after_payment, requested, validated},
-    shop::{Shop, now, tomorrow},
+    shop::{Shop, apply, tomorrow},
 };
 use contracts::topics;
 use sqlx::Row;
@@ -22,14 +22,14 @@ async fn a_batch_that_comes_again_changes_nothing() {
     let last = batch[2].offset;
     // As after a commit whose acknowledgement was lost.
     for _ in 0..2 {
-        intake.apply_at(&batch, now()).await.unwrap();
+        apply(&intake, &batch).unwrap();
         assert_eq!(shop.count("SELECT count(*) FROM payments WHERE status = 'intent'").await, 2);
         assert_eq!(shop.count("SELECT count(*) FROM outbox").await, 1);
         assert_eq!(shop.count("SELECT max(next_offset) FROM consumer_offsets").await, last + 1);
     }
     // The same event at another offset is a duplicate as well.
     let again: Vec<Record> = orders.iter().map(|order| shop.record(order)).collect();
-    intake.apply_at(&again, now()).await.unwrap();
+    apply(&intake, &again).unwrap();
     assert_eq!(shop.count("SELECT count(*) FROM payments").await, 2);
     work.notified().await;
 }
@@ -48,7 +48,7 @@ async fn poison_goes_to_the_dead_letters_as_it_was_and_the_partition_goes_on() {
     let order = validated(tomorrow());
     let good = shop.record(&order);
     let batch = [garbage.clone(), tombstone, impossible, good];
-    intake.apply_at(&batch, now()).await.unwrap();
+    apply(&intake, &batch).unwrap();
     assert_eq!(shop.report(&order).await.unwrap().status, "intent");
 
     let rows = sqlx::query("SELECT * FROM outbox ORDER BY dlq_offset");
@@ -79,15 +79,15 @@ async fn an_instance_that_was_replaced_can_write_nothing() {
     let zombie = shop.intake(&Arc::default()).await;
     let heir = shop.intake(&Arc::default()).await;
     let batch = [shop.record(&validated(tomorrow()))];
-    let fenced = zombie.apply_at(&batch, now()).await.unwrap_err();
+    let fenced = apply(&zombie, &batch).unwrap_err();
     assert!(matches!(&fenced, Failure::Fatal(cause) if cause.to_string().contains("fenced")));
     assert_eq!(shop.count("SELECT count(*) FROM payments").await, 0);
     assert_eq!(shop.count("SELECT next_offset FROM consumer_offsets").await, 0);
-    heir.apply_at(&batch, now()).await.unwrap();
+    apply(&heir, &batch).unwrap();
     assert_eq!(shop.count("SELECT count(*) FROM payments").await, 1);
     // A partition that was never claimed is nobody's to write.
     let stray = Record { partition: 7, ..shop.record(&validated(tomorrow())) };
-    assert!(matches!(heir.apply_at(&[stray], now()).await, Err(Failure::Fatal(_))));
+    assert!(matches!(apply(&heir, &[stray]), Err(Failure::Fatal(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn a_new_owner_goes_on_where_the_old_one_stopped() {
 async fn the_database_itself_refuses_what_must_never_be() {
     let shop = Shop::open().await;
     let intake = shop.intake(&Arc::default()).await;
-    intake.apply_at(&[shop.record(&validated(tomorrow()))], now()).await.unwrap();
+    apply(&intake, &[shop.record(&validated(tomorrow()))]).unwrap();
     let book = "INSERT INTO ledger_entries (order_id, kind, account, amount_minor, currency, at_ms) \
                 SELECT order_id, 'capture', account, amount, 'EUR', 0 FROM payments, \
                     (VALUES ('bank', 1300), ('sales', -1300)) AS entry (account, amount)";

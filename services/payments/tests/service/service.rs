@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::validated,
-    shop::{SOON, Shop, now, tomorrow},
+    shop::{SOON, Shop, apply, now, tomorrow},
 };
 use clap::Parser;
 use payments::Config;
@@ -22,7 +22,7 @@ async fn the_books_can_be_read_and_health_says_what_is_missing() {
     let order = validated(tomorrow());
     let worker = shop.worker();
     let intake = shop.intake(&worker.work).await;
-    intake.apply_at(&[shop.record(&order)], now()).await.unwrap();
+    apply(&intake, &[shop.record(&order)]).unwrap();
     shop.wait_for(&order, "captured").await;
     worker.stop().await;
 

@@ -4,7 +4,7 @@
 use crate::{
     bank::Fault,
     fixtures::validated,
-    shop::{SOON, Shop, now, statuses, tomorrow},
+    shop::{SOON, Shop, apply, statuses, tomorrow},
 };
 use contracts::{Order, Status};
 use service_kit::{Health, Outage, Shutdown};
@@ -16,7 +16,7 @@ async fn a_crash_between_the_banks_answer_and_its_commit_is_made_up_for() {
     let (shop, order) = (Shop::open().await, validated(tomorrow()));
     let key = order.order_id.to_string();
     let intake = shop.intake(&Arc::default()).await;
-    intake.apply_at(&[shop.record(&order)], now()).await.unwrap();
+    apply(&intake, &[shop.record(&order)]).unwrap();
     let mut doomed = shop.supervisor();
     doomed.step().await.unwrap();
     let captured = || async { shop.bank.held(&key).ok_or("not charged yet") };
@@ -36,7 +36,7 @@ async fn a_result_that_comes_after_its_lease_is_dropped() {
     let (shop, order) = (Shop::open().await, validated(tomorrow()));
     let key = order.order_id.to_string();
     let intake = shop.intake(&Arc::default()).await;
-    intake.apply_at(&[shop.record(&order)], now()).await.unwrap();
+    apply(&intake, &[shop.record(&order)]).unwrap();
     let mut frozen = shop.supervisor();
     frozen.step().await.unwrap();
     let captured = || async { shop.bank.held(&key).ok_or("not charged yet") };
@@ -63,7 +63,7 @@ async fn two_instances_share_the_work_and_call_once_for_each_order() {
     let intake = shop.intake(&a.work).await;
     let orders: Vec<Order> = (0..60).map(|_| validated(tomorrow())).collect();
     let batch: Vec<_> = orders.iter().map(|order| shop.record(order)).collect();
-    intake.apply_at(&batch, now()).await.unwrap();
+    apply(&intake, &batch).unwrap();
     b.work.notify_one();
     for order in &orders {
         shop.wait_for(order, "captured").await;
@@ -83,7 +83,7 @@ async fn stopping_waits_for_the_answers_that_are_under_way() {
     shop.bank.fail("charge", &key, Fault::AnswerLost, Some(1));
     let worker = shop.worker();
     let intake = shop.intake(&worker.work).await;
-    intake.apply_at(&[shop.record(&order)], now()).await.unwrap();
+    apply(&intake, &[shop.record(&order)]).unwrap();
     let charged = || async { shop.bank.held(&key).ok_or("not charged yet") };
     wait_for("the bank to be called", SOON, charged).await;
     worker.stop().await;
@@ -100,15 +100,15 @@ async fn a_database_that_goes_away_and_comes_back_is_waited_for() {
     let intake = shop.intake(&worker.work).await;
     let orders = [validated(tomorrow()), validated(tomorrow())];
     let batch = orders.each_ref().map(|order| shop.record(order));
-    intake.apply_at(&batch[..1], now()).await.unwrap();
+    apply(&intake, &batch[..1]).unwrap();
     shop.wait_for(&orders[0], "captured").await;
 
     postgres.stop().unwrap();
     let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
     wait_for("the outage to be reported", SOON, reported).await;
-    assert!(intake.apply_at(&batch[1..], now()).await.is_err());
+    assert!(apply(&intake, &batch[1..]).is_err());
     postgres.start_again().unwrap();
-    let applied = || async { intake.apply_at(&batch[1..], now()).await };
+    let applied = || async { apply(&intake, &batch[1..]) };
     wait_for("the batch to be taken", SOON, applied).await;
     shop.wait_for(&orders[1], "captured").await;
     let recovered = || async { if worker.health.is_ready() { Ok(()) } else { Err("not ready") } };
@@ -120,7 +120,7 @@ async fn old_rows_leave_the_outbox() {
     let (shop, order) = (Shop::open().await, validated(tomorrow()));
     let worker = shop.worker();
     let intake = shop.intake(&worker.work).await;
-    intake.apply_at(&[shop.record(&order)], now()).await.unwrap();
+    apply(&intake, &[shop.record(&order)]).unwrap();
     shop.wait_for(&order, "captured").await;
     worker.stop().await;
     let age = "UPDATE outbox SET created_at = created_at - interval '1 hour'";

@@ -10,6 +10,7 @@ use payments::{
         report::{self, PaymentReport},
     },
     supervisor::{Settings, Supervisor},
+    topology,
 };
 use service_kit::{Health, Outage, Shutdown};
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions};
@@ -20,9 +21,15 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use streams::{Codec, Headers, MemoryRegistry, Record, record::names};
+use streams::{
+    Codec, Failure, Headers, MemoryRegistry, Record, RegistryError, SchemaRegistry, record::names,
+};
 use testkit::{postgres::Postgres, wait_for};
-use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    task::{JoinHandle, block_in_place},
+};
 use uuid::Uuid;
 
 /// Longer than anything here takes on a busy machine.
@@ -30,11 +37,30 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Shop {
     pub(crate) pool: PgPool,
+    /// For what the tests read and write themselves.
     pub(crate) codec: Codec,
+    /// For payments.
+    remote: Codec,
     pub(crate) bank: BankDouble,
     pub(crate) database: PgConnectOptions,
     next_offset: AtomicI64,
     _postgres: Option<Arc<Postgres>>,
+}
+
+/// A registry that blocks its caller for each look-up, as the real one does.
+struct RemoteRegistry {
+    registry: Arc<MemoryRegistry>,
+    runtime: Handle,
+}
+
+impl SchemaRegistry for RemoteRegistry {
+    fn id_of(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        self.runtime.block_on(async { self.registry.id_of(subject, schema) })
+    }
+
+    fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
+        self.runtime.block_on(async { self.registry.schema_by_id(id) })
+    }
 }
 
 /// A running supervisor; it dies as in a crash when it is dropped.
@@ -64,9 +90,14 @@ impl Shop {
     pub(crate) async fn over(database: PgConnectOptions, postgres: Option<Arc<Postgres>>) -> Self {
         let pool = store::connect(&database);
         store::migrate(&pool).await.unwrap();
+        let registry = Arc::new(MemoryRegistry::default());
+        let remote = RemoteRegistry { registry: Arc::clone(&registry), runtime: Handle::current() };
+        let remote = Codec::new(Arc::new(remote));
+        block_in_place(|| remote.warm_up(&topology::outputs())).unwrap();
         Self {
             pool,
-            codec: Codec::new(Arc::new(MemoryRegistry::default())),
+            codec: Codec::new(registry),
+            remote,
             bank: BankDouble::start().await,
             database,
             next_offset: AtomicI64::new(0),
@@ -76,7 +107,7 @@ impl Shop {
 
     /// An intake that owns partition 0.
     pub(crate) async fn intake(&self, work: &Arc<Notify>) -> Intake {
-        let (pool, codec) = (self.pool.clone(), self.codec.clone());
+        let (pool, codec) = (self.pool.clone(), self.remote.clone());
         let mut intake = Intake::new(pool, codec, Arc::clone(work), Handle::current());
         intake.take_over(&[("orders".into(), 0)]).await.unwrap();
         intake
@@ -94,7 +125,7 @@ impl Shop {
             outbox_retention: Duration::from_secs(60),
         };
         let bank = Bank::new(&self.bank.url).unwrap();
-        let (pool, codec) = (self.pool.clone(), self.codec.clone());
+        let (pool, codec) = (self.pool.clone(), self.remote.clone());
         Supervisor::new(pool, codec, bank, settings, Arc::clone(work), health.check("bank"))
     }
 
@@ -183,6 +214,11 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Applies a batch as the loop does: outside of the runtime.
+pub(crate) fn apply(intake: &Intake, batch: &[Record]) -> Result<(), Failure> {
+    block_in_place(|| intake.apply_at(batch, now()))
 }
 
 pub(crate) fn now() -> Timestamp {
