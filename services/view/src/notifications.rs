@@ -3,7 +3,7 @@
 
 use crate::{store::Store, waiters::Waiters};
 use contracts::OrderId;
-use service_kit::{Backoff, Outage, Shutdown};
+use service_kit::{Backoff, Shutdown};
 use sqlx::{PgConnection, postgres::PgListener};
 use std::{collections::BTreeSet, convert::Infallible};
 
@@ -35,15 +35,12 @@ pub async fn notify(
 
 /// Wake the `waiters` of every order that changes, until `shutdown`.
 pub async fn relay(store: Store, waiters: Waiters, shutdown: Shutdown) {
-    let mut outage = Outage::new("the notifications of Postgres", store.place());
     let mut backoff = Backoff::default();
     loop {
-        let session = listen(&store, &waiters, || {
-            outage.recovered();
-            backoff.reset();
-        });
+        let session = listen(&store, &waiters, &mut backoff);
         let Some(Err(error)) = shutdown.run_until_cancelled(session).await else { return };
-        outage.failed(&error);
+        // That the database is away is said by the one who watches it.
+        tracing::debug!("not listening: {error}");
         if shutdown.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
             return;
         }
@@ -53,11 +50,11 @@ pub async fn relay(store: Store, waiters: Waiters, shutdown: Shutdown) {
 async fn listen(
     store: &Store,
     waiters: &Waiters,
-    mut listening: impl FnMut(),
+    backoff: &mut Backoff,
 ) -> Result<Infallible, sqlx::Error> {
     let mut listener = PgListener::connect_with(store.pool()).await?;
     listener.listen(CHANNEL).await?;
-    listening();
+    backoff.reset();
     // What changed before we listened was not heard: let everyone look again.
     waiters.wake_all();
     loop {
