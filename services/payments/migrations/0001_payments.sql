@@ -1,9 +1,10 @@
--- The database of payments. What events say about time is kept as they say it, in milliseconds since
--- 1970; what drives the work (due_at, created_at) is by this database's clock, the one clock that all
--- instances share.
+-- The database of payments. What events say about time is kept as they say it, in milliseconds
+-- since 1970; what drives the work (due_at, created_at) is by this database's clock, the one clock
+-- that all instances share.
 
--- How far `orders` has been applied, and who may apply it. The offset is the inbox as well: it moves in
--- the same transaction as what its records did, so a record below it has been handled, once.
+-- How far `orders` has been applied, and who may apply it. The offset is the inbox as well: it
+-- moves in the same transaction as what its records did, so a record below it has been handled,
+-- once.
 CREATE TABLE consumer_offsets (
     topic       text   NOT NULL,
     partition   int    NOT NULL,
@@ -21,11 +22,13 @@ CREATE TABLE payments (
     void_due      boolean     NOT NULL CHECK (NOT void_due OR status = 'declined'),
     -- The bank's id of the capture.
     reference     text,
-    -- The whole order as payments last knew it, the base of its next transition. JSON, so that people can
-    -- read it and a restart needs no schema registry; not jsonb, which refuses some texts that Avro has.
+    -- The whole order as payments last knew it, the base of its next transition. JSON, so that
+    -- people can read it and a restart needs no schema registry; not jsonb, which refuses some
+    -- texts that Avro has.
     "order"       json        NOT NULL,
     deadline_ms   bigint      NOT NULL,
-    -- The record on `orders` that gave payments the baton; what is written next continues its thread.
+    -- The record on `orders` that gave payments the baton; what is written next continues its
+    -- thread.
     causationid   text,
     correlationid text,
     traceparent   text,
@@ -33,9 +36,11 @@ CREATE TABLE payments (
     -- Calls to the bank for the task at hand, and how the last one failed.
     attempts      int         NOT NULL,
     last_error    text,
-    -- When the bank is to be called next. To claim a payment is to move this into the future and to leave
-    -- one's token: if the claimant dies, the payment becomes due again, and its token is worth nothing.
-    due_at        timestamptz CHECK ((due_at IS NOT NULL) = (status IN ('intent', 'refund_due') OR void_due)),
+    -- When the bank is to be called next. To claim a payment is to move this into the future and to
+    -- leave one's token: if the claimant dies, the payment becomes due again, and its token is
+    -- worth nothing.
+    due_at        timestamptz
+                  CHECK ((due_at IS NOT NULL) = (status IN ('intent', 'refund_due') OR void_due)),
     lease_token   uuid,
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now()
@@ -43,8 +48,8 @@ CREATE TABLE payments (
 CREATE INDEX payments_due ON payments (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX payments_deadline ON payments (deadline_ms) WHERE status = 'intent';
 
--- Double entry: debits are positive, credits negative, and each booking sums up to zero. An order is
--- captured, refunded and voided at most once each.
+-- Double entry: debits are positive, credits negative, and each booking sums up to zero. An order
+-- is captured, refunded and voided at most once each.
 CREATE TABLE ledger_entries (
     entry_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id     uuid   NOT NULL REFERENCES payments,
@@ -81,10 +86,10 @@ END $$;
 CREATE TRIGGER ledger_entries_are_final BEFORE UPDATE OR DELETE ON ledger_entries
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
--- What is to be sent, row by row: Debezium's outbox router reads each insert from the log of the database
--- and puts `payload` untouched on the topic `aggregatetype` under the key `aggregateid`, with the other
--- columns as headers. The id follows from what the row says (order and version, or a dead letter's place),
--- so that the same thing cannot be said twice.
+-- What is to be sent, row by row: Debezium's outbox router reads each insert from the log of the
+-- database and puts `payload` untouched on the topic `aggregatetype` under the key `aggregateid`,
+-- with the other columns as headers. The id follows from what the row says (order and version, or a
+-- dead letter's place), so that the same thing cannot be said twice.
 CREATE TABLE outbox (
     id             uuid        PRIMARY KEY,
     aggregatetype  text        NOT NULL,

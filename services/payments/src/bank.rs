@@ -42,8 +42,8 @@ impl Bank {
         &self.url
     }
 
-    /// Does `task` for `payment`; what came of it within `timeout`. What did not arrive, or does not
-    /// say what the bank did, is [`Input::BankUnknown`].
+    /// Does `task` for `payment`; what came of it within `timeout`. What did not arrive, or does
+    /// not say what the bank did, is [`Input::BankUnknown`].
     pub async fn perform(
         &self,
         task: Task,

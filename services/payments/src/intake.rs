@@ -1,8 +1,8 @@
 //! [`Intake`]: `orders` into the database. The offsets live there too, so a batch of records, what
 //! it changes and how far it was read are one SQL transaction; Kafka's own offsets are not used.
 //!
-//! Each partition has an epoch, which every new owner raises. An instance that was replaced and does
-//! not know it finds its epoch overtaken and can write nothing: neither offsets nor effects.
+//! Each partition has an epoch, which every new owner raises. An instance that was replaced and
+//! does not know it finds its epoch overtaken and can write nothing: neither offsets nor effects.
 
 use crate::{
     handlers::{Reaction, reaction},
@@ -62,8 +62,8 @@ impl Intake {
     /// Applies a batch at the time `now`. Blocks, as [`Ledger::apply`].
     ///
     /// # Errors
-    /// [`Failure::Fatal`] when somebody else has taken a partition over, [`Failure::Retriable`] when
-    /// the database or the registry is away.
+    /// [`Failure::Fatal`] when somebody else has taken a partition over, [`Failure::Retriable`]
+    /// when the database or the registry is away.
     pub fn apply_at(&self, batch: &[Record], now: Timestamp) -> Result<(), Failure> {
         // What may ask the registry blocks, so it comes before anything asynchronous.
         self.warm_up()?;

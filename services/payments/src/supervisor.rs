@@ -82,8 +82,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor over the tables of `pool`. `codec` must have been warmed up. `work` wakes it, and
-    /// `bank_check` tells how the bank is.
+    /// A supervisor over the tables of `pool`. `codec` must have been warmed up. `work` wakes it,
+    /// and `bank_check` tells how the bank is.
     pub fn new(
         pool: PgPool,
         codec: Codec,
@@ -138,8 +138,8 @@ impl Supervisor {
         self.finish().await;
     }
 
-    /// Writes the results that are here, ends what has expired, starts what is due; how long there is
-    /// nothing to do after that, unless a call ends or new work is announced.
+    /// Writes the results that are here, ends what has expired, starts what is due; how long there
+    /// is nothing to do after that, unless a call ends or new work is announced.
     ///
     /// # Errors
     /// When the database is away; results are kept for the next step.
@@ -215,7 +215,8 @@ impl Supervisor {
         }
         match self.write(&self.results).await {
             Err(error) if is_refused(&error) => {
-                // The database is there, but does not take one of them: it must not hold up the others.
+                // The database is there, but does not take one of them: it must not hold up the
+                // others.
                 for called in &self.results {
                     if let Err(error) = self.write(std::slice::from_ref(called)).await {
                         tracing::error!("order {} is stuck: {error:#}", called.order_id);
@@ -297,8 +298,9 @@ async fn call(bank: &Bank, task: Task, row: &Row, token: Uuid, timeout: Duration
     } else {
         bank.perform(task, &row.payment, row.cause.traceparent.as_deref(), timeout).await
     };
-    tracing::debug!(order_id = %order.order_id, ?task, attempt = row.attempts, ?input, "called the bank");
-    Called { order_id: order.order_id, token, input, at: now() }
+    let (order_id, attempt) = (order.order_id, row.attempts);
+    tracing::debug!(%order_id, ?task, attempt, ?input, "called the bank");
+    Called { order_id, token, input, at: now() }
 }
 
 fn now() -> Timestamp {

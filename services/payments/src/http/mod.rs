@@ -30,7 +30,8 @@ pub fn router(pool: PgPool) -> anyhow::Result<Router> {
 }
 
 /// How the payment of one order stands, with its ledger entries.
-#[utoipa::path(get, path = "/payments/{order_id}", params(("order_id" = String, Path, format = "uuid")),
+#[utoipa::path(get, path = "/payments/{order_id}",
+    params(("order_id" = String, Path, format = "uuid")),
     responses((status = 200, body = PaymentReport), (status = 404), (status = 503)))]
 async fn payment(
     State(pool): State<PgPool>,

@@ -36,8 +36,8 @@ impl<'a> Changes<'a> {
         Self { codec, rows, changed, bookings, outbox }
     }
 
-    /// Decides on `input`, which was known `at`, and gathers what follows. `cause` is the record that the
-    /// input came with; an answer of the bank has none and goes on with the payment's.
+    /// Decides on `input`, which was known `at`, and gathers what follows. `cause` is the record
+    /// that the input came with; an answer of the bank has none and goes on with the payment's.
     ///
     /// # Errors
     /// [`Failure::Poison`] if it cannot have happened.

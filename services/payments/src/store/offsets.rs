@@ -1,4 +1,5 @@
-//! Offsets with an epoch per partition: who was given a partition later shuts out who had it before.
+//! Offsets with an epoch per partition: who was given a partition later shuts out who had it
+//! before.
 
 use sqlx::{PgConnection, PgPool, Row};
 use std::collections::BTreeMap;
@@ -28,7 +29,8 @@ pub async fn claim(
     let (topics, partitions): (Vec<String>, Vec<i32>) = sorted.into_keys().unzip();
     let rows = sqlx::query(
         "INSERT INTO consumer_offsets AS known (topic, partition, next_offset, epoch) \
-         SELECT topic, partition, 0, 1 FROM unnest($1::text[], $2::int[]) AS given (topic, partition) \
+         SELECT topic, partition, 0, 1 \
+         FROM unnest($1::text[], $2::int[]) AS given (topic, partition) \
          ON CONFLICT (topic, partition) DO UPDATE SET epoch = known.epoch + 1 \
          RETURNING topic, partition, next_offset, epoch",
     )

@@ -75,10 +75,12 @@ pub async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<(), sql
     }
     let key = |row: &OutboxRow| storable(&String::from_utf8_lossy(&row.message.key));
     sqlx::query(
-        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, ce_id, ce_source, ce_type, \
-             ce_time, ce_subject, ce_specversion, traceparent, correlationid, causationid, lineage, \
+        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, \
+             ce_id, ce_source, ce_type, ce_time, ce_subject, ce_specversion, \
+             traceparent, correlationid, causationid, lineage, \
              dlq_cause, dlq_topic, dlq_partition, dlq_offset, dlq_service, dlq_time) \
-         SELECT given.id, given.topic, given.key, coalesce(h.ce_type, 'unknown'), given.payload, h.* \
+         SELECT given.id, given.topic, given.key, coalesce(h.ce_type, 'unknown'), \
+             given.payload, h.* \
          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
              AS given (id, topic, key, payload, headers), \
          json_to_record(given.headers::json) AS h (ce_id text, ce_source text, ce_type text, \

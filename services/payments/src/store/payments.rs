@@ -70,8 +70,9 @@ pub async fn lock_claimed(
     query.fetch_all(tx).await?.iter().map(keyed).collect()
 }
 
-/// Up to `limit` payments whose deadline has passed while their outcome is unknown, locked until the
-/// transaction ends. A call to the bank may be under way for them; its result will find them gone.
+/// Up to `limit` payments whose deadline has passed while their outcome is unknown, locked until
+/// the transaction ends. A call to the bank may be under way for them; its result will find them
+/// gone.
 ///
 /// # Errors
 /// As [`lock`].
@@ -129,7 +130,8 @@ pub async fn agenda(pool: &PgPool, now: Timestamp) -> Result<Agenda, sqlx::Error
     let (due_in_s, deadline_in_s): (Option<f64>, Option<f64>) = sqlx::query_as(
         "SELECT (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM payments \
                  WHERE due_at IS NOT NULL), \
-                (SELECT (min(deadline_ms) - $1)::float8 / 1000 FROM payments WHERE status = 'intent')",
+                (SELECT (min(deadline_ms) - $1)::float8 / 1000 FROM payments \
+                 WHERE status = 'intent')",
     )
     .bind(now.millis())
     .fetch_one(pool)
@@ -155,16 +157,18 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
         rows.iter().map(|row| serde_json::to_string(&row.payment.order)).collect();
     sqlx::query(
         "INSERT INTO payments AS known (order_id, status, void_due, reference, \"order\", \
-             deadline_ms, causationid, correlationid, traceparent, lineage, attempts, last_error, due_at) \
+             deadline_ms, causationid, correlationid, traceparent, lineage, attempts, last_error, \
+             due_at) \
          SELECT order_id, status, void_due, reference, order_text::json, deadline_ms, causationid, \
              correlationid, traceparent, lineage, attempts, last_error, \
              now() + due_in_s * (0.5 + random() / 2) * interval '1 second' \
          FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::bigint[], \
-                 $7::text[], $8::text[], $9::text[], $10::text[], $11::int[], $12::text[], $13::float8[]) \
-             AS given (order_id, status, void_due, reference, order_text, deadline_ms, causationid, \
-                 correlationid, traceparent, lineage, attempts, last_error, due_in_s) \
-         ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, void_due = excluded.void_due, \
-             reference = excluded.reference, \"order\" = excluded.\"order\", \
+                 $7::text[], $8::text[], $9::text[], $10::text[], $11::int[], $12::text[], \
+                 $13::float8[]) \
+             AS given (order_id, status, void_due, reference, order_text, deadline_ms, \
+                 causationid, correlationid, traceparent, lineage, attempts, last_error, due_in_s) \
+         ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, \
+             void_due = excluded.void_due, reference = excluded.reference, \"order\" = excluded.\"order\", \
              causationid = excluded.causationid, correlationid = excluded.correlationid, \
              traceparent = excluded.traceparent, lineage = excluded.lineage, \
              attempts = excluded.attempts, last_error = excluded.last_error, \

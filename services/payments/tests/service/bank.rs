@@ -1,5 +1,5 @@
-//! The bank, as far as payments sees it: an external system, so a double is allowed. It keeps what it
-//! has booked, and can lose requests and answers.
+//! The bank, as far as payments sees it: an external system, so a double is allowed. It keeps what
+//! it has booked, and can lose requests and answers.
 
 use axum::{
     Json, Router,

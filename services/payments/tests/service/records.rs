@@ -110,14 +110,16 @@ async fn the_database_itself_refuses_what_must_never_be() {
     let shop = Shop::open().await;
     let intake = shop.intake(&Arc::default()).await;
     apply(&intake, &[shop.record(&validated(tomorrow()))]).unwrap();
-    let book = "INSERT INTO ledger_entries (order_id, kind, account, amount_minor, currency, at_ms) \
+    let book = "INSERT INTO ledger_entries \
+                    (order_id, kind, account, amount_minor, currency, at_ms) \
                 SELECT order_id, 'capture', account, amount, 'EUR', 0 FROM payments, \
                     (VALUES ('bank', 1300), ('sales', -1300)) AS entry (account, amount)";
     let refused = async |sql: &'static str| {
         let error = sqlx::query(sql).execute(&shop.pool).await.unwrap_err();
         error.into_database_error().unwrap().message().to_owned()
     };
-    let half = "INSERT INTO ledger_entries (order_id, kind, account, amount_minor, currency, at_ms) \
+    let half = "INSERT INTO ledger_entries \
+                    (order_id, kind, account, amount_minor, currency, at_ms) \
                 SELECT order_id, 'capture', 'bank', 1300, 'EUR', 0 FROM payments";
     assert!(refused(half).await.contains("does not balance"));
     sqlx::query(book).execute(&shop.pool).await.unwrap();

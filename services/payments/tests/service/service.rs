@@ -1,4 +1,5 @@
-//! Goal: the whole service answers over HTTP while what it needs is away, and says what it waits for.
+//! Goal: the whole service answers over HTTP while what it needs is away, and says what it waits
+//! for.
 
 use crate::{
     fixtures::validated,
