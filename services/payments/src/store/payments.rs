@@ -168,7 +168,8 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
              AS given (order_id, status, void_due, reference, order_text, deadline_ms, \
                  causationid, correlationid, traceparent, lineage, attempts, last_error, due_in_s) \
          ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, \
-             void_due = excluded.void_due, reference = excluded.reference, \"order\" = excluded.\"order\", \
+             void_due = excluded.void_due, reference = excluded.reference, \
+             \"order\" = excluded.\"order\", \
              causationid = excluded.causationid, correlationid = excluded.correlationid, \
              traceparent = excluded.traceparent, lineage = excluded.lineage, \
              attempts = excluded.attempts, last_error = excluded.last_error, \
