@@ -70,19 +70,21 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         view_url: config.view_url.as_str().into(),
         shutdown: shutdown.clone(),
     };
+    let checks = (health.check("catalog"), health.check("decisions"));
+    let limits = Limits { request_timeout: REQUEST_TIMEOUT, ..Limits::default() };
+    let address = common.http_addr(config::PORT);
+    let server =
+        service_kit::serve(address, http::router(app)?, &health, limits, shutdown.clone()).await?;
+    // Only now: a second copy, which fails at the address, must not fence the first one.
     let decisions = tokio::spawn(run_loop(
         LoopSettings::new(bootstrap, LOOP_NAME, instance),
         OrdersProcessor::new(catalog.clone(), config.terms()),
         Box::new(store),
         codec,
         catalog,
-        (health.check("catalog"), health.check("decisions")),
+        checks,
         shutdown.clone(),
     ));
-    let limits = Limits { request_timeout: REQUEST_TIMEOUT, ..Limits::default() };
-    let address = common.http_addr(config::PORT);
-    let server =
-        service_kit::serve(address, http::router(app)?, &health, limits, shutdown.clone()).await?;
     Ok(Running { server, decisions, shutdown })
 }
 

@@ -71,7 +71,7 @@ pub fn decide(entry: &Entry, now: Timestamp) -> Decision {
         Status::PaymentDeclined if entry.cancellation.is_some() => {
             cancel(order, by_customer(), now)
         }
-        Status::PaymentDeclined => cancel(order, unpaid(order), now),
+        Status::PaymentDeclined => cancel(order, unpaid(), now),
         Status::Validated | Status::RefundDue => Decision::NotOurs,
         Status::Confirmed | Status::Rejected | Status::Cancelled | Status::Refunded => {
             Decision::Settled
@@ -127,15 +127,9 @@ fn overdue(missing: &[&str]) -> Reason {
     Reason::new("deadline", "deadline", detail)
 }
 
-/// Payments has given its reason already. This one says what it meant for the order, under a code
-/// that tells an order that was too late from one that was not paid.
-fn unpaid(order: &Order) -> Reason {
-    let by_deadline = order.reasons.last().is_some_and(|reason| reason.code == "deadline");
-    if by_deadline {
-        Reason::new("deadline", "deadline", "cancelled, as it was not paid by the deadline")
-    } else {
-        Reason::new("payment", "payment_declined", "cancelled, as the payment was declined")
-    }
+/// Payments has said why; this says what it meant for the order.
+fn unpaid() -> Reason {
+    Reason::new("payment", "payment_declined", "cancelled, as it was not paid")
 }
 
 fn next<T: Transition>(order: &Order, transition: T, now: Timestamp) -> Next<T> {

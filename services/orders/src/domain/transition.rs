@@ -55,7 +55,8 @@ pub fn decide(entry: &Entry, order: &Order) -> Result<Decision, Refused> {
 /// Know the order after the next transition. `placed_at` is [`Entry::placed_at`], as the record
 /// of OrderRequested tells it.
 pub fn evolve(entry: &mut Entry, order: &Order, placed_at: Option<i64>) {
-    entry.proposed.take_if(|proposed| proposed.version <= order.version);
+    // Read back, or overtaken by another record of the same version.
+    entry.proposed = None;
     if order.transition == TransitionKind::OrderRequested {
         entry.placed_at = placed_at;
     }

@@ -80,7 +80,7 @@ async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {
     let cause = Cause { traceparent, ..Cause::default() };
     app.commands.send(command, cause).await.map_err(|error| match error {
         SendError::Unavailable(cause) => {
-            tracing::warn!("{} was not taken: {cause}", command.name());
+            tracing::debug!("{} was not taken: {cause}", command.name());
             Problem::unavailable(
                 "the command was not acknowledged in time and may or may not be carried out; \
                  repeating it under the same Idempotency-Key is safe",

@@ -1,4 +1,4 @@
-//! An order as JSON: the same members as the view's `GET /orders/{id}`, so that a client which
+//! An order as JSON, with the members that the view's `GET /orders/{id}` has, so that a client which
 //! waits for an outcome gets what it would read there.
 
 use contracts::{Money, Order, OrderLine, Payment, PaymentStatus, Reason};

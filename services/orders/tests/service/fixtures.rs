@@ -148,11 +148,6 @@ pub(crate) fn declined(order: &Order) -> Order {
     then(order, PaymentDeclined { reason: reason(), at: NOW })
 }
 
-pub(crate) fn declined_by_deadline(order: &Order) -> Order {
-    let reason = Reason::new("payment", "deadline", "not paid in time");
-    then(order, PaymentDeclined { reason, at: NOW })
-}
-
 pub(crate) fn refunded(order: &Order) -> Order {
     then(order, PaymentRefunded { at: NOW })
 }

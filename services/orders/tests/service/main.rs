@@ -10,6 +10,7 @@ mod deadline;
 mod edge;
 mod fixtures;
 mod next_step;
+mod outcome;
 mod place_order;
 mod poison;
 mod restore;

@@ -9,9 +9,7 @@ use orders::domain::{
     outcome, transition,
 };
 
-use crate::fixtures::{
-    DEADLINE, NOW, command_id, declined_by_deadline, entry_at, failed, order_at, passed,
-};
+use crate::fixtures::{DEADLINE, NOW, command_id, entry_at, failed, order_at, passed};
 
 /// What an entry knows besides its order.
 #[derive(Clone, Copy)]
@@ -99,10 +97,12 @@ fn after_the_payment_the_customer_decides() {
 }
 
 #[test]
-fn an_order_that_was_not_paid_in_time_says_so() {
-    let order = declined_by_deadline(&order_at(Status::Validated, 1));
-    let entry = Entry { order: Some(order), ..Entry::default() };
-    check(&entry, NOW, "OrderCancelled -> cancelled: deadline/deadline");
+fn what_payments_gave_as_its_reason_is_kept_before_ours() {
+    let Decision::Propose(proposal) = decide(&given(Status::PaymentDeclined, &[]), NOW) else {
+        panic!("the baton is ours")
+    };
+    let codes: Vec<_> = proposal.order().reasons.iter().map(|reason| &*reason.code).collect();
+    assert_eq!(codes, ["card_declined", "payment_declined"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use contracts::{Status, inventory::OrderValidation};
 
 use crate::{
-    fixtures::{cancel, command_id, failed, order_id, passed, place},
+    fixtures::{cancel, command_id, failed, order_id, paid, passed, place},
     shop::Shop,
 };
 
@@ -118,6 +118,25 @@ fn a_restore_knows_the_order_and_the_cancellation_that_is_owed() {
 }
 
 #[test]
+fn what_follows_from_a_record_that_was_restored_before_it_was_processed_is_proposed() {
+    let mut shop = Shop::new();
+    shop.command(place(1));
+    shop.read_back();
+    shop.validation(&passed(1, "TEA"));
+    shop.validation(&passed(1, "MUG"));
+    shop.read_back();
+    let validated = shop.entry(order_id(1)).order.unwrap();
+    shop.payments(&paid(&validated));
+    // The log is restored to its end, so the state knows of the payment before it is processed.
+    shop.lose_everything();
+    assert_eq!(shop.entry(order_id(1)).order.unwrap().status, Status::Paid);
+    shop.read_back();
+    assert_eq!(shop.entry(order_id(1)).proposed.unwrap().status, Status::Confirmed);
+    shop.settle();
+    assert_eq!(shop.story().len(), 4);
+}
+
+#[test]
 fn a_cancellation_that_was_refused_stays_refused() {
     let mut shop = Shop::new();
     shop.command(cancel(1, 9));
@@ -134,6 +153,7 @@ fn a_crash_after_any_step_changes_nothing_of_the_story() {
         let shop = run(Some(crash_after));
         assert_eq!(shop.story(), expected.story(), "lost everything after step {crash_after}");
         assert_eq!(shop.refusals, expected.refusals, "after step {crash_after}");
+        assert_eq!(shop.latest, expected.latest, "after step {crash_after}");
         assert_eq!(shop.driver.state(), expected.driver.state(), "after step {crash_after}");
     }
 }

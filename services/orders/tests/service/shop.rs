@@ -1,5 +1,7 @@
 //! The processor with a log, and with everybody else's part played by the test. It can be killed.
 
+use std::collections::BTreeMap;
+
 use contracts::{
     Order, OrderId, Status, Timestamp,
     avro::Message,
@@ -7,7 +9,10 @@ use contracts::{
     orders::{CommandRefused, OrderCommand},
     owns::Orders,
     partition::partition_for,
-    topics::{Key, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, Topic},
+    topics::{
+        Key, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDERS, ORDERS_LATEST, PARTITIONS,
+        Topic,
+    },
 };
 use orders::{domain::Entry, processor::OrdersProcessor, store, topology};
 use streams::{MemoryStore, Outgoing, Processor, Record, Tx};
@@ -25,6 +30,8 @@ pub(crate) struct Shop {
     /// What else has been processed, in order.
     inputs: Vec<Record>,
     pub(crate) refusals: Vec<CommandRefused>,
+    /// What a reader of `orders.latest` sees.
+    pub(crate) latest: BTreeMap<OrderId, Order>,
 }
 
 /// Each driver has a registry of its own. The same look-ups give the same schema ids in all.
@@ -41,8 +48,8 @@ pub(crate) fn partition(id: OrderId) -> i32 {
 impl Shop {
     pub(crate) fn new() -> Self {
         let (driver, scribe) = (driver(), driver());
-        let (log, inputs, refusals) = (vec![], vec![], vec![]);
-        Self { driver, scribe, log, read: 0, inputs, refusals }
+        let (log, inputs, refusals, latest) = (vec![], vec![], vec![], BTreeMap::new());
+        Self { driver, scribe, log, read: 0, inputs, refusals, latest }
     }
 
     pub(crate) fn at(&mut self, now: Timestamp) {
@@ -113,7 +120,7 @@ impl Shop {
 
     /// The last state of each order on the log, as far as it has been processed.
     pub(crate) fn orders(&self) -> Vec<Order> {
-        let mut latest = std::collections::BTreeMap::new();
+        let mut latest = BTreeMap::new();
         for record in &self.log[..self.read] {
             let order: Order = decode(&self.driver, record);
             latest.insert(order.order_id, order);
@@ -156,6 +163,8 @@ impl Shop {
 
     fn keep(&mut self, sent: &[Outgoing]) {
         self.refusals.extend(self.driver.sent_on(&ORDER_REFUSALS, sent));
+        let latest = self.driver.sent_on(&ORDERS_LATEST, sent).into_iter();
+        self.latest.extend(latest.map(|copy| (copy.0.order_id, copy.0)));
         for outgoing in sent.iter().filter(|outgoing| outgoing.topic == ORDERS.name()) {
             let id = OrderId::from_bytes(&outgoing.key).unwrap();
             let value = outgoing.value.clone().unwrap();
