@@ -52,7 +52,7 @@ async fn what_is_no_order_at_all_is_refused_in_the_same_form() {
     let form = shop.send(form).await.unwrap();
     assert!(form.status.is_client_error(), "{form:?}");
     let id = shop.send(shop.post("orders", "/orders/17/cancellation", &Value::Null)).await.unwrap();
-    assert_problem(&id, 422, "id");
+    assert_problem(&id, 400, "id");
     for path in ["/orders/17", "/orders/01890000-0000-7000-8000-000000000000?wait=soon"] {
         let answer = shop.get("view", path).await.unwrap();
         assert!(answer.status.is_client_error(), "{answer:?}");

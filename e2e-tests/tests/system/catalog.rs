@@ -21,7 +21,7 @@ async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {
     shop.sql("catalog", "UPDATE products SET price_minor = 1250 WHERE sku = 'LAMP'").await.unwrap();
     testkit::wait_for("the new price", PATIENCE, || async {
         let lamp = shop.product("LAMP").await.map_err(|error| format!("{error:#}"))?;
-        if lamp["price_minor"] == 1250 { Ok(()) } else { Err(lamp.to_string()) }
+        if lamp["price"]["amount_minor"] == 1250 { Ok(()) } else { Err(lamp.to_string()) }
     })
     .await;
     let settled = testkit::wait_for("an order at the new price", PATIENCE, || async {

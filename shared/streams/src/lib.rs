@@ -18,7 +18,7 @@ pub mod tx;
 pub use codec::{Codec, VALUE_BYTES_MAX};
 pub use failure::Failure;
 pub use kafka::{
-    GlobalTable, Ledger, LoopHandle, LoopSettings, LoopStatus, SendError, Sender,
+    GlobalTable, Ledger, LoopHandle, LoopSettings, LoopStatus, SendError, Sender, Step,
     TransactionalLoop, admin, dlq, read_topic, spawn_ledger, spawn_loop, spawn_tail,
 };
 pub use processor::{Processor, Source, UpTo};

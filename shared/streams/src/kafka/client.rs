@@ -171,6 +171,10 @@ impl ReaderContext {
 }
 
 impl ClientContext for ReaderContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(?level, facility, "{message}");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         // The loop says once that Kafka is away; librdkafka would say it every second.
         debug!("{error}: {reason}");
@@ -255,6 +259,10 @@ impl WriterContext {
 }
 
 impl ClientContext for WriterContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(?level, facility, "{message}");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         debug!("{error}: {reason}");
     }

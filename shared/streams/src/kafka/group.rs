@@ -136,7 +136,10 @@ impl GroupReader {
         for topic in &self.topics {
             wanted.add_partition(topic.name, partition);
         }
-        let committed = self.consumer.committed_offsets(wanted, CALL_TIMEOUT)?;
+        let committed = self
+            .consumer
+            .committed_offsets(wanted, CALL_TIMEOUT)
+            .context("the group's offsets are not to be had; a transaction may be pending")?;
         let elements = committed.elements();
         let offset = |offset| match offset {
             Offset::Offset(next) => next,

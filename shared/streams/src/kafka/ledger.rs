@@ -5,6 +5,7 @@ use super::{
     LoopHandle, LoopSettings, LoopStatus, Outage,
     group::{GroupReader, NextOffsets, first_offsets},
     spawn,
+    transactional::Step,
 };
 use crate::{Codec, Failure, Record, RegistryError};
 use contracts::{Service, topics::TopicSpec};
@@ -47,7 +48,8 @@ pub fn spawn_ledger<L: Ledger + 'static>(
 ) -> LoopHandle {
     spawn(settings.name, move |status| {
         let reader = None;
-        LedgerLoop { settings, ledger, codec, reader, unclaimed: BTreeSet::new() }
+        let unclaimed = BTreeSet::new();
+        LedgerLoop { settings, ledger, codec, reader, unclaimed, batch_failed: false }
             .run(&stop, &status)
     })
 }
@@ -59,6 +61,8 @@ struct LedgerLoop<L> {
     reader: Option<GroupReader>,
     /// Partition numbers that were assigned and whose offsets are not ours yet.
     unclaimed: BTreeSet<i32>,
+    /// The last batch was not handled, and has not come again.
+    batch_failed: bool,
 }
 
 impl<L: Ledger> LedgerLoop<L> {
@@ -70,7 +74,9 @@ impl<L: Ledger> LedgerLoop<L> {
         let mut outage = Outage::new(self.settings.name, Some(status.clone()));
         while !stop.is_cancelled() {
             match self.step() {
-                Ok(()) => {
+                // A failed batch may take some polls to come again: only its success ends the outage.
+                Ok(Step::Idle) if self.batch_failed => {}
+                Ok(_) => {
                     outage.over();
                     let partitions = self.reader.as_ref().map(GroupReader::partitions);
                     let partitions = partitions.into_iter().flatten().collect();
@@ -98,11 +104,14 @@ impl<L: Ledger> LedgerLoop<L> {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(), Failure> {
+    fn step(&mut self) -> Result<Step, Failure> {
         self.connect()?;
         let reader = self.reader.as_mut().expect("connect leaves a reader");
         reader.poll().map_err(Failure::Fatal)?;
         self.unclaimed.extend(reader.take_fresh());
+        if !self.unclaimed.is_empty() {
+            self.batch_failed = false;
+        }
         let owned = reader.partitions();
         self.unclaimed.retain(|partition| owned.contains(partition));
         self.claim()?;
@@ -111,14 +120,15 @@ impl<L: Ledger> LedgerLoop<L> {
         if batch.is_empty() {
             return match reader.outage() {
                 Some(outage) => Err(Failure::Retriable(anyhow::anyhow!(outage))),
-                None => Ok(()),
+                None => Ok(Step::Idle),
             };
         }
         let result = self.ledger.apply(&batch);
         if let Err(Failure::Retriable(_)) = &result {
             reader.seek(&first_offsets(&batch)).map_err(Failure::Fatal)?;
         }
-        result
+        self.batch_failed = result.is_err();
+        result.map(|()| Step::Processed(batch.len()))
     }
 
     fn connect(&mut self) -> Result<(), Failure> {
@@ -130,6 +140,7 @@ impl<L: Ledger> LedgerLoop<L> {
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
         })?;
         self.unclaimed.clear();
+        self.batch_failed = false;
         let reader = GroupReader::join(&self.settings, self.ledger.inputs());
         self.reader = Some(reader.map_err(Failure::Retriable)?);
         Ok(())

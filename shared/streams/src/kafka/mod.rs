@@ -17,7 +17,7 @@ pub use log::read_topic;
 pub use sender::{SendError, Sender};
 pub use table::GlobalTable;
 pub use tail::spawn_tail;
-pub use transactional::{TransactionalLoop, spawn_loop};
+pub use transactional::{Step, TransactionalLoop, spawn_loop};
 
 use std::{
     thread,

@@ -10,6 +10,7 @@ use contracts::{
 };
 use rdkafka::{
     ClientContext,
+    config::RDKafkaLogLevel,
     error::KafkaError,
     producer::{FutureProducer, FutureRecord},
 };
@@ -34,6 +35,10 @@ pub enum SendError {
 struct Quiet;
 
 impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(?level, facility, "{message}");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         debug!("{error}: {reason}");
     }

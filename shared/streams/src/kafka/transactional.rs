@@ -67,6 +67,8 @@ pub struct TransactionalLoop<P> {
     /// Partitions whose state is restored, with the positions that it stands for.
     tasks: BTreeMap<i32, Positions>,
     next_tick: Instant,
+    /// The last batch was not handled, and has not come again.
+    batch_failed: bool,
     status: watch::Sender<LoopStatus>,
 }
 
@@ -101,6 +103,7 @@ impl<P: Processor> TransactionalLoop<P> {
             clients: None,
             tasks: BTreeMap::new(),
             next_tick: Instant::now(),
+            batch_failed: false,
             status,
         }
     }
@@ -109,6 +112,8 @@ impl<P: Processor> TransactionalLoop<P> {
         let mut outage = Outage::new(self.settings.name, Some(self.status.clone()));
         while !stop.is_cancelled() {
             match self.try_step() {
+                // A failed batch may take some polls to come again: only its success ends the outage.
+                Ok(Step::Idle) if self.batch_failed => {}
                 Ok(_) => {
                     outage.over();
                     self.publish_status();
@@ -153,6 +158,9 @@ impl<P: Processor> TransactionalLoop<P> {
             return Err(StepError::Again(anyhow::anyhow!(outage)));
         }
         let result = self.handle(&batch);
+        if !batch.is_empty() {
+            self.batch_failed = result.is_err();
+        }
         if let Err(error) = &result {
             self.processor.reset();
             if let (StepError::Again(_), Some(clients)) = (error, &mut self.clients) {
@@ -227,6 +235,7 @@ impl<P: Processor> TransactionalLoop<P> {
             GroupReader::join(settings, self.processor.inputs()).map_err(StepError::Rebuild)?;
         self.clients = Some(Clients { reader, producer, deliveries });
         self.tasks.clear();
+        self.batch_failed = false;
         Ok(())
     }
 
@@ -234,6 +243,10 @@ impl<P: Processor> TransactionalLoop<P> {
     fn settle_tasks(&mut self) -> anyhow::Result<()> {
         let clients = self.clients.as_mut().expect("connect leaves clients");
         let owned = clients.reader.partitions();
+        if self.tasks.keys().any(|partition| !owned.contains(partition)) {
+            // What failed may be somebody else's now.
+            self.batch_failed = false;
+        }
         self.tasks.retain(|partition, _| owned.contains(partition));
         let fresh: BTreeSet<i32> = clients.reader.take_fresh();
         if fresh.is_empty() {
