@@ -8,7 +8,7 @@ use crate::{
 use contracts::{
     OrderId,
     owns::Email,
-    topics::{EMAILS, ORDER_VIEWS, TopicSpec},
+    topics::{self, ORDER_VIEWS, TopicSpec},
 };
 use streams::{Failure, Processor, Record, Source, Tx};
 
@@ -28,11 +28,11 @@ impl<M: Mailer> Processor for EmailLoop<M> {
     type Identity = Email;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        vec![&ORDER_VIEWS.spec]
+        topics::inputs(&topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        vec![&EMAILS.spec]
+        topics::outputs(&topology::FLOWS)
     }
 
     fn sources(&self) -> Vec<Source> {

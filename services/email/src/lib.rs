@@ -23,11 +23,11 @@ pub use email::EmailLoop;
 pub use mailer::{DeliveryError, Mailer};
 
 use axum::Router;
-use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
+use service_kit::{BoundServer, Health, Limits, Shutdown};
 use smtp::SmtpMailer;
 use std::{net::SocketAddr, sync::Arc};
 use streams::{Codec, DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::runtime::Handle;
 
 /// Consumer group, `transactional.id`, and the folder of the state.
 const NAME: &str = "email";
@@ -64,7 +64,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let server =
         service_kit::serve(config.addr(), Router::new(), &health, limits, shutdown.clone()).await?;
     let mails = spawn_loop(settings, EmailLoop::new(mailer), store, codec, shutdown.clone());
-    tokio::spawn(report(mails.status(), check));
+    tokio::spawn(check.follow(mails.status(), LoopStatus::problem));
     Ok(Running { server, mails, shutdown })
 }
 
@@ -82,20 +82,5 @@ impl Running {
     /// Where the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
-    }
-}
-
-/// Keeps `check` as the loop says.
-async fn report(mut status: watch::Receiver<LoopStatus>, check: Readiness) {
-    loop {
-        match &*status.borrow_and_update() {
-            LoopStatus::Starting => check.down("starting"),
-            LoopStatus::Waiting(what) => check.down(what.clone()),
-            LoopStatus::Running { .. } => check.up(),
-            LoopStatus::Stopped => check.down("stopped"),
-        }
-        if status.changed().await.is_err() {
-            return;
-        }
     }
 }

@@ -30,7 +30,7 @@ use streams::{
     Codec, DiskStore, GlobalTable, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore,
     Sender, spawn_loop,
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::runtime::Handle;
 
 /// Consumer group and `transactional.id` of the loop that takes orders apart.
 const SPLIT: &str = "inventory-split";
@@ -78,7 +78,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         spawn_loop(settings(STOCK), StockLoop, store, codec, shutdown.clone()),
     ];
     for (running, check) in loops.iter().zip(checks) {
-        tokio::spawn(report(running.status(), check));
+        tokio::spawn(check.follow(running.status(), LoopStatus::problem));
     }
     Ok(Running { server, loops, shutdown })
 }
@@ -105,19 +105,4 @@ impl Running {
 async fn report_ready(products: GlobalTable<Sku, Product>, check: Readiness) {
     products.ready().await;
     check.up();
-}
-
-/// Keeps `check` as the loop says.
-async fn report(mut status: watch::Receiver<LoopStatus>, check: Readiness) {
-    loop {
-        match &*status.borrow_and_update() {
-            LoopStatus::Starting => check.down("starting"),
-            LoopStatus::Waiting(what) => check.down(what.clone()),
-            LoopStatus::Running { .. } => check.up(),
-            LoopStatus::Stopped => check.down("stopped"),
-        }
-        if status.changed().await.is_err() {
-            return;
-        }
-    }
 }

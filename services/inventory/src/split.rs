@@ -10,7 +10,7 @@ use crate::{
 use contracts::{
     Order, OrderId, TransitionKind,
     owns::Inventory,
-    topics::{ORDERS, TopicSpec},
+    topics::{self, ORDERS, TopicSpec},
 };
 use streams::{Failure, Processor, Record, Tx};
 
@@ -22,11 +22,11 @@ impl Processor for SplitLoop {
     type Identity = Inventory;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        vec![&ORDERS.spec]
+        topics::inputs(&topology::SPLIT)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topology::outputs(&ORDERS.spec)
+        topics::outputs(&topology::SPLIT)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {

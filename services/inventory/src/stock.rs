@@ -9,7 +9,7 @@ use contracts::{
     Sku,
     inventory::InventoryCommand,
     owns::Inventory,
-    topics::{INVENTORY_COMMANDS, TopicSpec},
+    topics::{self, INVENTORY_COMMANDS, TopicSpec},
 };
 use streams::{Failure, Processor, Record, Source, Tx};
 
@@ -21,11 +21,11 @@ impl Processor for StockLoop {
     type Identity = Inventory;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        vec![&INVENTORY_COMMANDS.spec]
+        topics::inputs(&topology::STOCKKEEPING)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topology::outputs(&INVENTORY_COMMANDS.spec)
+        topics::outputs(&topology::STOCKKEEPING)
     }
 
     fn sources(&self) -> Vec<Source> {

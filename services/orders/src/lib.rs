@@ -27,7 +27,7 @@ use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
 use streams::{
     Codec, DiskStore, HttpRegistry, LoopSettings, LoopStatus, Sender, Store, spawn_loop,
 };
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use catalog::Catalog;
 use http::{App, waiters::Waiters};
@@ -124,23 +124,8 @@ async fn run_loop(
     }
     catalog_check.up();
     let running = spawn_loop(settings, processor, store, codec, shutdown);
-    let watching = tokio::spawn(report(running.status(), check));
+    let watching = tokio::spawn(check.follow(running.status(), LoopStatus::problem));
     let result = running.stopped().await;
     watching.abort();
     result
-}
-
-/// Keep the readiness check up to date.
-async fn report(mut status: watch::Receiver<LoopStatus>, check: Readiness) {
-    loop {
-        match &*status.borrow_and_update() {
-            LoopStatus::Starting => check.down("joining its group"),
-            LoopStatus::Waiting(cause) => check.down(cause),
-            LoopStatus::Running { .. } => check.up(),
-            LoopStatus::Stopped => check.down("stopped"),
-        }
-        if status.changed().await.is_err() {
-            return;
-        }
-    }
 }

@@ -6,7 +6,7 @@ use contracts::{
     orders::{CancelOrder, OrderCommand, PlaceOrder},
     owns::Orders,
     partition::partition_for,
-    topics::{Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, TopicSpec},
+    topics::{self, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, TopicSpec},
 };
 use streams::{Failure, Processor, Record, Source, Tx, lineage::Cause};
 
@@ -46,11 +46,11 @@ impl Processor for OrdersProcessor {
     type Identity = Orders;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topology::inputs()
+        topics::inputs(&topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topology::outputs()
+        topics::outputs(&topology::FLOWS)
     }
 
     fn sources(&self) -> Vec<Source> {

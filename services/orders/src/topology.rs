@@ -3,21 +3,13 @@
 
 use contracts::topics::{
     CUSTOMERS, Flow, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS,
-    ORDERS_LATEST, PRODUCTS, TopicSpec,
+    ORDERS_LATEST, PRODUCTS, TopicSpec, flow,
 };
 use streams::{Source, UpTo};
 
-const fn flow(
-    from: &'static TopicSpec,
-    handler: &'static str,
-    to: &'static [&'static TopicSpec],
-) -> Flow {
-    Flow { from, handler, to }
-}
-
 /// All that orders does because of a record. After each of them it looks for the next transition,
 /// so all of them may write to `orders`.
-pub static FLOWS: &[Flow] = &[
+pub static FLOWS: [Flow; 5] = [
     flow(&ORDER_COMMANDS.spec, "on_place_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
     flow(&ORDER_COMMANDS.spec, "on_cancel_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
     flow(&ORDER_VALIDATIONS.spec, "on_order_validation", &[&ORDERS.spec]),
@@ -40,73 +32,23 @@ pub static TABLES: [&TopicSpec; 2] = [&PRODUCTS.spec, &CUSTOMERS.spec];
 /// Followed by every instance, for the HTTP requests that wait for an outcome.
 pub static WAITED_FOR: [&TopicSpec; 2] = [&ORDER_VIEWS.spec, &ORDER_REFUSALS.spec];
 
-/// The topics that the loop reads, each once.
-pub fn inputs() -> Vec<&'static TopicSpec> {
-    distinct(FLOWS.iter().map(|flow| flow.from))
-}
-
-/// The topics that the loop writes, each once.
-pub fn outputs() -> Vec<&'static TopicSpec> {
-    distinct(FLOWS.iter().flat_map(|flow| flow.to.iter().copied()))
-}
-
-fn distinct(topics: impl Iterator<Item = &'static TopicSpec>) -> Vec<&'static TopicSpec> {
-    let mut distinct: Vec<&'static TopicSpec> = Vec::new();
-    for topic in topics {
-        if !distinct.iter().any(|known| known.name == topic.name) {
-            distinct.push(topic);
-        }
-    }
-    distinct
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contracts::{
-        ServiceName,
-        topics::{self, Writers},
-    };
+    use contracts::topics;
     use std::collections::BTreeSet;
 
-    fn names<'a>(
-        topics: impl IntoIterator<Item = &'a &'static TopicSpec>,
-    ) -> BTreeSet<&'static str> {
-        topics.into_iter().map(|topic| topic.name).collect()
-    }
-
     #[test]
-    fn what_is_read_is_what_the_registry_says_that_orders_reads() {
-        let mut read = names(&inputs());
-        read.extend(names(&TABLES));
-        read.extend(names(&WAITED_FOR));
-        let declared = topics::ALL.iter().filter(|t| t.readers.contains(&ServiceName::Orders));
-        assert_eq!(read, names(declared));
-    }
-
-    #[test]
-    fn what_is_written_is_what_the_registry_says_that_orders_writes() {
-        let ours = |writers: Writers| match writers {
-            Writers::One(service) => service == ServiceName::Orders,
-            Writers::ByTransition(services) => services.contains(&ServiceName::Orders),
-            Writers::AnyProcess | Writers::Cdc => false,
-        };
-        let dlq = topics::dlq(ServiceName::Orders).name;
-        let declared = topics::ALL.iter().filter(|t| ours(t.writers) && t.name != dlq);
-        assert_eq!(names(&outputs()), names(declared));
-    }
-
-    #[test]
-    fn every_handler_is_a_file_of_its_own() {
-        for handler in FLOWS.iter().map(|flow| flow.handler) {
-            let file = format!("{}/src/handlers/{handler}.rs", env!("CARGO_MANIFEST_DIR"));
-            assert!(std::path::Path::new(&file).exists(), "{file} is missing");
-        }
+    fn the_screen_tells_the_truth() {
+        let besides = [TABLES, WAITED_FOR].concat();
+        let folder = env!("CARGO_MANIFEST_DIR");
+        testkit::assert_topology(contracts::ServiceName::Orders, &FLOWS, &besides, folder);
     }
 
     #[test]
     fn state_comes_from_every_input_and_nothing_else() {
-        let sources = SOURCES.map(|source| source.topic);
-        assert_eq!(names(&sources), names(&inputs()));
+        let sources: BTreeSet<_> = SOURCES.iter().map(|source| source.topic.name).collect();
+        let inputs: BTreeSet<_> = topics::inputs(&FLOWS).iter().map(|topic| topic.name).collect();
+        assert_eq!(sources, inputs);
     }
 }

@@ -14,7 +14,11 @@ use crate::{
     topology,
 };
 use anyhow::{Context, anyhow};
-use contracts::{OrderId, Timestamp, owns::Payments, topics::TopicSpec};
+use contracts::{
+    OrderId, Timestamp,
+    owns::Payments,
+    topics::{self, TopicSpec},
+};
 use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -136,7 +140,7 @@ impl Intake {
 
     /// The schema ids of what we write, so that none is looked up within a transaction.
     fn warm_up(&self) -> Result<(), Failure> {
-        self.codec.warm_up(&topology::outputs()).map_err(|error| match error {
+        self.codec.warm_up(&topics::outputs(&topology::FLOWS)).map_err(|error| match error {
             RegistryError::Incompatible { .. } => Failure::fatal(error),
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
         })
@@ -147,11 +151,11 @@ impl Ledger for Intake {
     type Identity = Payments;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topology::inputs()
+        topics::inputs(&topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topology::outputs()
+        topics::outputs(&topology::FLOWS)
     }
 
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<(String, i32, i64)>, Failure> {

@@ -25,6 +25,7 @@ pub use config::Config;
 
 use anyhow::Context;
 use bank::Bank;
+use contracts::topics;
 use intake::Intake;
 use service_kit::{
     BoundServer, Health, Limits, Outage, Readiness, Shutdown, backoff::until_available,
@@ -35,7 +36,7 @@ use streams::{Codec, HttpRegistry, LoopSettings, LoopStatus, RegistryError, spaw
 use supervisor::Supervisor;
 use tokio::{
     runtime::Handle,
-    sync::{Notify, watch},
+    sync::Notify,
     task::{JoinHandle, spawn_blocking},
 };
 
@@ -114,7 +115,7 @@ async fn work(
     let settings =
         LoopSettings::new(&config.common.kafka_bootstrap, "payments", config.common.instance);
     let orders = spawn_ledger(settings, intake, codec.clone(), shutdown.clone());
-    tokio::spawn(follow(orders.status(), checks.orders));
+    tokio::spawn(checks.orders.follow(orders.status(), LoopStatus::problem));
     let supervisor = Supervisor::new(pool, codec, bank, config.supervisor(), notify, checks.bank);
     let supervisor = tokio::spawn(supervisor.run(checks.database, database(), shutdown.clone()));
     // The loop ends when it is asked to, or when it can never go on.
@@ -135,7 +136,8 @@ async fn schemas_are_known(
     let outage = Outage::new("the schema registry", &config.common.schema_registry_url);
     let look_up = || async {
         let codec = codec.clone();
-        let known = spawn_blocking(move || codec.warm_up(&topology::outputs())).await?;
+        let known =
+            spawn_blocking(move || codec.warm_up(&topics::outputs(&topology::FLOWS))).await?;
         match known {
             // Waiting would not make it compatible.
             Err(error @ RegistryError::Incompatible { .. }) => Ok(Err(error)),
@@ -146,20 +148,5 @@ async fn schemas_are_known(
     match until_available(outage, &checks.schemas, shutdown, look_up).await {
         Some(known) => known.map(|()| true).map_err(Into::into),
         None => Ok(false),
-    }
-}
-
-/// Keeps a check in step with a loop.
-async fn follow(mut status: watch::Receiver<LoopStatus>, check: Readiness) {
-    loop {
-        match &*status.borrow_and_update() {
-            LoopStatus::Starting => check.down("starting"),
-            LoopStatus::Waiting(what) => check.down(what.as_str()),
-            LoopStatus::Running { .. } => check.up(),
-            LoopStatus::Stopped => check.down("stopped"),
-        }
-        if status.changed().await.is_err() {
-            return;
-        }
     }
 }

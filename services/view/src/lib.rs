@@ -34,11 +34,11 @@ use config::DEFAULT_PORT;
 use freshness::Freshness;
 use http::App;
 use processor::{BATCH_RECORDS_MAX, Projector};
-use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
+use service_kit::{BoundServer, Health, Limits, Shutdown};
 use std::sync::Arc;
 use store::Store;
 use streams::{Codec, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore, spawn_loop};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::runtime::Handle;
 use waiters::Waiters;
 
 /// Most readers who wait at a time.
@@ -76,7 +76,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         Codec::new(Arc::new(registry)),
         shutdown.clone(),
     );
-    tokio::spawn(report(event_loop.status(), health.check("loop")));
+    tokio::spawn(health.check("loop").follow(event_loop.status(), LoopStatus::problem));
 
     let routes = http::router(App { store, waiters, freshness, shutdown: shutdown.clone() })?;
     let addr = common.http_addr(DEFAULT_PORT);
@@ -97,20 +97,5 @@ impl Running {
         self.shutdown.cancel();
         self.server.stopped().await?;
         ended
-    }
-}
-
-/// Keep `check` as the loop is doing.
-async fn report(mut status: watch::Receiver<LoopStatus>, check: Readiness) {
-    loop {
-        match &*status.borrow_and_update() {
-            LoopStatus::Starting => check.down("starting"),
-            LoopStatus::Waiting(cause) => check.down(format!("waiting: {cause}")),
-            LoopStatus::Running { .. } => check.up(),
-            LoopStatus::Stopped => check.down("stopped"),
-        }
-        if status.changed().await.is_err() {
-            return;
-        }
     }
 }

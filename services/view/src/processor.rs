@@ -16,7 +16,7 @@ use anyhow::Context;
 use contracts::{
     Timestamp,
     owns::View,
-    topics::{ORDER_REFUSALS, ORDER_VIEWS, ORDERS, PRODUCTS, STOCK, TopicSpec},
+    topics::{self, ORDER_REFUSALS, ORDER_VIEWS, ORDERS, PRODUCTS, STOCK, TopicSpec},
     view::ViewUpdated,
 };
 use std::{
@@ -99,11 +99,11 @@ impl Processor for Projector {
     type Identity = View;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topology::inputs()
+        topics::inputs(&topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topology::outputs()
+        topics::outputs(&topology::FLOWS)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, View>) -> Result<(), Failure> {

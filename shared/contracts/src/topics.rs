@@ -337,3 +337,32 @@ pub struct Flow {
     /// What is written because of it.
     pub to: &'static [&'static TopicSpec],
 }
+
+/// A line of a `topology.rs`.
+pub const fn flow(
+    from: &'static TopicSpec,
+    handler: &'static str,
+    to: &'static [&'static TopicSpec],
+) -> Flow {
+    Flow { from, handler, to }
+}
+
+/// The topics that `flows` read, each once.
+pub fn inputs<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<&'static TopicSpec> {
+    distinct(flows.into_iter().map(|flow| flow.from))
+}
+
+/// The topics that `flows` write, each once.
+pub fn outputs<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<&'static TopicSpec> {
+    distinct(flows.into_iter().flat_map(|flow| flow.to.iter().copied()))
+}
+
+fn distinct(topics: impl Iterator<Item = &'static TopicSpec>) -> Vec<&'static TopicSpec> {
+    let mut distinct: Vec<&'static TopicSpec> = Vec::new();
+    for topic in topics {
+        if distinct.iter().all(|known| known.name != topic.name) {
+            distinct.push(topic);
+        }
+    }
+    distinct
+}

@@ -4,6 +4,7 @@
 //! bring back a broker. *Ready* means that every named check is up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde::Serialize;
@@ -71,6 +72,24 @@ impl Health {
 }
 
 impl Readiness {
+    /// Keep the check in step with `state` until its sender is gone: down with what `problem` says
+    /// of it, up where it says nothing.
+    pub async fn follow<T>(
+        self,
+        mut state: watch::Receiver<T>,
+        problem: impl Fn(&T) -> Option<String>,
+    ) {
+        loop {
+            match problem(&state.borrow_and_update()) {
+                Some(problem) => self.down(problem),
+                None => self.up(),
+            }
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// The check passes.
     pub fn up(&self) {
         self.set(Status::Up, None);

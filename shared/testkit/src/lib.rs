@@ -3,7 +3,9 @@
 
 pub mod driver;
 pub mod postgres;
+mod topology;
 mod wait;
 
 pub use driver::{Driver, Fed, apply_twice};
+pub use topology::assert_topology;
 pub use wait::{wait_for, wait_until};

@@ -76,6 +76,18 @@ pub enum LoopStatus {
     Stopped,
 }
 
+impl LoopStatus {
+    /// Why the loop is not at work, if it is not: the detail of a health check.
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Starting => Some("joining its group".into()),
+            Self::Waiting(cause) => Some(format!("waiting: {cause}")),
+            Self::Running { .. } => None,
+            Self::Stopped => Some("stopped".into()),
+        }
+    }
+}
+
 /// A loop on its own thread. It ends when its token is cancelled, or on an error that waiting
 /// cannot cure.
 pub struct LoopHandle {
