@@ -10,22 +10,25 @@ async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {
     let shop = together().await;
     let add =
         "INSERT INTO products (sku, name, description, price_minor, currency, picture, active)
-        VALUES ('LAMP', 'Lamp', 'A lamp', 1000, 'EUR', '💡', true)";
+        VALUES ('QUILL', 'Quill', 'A quill', 1000, 'EUR', '🪶', true)";
     shop.sql("catalog", add).await.unwrap();
-    let stocked = testkit::wait_for("inventory to know the lamp", PATIENCE, || async {
+    let stocked = testkit::wait_for("inventory to know the quill", PATIENCE, || async {
         let body = json!({ "quantity": 10 });
-        let answer = shop.send(shop.post("inventory", "/stock/LAMP/restock", &body)).await.unwrap();
+        let answer =
+            shop.send(shop.post("inventory", "/stock/QUILL/restock", &body)).await.unwrap();
         if answer.status.as_u16() == 202 { Ok(answer) } else { Err(answer) }
     });
     stocked.await;
-    shop.sql("catalog", "UPDATE products SET price_minor = 1250 WHERE sku = 'LAMP'").await.unwrap();
+    shop.sql("catalog", "UPDATE products SET price_minor = 1250 WHERE sku = 'QUILL'")
+        .await
+        .unwrap();
     testkit::wait_for("the new price", PATIENCE, || async {
-        let lamp = shop.product("LAMP").await.map_err(|error| format!("{error:#}"))?;
-        if lamp["price"]["amount_minor"] == 1250 { Ok(()) } else { Err(lamp.to_string()) }
+        let quill = shop.product("QUILL").await.map_err(|error| format!("{error:#}"))?;
+        if quill["price"]["amount_minor"] == 1250 { Ok(()) } else { Err(quill.to_string()) }
     })
     .await;
     let settled = testkit::wait_for("an order at the new price", PATIENCE, || async {
-        let order = shop.place("ada", &[("LAMP", 1)]).await.map_err(|e| format!("{e:#}"))?;
+        let order = shop.place("ada", &[("QUILL", 1)]).await.map_err(|e| format!("{e:#}"))?;
         let settled = shop.settled(order).await.unwrap();
         let price = &settled["lines"][0]["unit_price_minor"];
         if price == 1250 { Ok(settled) } else { Err(settled.to_string()) }
@@ -34,9 +37,9 @@ async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {
     assert_eq!(settled["status"], "confirmed", "{settled:#}");
     assert_eq!(settled["total"]["amount_minor"], 1250);
 
-    shop.sql("catalog", "DELETE FROM products WHERE sku = 'LAMP'").await.unwrap();
-    testkit::wait_for("the lamp to be out of the catalog", PATIENCE, || async {
-        let body = json!({ "customer_id": "ada", "lines": lines(&[("LAMP", 1)]) });
+    shop.sql("catalog", "DELETE FROM products WHERE sku = 'QUILL'").await.unwrap();
+    testkit::wait_for("the quill to be out of the catalog", PATIENCE, || async {
+        let body = json!({ "customer_id": "ada", "lines": lines(&[("QUILL", 1)]) });
         let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
         if answer.fields() == ["lines[0].sku"] { Ok(()) } else { Err(answer) }
     })

@@ -21,7 +21,7 @@ pub struct Config {
     #[arg(
         long,
         env = "DATABASE_URL",
-        default_value = "postgres://postgres@127.0.0.1:5433/payments",
+        default_value = "postgres://shop@127.0.0.1:5433/payments",
         hide_env_values = true,
         value_parser = database_url
     )]

@@ -1,6 +1,6 @@
 //! `shop dlq`: the records that a service could not handle.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use contracts::ServiceName;
 use streams::dlq::{DeadLetter, Done, LetterId, list, settle};
@@ -63,7 +63,7 @@ pub(crate) fn run(bootstrap: &str, action: Action) -> Result<()> {
 fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {
     for id in ids {
         let letter = find(bootstrap, id)?;
-        settle(bootstrap, &letter, done).with_context(|| id.to_string())?;
+        settle(bootstrap, &letter, done)?;
         println!("{id} {}", word(done));
     }
     Ok(())

@@ -13,7 +13,8 @@ use crate::supervisor::log::tail;
 /// Prints the last `lines` lines of a log, and goes on with new ones when `follow` is set.
 pub(crate) async fn run(dir: &Path, name: &str, follow: bool, lines: usize) -> Result<()> {
     let dirs = Dirs::at(dir);
-    let path = dirs.log_of(name);
+    // The first instance of a service goes by both names, as for `stop` and `kill`.
+    let path = dirs.log_of(name.strip_suffix("-0").unwrap_or(name));
     let Ok(mut file) = File::open(&path) else {
         let entries = std::fs::read_dir(dirs.logs()).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());

@@ -115,9 +115,9 @@ async fn answer(stream: UnixStream, running: Arc<Running>) -> Result<()> {
 /// # Errors
 /// When nobody listens there, or the shop answers with an error.
 pub async fn ask(path: &Path, request: &Request) -> Result<Reply> {
-    let stream = UnixStream::connect(path)
-        .await
-        .with_context(|| format!("no shop listens on {}", path.display()))?;
+    let stream = UnixStream::connect(path).await.with_context(|| {
+        format!("no shop runs here ({} does not answer): `./shop up` starts one", path.display())
+    })?;
     let (reader, mut writer) = stream.into_split();
     let mut bytes = serde_json::to_vec(request)?;
     bytes.push(b'\n');

@@ -29,6 +29,8 @@ impl LogReader {
     pub(crate) fn new(bootstrap: &str, client: &str) -> anyhow::Result<Self> {
         let mut config = reader_config(bootstrap, client);
         config.set("enable.partition.eof", "true");
+        // The end is known only after an empty fetch, which by default takes half a second.
+        config.set("fetch.wait.max.ms", "10");
         let committed = config.create_with_context(ReaderContext::default())?;
         config.set("isolation.level", "read_uncommitted");
         let uncommitted = config.create_with_context(ReaderContext::default())?;
