@@ -32,7 +32,10 @@ async fn servers_come_back_from_kill_9_and_nothing_is_left_behind() -> Result<()
     .await?;
     let restarts: u32 = shop.status().await?.iter().map(|part| part.restarts).sum();
     ensure!(restarts >= 4, "each kill is counted, but there were {restarts} restarts");
-    assert_eq!(schema_ids(&shop).await?, before, "ids are in every record: they must not change");
+    let after = schema_ids(&shop).await?;
+    // Debezium may have registered a table of the catalog meanwhile.
+    let changed: Vec<_> = before.iter().filter(|known| !after.contains(known)).collect();
+    ensure!(changed.is_empty(), "ids are in every record: {changed:?} became {after:?}");
 
     let dir = shop.state().dir.clone();
     let again =
