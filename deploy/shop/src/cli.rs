@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{detach, dlq, down, logs, order, status, topics, up};
+use crate::progress::Progress;
 use crate::settings::{Dirs, EnvSetting, PortSetting, Scale, State};
 use crate::supervisor::control::{Request, ask};
 
@@ -24,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Start the shop: Kafka, registry, Connect, PostgreSQL, mail sink, bank and services
     Up(UpArgs),
+    /// Fetch the servers that `up` would fetch, once, into the cache that all shops share
+    Fetch,
     /// End a running shop
     Down(Place),
     /// Show every part: process, port, state, restarts, memory
@@ -245,6 +248,7 @@ async fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Up(args) if args.detach => detach::run(&args.dir).await,
         Command::Up(args) => up::run(args).await,
+        Command::Fetch => crate::install::artifacts(&Progress::start()).await.map(drop),
         Command::Down(place) => down::run(&place.dir).await,
         Command::Status(place) => status::run(&place.dir).await,
         Command::Logs { name, follow, lines, place } => {
