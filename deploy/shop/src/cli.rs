@@ -206,6 +206,9 @@ pub(crate) struct UpArgs {
     /// End the shop when stdin is closed: whoever started it cannot leave it behind
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
+    /// Wipe the data at the end; the logs stay
+    #[arg(long)]
+    pub(crate) forget: bool,
     /// This process was started by --detach
     #[arg(long, hide = true)]
     pub(crate) detached: bool,

@@ -54,6 +54,10 @@ impl Shop {
         let log = std::fs::File::create(dirs.log_of("shop"))?;
         let mut command = Command::new(program()?);
         command.args(["up", "--ports", "auto", "--until-stdin-closes", "--dir"]).arg(dirs.root());
+        if temporary {
+            // This process may end without dropping anything.
+            command.arg("--forget");
+        }
         if options.infra_only {
             command.arg("--infra-only");
         }

@@ -66,6 +66,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         _ = tokio::signal::ctrl_c() => progress.step("shop", "killed; what is left ends next time"),
     }
     let _ = std::fs::remove_file(dirs.control_socket());
+    if args.forget {
+        wipe(&dirs)?;
+    }
     drop(lock);
     outcome
 }
@@ -185,15 +188,21 @@ fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
         progress.step("shop", format!("ended what a killed shop left: {}", left.join(", ")));
     }
     if fresh {
-        let elsewhere = postgres::elsewhere(dirs);
-        for dir in [dirs.data(), elsewhere] {
-            if dir.exists() {
-                std::fs::remove_dir_all(&dir)
-                    .with_context(|| format!("cannot wipe {}", dir.display()))?;
-            }
-        }
+        wipe(dirs)?;
         std::fs::create_dir_all(dirs.data())?;
         progress.step("shop", "data wiped");
+    }
+    Ok(())
+}
+
+/// Forgets everything that the shop remembers.
+fn wipe(dirs: &Dirs) -> Result<()> {
+    let elsewhere = postgres::elsewhere(dirs);
+    for dir in [dirs.data(), elsewhere] {
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir)
+                .with_context(|| format!("cannot wipe {}", dir.display()))?;
+        }
     }
     Ok(())
 }
