@@ -1,7 +1,7 @@
 //! An order as JSON, with the members that the view's `GET /orders/{id}` has, so that a client which
 //! waits for an outcome gets what it would read there.
 
-use contracts::{Money, Order, OrderLine, Payment, PaymentStatus, Reason};
+use contracts::{Money, Order, OrderLine, Payment, Reason};
 use serde::Serialize;
 use streams::lineage::rfc3339;
 use utoipa::ToSchema;
@@ -114,13 +114,8 @@ impl From<&Money> for MoneyBody {
 
 impl From<&Payment> for PaymentBody {
     fn from(payment: &Payment) -> Self {
-        let status = match payment.status {
-            PaymentStatus::Captured => "captured",
-            PaymentStatus::Declined => "declined",
-            PaymentStatus::Refunded => "refunded",
-        };
         Self {
-            status,
+            status: payment.status.as_str(),
             amount: MoneyBody::from(&payment.amount),
             reference: payment.reference.clone(),
             decided_at: rfc3339(payment.decided_at),

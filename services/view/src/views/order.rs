@@ -6,7 +6,7 @@ use super::{
     time,
 };
 use crate::domain::goal::Standing;
-use contracts::{Order, OrderId, OrderLine, Payment, PaymentStatus, Status};
+use contracts::{Order, OrderId, OrderLine, Payment, Status};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 use std::collections::BTreeSet;
@@ -89,13 +89,8 @@ impl From<&OrderLine> for LineView {
 
 impl From<&Payment> for PaymentView {
     fn from(payment: &Payment) -> Self {
-        let status = match payment.status {
-            PaymentStatus::Captured => "captured",
-            PaymentStatus::Declined => "declined",
-            PaymentStatus::Refunded => "refunded",
-        };
         Self {
-            status: status.into(),
+            status: payment.status.as_str().into(),
             amount: Amount::from(&payment.amount),
             reference: payment.reference.clone(),
             decided_at: time(payment.decided_at.millis()),

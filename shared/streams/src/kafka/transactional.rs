@@ -120,8 +120,7 @@ impl<P: Processor> TransactionalLoop<P> {
                 }
                 Err(StepError::Again(error)) => outage.wait(&format!("{error:#}"), stop),
                 Err(StepError::Rebuild(error)) => {
-                    self.clients = None;
-                    self.tasks.clear();
+                    self.drop_clients();
                     outage.wait(&format!("{error:#}"), stop);
                 }
                 Err(StepError::Stop(error)) => return Err(error),
@@ -138,11 +137,16 @@ impl<P: Processor> TransactionalLoop<P> {
         self.try_step().map_err(|error| match error {
             StepError::Again(error) | StepError::Stop(error) => error,
             StepError::Rebuild(error) => {
-                self.clients = None;
-                self.tasks.clear();
+                self.drop_clients();
                 error
             }
         })
+    }
+
+    /// The next step joins the group anew, and restores what it is given.
+    fn drop_clients(&mut self) {
+        self.clients = None;
+        self.tasks.clear();
     }
 
     fn try_step(&mut self) -> Result<Step, StepError> {
