@@ -28,8 +28,8 @@ use std::{
 use streams::{Codec, Failure, Ledger, Record, RegistryError, lineage::Cause};
 use tokio::{runtime::Handle, sync::Notify};
 
-/// What has been made of a record before the database is asked.
-type Read = Result<Reaction, String>;
+/// What has been made of a record before the database is asked: poison has its cause.
+pub type Read = Result<Reaction, String>;
 
 /// Reads `orders` for one instance of payments.
 pub struct Intake {
@@ -71,7 +71,7 @@ impl Intake {
     pub fn apply_at(&self, batch: &[Record], now: Timestamp) -> Result<(), Failure> {
         // What may ask the registry blocks, so it comes before anything asynchronous.
         self.warm_up()?;
-        let read = self.read(batch)?;
+        let read = read(&self.codec, batch)?;
         self.runtime.block_on(self.write(batch, read, now))
     }
 
@@ -83,23 +83,9 @@ impl Intake {
     ) -> Result<(), Failure> {
         let mut tx = self.pool.begin().await.map_err(away)?;
         let positions = self.lock_positions(&mut tx, batch).await?;
-        // A batch comes again if its commit went well, but the answer was lost.
-        let is_new = |record: &Record| {
-            positions.get(&place(record)).is_some_and(|known| record.offset >= known.next_offset)
-        };
-        let fresh: Vec<_> = batch.iter().zip(read).filter(|(record, _)| is_new(record)).collect();
-        let orders: Vec<OrderId> = fresh.iter().filter_map(|(_, read)| order_of(read)).collect();
-        let rows = payments::lock(&mut tx, &orders).await.map_err(away)?;
-
+        let rows = payments::lock(&mut tx, &orders_of(&read)).await.map_err(away)?;
         let mut changes = Changes::new(&self.codec, rows);
-        let mut next = positions.clone();
-        for (record, read) in fresh {
-            next.entry(place(record)).and_modify(|known| known.next_offset = record.offset + 1);
-            match react(&mut changes, record, read, now) {
-                Err(Failure::Poison(cause)) => changes.dead_letter(record, &cause, now),
-                result => result?,
-            }
-        }
+        let next = gather(&mut changes, batch, read, &positions, now)?;
         let calls_for_work = changes.calls_for_work();
         changes.write(&mut tx).await.map_err(away)?;
         if offsets::advance(&mut tx, &next).await.map_err(away)? != next.len() as u64 {
@@ -110,16 +96,6 @@ impl Intake {
             self.work.notify_one();
         }
         Ok(())
-    }
-
-    /// Decodes every record first: poison is known before anything is locked.
-    fn read(&self, batch: &[Record]) -> Result<Vec<Read>, Failure> {
-        let read = |record| match reaction(&self.codec, record) {
-            Ok(reaction) => Ok(Ok(reaction)),
-            Err(Failure::Poison(cause)) => Ok(Err(cause)),
-            Err(failure) => Err(failure),
-        };
-        batch.iter().map(read).collect()
     }
 
     /// The positions of the batch's partitions, which stay ours until the transaction ends.
@@ -172,6 +148,56 @@ impl Ledger for Intake {
     }
 }
 
+/// Decodes every record first: poison is known before anything is locked.
+///
+/// # Errors
+/// [`Failure::Retriable`] when the registry is away.
+pub fn read(codec: &Codec, batch: &[Record]) -> Result<Vec<Read>, Failure> {
+    let read = |record| match reaction(codec, record) {
+        Ok(reaction) => Ok(Ok(reaction)),
+        Err(Failure::Poison(cause)) => Ok(Err(cause)),
+        Err(failure) => Err(failure),
+    };
+    batch.iter().map(read).collect()
+}
+
+/// The orders whose payments must be locked.
+pub fn orders_of(read: &[Read]) -> Vec<OrderId> {
+    let order_of = |read: &Read| match read {
+        Ok(Reaction::Decide(order_id, _)) => Some(*order_id),
+        Ok(Reaction::Nothing(_)) | Err(_) => None,
+    };
+    read.iter().filter_map(order_of).collect()
+}
+
+/// Gathers what `batch` changes, of which `read` has been made, with the partitions at `positions`;
+/// where they are after it. A batch comes again if its commit went well, but the answer was lost:
+/// what is below its position changes nothing.
+///
+/// # Errors
+/// As [`Codec::encode`].
+pub fn gather(
+    changes: &mut Changes<'_>,
+    batch: &[Record],
+    read: Vec<Read>,
+    positions: &BTreeMap<Place, Position>,
+    now: Timestamp,
+) -> Result<BTreeMap<Place, Position>, Failure> {
+    let mut next = positions.clone();
+    for (record, read) in batch.iter().zip(read) {
+        let place = place(record);
+        if positions.get(&place).is_none_or(|known| record.offset < known.next_offset) {
+            continue;
+        }
+        next.entry(place).and_modify(|known| known.next_offset = record.offset + 1);
+        match react(changes, record, read, now) {
+            Err(Failure::Poison(cause)) => changes.dead_letter(record, &cause, now),
+            result => result?,
+        }
+    }
+    Ok(next)
+}
+
 fn react(
     changes: &mut Changes<'_>,
     record: &Record,
@@ -186,13 +212,6 @@ fn react(
             tracing::trace!("{}: {why:?}", record.address());
             Ok(())
         }
-    }
-}
-
-fn order_of(read: &Read) -> Option<OrderId> {
-    match read {
-        Ok(Reaction::Decide(order_id, _)) => Some(*order_id),
-        Ok(Reaction::Nothing(_)) | Err(_) => None,
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use streams::{Codec, Failure};
+use streams::Codec;
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use uuid::Uuid;
 
@@ -236,14 +236,7 @@ impl Supervisor {
         let rows = payments::lock_claimed(&mut tx, &claims).await?;
         let mut changes = Changes::new(&self.codec, rows);
         for Called { order_id, input, at, .. } in results {
-            if changes.payment(*order_id).is_none() {
-                tracing::debug!(%order_id, "somebody else has claimed it meanwhile");
-                continue;
-            }
-            match changes.decide(*order_id, input.clone(), None, *at) {
-                Err(Failure::Poison(cause)) => tracing::error!("order {order_id}: {cause}"),
-                result => result?,
-            }
+            changes.settle(*order_id, input.clone(), *at)?;
         }
         changes.write(&mut tx).await?;
         Ok(tx.commit().await?)

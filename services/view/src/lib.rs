@@ -36,7 +36,7 @@ use http::App;
 use processor::{BATCH_RECORDS_MAX, Projector};
 use service_kit::{BoundServer, Health, Limits, Shutdown};
 use std::sync::Arc;
-use store::Store;
+use store::{BlockingStore, Store};
 use streams::{Codec, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore, spawn_loop};
 use tokio::runtime::Handle;
 use waiters::Waiters;
@@ -65,12 +65,13 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     tokio::spawn(notifications::relay(store.clone(), waiters.clone(), shutdown.clone()));
 
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let tables = BlockingStore::new(store.clone(), Handle::current());
     let event_loop = spawn_loop(
         LoopSettings {
             batch_records_max: BATCH_RECORDS_MAX,
             ..LoopSettings::new(&common.kafka_bootstrap, "view", common.instance)
         },
-        Projector::new(store.clone(), freshness.clone(), Handle::current()),
+        Projector::new(tables, freshness.clone()),
         // What is known is in Postgres.
         Box::new(MemoryStore::default()),
         Codec::new(Arc::new(registry)),

@@ -9,10 +9,8 @@ use crate::{
         on_command_refused::on_command_refused, on_order::on_order,
         on_product_captured::on_product_captured, on_stock_level::on_stock_level,
     },
-    store::Store,
     topology,
 };
-use anyhow::Context;
 use contracts::{
     Timestamp,
     owns::View,
@@ -25,7 +23,6 @@ use std::{
     time::Duration,
 };
 use streams::{Failure, Processor, Record, Tx};
-use tokio::runtime::Handle;
 
 /// Most records in a batch; a smaller one means that its input is drained.
 pub const BATCH_RECORDS_MAX: usize = 500;
@@ -33,14 +30,23 @@ pub const BATCH_RECORDS_MAX: usize = 500;
 /// How often an idle instance tells the others that it is up to date.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest time for a batch in Postgres. Also a connection that has silently died ends here.
-const APPLY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Where the lean views are kept: Postgres, or in the simulation a model of it.
+pub trait Tables: Send {
+    /// Write `batch` in one transaction, and tell what its transitions meant. A batch that was
+    /// written before changes nothing.
+    ///
+    /// # Errors
+    /// When nothing is written, or nobody knows: come again.
+    fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts>;
+}
+
+/// What each transition of a batch meant, in the order of their arrival.
+pub type Verdicts = Vec<Result<Verdict, Impossible>>;
 
 /// Applies the input topics to the lean views.
-pub struct Projector {
-    store: Store,
+pub struct Projector<T> {
+    tables: T,
     freshness: Freshness,
-    runtime: Handle,
     batch: Batch,
     /// The time of the last record of this batch, per partition and topic.
     read: BTreeMap<(i32, Arc<str>), Timestamp>,
@@ -49,13 +55,12 @@ pub struct Projector {
     progress_written_at: Timestamp,
 }
 
-impl Projector {
-    /// A projector into `store`, whose IO runs on `runtime`; call it from outside of that.
-    pub fn new(store: Store, freshness: Freshness, runtime: Handle) -> Self {
+impl<T: Tables> Projector<T> {
+    /// A projector into `tables`.
+    pub fn new(tables: T, freshness: Freshness) -> Self {
         Self {
-            store,
+            tables,
             freshness,
-            runtime,
             batch: Batch::default(),
             read: BTreeMap::new(),
             records: 0,
@@ -81,21 +86,9 @@ impl Projector {
         }
         progress
     }
-
-    fn apply(&self, batch: &Batch) -> Result<Vec<Result<Verdict, Impossible>>, Failure> {
-        let apply = self.store.apply(batch);
-        // The timer must be made inside of the runtime.
-        let timely = async { tokio::time::timeout(APPLY_TIMEOUT, apply).await };
-        let applied = self.runtime.block_on(timely);
-        applied
-            .context("the batch took too long")
-            .flatten()
-            .with_context(|| format!("Postgres at {}", self.store.place()))
-            .map_err(Failure::Retriable)
-    }
 }
 
-impl Processor for Projector {
+impl<T: Tables> Processor for Projector<T> {
     type Identity = View;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
@@ -136,7 +129,7 @@ impl Processor for Projector {
             return Ok(());
         }
         if !idle || now - self.progress_written_at >= PROGRESS_INTERVAL {
-            let verdicts = self.apply(&batch)?;
+            let verdicts = self.tables.apply(&batch).map_err(Failure::Retriable)?;
             self.progress_written_at = now;
             for (arrived, verdict) in batch.orders.into_iter().zip(verdicts) {
                 announce(tx, arrived, verdict)?;

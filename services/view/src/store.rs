@@ -2,8 +2,9 @@
 
 use crate::{
     batch::{Batch, OrderRecord},
-    domain::history::{Impossible, Verdict},
+    domain::history::Verdict,
     notifications,
+    processor::{Tables, Verdicts},
     views::{customer_orders, order, products, refusals, sales, timeline},
 };
 use anyhow::Context;
@@ -17,7 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::OnceCell;
+use tokio::{runtime::Handle, sync::OnceCell, time::timeout};
 
 /// Connections of this instance: one for the loop, one that listens, the others for readers.
 const CONNECTIONS_MAX: u32 = 10;
@@ -31,6 +32,9 @@ const IDLE_UNTRIED_MAX: Duration = Duration::from_secs(1);
 
 /// No statement of ours is slow, unless it waits for something that is stuck.
 const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
+
+/// Longest time for a batch. Also a connection that has silently died ends here.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What was announced must be there after a crash of the server, whatever its default is.
 const DURABILITY: (&str, &str) = ("synchronous_commit", "on");
@@ -95,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails: nothing is written then, or nobody knows; come again.
-    pub async fn apply(&self, batch: &Batch) -> anyhow::Result<Vec<Result<Verdict, Impossible>>> {
+    pub async fn apply(&self, batch: &Batch) -> anyhow::Result<Verdicts> {
         self.migrate().await?;
         let mut tx = self.pool.begin().await?;
         let order_ids = batch.order_ids();
@@ -131,6 +135,29 @@ impl Store {
         let migrate = async { sqlx::migrate!().run(&self.pool).await };
         let migrated = self.migrated.get_or_try_init(|| migrate).await;
         migrated.map(drop).context("the tables cannot be made")
+    }
+}
+
+/// The store for a thread that waits for it.
+pub struct BlockingStore {
+    store: Store,
+    runtime: Handle,
+}
+
+impl BlockingStore {
+    /// `store`, whose IO runs on `runtime`; call it from outside of that.
+    pub fn new(store: Store, runtime: Handle) -> Self {
+        Self { store, runtime }
+    }
+}
+
+impl Tables for BlockingStore {
+    fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts> {
+        let apply = self.store.apply(batch);
+        // The timer must be made inside of the runtime.
+        let timely = async { timeout(APPLY_TIMEOUT, apply).await };
+        let applied = self.runtime.block_on(timely).context("the batch took too long").flatten();
+        applied.with_context(|| format!("Postgres at {}", self.store.place()))
     }
 }
 

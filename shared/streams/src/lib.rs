@@ -12,7 +12,9 @@ pub mod lineage;
 mod processor;
 pub mod record;
 mod registry;
+pub mod restore;
 pub mod store;
+pub mod turn;
 pub mod tx;
 
 pub use codec::{Codec, VALUE_BYTES_MAX};

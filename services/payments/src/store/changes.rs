@@ -6,7 +6,7 @@ use super::{
     payments::{self, Row},
 };
 use crate::domain::{
-    Booking, Decision, Input,
+    Account, Booking, Decision, Input,
     books::booking,
     decide, evolve,
     payment::{Payment, backoff},
@@ -18,6 +18,34 @@ use std::{
     time::Duration,
 };
 use streams::{Codec, Failure, Record, lineage::Cause};
+
+/// A line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Whose payment.
+    pub order_id: OrderId,
+    /// Of which movement.
+    pub kind: Booking,
+    /// On which account.
+    pub account: Account,
+    /// Minor units: a debit is positive, a credit negative.
+    pub amount_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// When it was known.
+    pub at: Timestamp,
+}
+
+/// What is written in one transaction.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Payments as they will be. Whoever had claimed one of them has lost it.
+    pub rows: Vec<Row>,
+    /// Lines that are added to the ledger.
+    pub entries: Vec<LedgerEntry>,
+    /// What is said.
+    pub outbox: Vec<OutboxRow>,
+}
 
 /// Payments as they will be, ledger entries and messages: all or nothing.
 pub struct Changes<'a> {
@@ -79,6 +107,30 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
+    /// Decides on what a call to the bank gave. Nothing, if the claim of the caller has not held: the
+    /// row is then not among those that are locked.
+    ///
+    /// # Errors
+    /// As [`Codec::encode`].
+    pub fn settle(
+        &mut self,
+        order_id: OrderId,
+        input: Input,
+        at: Timestamp,
+    ) -> Result<(), Failure> {
+        if self.payment(order_id).is_none() {
+            tracing::debug!(%order_id, "somebody else has claimed it meanwhile");
+            return Ok(());
+        }
+        match self.decide(order_id, input, None, at) {
+            Err(Failure::Poison(cause)) => {
+                tracing::error!("order {order_id}: {cause}");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
     /// `record` is poison: send it to the dead letters.
     pub fn dead_letter(&mut self, record: &Record, cause: &str, at: Timestamp) {
         tracing::warn!("{} goes to the dead letters: {cause}", record.address());
@@ -97,17 +149,33 @@ impl<'a> Changes<'a> {
             .any(|order| self.rows.get(order).is_some_and(|row| row.due_in.is_some()))
     }
 
+    /// Everything that is to be written.
+    pub fn gathered(self) -> Gathered {
+        let entries = self.bookings.iter().flat_map(|(order_id, kind, at)| {
+            let total = self.payment(*order_id).map(|payment| &payment.order.total);
+            total.into_iter().flat_map(|total| {
+                kind.entries(total.amount_minor).map(|(account, amount_minor)| {
+                    let (order_id, kind, at) = (*order_id, *kind, *at);
+                    let currency = total.currency.clone();
+                    LedgerEntry { order_id, kind, account, amount_minor, currency, at }
+                })
+            })
+        });
+        let entries = entries.collect();
+        let rows = self.changed.iter().filter_map(|order| self.rows.get(order).cloned()).collect();
+        Gathered { rows, entries, outbox: self.outbox }
+    }
+
     /// Writes everything.
     ///
     /// # Errors
     /// When the database is away, or one of its constraints holds: an order is captured once, a
     /// booking sums up to zero, a thing is said once.
     pub async fn write(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let changed = self.changed.iter().filter_map(|order| self.rows.get(order).cloned());
-        let changed: Vec<Row> = changed.collect();
-        payments::upsert(tx, &changed).await?;
-        self.book(tx).await?;
-        outbox::insert(tx, &self.outbox).await
+        let Gathered { rows, entries, outbox } = self.gathered();
+        payments::upsert(tx, &rows).await?;
+        book(tx, &entries).await?;
+        outbox::insert(tx, &outbox).await
     }
 
     fn message(
@@ -134,39 +202,24 @@ impl<'a> Changes<'a> {
             | Decision::Ignored(_) => Ok(None),
         }
     }
+}
 
-    async fn book(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if self.bookings.is_empty() {
-            return Ok(());
-        }
-        let (mut orders, mut times) = (Vec::new(), Vec::new());
-        let (mut kinds, mut accounts) = (Vec::new(), Vec::new());
-        let (mut amounts, mut currencies) = (Vec::new(), Vec::new());
-        for (order_id, booking, at) in &self.bookings {
-            let Some(payment) = self.payment(*order_id) else { continue };
-            let total = &payment.order.total;
-            for (account, amount_minor) in booking.entries(total.amount_minor) {
-                orders.push(order_id.0);
-                times.push(at.millis());
-                kinds.push(booking.as_str());
-                accounts.push(account.as_str());
-                amounts.push(amount_minor);
-                currencies.push(&*total.currency);
-            }
-        }
-        sqlx::query(
-            "INSERT INTO ledger_entries (order_id, kind, account, amount_minor, currency, at_ms) \
-             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], \
-                 $6::bigint[])",
-        )
-        .bind(orders)
-        .bind(kinds)
-        .bind(accounts)
-        .bind(amounts)
-        .bind(currencies)
-        .bind(times)
-        .execute(tx)
-        .await?;
-        Ok(())
+async fn book(tx: &mut PgConnection, entries: &[LedgerEntry]) -> Result<(), sqlx::Error> {
+    if entries.is_empty() {
+        return Ok(());
     }
+    sqlx::query(
+        "INSERT INTO ledger_entries (order_id, kind, account, amount_minor, currency, at_ms) \
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], \
+             $6::bigint[])",
+    )
+    .bind(entries.iter().map(|entry| entry.order_id.0).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.account.as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.amount_minor).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| &*entry.currency).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.at.millis()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -55,6 +55,16 @@ impl OutboxRow {
         Self { id, message: dead_letter::<Payments>(record, cause, now) }
     }
 
+    /// Tells it from every other row: it follows from what the row says.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// What Debezium makes of it. The partition is that of the key.
+    pub fn message(&self) -> &Outgoing {
+        &self.message
+    }
+
     /// The headers by name; the last one counts, as everywhere.
     fn headers(&self) -> String {
         let texts =

@@ -23,7 +23,7 @@ use view::{
     http::{self, App},
     notifications,
     processor::Projector,
-    store::Store,
+    store::{BlockingStore, Store},
     waiters::Waiters,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Instance {
     base: String,
     url: String,
     shutdown: Shutdown,
-    projector: Projector,
+    projector: Projector<BlockingStore>,
     codec: Codec,
     /// Next offsets of the log.
     offsets: BTreeMap<(&'static str, i32), i64>,
@@ -98,7 +98,8 @@ impl Instance {
         let routes = http::router(app).unwrap();
         let server = service_kit::serve(any, routes, &health, limits, shutdown.clone());
         let base = format!("http://{}", server.await.unwrap().local_addr());
-        let projector = Projector::new(store.clone(), freshness, Handle::current());
+        let tables = BlockingStore::new(store.clone(), Handle::current());
+        let projector = Projector::new(tables, freshness);
         let (client, offsets) = (Client::new(), BTreeMap::new());
         Self {
             now: NOON,

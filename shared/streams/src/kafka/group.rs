@@ -4,7 +4,7 @@ use super::{
     LoopSettings,
     client::{CALL_TIMEOUT, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
 };
-use crate::Record;
+use crate::{Record, turn::Offsets};
 use anyhow::Context;
 use contracts::topics::TopicSpec;
 use rdkafka::{
@@ -13,16 +13,13 @@ use rdkafka::{
     error::KafkaError,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 use tracing::debug;
 
 /// How long an idle reader waits for the first record of a batch.
 const IDLE: Duration = Duration::from_millis(100);
-
-/// The offset after the last record, per topic and partition.
-pub(crate) type NextOffsets = BTreeMap<(String, i32), i64>;
 
 /// Reads the input topics of a loop in batches. Rebalances happen while it polls and never while a
 /// batch is worked on, so a batch holds records of owned partitions only.
@@ -131,7 +128,7 @@ impl GroupReader {
 
     /// Where the group has got to on partition number `partition`; 0 where it has not begun. Waits
     /// for the offsets of a pending transaction (KIP-447).
-    pub(crate) fn committed(&self, partition: i32) -> anyhow::Result<NextOffsets> {
+    pub(crate) fn committed(&self, partition: i32) -> anyhow::Result<Offsets> {
         let mut wanted = TopicPartitionList::new();
         for topic in &self.topics {
             wanted.add_partition(topic.name, partition);
@@ -150,7 +147,7 @@ impl GroupReader {
     }
 
     /// Read again from `offsets`, dropping what was read ahead.
-    pub(crate) fn seek(&mut self, offsets: &NextOffsets) -> anyhow::Result<()> {
+    pub(crate) fn seek(&mut self, offsets: &Offsets) -> anyhow::Result<()> {
         self.batch
             .retain(|record| !offsets.contains_key(&(record.topic.to_string(), record.partition)));
         for ((topic, partition), offset) in offsets {
@@ -167,7 +164,7 @@ impl GroupReader {
     }
 
     /// Commit `offsets` without a transaction, for a batch that has sent nothing.
-    pub(crate) fn commit(&self, offsets: &NextOffsets) -> anyhow::Result<()> {
+    pub(crate) fn commit(&self, offsets: &Offsets) -> anyhow::Result<()> {
         let list = to_list(offsets)?;
         Ok(self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?)
     }
@@ -193,30 +190,8 @@ impl GroupReader {
     }
 }
 
-/// The first offset of each partition in `batch`: where to rewind to.
-pub(crate) fn first_offsets(batch: &[Record]) -> NextOffsets {
-    let mut offsets = NextOffsets::new();
-    for record in batch {
-        let place = (record.topic.to_string(), record.partition);
-        let first = offsets.entry(place).or_insert(record.offset);
-        *first = (*first).min(record.offset);
-    }
-    offsets
-}
-
-/// The offset after the last record of each partition in `batch`: where to go on.
-pub(crate) fn next_offsets(batch: &[Record]) -> NextOffsets {
-    let mut offsets = NextOffsets::new();
-    for record in batch {
-        let place = (record.topic.to_string(), record.partition);
-        let next = offsets.entry(place).or_insert(0);
-        *next = (*next).max(record.offset + 1);
-    }
-    offsets
-}
-
 /// `offsets` as the client wants them.
-pub(crate) fn to_list(offsets: &NextOffsets) -> anyhow::Result<TopicPartitionList> {
+pub(crate) fn to_list(offsets: &Offsets) -> anyhow::Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for ((topic, partition), offset) in offsets {
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;

@@ -2,12 +2,12 @@
 //! what it does. Kafka's group only says who reads which partition.
 
 use super::{
-    LoopHandle, LoopSettings, LoopStatus, Outage,
-    group::{GroupReader, NextOffsets, first_offsets},
-    spawn,
-    transactional::Step,
+    LoopHandle, LoopSettings, LoopStatus, Outage, group::GroupReader, spawn, transactional::Step,
 };
-use crate::{Codec, Failure, Record, RegistryError};
+use crate::{
+    Codec, Failure, Record, RegistryError,
+    turn::{Offsets, first_offsets},
+};
 use contracts::{Service, topics::TopicSpec};
 use std::collections::BTreeSet;
 use tokio::sync::watch;
@@ -155,7 +155,7 @@ impl<L: Ledger> LedgerLoop<L> {
             return Ok(());
         }
         let claimed = self.ledger.claim(&places);
-        let offsets: NextOffsets = match claimed {
+        let offsets: Offsets = match claimed {
             Ok(claimed) => claimed.into_iter().map(|(t, p, next)| ((t, p), next)).collect(),
             Err(failure) => {
                 // What was read before the claim is read again after it.

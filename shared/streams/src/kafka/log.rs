@@ -3,7 +3,7 @@
 use super::client::{
     CALL_TIMEOUT, ReaderContext, TopicNames, pause_briefly, reader_config, to_record,
 };
-use crate::Record;
+use crate::{Record, restore::Log};
 use anyhow::Context;
 use contracts::topics::{PARTITIONS, TopicSpec};
 use rdkafka::{
@@ -36,11 +36,12 @@ impl LogReader {
         let uncommitted = config.create_with_context(ReaderContext::default())?;
         Ok(Self { committed, uncommitted, names: TopicNames::default() })
     }
+}
 
-    /// The end of the log, once every transaction that was open at the call is decided: the last
-    /// stable offset, when it has reached the high watermark of the call. Whoever owned the
+impl Log for LogReader {
+    /// The last stable offset, when it has reached the high watermark of the call. Whoever owned the
     /// partition before may have committed a moment ago, with the markers still on their way.
-    pub(crate) fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
+    fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
         let watermarks = |consumer: &BaseConsumer<ReaderContext>| {
             consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT)
         };
@@ -60,14 +61,13 @@ impl LogReader {
         }
     }
 
-    /// Give `each` the records of `topic` from `from` to before `to`.
-    pub(crate) fn read(
+    fn read(
         &mut self,
         topic: &str,
         partition: i32,
         from: i64,
         to: i64,
-        mut each: impl FnMut(Record) -> anyhow::Result<()>,
+        each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if from >= to {
             return Ok(());

@@ -6,7 +6,6 @@ pub mod dlq;
 mod group;
 mod ledger;
 mod log;
-mod restore;
 mod sender;
 mod table;
 mod tail;

@@ -5,14 +5,15 @@ use super::{
     client::{
         CALL_TIMEOUT, Class, WriterContext, classify, pause_briefly, producer_config, to_message,
     },
-    group::{GroupReader, NextOffsets, first_offsets, next_offsets, to_list},
+    group::{GroupReader, to_list},
     log::LogReader,
-    restore::restore,
     spawn,
 };
 use crate::{
-    Codec, Failure, Outgoing, Processor, Record, RegistryError, Tx, UpTo,
-    store::{Positions, Store, Writes},
+    Codec, Failure, Outgoing, Processor, Record, RegistryError,
+    restore::restore,
+    store::{Positions, Store},
+    turn::{self, Offsets, first_offsets, next_offsets},
 };
 use anyhow::Context;
 use contracts::Timestamp;
@@ -26,7 +27,7 @@ use std::{
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// How often time acts on the partitions.
 const TICK: Duration = Duration::from_millis(200);
@@ -180,36 +181,21 @@ impl<P: Processor> TransactionalLoop<P> {
         if batch.is_empty() && !tick {
             return Ok(Step::Idle);
         }
-        let now = Timestamp::from(SystemTime::now());
-        let mut tx = Tx::new(&*self.store, &self.codec, now);
-        for record in batch {
-            tx.begin(record);
-            match self.processor.process(record, &mut tx) {
-                Ok(()) => tx.keep(),
-                Err(Failure::Poison(cause)) => {
-                    warn!(record = record.address(), "dead letter: {cause}");
-                    tx.dead_letter(record, &cause);
-                }
-                Err(failure) => return Err(failed(failure)),
-            }
-        }
+        let ticked: Vec<i32> = if tick { self.tasks.keys().copied().collect() } else { Vec::new() };
+        let (processor, store) = (&mut self.processor, &*self.store);
+        let decided = turn::decide(processor, store, &self.codec, now(), batch, &ticked);
+        let decided = decided.map_err(failed)?;
         if tick {
-            for partition in self.tasks.keys() {
-                tx.begin_partition(*partition);
-                self.processor.tick(&mut tx).map_err(failed)?;
-                tx.keep();
-            }
             self.next_tick = Instant::now() + TICK;
         }
-        self.processor.flush(&mut tx).map_err(failed)?;
-        tx.keep();
-        if batch.is_empty() && tx.is_empty() {
+        if batch.is_empty() && decided.is_empty() {
             return Ok(Step::Idle);
         }
-        let (outgoing, writes) = tx.into_parts();
         let offsets = next_offsets(batch);
-        let delivered = self.commit(&outgoing, &offsets)?;
-        self.apply(writes, offsets, delivered).map_err(StepError::Rebuild)?;
+        let delivered = self.commit(&decided.outgoing, &offsets)?;
+        let (processor, store, tasks) = (&self.processor, &*self.store, &mut self.tasks);
+        turn::apply(processor, store, tasks, decided.writes, offsets, delivered)
+            .map_err(StepError::Rebuild)?;
         Ok(Step::Processed(batch.len()))
     }
 
@@ -269,7 +255,7 @@ impl<P: Processor> TransactionalLoop<P> {
                 Some(log) => {
                     let committed = clients.reader.committed(partition)?;
                     let (processor, store) = (&mut self.processor, &*self.store);
-                    restore(processor, store, &self.codec, log, partition, &committed)?
+                    restore(processor, store, &self.codec, log, partition, &committed, now())?
                 }
             };
             self.tasks.insert(partition, positions);
@@ -283,7 +269,7 @@ impl<P: Processor> TransactionalLoop<P> {
     fn commit(
         &mut self,
         outgoing: &[Outgoing],
-        offsets: &NextOffsets,
+        offsets: &Offsets,
     ) -> Result<HashMap<(String, i32), i64>, StepError> {
         let clients = self.clients.as_ref().expect("connect leaves clients");
         if outgoing.is_empty() {
@@ -312,40 +298,6 @@ impl<P: Processor> TransactionalLoop<P> {
         attempt().map_err(|error| abort(producer, error))
     }
 
-    /// The transaction is committed: bring the store up to it, each partition with its positions.
-    fn apply(
-        &mut self,
-        mut writes: BTreeMap<i32, Writes>,
-        offsets: NextOffsets,
-        delivered: HashMap<(String, i32), i64>,
-    ) -> anyhow::Result<()> {
-        let sources = self.processor.sources();
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let inputs: Vec<_> = self.processor.inputs().iter().map(|topic| topic.name).collect();
-        // Of our own output, what is not read back as an input is in the state already.
-        let is_changelog = |topic: &str| {
-            let mut ends = sources.iter().filter(|source| source.up_to == UpTo::End);
-            !inputs.contains(&topic) && ends.any(|source| source.topic.name == topic)
-        };
-        let changelog = delivered.into_iter().filter(|((topic, _), _)| is_changelog(topic));
-        let changelog = changelog.map(|(place, last)| (place, last + 1));
-        let mut touched: BTreeSet<i32> = writes.keys().copied().collect();
-        for ((topic, partition), next) in offsets.into_iter().chain(changelog) {
-            let positions = self.tasks.entry(partition).or_default();
-            let position = positions.entry(topic).or_insert(next);
-            *position = (*position).max(next);
-            touched.insert(partition);
-        }
-        for partition in touched {
-            let positions = self.tasks.entry(partition).or_default();
-            let writes = writes.remove(&partition).unwrap_or_default();
-            self.store.apply(partition, writes, positions)?;
-        }
-        Ok(())
-    }
-
     fn publish_status(&self) {
         let running = LoopStatus::Running { partitions: self.tasks.keys().copied().collect() };
         self.status.send_if_modified(|status| {
@@ -356,6 +308,10 @@ impl<P: Processor> TransactionalLoop<P> {
             changed
         });
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
 }
 
 fn failed(failure: Failure) -> StepError {
