@@ -1,0 +1,82 @@
+//! [`Case`]: the evidence, put in order.
+
+use crate::{Evidence, Logged, history::History};
+use contracts::{
+    Order, OrderId, ServiceName, Timestamp,
+    topics::{Cleanup, TopicSpec},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// How much earlier than a topic's retention says its records may go: brokers delete whole segments.
+const RETENTION_MARGIN: Duration = Duration::from_secs(60 * 60);
+
+/// Who refused which record.
+pub(crate) struct Letters<'a> {
+    by_origin: BTreeMap<&'a str, BTreeSet<ServiceName>>,
+}
+
+impl<'a> Letters<'a> {
+    fn new(evidence: &'a Evidence) -> Self {
+        let mut by_origin: BTreeMap<&str, BTreeSet<ServiceName>> = BTreeMap::new();
+        for letter in &evidence.letters {
+            by_origin.entry(&letter.origin).or_default().insert(letter.service);
+        }
+        Self { by_origin }
+    }
+
+    /// The services that have put aside the record at `address`.
+    pub(crate) fn of(&self, address: &str) -> BTreeSet<ServiceName> {
+        self.by_origin.get(address).cloned().unwrap_or_default()
+    }
+
+    /// Whether `service` has put aside the record at `address`.
+    pub(crate) fn has(&self, address: &str, service: ServiceName) -> bool {
+        self.by_origin.get(address).is_some_and(|services| services.contains(&service))
+    }
+
+    /// Whether anybody has.
+    pub(crate) fn has_any(&self, address: &str) -> bool {
+        self.by_origin.contains_key(address)
+    }
+}
+
+/// The evidence with what several laws need of it.
+pub(crate) struct Case<'a> {
+    pub(crate) evidence: &'a Evidence,
+    pub(crate) letters: Letters<'a>,
+    /// What happened to each order.
+    pub(crate) histories: BTreeMap<OrderId, History<'a>>,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(evidence: &'a Evidence) -> Self {
+        let letters = Letters::new(evidence);
+        let mut by_order: BTreeMap<OrderId, Vec<&Logged<Order>>> = BTreeMap::new();
+        for record in &evidence.log.orders {
+            if let Ok(order_id) = record.key.parse() {
+                by_order.entry(order_id).or_default().push(record);
+            }
+        }
+        let at_rest = |at: Timestamp| at + evidence.grace <= evidence.taken_at;
+        let fold = |(order_id, records): (OrderId, Vec<&'a Logged<Order>>)| {
+            (order_id, History::fold(&order_id.to_string(), &records, &letters, at_rest))
+        };
+        let histories = by_order.into_iter().map(fold).collect();
+        Self { evidence, letters, histories }
+    }
+
+    /// Whether records of `topic` that were written `at` this time are still on it: only then their
+    /// absence means something.
+    pub(crate) fn is_kept(&self, topic: &TopicSpec, at: Timestamp) -> bool {
+        match topic.cleanup {
+            Cleanup::Keep | Cleanup::Compact => true,
+            Cleanup::Delete { retention_ms } => {
+                let kept = Duration::from_millis(u64::try_from(retention_ms).unwrap_or(0));
+                at + kept.saturating_sub(RETENTION_MARGIN) > self.evidence.taken_at
+            }
+        }
+    }
+}

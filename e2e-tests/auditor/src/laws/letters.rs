@@ -1,0 +1,98 @@
+//! What could not be handled: records that nobody can read, letters that nobody has settled, and
+//! records by someone who is not their topic's writer.
+
+use crate::{
+    Law, Logged,
+    case::Case,
+    history::names,
+    verdict::{Findings, Subject},
+};
+use contracts::{
+    ServiceName::{self, Email, Inventory, Orders, Payments, View},
+    topics,
+};
+
+pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+    poison(case, findings);
+    owners(case, findings);
+    for letter in &case.evidence.letters {
+        findings.check_now(Law::Letters, Subject::of_key(&letter.key), letter.settled, || {
+            let id = format!("{}/{}/{}", letter.service, letter.partition, letter.offset);
+            format!("{id} waits: {} ({})", letter.cause, letter.origin)
+        });
+    }
+}
+
+/// Each topic with those who put aside what they cannot read on it. Who only follows a topic for
+/// clients that wait, or reads its own changelog back, is not among them.
+fn poison(case: &Case<'_>, findings: &mut Findings<'_>) {
+    let log = &case.evidence.log;
+    let mut on = Reading { case, findings };
+    on.topic("orders", &[Orders, Inventory, Payments, View], &log.orders);
+    on.topic("orders.commands", &[Orders], &log.order_commands);
+    on.topic("orders.refusals", &[View], &log.order_refusals);
+    on.topic("order-validations", &[Orders], &log.order_validations);
+    on.topic("inventory.commands", &[Inventory], &log.inventory_commands);
+    on.topic("stock", &[View], &log.stock);
+    on.topic("catalog.products", &[Orders, Inventory, View], &log.catalog_products);
+    on.topic("order-views", &[Email], &log.order_views);
+    // Nobody else reads these, so whatever else is on them is never put aside.
+    on.topic("orders.latest", &[], &log.orders_latest);
+    on.topic("inventory.reservations", &[], &log.reservations);
+    on.topic("emails", &[], &log.emails);
+}
+
+struct Reading<'a, 'e, 'f> {
+    case: &'a Case<'e>,
+    findings: &'a mut Findings<'f>,
+}
+
+impl Reading<'_, '_, '_> {
+    fn topic<T>(&mut self, topic: &str, readers: &[ServiceName], records: &[Logged<T>]) {
+        for record in records {
+            // Letters that are gone prove nothing any more.
+            if !self.case.is_kept(topics::dlq(Orders), record.timestamp) {
+                continue;
+            }
+            let address = record.address(topic);
+            let has_letter = |service: &ServiceName| self.case.letters.has(&address, *service);
+            let taken_by: Vec<_> = readers.iter().copied().filter(|r| !has_letter(r)).collect();
+            let holds = record.value.is_ok() || taken_by.is_empty() && !readers.is_empty();
+            let subject = Subject::of_key(&record.key);
+            self.findings.check(Law::Poison, subject, record.timestamp, holds, || {
+                let cause = record.value.as_ref().err().map_or("", |cause| cause);
+                match names(&taken_by).as_str() {
+                    "" => format!("{address}: {cause}; nobody puts this aside"),
+                    names => format!("{address}: {cause}; not put aside by {names}"),
+                }
+            });
+        }
+    }
+
+    fn owner<T>(&mut self, topic: &str, owner: ServiceName, records: &[Logged<T>]) {
+        for record in records.iter().filter(|record| record.value.is_ok()) {
+            let address = record.address(topic);
+            let writer = record.writer.as_deref();
+            let holds = writer == Some(owner.as_str()) || self.case.letters.has_any(&address);
+            self.findings.check(
+                Law::Owners,
+                Subject::of_key(&record.key),
+                record.timestamp,
+                holds,
+                || format!("{address} was written by {}, not {owner}", writer.unwrap_or("nobody")),
+            );
+        }
+    }
+}
+
+fn owners(case: &Case<'_>, findings: &mut Findings<'_>) {
+    let log = &case.evidence.log;
+    let mut on = Reading { case, findings };
+    on.owner("orders.latest", Orders, &log.orders_latest);
+    on.owner("orders.refusals", Orders, &log.order_refusals);
+    on.owner("order-validations", Inventory, &log.order_validations);
+    on.owner("stock", Inventory, &log.stock);
+    on.owner("inventory.reservations", Inventory, &log.reservations);
+    on.owner("order-views", View, &log.order_views);
+    on.owner("emails", Email, &log.emails);
+}
