@@ -252,7 +252,7 @@ impl Outside {
 }
 
 /// The id in the answer to a POST.
-pub(crate) fn order_id(answer: &Answer) -> Result<OrderId> {
+fn order_id(answer: &Answer) -> Result<OrderId> {
     let id = answer.body["order_id"].as_str().with_context(|| format!("{answer:?}"))?;
     Ok(id.parse()?)
 }

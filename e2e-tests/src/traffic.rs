@@ -1,11 +1,10 @@
 //! [`Traffic`]: customers who order at a steady rate and do not give up.
 
-use crate::{Outside, lines, outside::order_id};
-use anyhow::{Result, bail};
+use crate::{Outside, PATIENCE};
+use anyhow::Result;
 use contracts::OrderId;
-use reqwest::StatusCode;
-use serde_json::json;
-use std::time::{Duration, Instant};
+use shop::order_client::{OrderClient, order_body};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -29,15 +28,16 @@ pub struct Traffic {
 impl Traffic {
     /// Begin: `number` orders of one piece of `sku` each, `per_second` of them.
     pub fn start(outside: &Outside, sku: &'static str, number: u32, per_second: u32) -> Self {
-        let outside = outside.clone();
+        let client = OrderClient::new(outside.shop().url("orders"), outside.shop().url("view"));
+        let client = client.expect("an HTTP client can be made");
         let mut orders = JoinSet::new();
         let interval = Duration::from_secs(1) / per_second;
         let begin = tokio::time::Instant::now();
         for n in 0..number {
-            let outside = outside.clone();
+            let client = client.clone();
             orders.spawn(async move {
                 tokio::time::sleep_until(begin + interval * n).await;
-                place(&outside, sku).await
+                place(&client, sku).await
             });
         }
         Self { orders }
@@ -52,26 +52,8 @@ impl Traffic {
     }
 }
 
-async fn place(outside: &Outside, sku: &'static str) -> Result<Placed> {
-    const PATIENCE: Duration = Duration::from_secs(90);
+async fn place(orders: &OrderClient, sku: &'static str) -> Result<Placed> {
     let key = Uuid::new_v4().to_string();
-    let body = json!({ "customer_id": "ada", "lines": lines(&[(sku, 1)]) });
-    let started = Instant::now();
-    loop {
-        let request = outside.post("orders", "/orders", &body).header("idempotency-key", &key);
-        let seen = match outside.send(request).await {
-            Ok(answer) if answer.status == StatusCode::ACCEPTED => {
-                return Ok(Placed { id: order_id(&answer)?, sku, quantity: 1 });
-            }
-            Ok(answer) if answer.status.is_server_error() || answer.status.as_u16() == 429 => {
-                format!("{answer:?}")
-            }
-            Ok(answer) => bail!("refused: {answer:?}"),
-            Err(error) => format!("{error:#}"),
-        };
-        if started.elapsed() > PATIENCE {
-            bail!("not accepted in {PATIENCE:?}; last seen: {seen}");
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
+    let answer = orders.place(&key, &order_body("ada", &[(sku, 1)]), PATIENCE, |_| {}).await?;
+    Ok(Placed { id: answer.accepted()?, sku, quantity: 1 })
 }

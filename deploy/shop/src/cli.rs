@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{detach, dlq, down, logs, order, status, topics, up};
+use crate::commands::{detach, dlq, down, load, logs, order, status, topics, up};
+use crate::order_client::OrderClient;
 use crate::progress::Progress;
 use crate::settings::{Dirs, EnvSetting, PortSetting, Scale, State};
 use crate::supervisor::control::{Request, ask};
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Place an order and follow it until it is settled
     Order(OrderArgs),
+    /// Place many orders of all kinds at a steady rate, and measure
+    Load(load::LoadArgs),
     /// Show the choreography: every topic, who writes it and who reads it
     Topics,
     /// Look at the records that a service could not handle, and deal with them
@@ -101,6 +104,12 @@ pub(crate) struct Place {
     dir: PathBuf,
 }
 
+impl Place {
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
 #[derive(Args, Debug)]
 struct Named {
     /// A service (all its instances), one instance (orders-0, orders-1), or kafka, registry, connect,
@@ -133,15 +142,17 @@ struct OrderArgs {
 
 impl OrderArgs {
     async fn run(self) -> Result<()> {
-        let known = |url: Option<String>, part: &str| match url {
-            Some(url) => Ok(url.trim_end_matches('/').to_owned()),
-            None => State::read(&Dirs::at(&self.place.dir))?.url(part).map(str::to_owned),
+        let client = match (self.orders_url, self.view_url) {
+            (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?,
+            (orders, view) => {
+                let state = State::read(&Dirs::at(&self.place.dir))?;
+                let orders = orders.as_deref().map_or_else(|| state.url("orders"), Ok)?;
+                let view = view.as_deref().map_or_else(|| state.url("view"), Ok)?;
+                OrderClient::new(orders, view)?
+            }
         };
-        let orders = known(self.orders_url, "orders")?;
-        let view = known(self.view_url, "view")?;
-        let addresses = order::Addresses { orders, view };
         let patience = Duration::from_secs(self.patience_s);
-        order::run(&addresses, &self.customer, &self.lines, patience).await
+        order::run(&client, &self.customer, &self.lines, patience).await
     }
 }
 
@@ -258,6 +269,7 @@ async fn dispatch(command: Command) -> Result<()> {
             logs::run(&place.dir, &name, follow, lines).await
         }
         Command::Order(args) => args.run().await,
+        Command::Load(args) => load::run(args).await,
         Command::Dlq(args) => args.run().await,
         Command::Topics => {
             topics::run();

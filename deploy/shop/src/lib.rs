@@ -5,13 +5,16 @@
 //! - [`supervisor`] owns the processes: starts, watches, restarts and stops them.
 //! - [`parts`] says what each process is: its command, its settings and how its health is seen.
 //! - [`provision`] makes a started shop usable: topics, schemas, databases, connectors, demo stock.
+//! - [`order_client`] places orders as a careful client does, [`load`] many of them at a steady rate.
 //! - [`client`] is the same as a library: the system tests start and drive a shop through it.
 
 pub mod cli;
 pub mod client;
 mod commands;
 mod install;
+pub mod load;
 pub mod mail_sink;
+pub mod order_client;
 pub mod parts;
 mod progress;
 pub mod provision;

@@ -3,6 +3,7 @@
 pub(crate) mod detach;
 pub(crate) mod dlq;
 pub(crate) mod down;
+pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod order;
 pub(crate) mod status;

@@ -1,13 +1,13 @@
 //! `shop order`: places an order and follows its timeline until it is settled.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use reqwest::{Client, Response};
+use anyhow::{Result, bail};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
+
+use crate::order_client::{OrderClient, OrderView, order_body};
 
 /// One `SKU=QUANTITY`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,13 +31,6 @@ impl std::str::FromStr for Line {
     }
 }
 
-/// Where the shop takes orders and shows them.
-#[derive(Clone, Debug)]
-pub(crate) struct Addresses {
-    pub(crate) orders: String,
-    pub(crate) view: String,
-}
-
 /// The part of a timeline's entry that is shown.
 #[derive(Clone, Debug, Deserialize)]
 struct Entry {
@@ -56,37 +49,32 @@ struct Timeline {
     transitions: Vec<Entry>,
 }
 
-#[derive(Debug, Deserialize)]
-struct OrderView {
-    status: String,
-    #[serde(default)]
-    version: i64,
-    #[serde(default)]
-    reasons: Vec<Value>,
-    /// Commands that changed nothing: for a refused order, why it was.
-    #[serde(default)]
-    refusals: Vec<Value>,
-}
-
 /// Places an order of `lines` for `customer` and prints each transition as it appears.
 ///
 /// # Errors
 /// When it is not accepted, ends otherwise than confirmed, or has no end within `patience`.
 pub(crate) async fn run(
-    addresses: &Addresses,
+    client: &OrderClient,
     customer: &str,
     lines: &[Line],
     patience: Duration,
 ) -> Result<()> {
-    let client = Client::builder().timeout(Duration::from_secs(10)).build()?;
     let started = Instant::now();
-    let order_id = place(&client, &addresses.orders, customer, lines).await?;
+    let lines: Vec<_> = lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect();
+    let key = Uuid::new_v4().to_string();
+    let (body, mut told) = (order_body(customer, &lines), false);
+    let answer = client.place(&key, &body, patience, |why| {
+        if !std::mem::replace(&mut told, true) {
+            eprintln!("orders does not take it now ({why}): sent again until it does");
+        }
+    });
+    let answer = answer.await?;
+    let order_id = answer.accepted()?;
     println!("order {order_id} accepted in {} ms", started.elapsed().as_millis());
-    let url = format!("{}/orders/{order_id}", addresses.view);
     let mut shown = 0;
     loop {
-        let order: Option<OrderView> = get(&client, &url).await?;
-        let timeline: Option<Timeline> = get(&client, &format!("{url}/timeline")).await?;
+        let order = client.order(order_id).await?;
+        let timeline: Option<Timeline> = client.timeline(order_id).await?;
         for entry in timeline.iter().flat_map(|timeline| &timeline.transitions) {
             if entry.version > shown {
                 shown = entry.version;
@@ -95,46 +83,16 @@ pub(crate) async fn run(
         }
         // The order may be newer than the timeline that was asked for a moment before.
         if let Some(order) =
-            order.filter(|order| is_settled(&order.status) && shown >= order.version)
+            order.filter(|order| order.outcome().is_some() && shown >= order.version)
         {
             return finish(&order, started.elapsed());
         }
         if started.elapsed() > patience {
+            let url = client.order_url(order_id);
             bail!("not settled after {} s: {url} shows how it goes on", patience.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-async fn place(client: &Client, url: &str, customer: &str, lines: &[Line]) -> Result<String> {
-    let lines: Vec<Value> =
-        lines.iter().map(|line| json!({ "sku": line.sku, "quantity": line.quantity })).collect();
-    let answer = client
-        .post(format!("{url}/orders"))
-        .header("Idempotency-Key", Uuid::new_v4().to_string())
-        .json(&json!({ "customer_id": customer, "lines": lines }))
-        .send()
-        .await
-        .with_context(|| format!("orders does not answer at {url}"))?;
-    if !answer.status().is_success() {
-        bail!("the order was not accepted: {}", problem(answer).await);
-    }
-    let body: BTreeMap<String, Value> = answer.json().await?;
-    let id = body.get("order_id").and_then(Value::as_str);
-    Ok(id.context("orders answered without an order_id")?.to_owned())
-}
-
-/// None while the view does not know it.
-async fn get<T: serde::de::DeserializeOwned>(client: &Client, url: &str) -> Result<Option<T>> {
-    let answer = client.get(url).send().await.with_context(|| format!("no answer at {url}"))?;
-    if answer.status().as_u16() == 404 {
-        return Ok(None);
-    }
-    if !answer.status().is_success() {
-        bail!("{url}: {}", problem(answer).await);
-    }
-    let body = answer.json().await;
-    body.map(Some).with_context(|| format!("{url} answers something unexpected"))
 }
 
 fn finish(order: &OrderView, took: Duration) -> Result<()> {
@@ -146,11 +104,6 @@ fn finish(order: &OrderView, took: Duration) -> Result<()> {
     let reasons = order.reasons.iter().chain(&order.refusals);
     let reasons: Vec<String> = reasons.map(reason_text).collect();
     bail!("{} {took}: {}", order.status, reasons.join("; "))
-}
-
-/// Whether nobody holds the baton any more.
-fn is_settled(status: &str) -> bool {
-    matches!(status, "confirmed" | "rejected" | "cancelled" | "refunded" | "refused")
 }
 
 fn entry_line(entry: &Entry) -> String {
@@ -171,29 +124,6 @@ fn reason_text(reason: &Value) -> String {
     }
 }
 
-/// A problem+json answer in words.
-async fn problem(answer: Response) -> String {
-    let status = answer.status();
-    let text = answer.text().await.unwrap_or_default();
-    let Ok(body) = serde_json::from_str::<Value>(&text) else { return format!("{status} {text}") };
-    problem_text(status.as_u16(), &body)
-}
-
-fn problem_text(status: u16, body: &Value) -> String {
-    let text = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let mut words = text(body, "title");
-    let detail = text(body, "detail");
-    if !detail.is_empty() && detail != words {
-        words = format!("{words}: {detail}");
-    }
-    for error in body.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        words = format!("{words}\n  {}: {}", text(error, "field"), text(error, "detail"));
-    }
-    if words.is_empty() { format!("status {status}: {body}") } else { words }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,17 +135,5 @@ mod tests {
         for wrong in ["TEA", "=2", "TEA=two"] {
             assert!(wrong.parse::<Line>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_problem_is_told_in_words_with_its_fields() {
-        let body = json!({
-            "title": "the order cannot be placed",
-            "code": "invalid_request",
-            "errors": [{"field": "lines[0].quantity", "code": "x", "detail": "must be 1 to 1000"}]
-        });
-        let words = problem_text(422, &body);
-        assert_eq!(words, "the order cannot be placed\n  lines[0].quantity: must be 1 to 1000");
-        assert_eq!(problem_text(500, &json!({})), "status 500: {}");
     }
 }

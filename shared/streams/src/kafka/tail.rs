@@ -12,22 +12,25 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use std::{collections::BTreeMap, time::Duration};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 /// Give `on_record` every record that arrives on `topics` from now on, until `stop` is cancelled.
-/// After an outage of Kafka it goes on where it was.
+/// After an outage of Kafka it goes on where it was. The answer arrives when its place in every
+/// topic is known: what is written after that is heard.
 pub fn spawn_tail(
     bootstrap: &str,
     name: &'static str,
     topics: Vec<&'static TopicSpec>,
     stop: CancellationToken,
     on_record: impl FnMut(Record) + Send + 'static,
-) {
+) -> oneshot::Receiver<()> {
     let bootstrap = bootstrap.to_owned();
+    let (placed, is_placed) = oneshot::channel();
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         let mut outage = Outage::new(name, None);
-        let mut tail = Tail { positions: BTreeMap::new(), on_record };
+        let mut tail = Tail { positions: BTreeMap::new(), placed: Some(placed), on_record };
         while !stop.is_cancelled() {
             if let Err(error) = tail.follow(&bootstrap, name, &topics, &stop, &mut outage) {
                 outage.wait(&format!("{error:#}"), &stop);
@@ -35,11 +38,14 @@ pub fn spawn_tail(
         }
     });
     spawned.expect("the operating system gives a thread");
+    is_placed
 }
 
 struct Tail<F> {
     /// The next offset of each partition that has been seen.
     positions: BTreeMap<(String, i32), i64>,
+    /// Told once that all of them are known.
+    placed: Option<oneshot::Sender<()>>,
     on_record: F,
 }
 
@@ -68,6 +74,10 @@ impl<F: FnMut(Record)> Tail<F> {
         }
         consumer.assign(&assignment)?;
         outage.over();
+        if let Some(placed) = self.placed.take() {
+            // An error means that nobody wants to know.
+            let _ = placed.send(());
+        }
         let mut names = TopicNames::default();
         while !stop.is_cancelled() {
             match consumer.poll(Duration::from_millis(500)) {
