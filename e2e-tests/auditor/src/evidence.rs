@@ -12,7 +12,7 @@ use contracts::{
     orders::{CommandRefused, OrderCommand},
     view::ViewUpdated,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
 /// Everything that was seen of a shop.
@@ -33,6 +33,8 @@ pub struct Evidence {
     pub bank: Vec<BankEntry>,
     /// What the mail server has accepted.
     pub mails: Vec<Mail>,
+    /// Since when it has kept them all.
+    pub mails_since: Timestamp,
     /// The database of the view.
     pub view: View,
 }
@@ -145,7 +147,7 @@ pub struct PaymentRow {
 }
 
 /// A movement of the whole amount of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Booking {
     /// Taken from the customer.
@@ -261,7 +263,7 @@ pub struct OrderRow {
 }
 
 /// A line of an order as the view shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LineRow {
     /// The product.
     pub sku: String,
@@ -276,7 +278,7 @@ pub struct LineRow {
 }
 
 /// The payment section of an order as the view shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PaymentSection {
     /// `captured`, `declined` or `refunded`.
     pub status: String,

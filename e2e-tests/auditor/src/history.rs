@@ -161,6 +161,11 @@ impl<'a> History<'a> {
         self.steps.iter().find(|step| step.order.version > version).copied()
     }
 
+    /// The transition of this kind.
+    pub(crate) fn find(&self, transition: TransitionKind) -> Option<Step<'a>> {
+        self.steps.iter().find(|step| step.order.transition == transition).copied()
+    }
+
     /// The last transition, if it has ended the order.
     pub(crate) fn end(&self) -> Option<Step<'a>> {
         self.last().filter(|last| is_terminal(last.order.status))

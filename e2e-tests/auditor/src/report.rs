@@ -22,6 +22,10 @@ impl fmt::Display for Verdict {
             self.stories[order].iter().try_for_each(|moment| moment.write(f))?;
         }
         writeln!(f)?;
+        if self.mails_repeated > 0 {
+            let times = self.mails_repeated;
+            writeln!(f, "note: {times} mails arrived once more, under the same Message-ID")?;
+        }
         for remark in &self.remarks {
             writeln!(f, "note: {remark}")?;
         }

@@ -100,7 +100,7 @@ pub struct Verdict {
     /// How long an effect may take.
     #[serde(rename = "grace_ms", serialize_with = "as_millis")]
     pub grace: Duration,
-    /// Orders in the log.
+    /// Orders in the log, as far as they are in the scope.
     pub orders: usize,
     /// How many of them ended, or stand, in which status.
     pub statuses: BTreeMap<&'static str, usize>,
@@ -108,6 +108,8 @@ pub struct Verdict {
     pub tallies: BTreeMap<Law, Tally>,
     /// The first [`VIOLATIONS_SHOWN_MAX`] of each law.
     pub violations: Vec<Violation>,
+    /// Mails about these orders that arrived once more, under the same Message-ID.
+    pub mails_repeated: usize,
     /// What is no violation, but worth knowing.
     pub remarks: Vec<String>,
     /// What happened to the orders of [`Verdict::violations`].
@@ -148,13 +150,15 @@ pub(crate) struct Findings<'a> {
     scope: &'a Scope,
     tallies: BTreeMap<Law, Tally>,
     violations: Vec<Violation>,
+    mails_repeated: usize,
     remarks: Vec<String>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(evidence: &'a Evidence, scope: &'a Scope) -> Self {
         let tallies = Law::ALL.iter().map(|law| (*law, Tally::default())).collect();
-        Self { evidence, scope, tallies, violations: Vec::new(), remarks: Vec::new() }
+        let (violations, remarks) = (Vec::new(), Vec::new());
+        Self { evidence, scope, tallies, violations, mails_repeated: 0, remarks }
     }
 
     /// `law` was looked at. If it does not hold `since` less than the grace, that is pending.
@@ -198,6 +202,13 @@ impl<'a> Findings<'a> {
         self.check(law, subject, Timestamp(i64::MIN), holds, detail);
     }
 
+    /// Mails about `order` have arrived `times` more than once.
+    pub(crate) fn mails_repeated(&mut self, order: OrderId, times: usize) {
+        if self.scope.covers(&order.into()) {
+            self.mails_repeated += times;
+        }
+    }
+
     /// Something that is no violation, but worth knowing.
     pub(crate) fn remark(&mut self, remark: String) {
         self.remarks.push(remark);
@@ -205,8 +216,10 @@ impl<'a> Findings<'a> {
 
     pub(crate) fn into_verdict(self, case: &Case<'_>) -> Verdict {
         let mut statuses = BTreeMap::new();
-        for history in case.histories.values() {
-            if let Some(last) = history.last() {
+        for (order, history) in &case.histories {
+            if let Some(last) = history.last()
+                && self.scope.covers(&(*order).into())
+            {
                 *statuses.entry(last.order.status.as_str()).or_insert(0) += 1;
             }
         }
@@ -220,6 +233,7 @@ impl<'a> Findings<'a> {
             statuses,
             tallies: self.tallies,
             violations,
+            mails_repeated: self.mails_repeated,
             remarks: self.remarks,
             stories: story::of(self.evidence, &told),
         }

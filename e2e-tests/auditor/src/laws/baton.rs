@@ -4,6 +4,7 @@ use crate::{
     Law, Logged,
     case::Case,
     history::{History, Step, names},
+    laws::copy,
     verdict::{Findings, Subject},
 };
 use contracts::{Order, OrderId, OrderLine, PaymentStatus, TransitionKind};
@@ -153,14 +154,8 @@ fn latest(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
     for (order_id, history) in &case.histories {
         let found = latest.remove(order_id.to_string().as_str()).and_then(Logged::read);
-        let version = found.map_or(0, |order| order.version);
-        let same = history.at(version).map(|step| step.order) == found;
-        let next = history.after(version).map(|step| step.record.timestamp);
-        let since = next.or(history.last().map(|last| last.record.timestamp)).unwrap_or_default();
-        findings.check(Law::Latest, *order_id, since, same && next.is_none(), || {
-            let last = history.version();
-            format!("the log is at version {last}, orders.latest at {version}, same: {same}")
-        });
+        let version = found.map(|order| order.version);
+        copy(findings, Law::Latest, *order_id, history, version, |order| found == Some(order));
     }
     for (key, record) in latest {
         findings.check(Law::Latest, Subject::of_key(key), record.timestamp, false, || {

@@ -9,6 +9,7 @@ use crate::{
 };
 use contracts::{
     ServiceName::{self, Email, Inventory, Orders, Payments, View},
+    inventory::StockEntry,
     topics,
 };
 
@@ -28,18 +29,22 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
 fn poison(case: &Case<'_>, findings: &mut Findings<'_>) {
     let log = &case.evidence.log;
     let mut on = Reading { case, findings };
-    on.topic("orders", &[Orders, Inventory, Payments, View], &log.orders);
-    on.topic("orders.commands", &[Orders], &log.order_commands);
-    on.topic("orders.refusals", &[View], &log.order_refusals);
-    on.topic("order-validations", &[Orders], &log.order_validations);
-    on.topic("inventory.commands", &[Inventory], &log.inventory_commands);
-    on.topic("stock", &[View], &log.stock);
-    on.topic("catalog.products", &[Orders, Inventory, View], &log.catalog_products);
-    on.topic("order-views", &[Email], &log.order_views);
+    // Whose key a transition has is judged with its order's history.
+    on.topic("orders", &[Orders, Inventory, Payments, View], &log.orders, |_| None);
+    on.topic("orders.commands", &[Orders], &log.order_commands, |c| text(c.order_id()));
+    on.topic("orders.refusals", &[View], &log.order_refusals, |r| text(r.order_id));
+    on.topic("order-validations", &[Orders], &log.order_validations, |v| text(v.order_id));
+    on.topic("inventory.commands", &[Inventory], &log.inventory_commands, |c| text(c.sku()));
+    on.topic("stock", &[View], &log.stock, |level| text(&level.sku));
+    on.topic("catalog.products", &[Orders, Inventory, View], &log.catalog_products, |_| None);
+    on.topic("order-views", &[Email], &log.order_views, |update| text(update.order_id));
     // Nobody else reads these, so whatever else is on them is never put aside.
-    on.topic("orders.latest", &[], &log.orders_latest);
-    on.topic("inventory.reservations", &[], &log.reservations);
-    on.topic("emails", &[], &log.emails);
+    on.topic("orders.latest", &[], &log.orders_latest, |order| text(order.order_id));
+    on.topic("inventory.reservations", &[], &log.reservations, |entry| match entry {
+        StockEntry::Reservation(held) => text(format!("{}/{}", held.sku, held.order_id)),
+        StockEntry::RestockApplied(added) => text(format!("{}/{}", added.sku, added.command_id)),
+    });
+    on.topic("emails", &[], &log.emails, |mail| text(mail.order_id));
 }
 
 struct Reading<'a, 'e, 'f> {
@@ -48,22 +53,35 @@ struct Reading<'a, 'e, 'f> {
 }
 
 impl Reading<'_, '_, '_> {
-    fn topic<T>(&mut self, topic: &str, readers: &[ServiceName], records: &[Logged<T>]) {
+    /// Every record of `topic` can be read and has the key that its content says, or is put aside by
+    /// all `readers`.
+    fn topic<T>(
+        &mut self,
+        topic: &str,
+        readers: &[ServiceName],
+        records: &[Logged<T>],
+        key_of: impl Fn(&T) -> Option<String>,
+    ) {
         for record in records {
-            // Letters that are gone prove nothing any more.
-            if !self.case.is_kept(topics::dlq(Orders), record.timestamp) {
-                continue;
-            }
+            let fault = match &record.value {
+                Err(cause) => Some(cause.clone()),
+                Ok(value) => key_of(value)
+                    .filter(|key| *key != record.key)
+                    .map(|key| format!("the key is {}, the content is about {key}", record.key)),
+            };
             let address = record.address(topic);
             let has_letter = |service: &ServiceName| self.case.letters.has(&address, *service);
             let taken_by: Vec<_> = readers.iter().copied().filter(|r| !has_letter(r)).collect();
-            let holds = record.value.is_ok() || taken_by.is_empty() && !readers.is_empty();
+            // Letters that are gone prove nothing any more.
+            let is_proved = self.case.is_kept(topics::dlq(Orders), record.timestamp);
+            let put_aside = taken_by.is_empty() && !readers.is_empty() || !is_proved;
+            let holds = fault.is_none() || put_aside;
             let subject = Subject::of_key(&record.key);
             self.findings.check(Law::Poison, subject, record.timestamp, holds, || {
-                let cause = record.value.as_ref().err().map_or("", |cause| cause);
+                let fault = fault.unwrap_or_default();
                 match names(&taken_by).as_str() {
-                    "" => format!("{address}: {cause}; nobody puts this aside"),
-                    names => format!("{address}: {cause}; not put aside by {names}"),
+                    "" => format!("{address}: {fault}; nobody puts this aside"),
+                    names => format!("{address}: {fault}; not put aside by {names}"),
                 }
             });
         }
@@ -83,6 +101,10 @@ impl Reading<'_, '_, '_> {
             );
         }
     }
+}
+
+fn text(key: impl ToString) -> Option<String> {
+    Some(key.to_string())
 }
 
 fn owners(case: &Case<'_>, findings: &mut Findings<'_>) {

@@ -1,0 +1,262 @@
+//! One change to a clean shop, and the law that it breaks.
+
+use crate::{lives::Lives, shop::append, shop::sku};
+use auditor::{Booking, Evidence, Law, Logged, Mail};
+use contracts::{
+    CommandId, Order, OrderId, Reason, Sku, Status as S, TransitionKind as T,
+    inventory::{InventoryCommand, Reservation, ReservationState, Restock, StockEntry, StockLevel},
+};
+use uuid::Uuid;
+
+type Mutation = (Law, &'static str, fn(&mut Lives));
+
+/// Every change that is tried. What `is missing` may also be still to come.
+pub const MUTATIONS: &[Mutation] = &[
+    (Law::Baton, "payments' step was written by orders", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        let record = find(&mut e.log.orders, |record| is(record, id, 3));
+        record.writer = Some("orders".into());
+        find(&mut e.view.timeline, |row| row.order_id == id && row.version == 3).writer =
+            "orders".into();
+    }),
+    (Law::Baton, "a step that the table does not have", |l| {
+        let order = l.shop.place("TEA", 1);
+        l.shop.check(&order, true);
+        let order = l.shop.go(&order, T::OrderCancelled, S::Rejected, |order| {
+            order.reasons.push(Reason::new("customer", "cancelled", ""));
+        });
+        l.shop.settle(&order, ReservationState::Released);
+    }),
+    (Law::Versions, "a version is left out", |l| {
+        let (id, e) = (l.declined, l.evidence());
+        e.log.orders.retain(|record| !is(record, id, 2));
+        e.log.orders_latest.retain(|record| !is(record, id, 2));
+        e.log.order_views.retain(|r| read(r).order_id != id || read(r).view_version != 2);
+        e.view.timeline.retain(|row| row.order_id != id || row.version != 2);
+    }),
+    (Law::Versions, "a version has two contents", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        let mut fork = find(&mut e.log.orders, |record| is(record, id, 2)).clone();
+        fork.offset = 2000;
+        fork.value.as_mut().unwrap().occurred_at.0 += 1;
+        e.log.orders.push(fork);
+    }),
+    (Law::Terminal, "one reader has not refused what follows the end", |l| {
+        l.evidence().letters.pop();
+    }),
+    (Law::WholeOrder, "the command that it came from changes", |l| {
+        let id = l.rejected;
+        alter(l.evidence(), id, 2, |order| order.placed_by = CommandId(Uuid::from_u128(99)));
+    }),
+    (Law::Latest, "the last state is missing", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        e.log.orders_latest.retain(|record| !is(record, id, 4));
+    }),
+    (Law::Deadline, "an order goes on after its deadline", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        for version in 1..=4 {
+            alter(e, id, version, |order| order.deadline = order.requested_at);
+        }
+        let row = find(&mut e.view.orders, |row| row.order_id == id);
+        row.deadline = row.requested_at;
+    }),
+    (Law::Deadline, "the end of an order is missing", |l| {
+        let order = l.shop.place("TEA", 1);
+        l.shop.check(&order, true);
+    }),
+    (Law::Reasons, "an order is cancelled without a reason", |l| {
+        let (id, e) = (l.cancelled, l.evidence());
+        alter(e, id, 2, |order| order.reasons.clear());
+        find(&mut e.view.orders, |row| row.order_id == id).reasons.clear();
+    }),
+    (Law::Checks, "a check has not passed", |l| {
+        let id = l.confirmed;
+        for version in 1..=4 {
+            alter(l.evidence(), id, version, |order| order.required_checks.push("fraud".into()));
+        }
+    }),
+    (Law::Answers, "a refusal is missing", |l| {
+        let (id, e) = (l.refused, l.evidence());
+        e.log.order_refusals.retain(|record| record.key != id.to_string());
+        e.view.refusals.retain(|row| row.order_id != id);
+    }),
+    (Law::Cancellation, "a cancellation was accepted, the order confirmed", |l| {
+        l.shop.cancel(l.confirmed, true);
+    }),
+    (Law::Level, "a level does not add up", |l| {
+        level(l.evidence(), |level| level.available += 1);
+    }),
+    (Law::Conservation, "a piece from nowhere", |l| {
+        level(l.evidence(), |level| {
+            (level.on_hand, level.available) = (level.on_hand + 1, level.available + 1)
+        });
+    }),
+    (Law::Reserved, "a piece is held for nobody", |l| {
+        level(l.evidence(), |level| {
+            (level.reserved, level.available) = (level.reserved + 1, level.available - 1)
+        });
+    }),
+    (Law::Fate, "a reservation of a confirmed order is left open", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        let held = find(
+            &mut e.log.reservations,
+            |record| matches!(read(record), StockEntry::Reservation(Reservation { order_id, state: ReservationState::Committed, .. }) if *order_id == id),
+        );
+        let at = (held.partition, held.offset);
+        e.log.reservations.retain(|record| (record.partition, record.offset) != at);
+        level(e, |level| {
+            (level.on_hand, level.reserved, level.committed) =
+                (level.on_hand + 2, level.reserved + 2, level.committed - 2);
+        });
+    }),
+    (Law::Promise, "an outcome was told twice", |l| {
+        let outcomes = &mut l.evidence().log.order_validations;
+        let mut again = outcomes[0].clone();
+        again.offset = 2000;
+        outcomes.push(again);
+    }),
+    (Law::Promise, "an outcome is missing", |l| {
+        let (id, e) = (l.cancelled, l.evidence());
+        e.log.order_validations.retain(|record| record.key != id.to_string());
+    }),
+    (Law::Restocks, "a Restock is missing", |l| {
+        let (at, command_id) = (l.shop.now(), CommandId(Uuid::from_u128(99)));
+        let restock = Restock { sku: sku("TEA"), command_id, quantity: 1, issued_at: at };
+        let topic = &mut l.evidence().log.inventory_commands;
+        append(topic, "TEA", (at, "inventory"), None, InventoryCommand::Restock(restock));
+    }),
+    (Law::Restocks, "a Restock was counted twice", |l| {
+        let entries = &mut l.evidence().log.reservations;
+        let again = find(entries, |r| matches!(read(r), StockEntry::RestockApplied(_))).clone();
+        entries.push(again);
+    }),
+    (Law::OneCapture, "the bank has captured twice", |l| {
+        let (id, e) = (l.confirmed.to_string(), l.evidence());
+        let again = find(&mut e.bank, |entry| entry.key == id).clone();
+        e.bank.push(again);
+    }),
+    (Law::Refunds, "the bank has charged an order that never asked for it", |l| {
+        let id = l.cancelled;
+        let order = last(l.evidence(), id);
+        l.shop.book(&order, Booking::Capture, false);
+        l.shop.book(&order, Booking::Void, false);
+    }),
+    (Law::Refunds, "a void is missing", |l| {
+        let (id, e) = (l.declined, l.evidence());
+        find(&mut e.payments.rows, |row| row.order_id == id).void_due = true;
+    }),
+    (Law::DoubleEntry, "one side of a booking was changed", |l| {
+        let entries = &mut l.evidence().payments.ledger;
+        find(entries, |entry| entry.account == "sales").amount.amount_minor += 1;
+    }),
+    (Law::Statement, "the bank has booked another amount", |l| {
+        l.evidence().bank[0].amount.amount_minor += 1;
+    }),
+    (Law::Books, "payments stands elsewhere", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        find(&mut e.payments.rows, |row| row.order_id == id).status = "intent".into();
+    }),
+    (Law::Announced, "an announcement is missing", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        e.log.order_views.retain(|r| read(r).order_id != id || read(r).view_version != 2);
+    }),
+    (Law::ViewOrders, "a row shows another status", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        find(&mut e.view.orders, |row| row.order_id == id).status = "paid".into();
+    }),
+    (Law::ViewOrders, "a row is missing", |l| {
+        l.evidence().view.orders.pop();
+    }),
+    (Law::ViewTimeline, "a row names another writer", |l| {
+        l.evidence().view.timeline[0].writer = "view".into();
+    }),
+    (Law::ViewTimeline, "a row of the timeline is missing", |l| {
+        l.evidence().view.timeline.pop();
+    }),
+    (Law::ViewCustomers, "a row of customers is missing", |l| {
+        l.evidence().view.customer_orders.pop();
+    }),
+    (Law::ViewSales, "revenue is too high", |l| {
+        l.evidence().view.sales[0].revenue.amount_minor += 1;
+    }),
+    (Law::ViewStock, "a row of stock shows more", |l| {
+        l.evidence().view.stock[0].on_hand += 1;
+    }),
+    (Law::ViewProducts, "a row of products has another price", |l| {
+        l.evidence().view.products[0].product.as_mut().unwrap().price_minor += 1;
+    }),
+    (Law::ViewRefusals, "a row of refusals is missing", |l| {
+        l.evidence().view.refusals.pop();
+    }),
+    (Law::MailOnce, "a mail has a Message-ID of its own", |l| {
+        let (at, to) = (l.shop.now(), "ada@example.org".to_owned());
+        let message_id = "a-second-mail@murmuration.shop".to_owned();
+        l.evidence().mails.push(Mail { message_id, to, at });
+    }),
+    (Law::MailMatches, "a mail is missing", |l| {
+        l.evidence().mails.pop();
+    }),
+    (Law::MailMatches, "a mail went to somebody else", |l| {
+        l.evidence().mails[0].to = "eve@example.org".into();
+    }),
+    (Law::MailAfterView, "a mail has another cause than the view", |l| {
+        l.evidence().log.emails[0].causation = Some("orders/0/0".into());
+    }),
+    (Law::Owners, "a level was written by the view", |l| {
+        l.evidence().log.stock[0].writer = Some("view".into());
+    }),
+    (Law::Poison, "nobody has put garbage aside", |l| {
+        let commands = &mut l.evidence().log.order_commands;
+        let garbage =
+            Logged { value: Err("no schema".into()), offset: 2000, ..commands[0].clone() };
+        commands.push(garbage);
+    }),
+    (Law::Letters, "a dead letter waits", |l| {
+        l.evidence().letters[0].settled = false;
+    }),
+];
+
+/// The first that is meant.
+pub fn find<T>(list: &mut [T], meant: impl Fn(&T) -> bool) -> &mut T {
+    list.iter_mut().find(|item| meant(item)).expect("the shop has it")
+}
+
+fn read<T>(record: &Logged<T>) -> &T {
+    record.value.as_ref().unwrap()
+}
+
+fn is(record: &Logged<Order>, order_id: OrderId, version: i64) -> bool {
+    let order = read(record);
+    (order.order_id, order.version) == (order_id, version)
+}
+
+fn last(evidence: &Evidence, order_id: OrderId) -> Order {
+    let mut records = evidence.log.orders_latest.iter().rev();
+    read(records.find(|record| read(record).order_id == order_id).unwrap()).clone()
+}
+
+/// Change a version of an order wherever it travels whole.
+fn alter(evidence: &mut Evidence, order_id: OrderId, version: i64, change: impl Fn(&mut Order)) {
+    let log = &mut evidence.log;
+    for record in log.orders.iter_mut().chain(&mut log.orders_latest) {
+        if is(record, order_id, version) {
+            change(record.value.as_mut().unwrap());
+        }
+    }
+    for record in &mut log.order_views {
+        let update = record.value.as_mut().unwrap();
+        if (update.order_id, update.view_version) == (order_id, version) {
+            change(&mut update.order);
+        }
+    }
+}
+
+/// Change the level of TEA, and what the view shows of it.
+fn level(evidence: &mut Evidence, change: impl Fn(&mut StockLevel)) {
+    let tea: Sku = sku("TEA");
+    let record = evidence.log.stock.iter_mut().rfind(|record| read(record).sku == tea).unwrap();
+    let level = record.value.as_mut().unwrap();
+    change(level);
+    let row = find(&mut evidence.view.stock, |row| row.sku == tea);
+    (row.on_hand, row.reserved, row.available) = (level.on_hand, level.reserved, level.available);
+}
