@@ -9,10 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{detach, dlq, down, load, logs, order, status, topics, up};
+use crate::find::Found;
 use crate::order_client::OrderClient;
 use crate::progress::Progress;
-use crate::settings::{Dirs, EnvSetting, PortSetting, Scale, State};
-use crate::supervisor::control::{Request, ask};
+use crate::settings::{EnvSetting, PortSetting, Scale};
+use crate::supervisor::control::Request;
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
 #[derive(Debug, Parser)]
@@ -145,7 +146,7 @@ impl OrderArgs {
         let client = match (self.orders_url, self.view_url) {
             (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?,
             (orders, view) => {
-                let state = State::read(&Dirs::at(&self.place.dir))?;
+                let state = Found::at(&self.place.dir).await?.state()?;
                 let orders = orders.as_deref().map_or_else(|| state.url("orders"), Ok)?;
                 let view = view.as_deref().map_or_else(|| state.url("view"), Ok)?;
                 OrderClient::new(orders, view)?
@@ -172,7 +173,7 @@ impl DlqArgs {
     async fn run(self) -> Result<()> {
         let bootstrap = match self.kafka {
             Some(kafka) => kafka,
-            None => State::read(&Dirs::at(&self.dir))?.url("kafka")?.to_owned(),
+            None => Found::at(&self.dir).await?.state()?.url("kafka")?.to_owned(),
         };
         // The calls block on Kafka.
         tokio::task::spawn_blocking(move || dlq::run(&bootstrap, self.action)).await?
@@ -264,7 +265,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Up(args) => up::run(args).await,
         Command::Fetch => crate::install::artifacts(&Progress::start()).await.map(drop),
         Command::Down(place) => down::run(&place.dir).await,
-        Command::Status(place) => status::run(&place.dir).await,
+        Command::Status(place) => status::run(&Found::at(&place.dir).await?).await,
         Command::Logs { name, follow, lines, place } => {
             logs::run(&place.dir, &name, follow, lines).await
         }
@@ -299,8 +300,9 @@ async fn dispatch(command: Command) -> Result<()> {
 
 /// Asks the running shop for something, and shows how it stands after.
 async fn tell(place: &Place, request: Request) -> Result<()> {
-    ask(&Dirs::at(&place.dir).control_socket(), &request).await?;
-    status::run(&place.dir).await
+    let shop = Found::at(&place.dir).await?;
+    shop.ask(request).await?;
+    status::run(&shop).await
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -24,6 +24,9 @@ pub struct StartOptions {
     pub env: Vec<(String, String, String)>,
     /// The folder of the shop, where not a new temporary one.
     pub dir: Option<PathBuf>,
+    /// The program that keeps the shop, where not `shop`. It takes the same arguments, and leaves the same in
+    /// the folder: `shop.json` when the shop is healthy, the control socket, the logs.
+    pub keeper: Option<PathBuf>,
 }
 
 /// A running shop. One that was started here ends when this is dropped, even when the process dies.
@@ -52,7 +55,8 @@ impl Shop {
         let dir = options.dir.clone().unwrap_or_else(temporary_dir);
         let dirs = Dirs::create(&dir)?;
         let log = std::fs::File::create(dirs.log_of("shop"))?;
-        let mut command = Command::new(program()?);
+        let keeper = options.keeper.clone().map_or_else(program, Ok)?;
+        let mut command = Command::new(keeper);
         command.args(["up", "--ports", "auto", "--until-stdin-closes", "--dir"]).arg(dirs.root());
         if temporary {
             // This process may end without dropping anything.

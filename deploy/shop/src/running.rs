@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{Site, services};
-use crate::settings::{Ports, SERVICES, Scale, State};
-use crate::supervisor::control::{Reply, Request};
+use crate::settings::{Ports, SERVICES, Scale, State, urls_at};
+use crate::supervisor::control::{Keeper, Reply, Request};
 use crate::supervisor::{Part, PartStatus, Supervisor, memory_mb};
 
 /// How long a started service may take to be ready: it waits for its dependencies meanwhile.
@@ -41,7 +41,8 @@ impl Running {
             dir: site.dirs.root().to_owned(),
             pid: std::process::id(),
             ports: ports.all().clone(),
-            urls: urls_of(&site),
+            urls: urls_at(ports.all()),
+            project: None,
         };
         Self {
             supervisor: Supervisor::new(site.dirs.clone()),
@@ -50,30 +51,6 @@ impl Running {
             ports: Mutex::new(ports),
             state: Mutex::new(state),
         }
-    }
-
-    /// Does what the control socket asks for.
-    pub(crate) async fn handle(&self, request: Request) -> Reply {
-        let result = match request {
-            Request::Status => Ok(Reply::Parts(self.status().await)),
-            Request::Down => {
-                self.stop.cancel();
-                Ok(Reply::Done)
-            }
-            Request::Start { name, env } => {
-                self.supervisor.start(&name, &env).await.map(|()| Reply::Done)
-            }
-            Request::Restart { name } => self.restart(&name).await,
-            Request::Stop { name } => self.each(&name, Act::Stop).await,
-            Request::Kill { name, restart } => self.each(&name, Act::Kill { restart }).await,
-            Request::Pause { name } => self.each(&name, Act::Pause).await,
-            Request::Resume { name } => self.each(&name, Act::Resume).await,
-            Request::Scale { service, instances } => {
-                let scale = Scale { service, instances };
-                self.scale(&scale).await.map(|()| Reply::Done)
-            }
-        };
-        result.unwrap_or_else(|error| Reply::Error(format!("{error:#}")))
     }
 
     async fn each(&self, name: &str, act: Act) -> Result<Reply> {
@@ -153,16 +130,27 @@ impl Running {
     }
 }
 
-fn urls_of(site: &Site) -> BTreeMap<String, String> {
-    let mut urls = BTreeMap::new();
-    for name in SERVICES.into_iter().chain(["bank", "mail", "connect"]) {
-        urls.insert(name.to_owned(), site.http(name));
+impl Keeper for Running {
+    async fn handle(&self, request: Request) -> Reply {
+        let result = match request {
+            Request::Status => Ok(Reply::Parts(self.status().await)),
+            Request::Down => {
+                self.stop.cancel();
+                Ok(Reply::Done)
+            }
+            Request::Start { name, env } => {
+                self.supervisor.start(&name, &env).await.map(|()| Reply::Done)
+            }
+            Request::Restart { name } => self.restart(&name).await,
+            Request::Stop { name } => self.each(&name, Act::Stop).await,
+            Request::Kill { name, restart } => self.each(&name, Act::Kill { restart }).await,
+            Request::Pause { name } => self.each(&name, Act::Pause).await,
+            Request::Resume { name } => self.each(&name, Act::Resume).await,
+            Request::Scale { service, instances } => {
+                let scale = Scale { service, instances };
+                self.scale(&scale).await.map(|()| Reply::Done)
+            }
+        };
+        result.unwrap_or_else(|error| Reply::Error(format!("{error:#}")))
     }
-    urls.insert("kafka".into(), site.bootstrap());
-    urls.insert("registry".into(), site.registry_url());
-    urls.insert("smtp".into(), format!("127.0.0.1:{}", site.port("smtp")));
-    for database in ["catalog", "payments", "view"] {
-        urls.insert(format!("postgres.{database}"), site.database_url(database));
-    }
-    urls
 }

@@ -2,6 +2,7 @@
 //! commands find a running shop.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 mod ports;
 pub use ports::{PORTS, PortBlock, PortSetting, Ports, SERVICES};
+
+/// The host of every address: each way of running a shop listens on the loopback interface alone.
+pub const HOST: &str = "127.0.0.1";
 
 /// The folders of one shop.
 #[derive(Clone, Debug)]
@@ -80,6 +84,22 @@ impl Dirs {
         self.root.join("lock")
     }
 
+    /// Takes the lock that a living shop holds on its folder, until the file is closed.
+    ///
+    /// # Errors
+    /// When a shop runs there.
+    pub fn take_lock(&self) -> Result<File> {
+        let lock = File::create(self.lock())?;
+        if lock.try_lock().is_err() {
+            bail!(
+                "a shop runs in {} already: `./shop status` shows it, `./shop down` ends it, \
+                 --dir DIR --ports auto starts another",
+                self.root().display()
+            );
+        }
+        Ok(lock)
+    }
+
     /// The state file.
     #[must_use]
     pub fn state(&self) -> PathBuf {
@@ -112,13 +132,44 @@ pub fn fingerprint(text: &str) -> u64 {
 pub struct State {
     /// The folder of the shop.
     pub dir: PathBuf,
-    /// The supervisor's process.
+    /// The supervisor's process; 0 when there is none on this machine, as with containers.
     pub pid: u32,
     /// Ports by part: `orders`, `kafka`, ...
     pub ports: BTreeMap<String, u16>,
     /// Where each part is reached: base URLs for HTTP, `host:port` for Kafka and SMTP, connection strings
     /// (`postgres.payments`) for databases, and one entry (`orders-1`) per further instance.
     pub urls: BTreeMap<String, String>,
+    /// The Compose project, when the parts are containers.
+    #[serde(default)]
+    pub project: Option<String>,
+}
+
+/// Where each part is reached, by its port: the addresses of a [`State`].
+#[must_use]
+pub fn urls_at(ports: &BTreeMap<String, u16>) -> BTreeMap<String, String> {
+    let mut urls = BTreeMap::new();
+    for (name, port) in ports {
+        match name.as_str() {
+            "kafka" | "smtp" => {
+                urls.insert(name.clone(), format!("{HOST}:{port}"));
+            }
+            "registry" => {
+                urls.insert(name.clone(), format!("http://{HOST}:{port}/apis/ccompat/v7"));
+            }
+            "postgres" => {
+                for database in ["catalog", "payments", "view"] {
+                    let url = format!("postgres://shop@{HOST}:{port}/{database}");
+                    urls.insert(format!("postgres.{database}"), url);
+                }
+            }
+            // Kafka's own.
+            "controller" => {}
+            _ => {
+                urls.insert(name.clone(), format!("http://{HOST}:{port}"));
+            }
+        }
+    }
+    urls
 }
 
 impl State {
@@ -130,7 +181,8 @@ impl State {
         let path = dirs.state();
         let Ok(text) = std::fs::read_to_string(&path) else {
             bail!(
-                "no running shop in {}: start one with `./shop up`, or say where it is with --dir DIR",
+                "no running shop in {}, nor in containers: start one with `./shop up` or \
+                 `docker compose up`, or say where it is with --dir DIR",
                 dirs.root().display()
             );
         };

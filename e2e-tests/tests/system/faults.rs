@@ -11,16 +11,17 @@ const MAIL_BATCH: usize = 16;
 /// How long a dependency stays away. Not a wait for anything: the length of the fault.
 const OUTAGE: Duration = Duration::from_secs(3);
 
-async fn pids(shop: &Outside) -> BTreeMap<String, Option<u32>> {
+/// Which run of each service goes on: another one would mean that it was started anew.
+async fn runs(shop: &Outside) -> BTreeMap<String, Option<String>> {
     let services = ["orders", "inventory", "payments", "email", "view"];
     let status = shop.shop().status().await.unwrap();
     let ours = status.into_iter().filter(|part| services.contains(&part.name.as_str()));
-    ours.map(|part| (part.name, part.pid)).collect()
+    ours.map(|part| (part.name, part.run)).collect()
 }
 
 async fn goes_and_comes_back(part: &str) {
     let shop = alone().await;
-    let before = pids(&shop).await;
+    let before = runs(&shop).await;
     let books = Books::open(&shop, "TEA").await.unwrap();
     let traffic = Traffic::start(&shop, "TEA", 100, 10);
     shop.shop().stop(part).await.unwrap();
@@ -33,7 +34,7 @@ async fn goes_and_comes_back(part: &str) {
     let statuses = books.settle(&placed).await.unwrap();
     assert_eq!(statuses, BTreeMap::from([("confirmed".to_owned(), 120)]));
     books.close(&placed, MAIL_BATCH).await.unwrap();
-    assert_eq!(pids(&shop).await, before, "a service was restarted");
+    assert_eq!(runs(&shop).await, before, "a service was restarted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

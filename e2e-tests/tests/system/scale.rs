@@ -9,7 +9,7 @@ async fn all_at_work(shop: &Outside, service: &str, instances: usize) {
         let status = shop.shop().status().await.unwrap();
         let ours: Vec<_> = status
             .into_iter()
-            .filter(|part| part.name.split('-').next() == Some(service) && part.pid.is_some())
+            .filter(|part| part.name.split('-').next() == Some(service) && part.run.is_some())
             .collect();
         if ours.len() == instances { Ok(()) } else { Err(ours) }
     })

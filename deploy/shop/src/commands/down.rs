@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::time::Instant;
 
+use crate::find::Found;
 use crate::settings::Dirs;
 use crate::supervisor::control::{self, Request};
 use crate::supervisor::leftovers;
@@ -25,7 +26,13 @@ pub(crate) async fn run(dir: &Path) -> Result<()> {
     let _ = std::fs::remove_file(dirs.state());
     match (runs, left.is_empty()) {
         (true, _) => println!("stopped"),
-        (false, true) => println!("no shop runs in {}", dirs.root().display()),
+        (false, true) => {
+            println!("no shop runs in {}", dirs.root().display());
+            // It is not ours to end.
+            if let Ok(Found::Containers(project, _)) = Found::at(dir).await {
+                println!("`docker compose -p {} down` ends the one in containers", project.name());
+            }
+        }
         (false, false) => println!("ended what a killed shop left: {}", left.join(", ")),
     }
     Ok(())

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::cli::Place;
+use crate::find::Found;
 use crate::load::{Load, Settings, mix::Mix, report};
 use crate::progress::Progress;
-use crate::settings::{Dirs, State};
 
 const ORDERS_MAX: u64 = 1_000_000;
 const RATE_MAX: f64 = 10_000.0;
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: LoadArgs) -> Result<()> {
         (None, Some(minutes)) => orders_in(minutes, args.rate)?,
         (None, None) => ORDERS_DEFAULT,
     };
-    let state = State::read(&Dirs::at(args.place.dir()))?;
+    let state = Found::at(args.place.dir()).await?.state()?;
     let progress = Progress::start();
     progress.step(
         "load",

@@ -5,14 +5,42 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
 
-use crate::settings::Dirs;
+use crate::containers::Project;
+use crate::find::Found;
+use crate::settings::{Dirs, State};
 use crate::supervisor::log::tail;
 
 /// Prints the last `lines` lines of a log, and goes on with new ones when `follow` is set.
 pub(crate) async fn run(dir: &Path, name: &str, follow: bool, lines: usize) -> Result<()> {
     let dirs = Dirs::at(dir);
+    match Found::at(dir).await? {
+        Found::Containers(project, _) => of_container(&project, name, follow, lines).await,
+        Found::Here(_) => match State::read(&dirs).ok().and_then(|state| state.project) {
+            Some(project) => of_container(&Project::new(project), name, follow, lines).await,
+            None => of_process(&dirs, name, follow, lines).await,
+        },
+        Found::Somewhere(_) => {
+            bail!("this shop was started elsewhere: its logs are there, `./shop logs --dir DIR`")
+        }
+    }
+}
+
+/// Docker has them.
+async fn of_container(project: &Project, name: &str, follow: bool, lines: usize) -> Result<()> {
+    let found = project.find(name).await?;
+    let first = found.first().context("`find` returns what it finds")?;
+    let lines = lines.to_string();
+    let mut docker = Command::new("docker");
+    docker.args(["logs", "--tail", &lines]).args(follow.then_some("--follow")).arg(&first.id);
+    let status = docker.status().await.context("cannot run `docker`")?;
+    ensure!(status.success(), "docker logs of {} failed ({status})", first.name);
+    Ok(())
+}
+
+async fn of_process(dirs: &Dirs, name: &str, follow: bool, lines: usize) -> Result<()> {
     // The first instance of a service goes by both names, as for `stop` and `kill`.
     let path = dirs.log_of(name.strip_suffix("-0").unwrap_or(name));
     let Ok(mut file) = File::open(&path) else {

@@ -1,18 +1,17 @@
 //! `shop status`, and what a fresh shop suggests to try.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::settings::{Dirs, State};
-use crate::supervisor::control::{Reply, Request, ask};
+use crate::find::Found;
+use crate::settings::State;
+use crate::supervisor::control::{Reply, Request};
 use crate::supervisor::{PartState, PartStatus};
 
 /// Prints a table of the parts.
-pub(crate) async fn run(dir: &Path) -> Result<()> {
-    let dirs = Dirs::at(dir);
-    let Reply::Parts(parts) = ask(&dirs.control_socket(), &Request::Status).await? else {
+pub(crate) async fn run(shop: &Found) -> Result<()> {
+    let Reply::Parts(parts) = shop.ask(Request::Status).await? else {
         bail!("the shop answered something else than its status");
     };
     print!("{}", table(&parts));
@@ -74,13 +73,12 @@ mod tests {
     #[test]
     fn the_table_shows_who_is_ready() {
         let part = |name: &str, state, healthy| PartStatus {
-            name: name.into(),
             pid: Some(4711),
-            port: 8080,
             state,
             healthy,
             restarts: 2,
             memory_mb: Some(12),
+            ..PartStatus::new(name, 8080)
         };
         let table = table(&[
             part("orders", PartState::Running, Some(true)),

@@ -1,11 +1,10 @@
 //! `shop up`: starts everything, watches over it, and stops it in order.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,7 +28,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         // A fresh start replaces a running shop; for any other start that is an error.
         super::down::run(&args.dir).await?;
     }
-    let lock = take_lock(&dirs)?;
+    let lock = dirs.take_lock()?;
     clean(&dirs, args.fresh, &progress)?;
     let ports = Ports::choose(args.ports_auto(), &args.port)?;
     ports.check_free()?;
@@ -165,19 +164,6 @@ async fn healthy(running: &Running, part: &Part, progress: Progress) -> Result<(
     running.supervisor.wait_healthy(part, SERVER_DEADLINE).await?;
     progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
     Ok(())
-}
-
-/// The lock that a living shop holds on its folder.
-fn take_lock(dirs: &Dirs) -> Result<File> {
-    let lock = File::create(dirs.lock())?;
-    if lock.try_lock().is_err() {
-        bail!(
-            "a shop runs in {} already: `./shop status` shows it, `./shop down` ends it, \
-             --dir DIR --ports auto starts another",
-            dirs.root().display()
-        );
-    }
-    Ok(lock)
 }
 
 /// Ends what a killed shop left running, and wipes the data when a fresh start is asked for.

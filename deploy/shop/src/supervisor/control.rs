@@ -11,7 +11,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::PartStatus;
-use crate::running::Running;
+
+/// Who keeps a shop: does what the control socket asks for.
+pub trait Keeper: Send + Sync + 'static {
+    /// Does what is asked; a failure is a reply as well.
+    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+}
 
 /// What can be asked of a running shop. `name` is a service (all its instances), one instance
 /// (`orders-0`, `orders-1`), or `kafka`, `registry`, `connect`, `postgres`, `mail`, `bank`.
@@ -79,7 +84,10 @@ pub enum Reply {
 }
 
 /// Listens on `path`, for this user only. Requests are served until the runtime ends.
-pub(crate) fn serve(path: &Path, running: Arc<Running>) -> Result<()> {
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(path: &Path, keeper: Arc<impl Keeper>) -> Result<()> {
     // A socket file of a shop that was killed: the lock says that nobody serves it.
     let _ = std::fs::remove_file(path);
     let listener =
@@ -88,19 +96,19 @@ pub(crate) fn serve(path: &Path, running: Arc<Running>) -> Result<()> {
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
-            tokio::spawn(answer(stream, Arc::clone(&running)));
+            tokio::spawn(answer(stream, Arc::clone(&keeper)));
         }
     });
     Ok(())
 }
 
 /// Answers one connection, until its other end closes it.
-async fn answer(stream: UnixStream, running: Arc<Running>) -> Result<()> {
+async fn answer(stream: UnixStream, keeper: Arc<impl Keeper>) -> Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     while let Some(line) = lines.next_line().await? {
         let reply = match serde_json::from_str(&line) {
-            Ok(request) => running.handle(request).await,
+            Ok(request) => keeper.handle(request).await,
             Err(error) => Reply::Error(format!("not a request: {error}")),
         };
         let mut bytes = serde_json::to_vec(&reply)?;

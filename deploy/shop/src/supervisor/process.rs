@@ -72,6 +72,9 @@ pub struct PartStatus {
     pub name: String,
     /// Its process id, while there is one.
     pub pid: Option<u32>,
+    /// Tells this run of it from the one before and the next; none while it does not run.
+    #[serde(default)]
+    pub run: Option<String>,
     /// The port that it is known by.
     pub port: u16,
     /// What it is doing.
@@ -82,6 +85,22 @@ pub struct PartStatus {
     pub restarts: u32,
     /// Its memory in MB, with that of its children, shared pages divided among their users.
     pub memory_mb: Option<u64>,
+}
+
+impl PartStatus {
+    /// A part of which nothing is known yet but that it shall run.
+    pub(crate) fn new(name: &str, port: u16) -> Self {
+        Self {
+            name: name.to_owned(),
+            pid: None,
+            run: None,
+            port,
+            state: PartState::Restarting,
+            healthy: None,
+            restarts: 0,
+            memory_mb: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -106,15 +125,7 @@ pub struct Part {
 impl Part {
     /// Starts the process and the task that owns it.
     pub(super) fn launch(spec: PartSpec, dirs: Dirs) -> Self {
-        let status = Arc::new(Mutex::new(PartStatus {
-            name: spec.name.clone(),
-            pid: None,
-            port: spec.port,
-            state: PartState::Restarting,
-            healthy: None,
-            restarts: 0,
-            memory_mb: None,
-        }));
+        let status = Arc::new(Mutex::new(PartStatus::new(&spec.name, spec.port)));
         let (orders, inbox) = mpsc::channel(8);
         let owner = Owner {
             spec: spec.clone(),
@@ -344,6 +355,7 @@ impl Owner {
         let mut status = self.status.lock().expect("no code panics while it holds a status");
         status.state = state;
         status.pid = pid;
+        status.run = pid.map(|pid| pid.to_string());
     }
 
     fn set_if_running(&self, state: PartState) {
