@@ -3,12 +3,16 @@
 //! - `tests/runtime`: the stream runtime on a real Kafka and a real registry.
 //! - `tests/system`: the whole shop, driven from outside, by HTTP, SQL, raw records and signals.
 //!
-//! This library is what the system tests see of a shop: [`Outside`].
+//! This library is what the system tests see of a shop: [`start`] starts one, in containers or natively, and
+//! [`Outside`] is how they see it.
 
 mod bookkeeping;
+pub mod containers;
 mod outside;
 mod traffic;
+mod way;
 
 pub use bookkeeping::Books;
 pub use outside::{Answer, Outside, PATIENCE, lines};
 pub use traffic::{Placed, Traffic};
+pub use way::start;

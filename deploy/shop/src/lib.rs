@@ -15,6 +15,7 @@ pub mod cli;
 pub mod client;
 mod commands;
 pub mod containers;
+pub mod ending;
 pub mod find;
 mod install;
 pub mod load;

@@ -44,7 +44,7 @@ impl Bench {
     pub async fn start(name: &'static str) -> Self {
         let start = || async {
             let options = StartOptions { infra_only: true, ..StartOptions::default() };
-            Shop::start(options).await.expect("the infrastructure starts")
+            e2e_tests::start(options).await.expect("the infrastructure starts")
         };
         let shop = SHOP.get_or_init(start).await;
         let runtime = tokio::runtime::Handle::current();

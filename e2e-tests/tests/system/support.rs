@@ -24,7 +24,8 @@ impl<G> Deref for Turn<G> {
 }
 
 async fn outside() -> Outside {
-    let start = || async { Shop::start(StartOptions::default()).await.expect("the shop starts") };
+    let start =
+        || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
     Outside::new(SHOP.get_or_init(start).await)
 }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::io::AsyncReadExt;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::UpArgs;
+use crate::ending;
 use crate::install;
 use crate::parts::{Site, bank, connect, kafka, mail, postgres, registry};
 use crate::progress::Progress;
@@ -33,7 +32,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
     let ports = Ports::choose(args.ports_auto(), &args.port)?;
     ports.check_free()?;
 
-    let mut end = pin_end(&args)?;
+    let mut end = ending::told_to_end(args.until_stdin_closes, args.detached)?;
     let started = async {
         let site = Site {
             artifacts: install::artifacts(&progress).await?,
@@ -191,41 +190,6 @@ fn wipe(dirs: &Dirs) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Resolves when the shop shall end from outside: by a signal, or by the end of stdin.
-fn pin_end(
-    args: &UpArgs,
-) -> Result<std::pin::Pin<Box<dyn Future<Output = &'static str> + Send + 'static>>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (watch_stdin, detached) = (args.until_stdin_closes, args.detached);
-    let stdin_closed = async move {
-        if !watch_stdin {
-            std::future::pending::<()>().await;
-        }
-        let mut stdin = tokio::io::stdin();
-        let mut buffer = [0; 64];
-        // An error is an end as well.
-        while stdin.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
-    };
-    let hung_up = async move {
-        loop {
-            hangup.recv().await;
-            if !detached {
-                return;
-            }
-        }
-    };
-    Ok(Box::pin(async move {
-        tokio::select! {
-            _ = interrupt.recv() => "interrupted",
-            _ = terminate.recv() => "terminated",
-            () = hung_up => "the terminal is gone",
-            () = stdin_closed => "stdin is closed",
-        }
-    }))
 }
 
 /// Cargo puts all executables of the workspace into one folder: the one of this program.

@@ -69,18 +69,33 @@ impl PortBlock {
     /// # Errors
     /// When all blocks are taken, or the folder for temporary files is not writable.
     pub fn take() -> Result<Self> {
-        let dir = std::env::temp_dir().join("murmuration-ports");
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let start = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap_or(0);
         for step in 0..BLOCKS {
             let first = BLOCK_FIRST + ((start + step) % BLOCKS) * BLOCK_SIZE;
-            let lock = File::create(dir.join(first.to_string()))?;
-            let free = || (first..first + BLOCK_SIZE).all(is_free);
-            if lock.try_lock().is_ok() && free() {
-                return Ok(Self { first, _lock: lock });
+            if let Some(block) = Self::lock(first)?
+                && (first..first + BLOCK_SIZE).all(is_free)
+            {
+                return Ok(block);
             }
         }
         bail!("all {BLOCKS} blocks of ports for --ports auto are taken; `./shop down` ends a shop")
+    }
+
+    /// Its first port, by which it is known.
+    #[must_use]
+    pub fn first(&self) -> u16 {
+        self.first
+    }
+
+    /// The block that begins with `first`, unless somebody holds it.
+    ///
+    /// # Errors
+    /// When the folder for temporary files is not writable.
+    pub fn lock(first: u16) -> Result<Option<Self>> {
+        let dir = std::env::temp_dir().join("murmuration-ports");
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let lock = File::create(dir.join(first.to_string()))?;
+        Ok(lock.try_lock().is_ok().then_some(Self { first, _lock: lock }))
     }
 }
 
@@ -124,6 +139,12 @@ impl Ports {
     #[must_use]
     pub fn all(&self) -> &BTreeMap<String, u16> {
         &self.by_name
+    }
+
+    /// The first port of the block, when the ports are one of `--ports auto`.
+    #[must_use]
+    pub fn block(&self) -> Option<u16> {
+        self.block.as_ref().map(PortBlock::first)
     }
 
     /// A free port for a further instance of a service.
