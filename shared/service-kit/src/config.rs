@@ -8,6 +8,8 @@ use std::{
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::probe;
+
 /// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
 pub const EXIT_USAGE: i32 = 64;
 
@@ -65,17 +67,28 @@ pub enum LogFormat {
 /// Reads the settings from flags and environment.
 ///
 /// Does not return if they are unusable: it prints which setting is wrong and why and exits with
-/// [`EXIT_USAGE`]. `--help` and `--version` are printed and exit with 0.
+/// [`EXIT_USAGE`]. `--help` and `--version` are printed and exit with 0. `--healthcheck` asks the
+/// service that runs with the same settings and exits with 0 when it is ready, else with 1.
 pub fn parse_config<C: Parser>() -> C {
-    C::try_parse().unwrap_or_else(|error| {
-        // A closed stdout or stderr leaves nobody to tell; the exit code still says it.
-        let _ = error.print();
-        if error.use_stderr() {
-            eprintln!("Each setting can be given as a flag or as an environment variable.");
-            exit(EXIT_USAGE);
+    let matches =
+        probe::flag(C::command()).try_get_matches().unwrap_or_else(|error| refuse(&error));
+    if let Some(ready) = probe::asked(&matches) {
+        if let Err(why) = &ready {
+            println!("{why}");
         }
-        exit(0)
-    })
+        exit(i32::from(ready.is_err()));
+    }
+    C::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error))
+}
+
+fn refuse(error: &clap::Error) -> ! {
+    // A closed stdout or stderr leaves nobody to tell; the exit code still says it.
+    let _ = error.print();
+    if error.use_stderr() {
+        eprintln!("Each setting can be given as a flag or as an environment variable.");
+        exit(EXIT_USAGE);
+    }
+    exit(0)
 }
 
 /// The loopback address with this port.

@@ -35,6 +35,7 @@ pub mod health;
 pub mod http;
 pub mod json;
 pub mod openapi;
+mod probe;
 pub mod problem;
 pub mod run;
 pub mod telemetry;
