@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{detach, dlq, down, load, logs, order, status, topics, up};
+use crate::commands::{detach, dlq, down, load, logs, order, provision, status, topics, up};
 use crate::find::Found;
 use crate::order_client::OrderClient;
 use crate::progress::Progress;
@@ -86,6 +86,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Make servers that are started otherwise, such as containers, into a shop, step by step
+    Provision(provision::ProvisionArgs),
     /// Receive mails and show them (the shop starts this by itself)
     MailSink {
         /// Where SMTP listens
@@ -291,6 +293,7 @@ async fn dispatch(command: Command) -> Result<()> {
             let Scale { service, instances } = scale;
             tell(&place, Request::Scale { service, instances }).await
         }
+        Command::Provision(args) => provision::run(args).await,
         Command::MailSink { smtp, http } => {
             let stop = CancellationToken::new();
             crate::mail_sink::serve(smtp, http, stop).await

@@ -6,6 +6,7 @@ pub(crate) mod down;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod order;
+pub(crate) mod provision;
 pub(crate) mod status;
 pub(crate) mod topics;
 pub(crate) mod up;

@@ -116,7 +116,7 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
 
     let connect = async {
         healthy(running, &connect, progress).await?;
-        let api = connectors::Connect::new(site)?;
+        let api = connectors::Connect::new(site.http("connect"), |text| site.render(text))?;
         api.wait_running(SERVER_DEADLINE).await?;
         progress.step("connect", "connectors run");
         tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));

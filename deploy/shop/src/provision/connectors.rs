@@ -12,7 +12,6 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::parts::Site;
 use crate::progress::Progress;
 
 const CONNECTORS: [(&str, &str); 2] = [
@@ -61,16 +60,17 @@ pub(crate) struct Connect {
 }
 
 impl Connect {
-    pub(crate) fn new(site: &Site) -> Result<Self> {
+    /// Connect at `url`; `render` fills in the templates of the connectors.
+    pub(crate) fn new(url: String, render: impl Fn(&str) -> Result<String>) -> Result<Self> {
         let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
         let mut configs = Vec::new();
         for (name, template) in CONNECTORS {
-            let text = site.render(template)?;
+            let text = render(template)?;
             let mut config: Config = serde_json::from_str(&text).with_context(|| name)?;
             config.insert("name".to_owned(), name.to_owned());
             configs.push((name, config));
         }
-        Ok(Self { client, url: site.http("connect"), configs })
+        Ok(Self { client, url, configs })
     }
 
     /// Registers each connector that is missing or differs.

@@ -11,13 +11,11 @@ use crate::parts::Site;
 const ROLES: &str = include_str!("../../../debezium/roles.sql");
 const CATALOG: &str = include_str!("../../../debezium/catalog.sql");
 const PAYMENTS: &str = include_str!("../../../debezium/payments.sql");
-const CREATE: &str = "SELECT 'CREATE DATABASE ' || name
-    FROM unnest(ARRAY['catalog', 'payments', 'view']) AS name
-    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \\gexec";
+const DATABASES: &str = include_str!("../../../debezium/databases.sql");
 
 /// Makes what is missing.
 pub(crate) async fn ensure(site: &Site) -> Result<()> {
-    sql(site, "postgres", &format!("{ROLES}\n{CREATE}\n")).await?;
+    sql(site, "postgres", &format!("{ROLES}\n{DATABASES}")).await?;
     tokio::try_join!(sql(site, "catalog", CATALOG), sql(site, "payments", PAYMENTS))?;
     Ok(())
 }

@@ -1,0 +1,214 @@
+//! `shop provision`: what makes started servers into a shop, one step at a time, for servers that somebody
+//! else has started: containers, or a cluster. Every step may be repeated.
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::progress::Progress;
+use crate::provision::{connectors, schemas, stock, topics};
+use crate::template::render;
+
+/// How long to wait before a server is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// One step, and how long to wait for its server.
+#[derive(Args, Debug)]
+pub(crate) struct ProvisionArgs {
+    #[command(subcommand)]
+    step: Step,
+    /// Give up when the server does not do it within this many seconds
+    #[arg(long, default_value_t = 120, global = true)]
+    patience_s: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// Make the topics that are missing
+    Topics {
+        /// Where Kafka listens
+        #[arg(long, env = "KAFKA_BOOTSTRAP", default_value = "127.0.0.1:9092")]
+        kafka: String,
+    },
+    /// Register the schemas that are missing
+    Schemas {
+        /// Base URL of a Confluent compatible schema registry
+        #[arg(
+            long,
+            env = "SCHEMA_REGISTRY_URL",
+            default_value = "http://127.0.0.1:8085/apis/ccompat/v7"
+        )]
+        registry: String,
+    },
+    /// Register the Debezium connectors and wait until they run
+    Connectors {
+        /// Base URL of Kafka Connect
+        #[arg(long, default_value = "http://127.0.0.1:8086")]
+        connect: String,
+        /// Where Connect reaches PostgreSQL
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5433")]
+        postgres: Place,
+        /// Where Connect reaches Apicurio Registry
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8085")]
+        registry: Place,
+        /// Then go on for ever, and restart what fails
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Put the first stock of the demo products into the warehouse
+    Stock {
+        /// Base URL of inventory
+        #[arg(long, default_value = "http://127.0.0.1:8081")]
+        inventory: String,
+    },
+}
+
+/// A `HOST:PORT`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Place {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not HOST:PORT, such as 127.0.0.1:5433");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+        if host.is_empty() || host.contains('/') {
+            return Err(wrong());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+/// Does one step, as often as its server needs to be asked.
+///
+/// # Errors
+/// When it is not done in time, with the last reason.
+pub(crate) async fn run(args: ProvisionArgs) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    // The first process of a container is not ended by a signal that it does not listen to.
+    tokio::select! {
+        result = step(args.step, Duration::from_secs(args.patience_s)) => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn step(step: Step, patience: Duration) -> Result<()> {
+    let progress = Progress::start();
+    match step {
+        Step::Topics { kafka } => {
+            let made = patiently(patience, progress, "kafka", || topics::ensure(&kafka)).await?;
+            progress.step("kafka", format!("topics are there, {made} of them new"));
+        }
+        Step::Schemas { registry } => {
+            patiently(patience, progress, "registry", || schemas::ensure(&registry)).await?;
+            progress.step("registry", "schemas are registered");
+        }
+        Step::Connectors { connect, postgres, registry, watch } => {
+            let fill = |text: &str| render(text, |name| place_of(name, &postgres, &registry));
+            let connect = connectors::Connect::new(connect, fill)?;
+            connect.wait_running(patience).await?;
+            progress.step("connect", "connectors run");
+            if watch {
+                let for_ever = CancellationToken::new();
+                connectors::keep_running(connect, progress, for_ever).await;
+            }
+        }
+        Step::Stock { inventory } => {
+            stock::ensure(&inventory, patience).await?;
+            progress.step("inventory", "has its first stock");
+        }
+    }
+    Ok(())
+}
+
+/// What a placeholder of a connector's template stands for.
+fn place_of(name: &str, postgres: &Place, registry: &Place) -> Option<String> {
+    match name {
+        "postgres.host" => Some(postgres.host.clone()),
+        "port.postgres" => Some(postgres.port.to_string()),
+        "registry.host" => Some(registry.host.clone()),
+        "port.registry" => Some(registry.port.to_string()),
+        _ => None,
+    }
+}
+
+/// Tries until `attempt` succeeds, and says each new reason why it does not yet.
+async fn patiently<T, Attempt>(
+    patience: Duration,
+    progress: Progress,
+    server: &str,
+    attempt: impl Fn() -> Attempt,
+) -> Result<T>
+where
+    Attempt: Future<Output = Result<T>>,
+{
+    let started = Instant::now();
+    let mut told = String::new();
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        if started.elapsed() > patience {
+            let waited = patience.as_secs();
+            return Err(error).with_context(|| format!("gave up on {server} after {waited} s"));
+        }
+        let why = format!("{error:#}");
+        if why != told {
+            progress.step(server, format!("not yet: {why}"));
+            told = why;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_host_and_a_port() {
+        let place: Place = "registry:8080".parse().unwrap();
+        assert_eq!((place.host.as_str(), place.port), ("registry", 8080));
+        for wrong in ["registry", "registry:", ":8080", "registry:0", "http://registry:8080"] {
+            assert!(wrong.parse::<Place>().unwrap_err().contains("HOST:PORT"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_placeholder_of_the_connectors_is_known() {
+        let (postgres, registry) =
+            ("postgres:5432".parse().unwrap(), "registry:8080".parse().unwrap());
+        let fill = |text: &str| render(text, |name| place_of(name, &postgres, &registry));
+        connectors::Connect::new("http://connect:8083".into(), fill).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_late_is_waited_for_and_one_that_does_not_come_is_named() {
+        let patience = Duration::from_secs(5);
+        let tries = Cell::new(0);
+        let third = || async {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { bail!("no broker") } else { Ok(tries.get()) }
+        };
+        let progress = Progress::start();
+        assert_eq!(patiently(patience, progress, "kafka", third).await.unwrap(), 3);
+
+        let never = || async { bail!("no broker") };
+        let error = patiently::<(), _>(Duration::ZERO, progress, "kafka", never).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "gave up on kafka after 0 s: no broker");
+    }
+}

@@ -1,0 +1,202 @@
+//! The shop in containers is the shop without them: versions, settings and ports of `docker-compose.yml`
+//! against those that `./shop up` uses. What differs on purpose is named here, and there in a comment.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use shop::settings::{PORTS, SERVICES};
+
+const MEMORY_MAX_MB: u64 = 3 * 1024;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn services() -> Map<String, Value> {
+    let compose: Value = serde_saphyr::from_str(&read("docker-compose.yml")).unwrap();
+    compose["services"].as_object().unwrap().clone()
+}
+
+/// `key=value` lines, without those that hold a placeholder: addresses and folders differ by nature.
+fn properties(path: &str) -> BTreeMap<String, String> {
+    let text = read(path);
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.starts_with('#') && !line.contains("{{"))
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().trim_matches('\'').to_owned()))
+        .collect()
+}
+
+fn environment(service: &Value) -> BTreeMap<String, String> {
+    let of = service["environment"].as_object().unwrap();
+    of.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What follows `before` in `text`, up to `after`.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let start = text.find(before).unwrap_or_else(|| panic!("no `{before}`")) + before.len();
+    text[start..].split(after).next().unwrap()
+}
+
+/// The version of a Maven dependency.
+fn maven(pom: &str, artifact: &str) -> String {
+    let pom = read(pom);
+    let after = between(&pom, &format!("<artifactId>{artifact}</artifactId>"), "</dependency>");
+    between(after, "<version>", "</version>").to_owned()
+}
+
+fn tag(image: &str) -> &str {
+    image.rsplit_once(':').unwrap().1
+}
+
+#[test]
+fn images_have_the_versions_of_the_native_shop() {
+    let services = services();
+    let image = |name: &str| services[name]["image"].as_str().unwrap();
+    assert_eq!(tag(image("kafka")), maven("deploy/kafka/pom.xml", "kafka_2.13"));
+    let install = read("deploy/shop/src/install.rs");
+    let registry = between(&install, "io.apicurio:apicurio-registry-app:", ":");
+    assert_eq!(tag(image("registry")), registry);
+    assert_eq!(image("databases"), image("postgres"));
+
+    let connect = read("deploy/debezium/Dockerfile");
+    let base = between(&connect, "ARG CONNECT_IMAGE=", "\n");
+    assert_eq!(tag(base), maven("deploy/debezium/pom.xml", "debezium-connector-postgres"));
+    let converter = "apicurio-registry-utils-converter";
+    let version = maven("deploy/debezium/pom.xml", converter);
+    assert_eq!(maven("deploy/debezium/converter.xml", converter), version);
+
+    let toolchain = read("rust-toolchain.toml");
+    let channel = between(&toolchain, "channel = \"", "\"");
+    let dockerfile = read("deploy/docker/Dockerfile");
+    let rust = tag(between(&dockerfile, "ARG RUST_IMAGE=", "\n")).replace("-bookworm", "");
+    assert!(channel.starts_with(&rust), "rust-toolchain.toml has {channel}, the Dockerfile {rust}");
+}
+
+#[test]
+fn every_image_is_pinned() {
+    for (name, service) in services() {
+        let image = service["image"].as_str().unwrap();
+        let pinned = image.contains(':') && !image.ends_with(":latest");
+        assert!(pinned, "{name}: {image}");
+    }
+}
+
+#[test]
+fn kafka_has_the_settings_of_the_native_shop() {
+    const DIFFERENT: [&str; 1] = ["listener.security.protocol.map"];
+    let kafka = environment(&services()["kafka"]);
+    let native = properties("deploy/kafka/server.properties");
+    assert!(native.len() > 10);
+    for (key, value) in native.iter().filter(|(key, _)| !DIFFERENT.contains(&key.as_str())) {
+        let name = format!("KAFKA_{}", key.replace('.', "_").to_uppercase());
+        assert_eq!(kafka.get(&name), Some(value), "{name}");
+    }
+    let part = read("deploy/shop/src/parts/kafka.rs");
+    assert_eq!(kafka["CLUSTER_ID"], between(&part, "CLUSTER_ID: &str = \"", "\""));
+    assert!(part.contains(&kafka["KAFKA_HEAP_OPTS"]));
+}
+
+#[test]
+fn postgres_has_the_settings_of_the_native_shop() {
+    const DIFFERENT: [&str; 2] = ["listen_addresses", "unix_socket_directories"];
+    let services = services();
+    let command: BTreeSet<_> =
+        services["postgres"]["command"].as_array().unwrap().iter().map(text).collect();
+    let native = properties("deploy/debezium/postgresql.conf");
+    assert!(native.len() > 5);
+    for (key, value) in native.iter().filter(|(key, _)| !DIFFERENT.contains(&key.as_str())) {
+        let found = command.iter().any(|word| **word == format!("{key}={value}"));
+        assert!(found, "{key}={value} is not among {command:?}");
+    }
+}
+
+#[test]
+fn connect_has_the_settings_of_the_native_shop() {
+    // The image has names of its own for these.
+    const OWN_NAME: [(&str, &str); 6] = [
+        ("group.id", "GROUP_ID"),
+        ("key.converter", "KEY_CONVERTER"),
+        ("value.converter", "VALUE_CONVERTER"),
+        ("config.storage.topic", "CONFIG_STORAGE_TOPIC"),
+        ("offset.storage.topic", "OFFSET_STORAGE_TOPIC"),
+        ("status.storage.topic", "STATUS_STORAGE_TOPIC"),
+    ];
+    let connect = environment(&services()["connect"]);
+    let native = properties("deploy/debezium/connect.properties");
+    assert!(native.len() > 10);
+    for (key, value) in native {
+        let own = OWN_NAME.iter().find(|(property, _)| *property == key);
+        let name = match own {
+            Some((_, name)) => (*name).to_owned(),
+            None => format!("CONNECT_{}", key.replace('.', "_").to_uppercase()),
+        };
+        assert_eq!(connect.get(&name), Some(&value), "{name}");
+    }
+    let part = read("deploy/shop/src/parts/connect.rs");
+    assert!(part.contains(&connect["HEAP_OPTS"]));
+}
+
+#[test]
+fn every_port_has_its_default_a_variable_and_the_loopback_interface() {
+    let mut defaults = BTreeMap::new();
+    for (name, service) in services() {
+        for port in service["ports"].as_array().into_iter().flatten().map(text) {
+            let (host, _) = port.rsplit_once(':').unwrap();
+            let variable = format!("127.0.0.1:${{{}_PORT:-", name.to_uppercase());
+            assert!(host.starts_with(&variable), "{name}: {port}");
+            defaults.insert(name.clone(), between(host, ":-", "}").parse::<u16>().unwrap());
+        }
+    }
+    // Neither is for anybody outside of the shop.
+    let inner = ["smtp", "controller"];
+    let native = PORTS.iter().filter(|(name, _)| !inner.contains(name));
+    let native: BTreeMap<_, _> = native.map(|(name, port)| ((*name).to_owned(), *port)).collect();
+    assert_eq!(defaults, native);
+}
+
+#[test]
+fn the_whole_shop_fits_into_three_gigabytes() {
+    let mut total = 0;
+    for (name, service) in services() {
+        // Jobs end before the others need all of theirs.
+        if service["restart"] == "no" {
+            continue;
+        }
+        let limit = service["mem_limit"].as_str().unwrap_or_else(|| panic!("{name}: no limit"));
+        total += limit.strip_suffix('m').unwrap().parse::<u64>().unwrap();
+    }
+    assert!(total <= MEMORY_MAX_MB, "{total} MB");
+}
+
+#[test]
+fn our_programs_run_with_nothing_that_they_do_not_need() {
+    let services = services();
+    let ours =
+        SERVICES.iter().chain(&["bank", "topics", "schemas", "connectors", "stock", "caretaker"]);
+    for name in ours {
+        let service = &services[*name];
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(text(&service["cap_drop"]), r#"["ALL"]"#, "{name}");
+        assert_eq!(text(&service["security_opt"]), r#"["no-new-privileges:true"]"#, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_job_comes_back() {
+    let jobs = ["databases", "topics", "schemas", "connectors", "stock"];
+    for (name, service) in services() {
+        let policy = if jobs.contains(&name.as_str()) { "no" } else { "unless-stopped" };
+        assert_eq!(service["restart"], policy, "{name}");
+    }
+}
