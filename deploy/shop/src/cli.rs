@@ -223,6 +223,9 @@ pub(crate) struct UpArgs {
     /// Wipe the data at the end; the logs stay
     #[arg(long)]
     pub(crate) forget: bool,
+    /// Run it all in containers: `docker compose up`, with clear words when that cannot be
+    #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale", "env", "infra_only"])]
+    docker: bool,
     /// This process was started by --detach
     #[arg(long, hide = true)]
     pub(crate) detached: bool,
@@ -263,6 +266,9 @@ pub fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<()> {
     match command {
+        Command::Up(args) if args.docker => {
+            anyhow::bail!("`--docker` is done by the script ./shop")
+        }
         Command::Up(args) if args.detach => detach::run(&args.dir).await,
         Command::Up(args) => up::run(args).await,
         Command::Fetch => crate::install::artifacts(&Progress::start()).await.map(drop),

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# `./shop up --docker`: docker compose, with its riddles solved beforehand. Everything runs in containers, so
+# nothing but Docker is needed on this machine. Further arguments go to `docker compose up`.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+memory_needed_mb=3072
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "shop: $*"; exit 1; }
+
+check_engine() {
+    command -v docker >/dev/null || die "there is no docker. Install it (https://docs.docker.com/engine/install), or" \
+        "run the shop without it: ./shop up"
+    local why
+    why="$(docker info --format '{{.MemTotal}}' 2>&1)" ||
+        die "docker is there, but its engine does not answer: ${why##*$'\n'}"$'\n'"Start it, or let this user use it" \
+            "(group docker), or run the shop without it: ./shop up"
+    docker compose version >/dev/null 2>&1 || die "docker has no compose plugin: install docker-compose-plugin" \
+        "(Compose 2.20 or later)"
+    docker buildx version >/dev/null 2>&1 || die "docker has no buildx plugin, which builds the images:" \
+        "install docker-buildx-plugin"
+    local memory_mb=$((why / 1024 / 1024))
+    [ "$memory_mb" -ge "$memory_needed_mb" ] || die "the Docker engine has $memory_mb MB of memory and the shop may" \
+        "take up to $memory_needed_mb MB: give it more (Docker Desktop: Settings, Resources)"
+}
+
+# Lines of `name port`, for every port that shall be published, as compose understands file and variables.
+wanted_ports() {
+    docker compose config | awk '/^  [a-z]+:$/ { name = substr($1, 1, length($1) - 1) }
+        $1 == "published:" { gsub(/"/, "", $2); print name, $2 }'
+}
+
+# Ports that this project publishes already are no obstacle to it.
+check_ports() {
+    local ports own taken="" name port
+    ports="$(wanted_ports)"
+    own="$(docker compose ps --format '{{.Ports}}')"
+    while read -r name port; do
+        if grep -q ":$port->" <<<"$own" || ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then continue; fi
+        taken+="port $port, wanted by $name, is taken: move it with ${name^^}_PORT=N"$'\n'
+    done <<<"$ports"
+    [ -z "$taken" ] || die "${taken}(a shop without Docker on these ports ends with ./shop down)"
+}
+
+# What did not come up, with the end of its log.
+explain() {
+    local name state
+    say ""
+    while read -r name state; do
+        case "$state" in *"(healthy)" | "Exited (0)"* | *"Created"*) continue ;; esac
+        say "== $name: $state"
+        docker compose logs --no-log-prefix --tail 15 "$name" >&2
+    done < <(docker compose ps --all --format '{{.Service}} {{.Status}}')
+    die "the shop did not come up: see above, and \`docker compose logs NAME\`"
+}
+
+check_engine
+check_ports
+docker compose up --detach --wait --build "$@" || explain
+view="http://$(docker compose port view 8080)"
+cat <<END
+
+The shop is open. Try:
+  ./shop order TEA=2 MUG=1 --customer ada    place an order and follow it
+  $view/products             products with their stock
+  http://$(docker compose port mail 8025)                      the mails it sends
+  docker compose ps | logs -f orders         look around
+  docker compose down                        end it; what it knows is kept (down --volumes forgets it)
+
+END
