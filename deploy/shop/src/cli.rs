@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{detach, dlq, down, load, logs, order, provision, status, topics, up};
+use crate::commands::{audit, detach, dlq, down, load, logs, order, provision, status, topics, up};
 use crate::find::Found;
 use crate::order_client::OrderClient;
 use crate::progress::Progress;
@@ -54,6 +54,13 @@ enum Command {
     Topics,
     /// Look at the records that a service could not handle, and deal with them
     Dlq(DlqArgs),
+    /// Check every law of the shop against its log, its books, its mails and its views
+    Audit {
+        #[command(flatten)]
+        options: audit::Options,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Stop a part until it is started again
     Stop(Named),
     /// Start a stopped part
@@ -259,7 +266,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
-            ExitCode::FAILURE
+            audit::exit_code(&error)
         }
     }
 }
@@ -279,6 +286,7 @@ async fn dispatch(command: Command) -> Result<()> {
         }
         Command::Order(args) => args.run().await,
         Command::Load(args) => load::run(args).await,
+        Command::Audit { options, place } => audit::run(&place.dir, &options).await,
         Command::Dlq(args) => args.run().await,
         Command::Topics => {
             topics::run();

@@ -9,6 +9,7 @@
 //! - [`order_client`] places orders as a careful client does, [`load`] many of them at a steady rate.
 //! - [`containers`] is a shop in containers, seen through Docker.
 //! - [`find`] finds the shop that a command means, however it runs.
+//! - [`evidence`] collects what can be seen of a running shop, for the auditor.
 //! - [`client`] is the same as a library: the system tests start and drive a shop through it.
 
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod client;
 mod commands;
 pub mod containers;
 pub mod ending;
+pub mod evidence;
 pub mod find;
 mod install;
 pub mod load;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use axum::extract::{Path, Query, State};
@@ -19,9 +19,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 /// The oldest mail makes room for the newest.
-const MAILS_MAX: usize = 5_000;
+const MAILS_MAX: usize = 50_000;
 /// Mails that were accepted and are not stored yet.
-const QUEUE_MAX: usize = 1_024;
+const QUEUE_MAX: usize = 16_384;
 const LIMIT_DEFAULT: usize = 50;
 const PAGE: &str = include_str!("mail_sink.html");
 
@@ -77,14 +77,23 @@ struct Parsed {
     html: String,
 }
 
-type Mails = Arc<Mutex<VecDeque<Mail>>>;
+/// What has been received.
+struct Mailbox {
+    /// The newest first.
+    mails: VecDeque<Mail>,
+    /// All that were ever accepted: how many of them are still here is for whoever counts.
+    accepted: usize,
+    started: Instant,
+}
+
+type Mails = Arc<Mutex<Mailbox>>;
 
 /// Serves SMTP and HTTP until the process ends.
 ///
 /// # Errors
 /// When an address cannot be listened on.
 pub async fn serve(smtp: SocketAddr, http: SocketAddr, stop: CancellationToken) -> Result<()> {
-    let mails = Mails::default();
+    let mails = Arc::new(Mutex::new(Mailbox::new()));
     let (sender, receiver) = broadcast::channel(QUEUE_MAX);
     // mailcrab would only log this, and the sink would look healthy without SMTP.
     drop(TcpListener::bind(smtp).await.with_context(|| format!("cannot listen on {smtp}"))?);
@@ -100,11 +109,24 @@ pub async fn serve(smtp: SocketAddr, http: SocketAddr, stop: CancellationToken) 
     Ok(())
 }
 
+impl Mailbox {
+    fn new() -> Self {
+        Self { mails: VecDeque::new(), accepted: 0, started: Instant::now() }
+    }
+
+    fn keep(&mut self, mail: Mail) {
+        self.accepted += 1;
+        self.mails.push_front(mail);
+        self.mails.truncate(MAILS_MAX);
+    }
+}
+
 fn router(mails: Mails) -> Router {
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
         .route("/readyz", get(|| async { "ok" }))
         .route("/livez", get(|| async { "ok" }))
+        .route("/api/v1/info", get(info))
         .route("/api/v1/messages", get(list).delete(clear))
         .route("/api/v1/message/{id}", get(show))
         .with_state(mails)
@@ -114,11 +136,7 @@ async fn keep(mut receiver: broadcast::Receiver<MailMessage>, mails: Mails) {
     loop {
         match receiver.recv().await {
             Ok(message) => match read(&message, SystemTime::now()) {
-                Ok(mail) => {
-                    let mut mails = lock(&mails);
-                    mails.push_front(mail);
-                    mails.truncate(MAILS_MAX);
-                }
+                Ok(mail) => lock(&mails).keep(mail),
                 Err(error) => tracing::warn!("a mail could not be read: {error:#}"),
             },
             Err(RecvError::Lagged(count)) => tracing::warn!(count, "mails came too fast, lost"),
@@ -158,8 +176,20 @@ fn limit_default() -> usize {
     LIMIT_DEFAULT
 }
 
+/// The part of mailpit's answer from which an auditor sees whether mails are missing here.
+async fn info(State(mails): State<Mails>) -> impl IntoResponse {
+    let mailbox = lock(&mails);
+    Json(serde_json::json!({
+        "Messages": mailbox.mails.len(),
+        "RuntimeStats": {
+            "Uptime": mailbox.started.elapsed().as_secs(),
+            "SMTPAccepted": mailbox.accepted,
+        },
+    }))
+}
+
 async fn list(State(mails): State<Mails>, Query(range): Query<Range>) -> impl IntoResponse {
-    let mails = lock(&mails);
+    let mails = &lock(&mails).mails;
     let page = mails.iter().skip(range.start).take(range.limit).map(|mail| &mail.summary);
     let page: Vec<Summary> = page.cloned().collect();
     Json(serde_json::json!({
@@ -173,16 +203,16 @@ async fn list(State(mails): State<Mails>, Query(range): Query<Range>) -> impl In
 }
 
 async fn show(State(mails): State<Mails>, Path(id): Path<String>) -> impl IntoResponse {
-    let mail = lock(&mails).iter().find(|mail| mail.summary.id == id).cloned();
+    let mail = lock(&mails).mails.iter().find(|mail| mail.summary.id == id).cloned();
     mail.map(Json).ok_or((StatusCode::NOT_FOUND, "no such mail"))
 }
 
 async fn clear(State(mails): State<Mails>) -> impl IntoResponse {
-    lock(&mails).clear();
+    lock(&mails).mails.clear();
     "ok"
 }
 
-fn lock(mails: &Mails) -> std::sync::MutexGuard<'_, VecDeque<Mail>> {
+fn lock(mails: &Mails) -> std::sync::MutexGuard<'_, Mailbox> {
     mails.lock().expect("no code panics while it holds the mails")
 }
 

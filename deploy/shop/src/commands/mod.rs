@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod detach;
 pub(crate) mod dlq;
 pub(crate) mod down;

@@ -2,13 +2,13 @@
 //! set. For each check the first outcome on `order-validations` counts.
 
 use crate::{
-    Law,
+    Law, Logged,
     case::Case,
     history::{History, Step},
     verdict::Findings,
 };
 use contracts::{
-    Order, OrderId, Reason, TransitionKind,
+    Order, OrderId, Reason, ServiceName, TransitionKind,
     inventory::{OrderValidation, Outcome},
     topics::ORDER_VALIDATIONS,
 };
@@ -19,8 +19,12 @@ type Outcomes<'a> = BTreeMap<(OrderId, &'a str), &'a OrderValidation>;
 
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut outcomes = Outcomes::new();
+    let is_refused = |record: &Logged<OrderValidation>| {
+        case.letters.has(&record.address("order-validations"), ServiceName::Orders)
+    };
     let records = case.evidence.log.order_validations.iter();
-    for validation in records.filter_map(|record| record.read()) {
+    let heard = records.filter(|record| !is_refused(record));
+    for validation in heard.filter_map(Logged::read) {
         outcomes.entry((validation.order_id, &validation.check)).or_insert(validation);
     }
     for (order_id, history) in &case.histories {

@@ -19,9 +19,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         }
     }
     if late > 0 {
-        findings.remark(format!(
-            "{late} orders ended after their deadline and the grace: who had to end them was away"
-        ));
+        findings.remark(format!("{late} orders ended later than their deadline and the grace"));
     }
 }
 

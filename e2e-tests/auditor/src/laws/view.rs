@@ -8,7 +8,7 @@ use crate::{
     verdict::{Findings, Subject},
 };
 use contracts::{
-    CommandId, Money, Order, OrderId, Sku, Timestamp, TransitionKind,
+    CommandId, Money, Order, OrderId, ServiceName, Sku, Timestamp, TransitionKind,
     catalog::Product,
     inventory::StockLevel,
     orders::CommandRefused,
@@ -25,6 +25,11 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     stock(case, findings);
     products(case, findings);
     refusals(case, findings);
+}
+
+/// What a record says, unless the view has put it aside: then it shows nowhere.
+fn taken<'a, T>(case: &Case<'_>, topic: &str, record: &'a Logged<T>) -> Option<&'a T> {
+    record.read().filter(|_| !case.letters.has(&record.address(topic), ServiceName::View))
 }
 
 fn orders(case: &Case<'_>, findings: &mut Findings<'_>) {
@@ -228,7 +233,7 @@ fn add(sold: &mut Sold, quantity: i32, unit_price_minor: i64) {
 fn stock(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut levels: BTreeMap<&Sku, Vec<(&StockLevel, Timestamp)>> = BTreeMap::new();
     for record in &case.evidence.log.stock {
-        if let Some(level) = record.read() {
+        if let Some(level) = taken(case, "stock", record) {
             levels.entry(&level.sku).or_default().push((level, record.timestamp));
         }
     }
@@ -259,7 +264,7 @@ fn stock(case: &Case<'_>, findings: &mut Findings<'_>) {
 fn products(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut captured: BTreeMap<&str, (Option<&Product>, Timestamp)> = BTreeMap::new();
     for record in &case.evidence.log.catalog_products {
-        if let Some(product) = record.read() {
+        if let Some(product) = taken(case, "catalog.products", record) {
             captured.insert(&record.key, (product.as_ref(), record.timestamp));
         }
     }
@@ -284,7 +289,7 @@ fn refusals(case: &Case<'_>, findings: &mut Findings<'_>) {
     // A command that comes twice may be refused twice; the view shows the first.
     let mut refused: BTreeMap<CommandId, &Logged<CommandRefused>> = BTreeMap::new();
     for record in &case.evidence.log.order_refusals {
-        if let Some(refusal) = record.read() {
+        if let Some(refusal) = taken(case, "orders.refusals", record) {
             refused.entry(refusal.command_id).or_insert(record);
         }
     }
