@@ -18,6 +18,7 @@ pub fn on_command_refused(
         return Err(Failure::Poison(format!("the key is {key}, but the refusal is about {other}")));
     }
     bounds::check_refusal(&refusal).map_err(Failure::poison)?;
-    batch.refusals.insert(refusal.command_id, refusal);
+    // A command that came twice is refused twice; the first refusal counts, as it does in the table.
+    batch.refusals.entry(refusal.command_id).or_insert(refusal);
     Ok(())
 }

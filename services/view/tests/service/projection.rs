@@ -189,3 +189,28 @@ async fn lists_come_in_pages() {
     let page = view.get("/products?limit=2&after=B").await;
     assert_eq!((&page["products"][0]["sku"], &page["next"]), (&json!("C"), &Value::Null));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_refusal_of_a_command_shows_however_the_log_is_cut_into_batches() {
+    let mut view = Instance::start("refused-twice").await;
+    let first = refusal(9, "PlaceOrder");
+    let refused_at = first.refused_at + std::time::Duration::from_secs(5);
+    let again = contracts::orders::CommandRefused { refused_at, ..first.clone() };
+    let twice = |view: &mut Instance| {
+        [&first, &again]
+            .map(|refusal| view.record(&ORDER_REFUSALS, &refusal.order_id, refusal, "orders"))
+    };
+    let records = twice(&mut view);
+    view.batch(&records);
+    let together = view.tables().await;
+    let mut other = Instance::start("refused-apart").await;
+    for record in twice(&mut other) {
+        other.batch(&[record]);
+    }
+    let refusals = |tables: &[(String, String)]| {
+        let rows = tables.iter().filter(|(table, _)| table == "refusals");
+        rows.map(|(_, row)| row.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(refusals(&together).len(), 1);
+    assert_eq!(refusals(&together), refusals(&other.tables().await));
+}
