@@ -1,0 +1,165 @@
+//! What view and email do while they decide: rows in a database, mails on their way. Both are
+//! outside of Kafka's transaction, so each can fail, and each can succeed and not tell.
+
+use crate::{
+    faults::{Fault, Faults},
+    view::Rows,
+};
+use anyhow::bail;
+use auditor::Mail as Mailed;
+use contracts::{OrderId, Timestamp};
+use email::{DeliveryError, Mailer, domain::mail::Mail};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use view::{
+    batch::Batch,
+    processor::{Tables, Verdicts},
+};
+
+/// The parts outside of Kafka. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Effects(Arc<Mutex<State>>);
+
+struct State {
+    rows: Rows,
+    mails: Vec<Mailed>,
+    faults: Faults,
+    now: Timestamp,
+    step: u64,
+    read_at: u64,
+    died: bool,
+    traced: bool,
+    notes: Vec<(Option<BTreeSet<OrderId>>, String)>,
+}
+
+impl Effects {
+    /// An empty database and an empty mail box; `traced`: events are kept for the trace.
+    pub(crate) fn new(rows: Rows, faults: Faults, traced: bool) -> Self {
+        let (now, notes) = (Timestamp::default(), Vec::new());
+        let (mails, died) = (Vec::new(), false);
+        let state = State { rows, mails, faults, now, step: 0, read_at: 0, died, traced, notes };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A processor is going to decide, on what it has polled at the step `read_at`.
+    pub(crate) fn begin(&self, now: Timestamp, step: u64, read_at: u64) {
+        let mut state = self.lock();
+        (state.now, state.step, state.read_at, state.died) = (now, step, read_at, false);
+    }
+
+    /// Whether its process has died meanwhile.
+    pub(crate) fn died(&self) -> bool {
+        self.lock().died
+    }
+
+    /// What has happened meanwhile.
+    pub(crate) fn take_notes(&self) -> Vec<(Option<BTreeSet<OrderId>>, String)> {
+        std::mem::take(&mut self.lock().notes)
+    }
+
+    /// Whether `fault` strikes now.
+    pub(crate) fn strikes(&self, fault: Fault) -> bool {
+        self.lock().faults.strikes(fault)
+    }
+
+    /// Look at the faults.
+    pub(crate) fn faults<T>(&self, look: impl FnOnce(&mut Faults) -> T) -> T {
+        look(&mut self.lock().faults)
+    }
+
+    /// The rows of the view.
+    pub(crate) fn rows<T>(&self, look: impl FnOnce(&Rows) -> T) -> T {
+        look(&self.lock().rows)
+    }
+
+    /// What the mail server has accepted.
+    pub(crate) fn mails(&self) -> Vec<Mailed> {
+        self.lock().mails.clone()
+    }
+}
+
+impl State {
+    fn strikes(&mut self, fault: Fault) -> bool {
+        let strikes = self.faults.strikes(fault);
+        if strikes && self.traced {
+            self.notes.push((None, format!("! {fault}")));
+        }
+        strikes
+    }
+}
+
+/// The view's database, as one instance reaches it.
+pub(crate) struct Postgres(pub(crate) Effects);
+
+impl Tables for Postgres {
+    fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts> {
+        let mut state = self.0.lock();
+        if state.strikes(Fault::SqlAway) {
+            bail!("Postgres does not answer");
+        }
+        if state.strikes(Fault::CrashBeforeSql) {
+            state.died = true;
+            bail!("the process dies before the commit");
+        }
+        // A transaction reads first and writes then. What it has read may be as old as the batch: in
+        // between, an instance that goes on after it was replaced may have been overtaken.
+        let (read_at, step) = (state.read_at, state.step);
+        let verdicts = state.rows.apply(batch, read_at, step);
+        if state.traced && !batch.orders.is_empty() {
+            for (arrived, verdict) in batch.orders.iter().zip(&verdicts) {
+                let order = &arrived.order;
+                let what =
+                    format!("view: {} version {} is {verdict:?}", order.order_id, order.version);
+                state.notes.push((Some(BTreeSet::from([order.order_id])), what));
+            }
+        }
+        if state.strikes(Fault::CrashAfterSql) {
+            state.died = true;
+            bail!("the process dies after the commit");
+        }
+        if state.strikes(Fault::SqlUnknown) {
+            bail!("the answer to the commit is lost");
+        }
+        Ok(verdicts)
+    }
+}
+
+/// The mail server, as one instance reaches it.
+pub(crate) struct MailServer(pub(crate) Effects);
+
+impl Mailer for MailServer {
+    fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError> {
+        let mut state = self.0.lock();
+        let failed = |why: &str| Err(DeliveryError::Temporary(why.to_owned()));
+        if state.died {
+            return failed("the process is dead");
+        }
+        if state.strikes(Fault::MailAway) {
+            return failed("the mail server does not answer");
+        }
+        let message_id = mail.message_id.trim_matches(['<', '>']).to_owned();
+        if state.traced {
+            let order: Option<OrderId> =
+                message_id.split('.').next().and_then(|order| order.parse().ok());
+            state
+                .notes
+                .push((Some(order.into_iter().collect()), format!("mail accepted: {message_id}")));
+        }
+        let (to, at) = (mail.to_address.clone(), state.now);
+        state.mails.push(Mailed { message_id, to, at });
+        if state.strikes(Fault::CrashWhileMailing) {
+            state.died = true;
+            return failed("the process dies");
+        }
+        if state.strikes(Fault::MailAnswerLost) {
+            return failed("the answer of the mail server is lost");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What the auditor gets to see: everything, as an observer from outside would find it.
+
+use crate::sim::Sim;
+use auditor::{Evidence, LedgerEntry, Letter, Log, Logged, PaymentRow, Payments};
+use contracts::{
+    Money, ServiceName, Timestamp,
+    avro::Message,
+    order::LatestOrder,
+    topics::{
+        EMAILS, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS,
+        ORDERS, ORDERS_LATEST, PRODUCTS, RESERVATIONS, STOCK, Topic, dlq,
+    },
+};
+use payments::domain::Booking;
+use std::time::Duration;
+use streams::{Record, record::names, tx::dlq_names};
+
+/// Longest way of an effect, once nothing goes wrong any more.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Everything that can be seen of the shop.
+pub(crate) fn take(sim: &Sim) -> Evidence {
+    Evidence {
+        taken_at: sim.now,
+        grace: GRACE,
+        log: Log {
+            orders: logged(sim, &ORDERS, |order| order),
+            orders_latest: logged(sim, &ORDERS_LATEST, |LatestOrder(order)| order),
+            order_commands: logged(sim, &ORDER_COMMANDS, |command| command),
+            order_refusals: logged(sim, &ORDER_REFUSALS, |refusal| refusal),
+            order_validations: logged(sim, &ORDER_VALIDATIONS, |validation| validation),
+            inventory_commands: logged(sim, &INVENTORY_COMMANDS, |command| command),
+            stock: logged(sim, &STOCK, |level| level),
+            reservations: logged(sim, &RESERVATIONS, |entry| entry),
+            catalog_products: logged(sim, &PRODUCTS, Some),
+            order_views: logged(sim, &ORDER_VIEWS, |update| update),
+            emails: logged(sim, &EMAILS, |mail| mail),
+        },
+        letters: ServiceName::ALL.into_iter().flat_map(|service| letters(sim, service)).collect(),
+        payments: payments(sim),
+        bank: sim.bank.statement(),
+        mails: sim.effects.mails(),
+        mails_since: Timestamp::default(),
+        view: sim.effects.rows(crate::view::Rows::evidence),
+    }
+}
+
+fn logged<K, V: Message, T>(
+    sim: &Sim,
+    topic: &Topic<K, V>,
+    value: impl Fn(V) -> T,
+) -> Vec<Logged<T>> {
+    let read = |record: &Record| {
+        let header = |name| record.headers.get(name).map(str::to_owned);
+        let bytes = record.value.as_deref().unwrap_or_default();
+        Logged {
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: Timestamp(record.timestamp_ms),
+            key: text(record.key.as_deref()),
+            writer: header(names::SOURCE),
+            lineage: header(names::LINEAGE),
+            causation: header(names::CAUSATION_ID),
+            value: sim.codec.decode(topic, bytes).map(&value).map_err(|e| e.to_string()),
+        }
+    };
+    sim.kafka.committed(topic.name()).into_iter().map(read).collect()
+}
+
+fn letters(sim: &Sim, service: ServiceName) -> Vec<Letter> {
+    let read = |record: &Record| {
+        let header = |name| record.headers.get(name).unwrap_or_default().to_owned();
+        let place = [dlq_names::TOPIC, dlq_names::PARTITION, dlq_names::OFFSET].map(header);
+        Letter {
+            service,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: Timestamp(record.timestamp_ms),
+            key: text(record.key.as_deref()),
+            origin: place.join("/"),
+            cause: header(dlq_names::CAUSE),
+            settled: false,
+        }
+    };
+    sim.kafka.committed(dlq(service).name).into_iter().map(read).collect()
+}
+
+fn payments(sim: &Sim) -> Payments {
+    let rows = sim.payments.payments.iter().map(|(order_id, payment)| {
+        let known = &payment.row.payment;
+        PaymentRow {
+            order_id: *order_id,
+            status: known.status.as_str().to_owned(),
+            void_due: known.void_due,
+            reference: known.reference.clone(),
+            last_error: payment.row.last_error.clone(),
+            updated_at: payment.updated_at,
+        }
+    });
+    let ledger = sim.payments.ledger.iter().map(|entry| LedgerEntry {
+        order_id: entry.order_id,
+        kind: match entry.kind {
+            Booking::Capture => auditor::Booking::Capture,
+            Booking::Refund => auditor::Booking::Refund,
+            Booking::Void => auditor::Booking::Void,
+        },
+        account: entry.account.as_str().to_owned(),
+        amount: Money::new(entry.amount_minor, entry.currency.clone()),
+        at: entry.at,
+    });
+    Payments { rows: rows.collect(), ledger: ledger.collect() }
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,398 @@
+//! A model of Kafka: partitioned logs, transactions with fencing, consumer groups. What matters is
+//! in it: markers that come late, offsets that are not stable yet, producers and members that have
+//! been replaced and do not know it. Compaction, replication and brokers are not.
+
+mod group;
+mod partition;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use group::Membership;
+
+use contracts::{
+    Timestamp,
+    partition::partition_for,
+    topics::{self, PARTITIONS},
+};
+use fastrand::Rng;
+use group::Group;
+use partition::{Fate, Partition, TransactionId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+use streams::{Outgoing, Record, restore::Log, turn::Offsets};
+
+/// A topic, by its place in the registry.
+pub(crate) type Topic = usize;
+
+/// Why Kafka says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A younger producer has the transactional id.
+    Fenced,
+    /// The member has been thrown out, or knows an old generation.
+    IllegalGeneration,
+}
+
+/// A transaction that is not complete.
+struct Transaction {
+    id: TransactionId,
+    touched: BTreeSet<(Topic, i32)>,
+    offsets: BTreeMap<&'static str, Offsets>,
+    /// Decided: these markers are still to be written, and then the offsets.
+    fate: Fate,
+    begun_at: Timestamp,
+}
+
+#[derive(Default)]
+struct Producer {
+    epoch: u32,
+    transaction: Option<Transaction>,
+}
+
+/// The cluster.
+pub(crate) struct Kafka {
+    names: Vec<Arc<str>>,
+    logs: Vec<Vec<Partition>>,
+    producers: BTreeMap<String, Producer>,
+    groups: BTreeMap<&'static str, Group>,
+    transactions: TransactionId,
+    /// Planted: readers see what is not committed.
+    pub(crate) uncommitted: bool,
+    /// Planted: nobody is fenced.
+    pub(crate) unfenced: bool,
+}
+
+impl Kafka {
+    /// Every topic of the shop, empty.
+    pub(crate) fn new() -> Self {
+        let partitions = |_| (0..PARTITIONS).map(|_| Partition::default()).collect();
+        Self {
+            names: topics::ALL.iter().map(|topic| topic.name.into()).collect(),
+            logs: topics::ALL.iter().map(partitions).collect(),
+            producers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            transactions: 0,
+            uncommitted: false,
+            unfenced: false,
+        }
+    }
+
+    /// The topic called `name`.
+    pub(crate) fn topic(&self, name: &str) -> Topic {
+        let found = self.names.iter().position(|known| &**known == name);
+        found.expect("the registry has every topic")
+    }
+
+    /// The name of `topic`.
+    pub(crate) fn name(&self, topic: Topic) -> &Arc<str> {
+        &self.names[topic]
+    }
+
+    fn partition(&self, topic: Topic, partition: i32) -> &Partition {
+        &self.logs[topic][partition as usize]
+    }
+
+    fn partition_mut(&mut self, topic: Topic, partition: i32) -> &mut Partition {
+        &mut self.logs[topic][partition as usize]
+    }
+
+    /// Append without a transaction, to the partition of the key. Gives its address.
+    pub(crate) fn append(&mut self, outgoing: Outgoing, now: Timestamp) -> (i32, i64) {
+        let partition = partition_for(&outgoing.key, PARTITIONS);
+        let record = self.record(Outgoing { partition, ..outgoing }, now);
+        let topic = self.topic(&record.topic);
+        (partition, self.partition_mut(topic, partition).append(record, None))
+    }
+
+    fn record(&self, outgoing: Outgoing, now: Timestamp) -> Record {
+        let Outgoing { topic, partition, key, value, headers } = outgoing;
+        let topic = Arc::clone(self.name(self.topic(topic)));
+        let (offset, key) = (0, Some(key));
+        Record { topic, partition, offset, timestamp_ms: now.millis(), key, value, headers }
+    }
+
+    // ---------------------------------------------------------------------------------- readers
+
+    /// Up to `max` records of a partition from `from` on, and where to go on.
+    pub(crate) fn read(
+        &self,
+        topic: Topic,
+        partition: i32,
+        from: i64,
+        max: usize,
+    ) -> (Vec<&Record>, i64) {
+        self.partition(topic, partition).read(from, max, self.uncommitted)
+    }
+
+    /// How far a partition can be read.
+    pub(crate) fn readable_end(&self, topic: Topic, partition: i32) -> i64 {
+        let partition = self.partition(topic, partition);
+        if self.uncommitted { partition.end() } else { partition.stable_end() }
+    }
+
+    /// Every committed record of a topic, by partition and offset.
+    pub(crate) fn committed(&self, topic: &str) -> Vec<&Record> {
+        let logs = &self.logs[self.topic(topic)];
+        logs.iter().flat_map(|partition| partition.read(0, usize::MAX, false).0).collect()
+    }
+
+    /// Tells two runs apart: every committed record, but for the ids that are made up for headers.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        for record in self.names.iter().flat_map(|name| self.committed(name)) {
+            (&record.topic, record.partition, record.offset).hash(&mut hash);
+            (record.timestamp_ms, &record.key, &record.value).hash(&mut hash);
+        }
+        hash.finish()
+    }
+
+    // ----------------------------------------------------------------------------------- groups
+
+    /// The group of a loop.
+    pub(crate) fn group(&mut self, name: &'static str) -> &mut Group {
+        self.groups.entry(name).or_default()
+    }
+
+    /// Where `group` has got to on partition number `partition` of `topics`; none while a
+    /// transaction with offsets of it is not complete (KIP-447).
+    pub(crate) fn group_offsets(
+        &self,
+        group: &'static str,
+        topics: &[Topic],
+        partition: i32,
+    ) -> Option<Offsets> {
+        let places: Vec<_> =
+            topics.iter().map(|topic| (self.names[*topic].to_string(), partition)).collect();
+        let mut transactions = self.producers.values().filter_map(|p| p.transaction.as_ref());
+        let pending = |transaction: &Transaction| {
+            let offsets = transaction.offsets.get(group);
+            offsets.is_some_and(|offsets| places.iter().any(|place| offsets.contains_key(place)))
+        };
+        if transactions.any(pending) {
+            return None;
+        }
+        let known = self.groups.get(group).map(|group| &group.offsets);
+        let offset = |place: (String, i32)| {
+            let next = known.and_then(|known| known.get(&place)).copied().unwrap_or(0);
+            (place, next)
+        };
+        Some(places.into_iter().map(offset).collect())
+    }
+
+    /// Commit offsets without a transaction.
+    pub(crate) fn commit_offsets(
+        &mut self,
+        group: &'static str,
+        membership: Membership,
+        offsets: Offsets,
+    ) -> Result<(), Refusal> {
+        let unfenced = self.unfenced;
+        let group = self.group(group);
+        if !unfenced && !group.accepts(membership) {
+            return Err(Refusal::IllegalGeneration);
+        }
+        group.offsets.extend(offsets);
+        Ok(())
+    }
+
+    // ----------------------------------------------------------------------------- transactions
+
+    /// Fence whoever has `id`, and end what it has begun. Gives the new epoch.
+    pub(crate) fn init_transactions(&mut self, id: &str) -> u32 {
+        self.complete(id);
+        let producer = self.producers.entry(id.to_owned()).or_default();
+        producer.epoch += 1;
+        let epoch = producer.epoch;
+        self.end(id, Fate::Aborted);
+        self.complete(id);
+        epoch
+    }
+
+    fn producer(&mut self, id: &str, epoch: u32) -> Result<&mut Producer, Refusal> {
+        let unfenced = self.unfenced;
+        let producer = self.producers.entry(id.to_owned()).or_default();
+        if producer.epoch == epoch || unfenced { Ok(producer) } else { Err(Refusal::Fenced) }
+    }
+
+    /// Begin a transaction. The markers of the one before are written first: the client waits.
+    pub(crate) fn begin(&mut self, id: &str, epoch: u32, now: Timestamp) -> Result<(), Refusal> {
+        self.producer(id, epoch)?;
+        self.complete(id);
+        self.transactions += 1;
+        let transaction = Transaction {
+            id: self.transactions,
+            touched: BTreeSet::new(),
+            offsets: BTreeMap::new(),
+            fate: Fate::Open,
+            begun_at: now,
+        };
+        self.producer(id, epoch)?.transaction = Some(transaction);
+        Ok(())
+    }
+
+    /// Send a record in the transaction that was begun.
+    pub(crate) fn send(
+        &mut self,
+        id: &str,
+        epoch: u32,
+        outgoing: Outgoing,
+        now: Timestamp,
+    ) -> Result<i64, Refusal> {
+        let record = self.record(outgoing, now);
+        let (topic, partition) = (self.topic(&record.topic), record.partition);
+        let transaction = self.producer(id, epoch)?.transaction.as_mut();
+        let transaction = transaction.filter(|transaction| transaction.fate == Fate::Open);
+        let transaction = transaction.ok_or(Refusal::Fenced)?;
+        transaction.touched.insert((topic, partition));
+        let transaction = Some(transaction.id);
+        Ok(self.partition_mut(topic, partition).append(record, transaction))
+    }
+
+    /// Send a record for itself, as a producer without transactions does. Planted.
+    pub(crate) fn send_alone(&mut self, outgoing: Outgoing, now: Timestamp) -> i64 {
+        let record = self.record(outgoing, now);
+        let (topic, partition) = (self.topic(&record.topic), record.partition);
+        self.partition_mut(topic, partition).append(record, None)
+    }
+
+    /// Add offsets to the transaction that was begun.
+    pub(crate) fn send_offsets(
+        &mut self,
+        (id, epoch): (&str, u32),
+        group: &'static str,
+        membership: Membership,
+        offsets: Offsets,
+    ) -> Result<(), Refusal> {
+        let unfenced = self.unfenced;
+        if !unfenced && !self.group(group).accepts(membership) {
+            return Err(Refusal::IllegalGeneration);
+        }
+        let transaction = self.producer(id, epoch)?.transaction.as_mut();
+        let transaction = transaction.ok_or(Refusal::Fenced)?;
+        transaction.offsets.entry(group).or_default().extend(offsets);
+        Ok(())
+    }
+
+    /// Commit: from here on the transaction counts, and its markers are to be written.
+    pub(crate) fn commit(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+        let producer = self.producer(id, epoch)?;
+        match &producer.transaction {
+            Some(transaction) if transaction.fate == Fate::Open => {}
+            _ => return Err(Refusal::Fenced),
+        }
+        self.end(id, Fate::Committed);
+        Ok(())
+    }
+
+    /// Abort what was begun. What is committed already stays so.
+    pub(crate) fn abort(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+        self.producer(id, epoch)?;
+        self.end(id, Fate::Aborted);
+        self.complete(id);
+        Ok(())
+    }
+
+    fn end(&mut self, id: &str, fate: Fate) {
+        let transaction = self.producers.get_mut(id).and_then(|p| p.transaction.as_mut());
+        if let Some(transaction) = transaction.filter(|known| known.fate == Fate::Open) {
+            transaction.fate = fate;
+        }
+    }
+
+    /// The transactional ids with a transaction that is decided but not complete.
+    pub(crate) fn incomplete(&self) -> Vec<String> {
+        let decided = self.producers.iter().filter(|(_, producer)| {
+            producer.transaction.as_ref().is_some_and(|known| known.fate != Fate::Open)
+        });
+        decided.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Abort what has been open for longer than `timeout`, and fence who began it.
+    pub(crate) fn expire(&mut self, now: Timestamp, timeout: Duration) {
+        let late = |producer: &Producer| {
+            let open = producer.transaction.as_ref().filter(|known| known.fate == Fate::Open);
+            open.is_some_and(|known| now - known.begun_at > timeout)
+        };
+        let late: Vec<String> =
+            self.producers.iter().filter(|(_, p)| late(p)).map(|(id, _)| id.clone()).collect();
+        for id in late {
+            self.init_transactions(&id);
+        }
+    }
+
+    /// Write one of the markers that are due for `id`, or at last its offsets.
+    pub(crate) fn complete_one(&mut self, id: &str, dice: &mut Rng) {
+        let transaction = self.producers.get_mut(id).and_then(|p| p.transaction.as_mut());
+        let Some(transaction) = transaction.filter(|known| known.fate != Fate::Open) else {
+            return;
+        };
+        let nth = dice.usize(0..transaction.touched.len().max(1));
+        let place = transaction.touched.iter().nth(nth).copied();
+        match place {
+            Some(place) => {
+                transaction.touched.remove(&place);
+                let (id, fate) = (transaction.id, transaction.fate);
+                self.partition_mut(place.0, place.1).decide(id, fate);
+            }
+            None => self.complete(id),
+        }
+    }
+
+    /// Write all markers that are due for `id`, and its offsets.
+    pub(crate) fn complete(&mut self, id: &str) {
+        let Some(producer) = self.producers.get_mut(id) else { return };
+        let Some(transaction) = producer.transaction.take_if(|known| known.fate != Fate::Open)
+        else {
+            return;
+        };
+        for (topic, partition) in transaction.touched {
+            self.partition_mut(topic, partition).decide(transaction.id, transaction.fate);
+        }
+        if transaction.fate == Fate::Committed {
+            for (group, offsets) in transaction.offsets {
+                self.group(group).offsets.extend(offsets);
+            }
+        }
+    }
+}
+
+/// The logs as a restore reads them.
+pub(crate) struct Restoring<'a> {
+    /// The cluster.
+    pub(crate) kafka: &'a Kafka,
+    /// Planted: the ends of logs are where the group has got to.
+    pub(crate) short: Option<&'a Offsets>,
+}
+
+impl Log for Restoring<'_> {
+    fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
+        if let Some(short) = self.short.and_then(|short| short.get(&(topic.to_owned(), partition)))
+        {
+            return Ok(*short);
+        }
+        let log = self.kafka.partition(self.kafka.topic(topic), partition);
+        if self.kafka.uncommitted {
+            return Ok(log.end());
+        }
+        let open = log.stable_end() < log.end();
+        anyhow::ensure!(!open, "{topic}/{partition} has a transaction open");
+        Ok(log.end())
+    }
+
+    fn read(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let (records, _) = self.kafka.read(self.kafka.topic(topic), partition, from, usize::MAX);
+        let records = records.into_iter().take_while(|record| record.offset < to);
+        records.cloned().try_for_each(each)
+    }
+}

@@ -1,0 +1,82 @@
+//! Goal: the model does what Kafka does where the services rely on it.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use super::*;
+use contracts::topics::ORDERS;
+use streams::Headers;
+
+const NOW: Timestamp = Timestamp(0);
+
+fn message(key: &str) -> Outgoing {
+    let (key, headers) = (key.as_bytes().to_vec(), Headers::default());
+    Outgoing { topic: ORDERS.name(), partition: 0, key, value: Some(Vec::new()), headers }
+}
+
+fn keys(kafka: &Kafka) -> Vec<String> {
+    let (records, _) = kafka.read(kafka.topic(ORDERS.name()), 0, 0, usize::MAX);
+    let key = |record: &Record| String::from_utf8(record.key.clone().unwrap()).unwrap();
+    records.into_iter().map(key).collect()
+}
+
+#[test]
+fn only_what_is_committed_is_read_and_not_past_what_is_open() {
+    let mut kafka = Kafka::new();
+    let epoch = kafka.init_transactions("a");
+    let other = kafka.init_transactions("b");
+    kafka.begin("a", epoch, NOW).unwrap();
+    kafka.send("a", epoch, message("open"), NOW).unwrap();
+    kafka.begin("b", other, NOW).unwrap();
+    kafka.send("b", other, message("committed"), NOW).unwrap();
+    kafka.commit("b", other).unwrap();
+    kafka.complete("b");
+    assert!(keys(&kafka).is_empty(), "the open transaction holds up what comes after it");
+    kafka.abort("a", epoch).unwrap();
+    assert_eq!(keys(&kafka), ["committed"]);
+}
+
+#[test]
+fn what_is_committed_shows_when_its_marker_is_written() {
+    let mut kafka = Kafka::new();
+    let epoch = kafka.init_transactions("a");
+    kafka.begin("a", epoch, NOW).unwrap();
+    kafka.send("a", epoch, message("one"), NOW).unwrap();
+    kafka.commit("a", epoch).unwrap();
+    assert!(keys(&kafka).is_empty());
+    let log = Restoring { kafka: &kafka, short: None };
+    assert!(log.stable_end(ORDERS.name(), 0).is_err(), "a restore waits for the marker");
+    kafka.init_transactions("a");
+    assert_eq!(keys(&kafka), ["one"], "a successor completes what was committed");
+}
+
+#[test]
+fn a_producer_that_was_replaced_is_fenced_and_its_transaction_aborted() {
+    let mut kafka = Kafka::new();
+    let old = kafka.init_transactions("a");
+    kafka.begin("a", old, NOW).unwrap();
+    kafka.send("a", old, message("lost"), NOW).unwrap();
+    kafka.init_transactions("a");
+    assert_eq!(kafka.send("a", old, message("late"), NOW), Err(Refusal::Fenced));
+    assert_eq!(kafka.commit("a", old), Err(Refusal::Fenced));
+    assert!(keys(&kafka).is_empty());
+}
+
+#[test]
+fn offsets_count_with_their_transaction_and_for_the_generation_of_now_alone() {
+    let (mut kafka, mut dice) = (Kafka::new(), Rng::with_seed(1));
+    let topic = kafka.topic(ORDERS.name());
+    let membership = kafka.group("orders").join(0, &mut dice);
+    let epoch = kafka.init_transactions("a");
+    let offsets = || Offsets::from([((ORDERS.name().to_owned(), 0), 7)]);
+    kafka.begin("a", epoch, NOW).unwrap();
+    kafka.send_offsets(("a", epoch), "orders", membership, offsets()).unwrap();
+    assert_eq!(kafka.group_offsets("orders", &[topic], 0), None, "they are not stable yet");
+    kafka.commit("a", epoch).unwrap();
+    kafka.complete("a");
+    assert_eq!(kafka.group_offsets("orders", &[topic], 0), Some(offsets()));
+
+    kafka.group("orders").join(1, &mut dice);
+    kafka.begin("a", epoch, NOW).unwrap();
+    let late = kafka.send_offsets(("a", epoch), "orders", membership, offsets());
+    assert_eq!(late, Err(Refusal::IllegalGeneration));
+}

@@ -1,0 +1,96 @@
+//! The whole shop in one thread. The real processors of the services run over models of Kafka, of
+//! their databases, of the bank and of the mail server; a seed decides who moves next and what goes
+//! wrong; at the end the [`auditor`] looks at everything that can be seen from outside.
+//!
+//! The same seed gives the same run, to the byte. What is real and what is a model, and what that
+//! leaves out, is in README.md.
+
+pub mod cli;
+mod effects;
+mod evidence;
+mod faults;
+mod kafka;
+mod outside;
+mod payments;
+mod planted;
+mod process;
+mod read;
+pub mod shrink;
+mod sim;
+mod stage;
+mod trace;
+mod view;
+mod world;
+
+pub use faults::{Fault, Mercy};
+pub use planted::Planted;
+pub use trace::{Event, Trace};
+
+use auditor::Verdict;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Decides everything.
+    pub seed: u64,
+    /// How many orders the customers place.
+    pub orders: usize,
+    /// What is broken on purpose.
+    pub planted: Option<Planted>,
+    /// Faults that are taken back.
+    pub mercy: Mercy,
+    /// Orders that are left out, from 0.
+    pub dropped: BTreeSet<usize>,
+    /// Whether the trace is kept.
+    pub traced: bool,
+}
+
+impl Scenario {
+    /// The run of `seed`, with everything that it brings.
+    pub fn new(seed: u64, orders: usize) -> Self {
+        let (mercy, dropped) = (Mercy::default(), BTreeSet::new());
+        Self { seed, orders, planted: None, mercy, dropped, traced: false }
+    }
+
+    /// The same with this fault planted.
+    pub fn with(self, planted: Planted) -> Self {
+        Self { planted: Some(planted), ..self }
+    }
+
+    /// Run it.
+    pub fn run(&self) -> Outcome {
+        world::World::new(self).run()
+    }
+}
+
+/// What has come of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The auditor's.
+    pub verdict: Verdict,
+    /// Whether the shop came to rest after the faults.
+    pub rested: bool,
+    /// How often each fault has struck.
+    pub faults: BTreeMap<Fault, u32>,
+    /// Every strike that the seed has brought, taken back or not.
+    pub strikes: BTreeSet<(Fault, u32)>,
+    /// Steps of the simulation.
+    pub steps: u64,
+    /// How long it was for the shop.
+    pub virtual_time: Duration,
+    /// Tells two runs apart by what stands in the logs.
+    pub digest: u64,
+    /// What has happened, if it was kept.
+    pub trace: Trace,
+}
+
+impl Outcome {
+    /// Whether every law holds, and nothing was left to do.
+    pub fn is_clean(&self) -> bool {
+        self.rested && self.verdict.is_clean() && self.verdict.pending() == 0
+    }
+}

@@ -1,0 +1,211 @@
+//! The bank behind a bad line. What it decides is the bank simulator's own ledger; what it says is
+//! told as `services/payments/src/bank.rs` reads it from the bank's HTTP.
+
+use crate::{faults::Fault, payments::supervisor::Called, read::short, sim::Sim};
+use auditor::{BankEntry, Booking};
+use bank_simulator::ledger::{
+    Answer as Told, ChargeOrder, EntryKind, Fact, Filter, Ledger, Request, Rules, decide,
+};
+use contracts::{Money, Order, Timestamp};
+use payments::domain::{Answer, Input, Task};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A call of payments.
+pub(crate) struct Call {
+    pub(crate) caller: u64,
+    pub(crate) lease: u64,
+    pub(crate) task: Task,
+    pub(crate) order: Order,
+    pub(crate) gives_up_at: Timestamp,
+}
+
+/// A call on its way.
+struct Line {
+    call: Call,
+    /// When the bank hears of it, if it ever does.
+    arrives_at: Option<Timestamp>,
+    /// How long the answer takes, if it comes back.
+    answer_takes: Option<Duration>,
+    /// What the bank has said, and when the caller hears it.
+    answer: Option<(Input, Timestamp)>,
+    /// The caller has an answer, or none by its timeout.
+    over: bool,
+}
+
+/// The bank, and the lines to it.
+pub(crate) struct Bank {
+    ledger: Ledger,
+    rules: Rules,
+    lines: Vec<Line>,
+    answers: BTreeMap<u64, Vec<Called>>,
+    callers: u64,
+    /// Planted: no request is known from an earlier one.
+    pub(crate) keyless: bool,
+    requests: u64,
+}
+
+impl Bank {
+    /// A bank that declines this customer, and amounts that end in .13.
+    pub(crate) fn new(declined: &str) -> Self {
+        let declined_customers = vec![declined.to_owned()];
+        let rules = Rules { declined_customers, decline_amount_ending_minor: Some(13) };
+        Self {
+            ledger: Ledger::default(),
+            rules,
+            lines: Vec::new(),
+            answers: BTreeMap::new(),
+            callers: 0,
+            keyless: false,
+            requests: 0,
+        }
+    }
+
+    /// A new caller.
+    pub(crate) fn caller(&mut self) -> u64 {
+        self.callers += 1;
+        self.callers
+    }
+
+    /// What `caller` has been told since it asked last.
+    pub(crate) fn answers(&mut self, caller: u64) -> Vec<Called> {
+        self.answers.remove(&caller).unwrap_or_default()
+    }
+
+    /// Whether a call is on its way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    fn handle(&mut self, call: &Call, now: Timestamp) -> Input {
+        let Call { task, order, .. } = call;
+        let mut key = order.order_id.to_string();
+        if self.keyless && *task == Task::Charge {
+            self.requests += 1;
+            key = format!("{key}#{}", self.requests);
+        }
+        let amount_minor = order.total.amount_minor;
+        let request = match task {
+            Task::Charge => {
+                let reference = order.order_id.to_string();
+                let customer = order.customer.customer_id.to_string();
+                let currency = order.total.currency.clone();
+                Request::Charge(ChargeOrder { amount_minor, currency, customer, reference })
+            }
+            Task::Void => Request::Void,
+            Task::Refund => Request::Refund { amount_minor },
+        };
+        let (told, change) = decide(&self.ledger, &self.rules, &key, request);
+        if let Some(change) = change {
+            let at = u64::try_from(now.millis()).unwrap_or_default();
+            let applied = self.ledger.apply(Fact { at, key, change });
+            applied.expect("what the bank decides follows from what it knows");
+        }
+        heard(*task, told)
+    }
+
+    /// The statement, for the auditor.
+    pub(crate) fn statement(&self) -> Vec<BankEntry> {
+        let statement = self.ledger.statement(&Filter { limit: usize::MAX, ..Filter::default() });
+        let entry = |entry: bank_simulator::ledger::Entry| BankEntry {
+            key: entry.key.split('#').next().unwrap_or_default().to_owned(),
+            kind: match entry.kind {
+                EntryKind::Capture => Booking::Capture,
+                EntryKind::Void => Booking::Void,
+                EntryKind::Refund => Booking::Refund,
+            },
+            amount: Money::new(entry.amount_minor, entry.currency),
+            customer: entry.customer,
+            charge_id: entry.charge_id,
+            at: Timestamp(i64::try_from(entry.at).unwrap_or(i64::MAX)),
+        };
+        statement.entries.into_iter().map(entry).collect()
+    }
+}
+
+impl Call {
+    /// Put it on the line, with what happens to it there.
+    pub(crate) fn make(self, sim: &mut Sim) {
+        let latency = |sim: &mut Sim| Duration::from_millis(sim.dice.u64(1..=200));
+        let lost = sim.strikes(Fault::BankRequestLost, "bank");
+        let late = sim.strikes(Fault::BankLate, "bank");
+        let answer_lost = sim.strikes(Fault::BankAnswerLost, "bank");
+        let arrives_after = match late {
+            true => Duration::from_millis(sim.dice.u64(2_000..=20_000)),
+            false => latency(sim),
+        };
+        let arrives_at = (!lost).then_some(sim.now + arrives_after);
+        let answer_takes = (!answer_lost).then(|| latency(sim));
+        let line = Line { call: self, arrives_at, answer_takes, answer: None, over: false };
+        sim.bank.lines.push(line);
+    }
+}
+
+/// Let the lines move on; whether any did.
+pub(crate) fn step(sim: &mut Sim) -> bool {
+    let lines = std::mem::take(&mut sim.bank.lines);
+    let mut moved = false;
+    for mut line in lines {
+        moved |= advance(sim, &mut line);
+        if !line.over || line.arrives_at.is_some() {
+            sim.bank.lines.push(line);
+        }
+    }
+    moved
+}
+
+fn advance(sim: &mut Sim, line: &mut Line) -> bool {
+    let mut moved = false;
+    if let Some(arrives_at) = line.arrives_at.take_if(|at| *at <= sim.now) {
+        moved = true;
+        let orders = BTreeSet::from([line.call.order.order_id]);
+        let input = match sim.strikes(Fault::BankError, "bank") {
+            true => Input::BankUnknown("the bank answered 503".into()),
+            false => sim.bank.handle(&line.call, arrives_at),
+        };
+        let (task, order) = (line.call.task, short(line.call.order.order_id));
+        sim.note("bank", Some(orders), || format!("{task:?} {order}: {input:?}"));
+        line.answer = line.answer_takes.map(|takes| (input, arrives_at + takes));
+    }
+    if line.over {
+        return moved;
+    }
+    let answer = line.answer.take_if(|(_, at)| *at <= sim.now.min(line.call.gives_up_at));
+    let (input, at) = match answer {
+        Some(answer) => answer,
+        None if sim.now >= line.call.gives_up_at => {
+            (Input::BankUnknown("the bank has not answered in time".into()), sim.now)
+        }
+        None => return moved,
+    };
+    line.over = true;
+    let (order_id, lease) = (line.call.order.order_id, line.call.lease);
+    let called = Called { order_id, lease, input, at };
+    sim.bank.answers.entry(line.call.caller).or_default().push(called);
+    true
+}
+
+/// What payments hears when the bank says this.
+fn heard(task: Task, told: Told) -> Input {
+    let answer = match (task, told) {
+        (Task::Charge, Told::Captured { charge_id, .. }) => {
+            Answer::Captured { reference: charge_id }
+        }
+        (Task::Charge, Told::Declined(why)) => {
+            Answer::Declined { code: why.code, detail: why.detail }
+        }
+        (Task::Charge, Told::KeyVoided) => Answer::Voided,
+        (Task::Charge, Told::KeyReused) => {
+            let code = "idempotency_key_reused".to_owned();
+            Answer::Refused { code, detail: "the key belongs to another charge".to_owned() }
+        }
+        (Task::Void, Told::Voided | Told::AlreadyVoided | Told::AlreadyRefunded) => {
+            return Input::VoidConfirmed;
+        }
+        (Task::Refund, Told::Refunded { .. } | Told::KeyVoided) => return Input::RefundConfirmed,
+        (_, told) => return Input::BankUnknown(format!("the bank answered {told:?}")),
+    };
+    Input::BankAnswered(answer)
+}

@@ -1,0 +1,54 @@
+//! Debezium: what stands in the outbox goes to its topic, in order. Here it is at-least-once, which
+//! is less than the real one promises: it dies, and sends again from the position that it has
+//! written down last.
+
+use crate::{
+    faults::Fault,
+    planted::Planted,
+    sim::{Progress, Sim},
+};
+use contracts::Timestamp;
+use std::time::Duration;
+
+/// The relay.
+#[derive(Default)]
+pub(crate) struct Relay {
+    /// The next row of the outbox.
+    position: usize,
+    /// The one it would go on with after a crash.
+    stored: usize,
+    stalled_until: Timestamp,
+}
+
+/// Send some rows.
+pub(crate) fn step(sim: &mut Sim) -> Progress {
+    if sim.now < sim.relay.stalled_until {
+        return Progress::Idle;
+    }
+    if sim.strikes(Fault::RelayStall, "relay") {
+        let stall = Duration::from_millis(sim.dice.u64(100..=15_000));
+        sim.relay.stalled_until = sim.now + stall;
+        return Progress::Moved;
+    }
+    let rows = sim.payments.outbox.len();
+    if sim.relay.position > sim.relay.stored && sim.strikes(Fault::RelayReplay, "relay") {
+        sim.relay.position = sim.relay.stored;
+    }
+    if sim.relay.position == rows {
+        return Progress::Idle;
+    }
+    let until = sim.dice.usize(sim.relay.position + 1..=rows);
+    if sim.is_planted(Planted::RelayLoses) && sim.strikes(Fault::RelayReplay, "relay") {
+        sim.relay.position = until;
+    }
+    for row in sim.relay.position..until {
+        let message = sim.payments.outbox[row].message().clone();
+        let (partition, offset) = sim.kafka.append(message.clone(), sim.now);
+        sim.note_sent("relay", &message, partition, offset);
+    }
+    sim.relay.position = until;
+    if sim.dice.bool() {
+        sim.relay.stored = until;
+    }
+    Progress::Moved
+}

@@ -1,0 +1,182 @@
+//! A process: the loops that live and die together, and what can happen to it as a whole.
+
+use crate::{
+    effects::{MailServer, Postgres},
+    faults::Fault,
+    outside::customers,
+    payments::{intake::Intake, supervisor::Supervisor},
+    planted::{Meddled, Planted, count_answers, release_any},
+    sim::{Actor, Progress, Sim},
+    stage::Stage,
+};
+use contracts::{ServiceName, Timestamp};
+use email::EmailLoop;
+use inventory::{SplitLoop, StockLoop};
+use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
+use std::time::Duration;
+use view::{freshness::Freshness, processor::Projector};
+
+/// After this long without a word a member is thrown out of its groups.
+const SESSION: Duration = Duration::from_secs(8);
+
+/// Whether a process is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    /// Dead, until it is started again.
+    Down(Timestamp),
+    /// Stopped in the middle of what it was doing.
+    Frozen(Timestamp),
+}
+
+/// A process of one service.
+pub(crate) struct Process {
+    service: ServiceName,
+    instance: u32,
+    actors: Vec<Box<dyn Actor>>,
+    state: State,
+    session_ends: Option<Timestamp>,
+    /// It was replaced, and goes on until then.
+    ghost_until: Option<Timestamp>,
+}
+
+impl Process {
+    /// An instance of `service`. Every order gets this much time.
+    pub(crate) fn start(
+        sim: &mut Sim,
+        service: ServiceName,
+        instance: u32,
+        deadline: Duration,
+    ) -> Self {
+        let actors: Vec<Box<dyn Actor>> = match service {
+            ServiceName::Orders => vec![Box::new(orders(sim, instance, deadline))],
+            ServiceName::Inventory => {
+                let split = || Meddled::not(SplitLoop);
+                let stock = stock_maker(sim);
+                vec![
+                    Box::new(Stage::new(sim, "inventory-split", instance, 500, split)),
+                    Box::new(Stage::new(sim, "inventory-stock", instance, 500, stock)),
+                ]
+            }
+            ServiceName::Payments => {
+                vec![Box::new(Intake::new(sim, instance)), Box::new(Supervisor::new(sim, instance))]
+            }
+            ServiceName::View => {
+                let effects = sim.effects.clone();
+                let make = move || Projector::new(Postgres(effects.clone()), Freshness::default());
+                let max = view::processor::BATCH_RECORDS_MAX;
+                vec![Box::new(Stage::new(sim, "view", instance, max, make))]
+            }
+            ServiceName::Email => {
+                let effects = sim.effects.clone();
+                let make = move || EmailLoop::new(MailServer(effects.clone()));
+                vec![Box::new(Stage::new(sim, "email", instance, email::BATCH_RECORDS_MAX, make))]
+            }
+        };
+        let (state, session_ends) = (State::Up, None);
+        Self { service, instance, actors, state, session_ends, ghost_until: None }
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.service, self.instance)
+    }
+
+    /// How many parts of it move by themselves.
+    pub(crate) fn actors(&self) -> usize {
+        self.actors.len()
+    }
+
+    /// Let one of its parts take a step, if it is at work.
+    pub(crate) fn step(&mut self, sim: &mut Sim, actor: usize) -> Progress {
+        if self.state != State::Up {
+            return Progress::Idle;
+        }
+        let progress = self.actors[actor].step(sim);
+        if progress == Progress::Died {
+            self.die(sim);
+        }
+        progress
+    }
+
+    fn die(&mut self, sim: &mut Sim) {
+        let name = self.name();
+        let disk_lost = sim.strikes(Fault::LostDisk, &name);
+        for actor in &mut self.actors {
+            actor.die(disk_lost);
+        }
+        let back_at = sim.now + Duration::from_millis(sim.dice.u64(50..=12_000));
+        self.state = State::Down(back_at);
+        self.session_ends = Some(sim.now + SESSION);
+        sim.note(&name, None, || "is dead".to_owned());
+    }
+
+    /// Stop it in the middle of what it is doing.
+    pub(crate) fn freeze(&mut self, sim: &mut Sim) {
+        if self.state == State::Up {
+            let back_at = sim.now + Duration::from_millis(sim.dice.u64(100..=30_000));
+            self.state = State::Frozen(back_at);
+            self.session_ends = Some(sim.now + SESSION);
+        }
+    }
+
+    /// Start another one in its place, on another machine; it goes on and does not know.
+    pub(crate) fn replace(&mut self, sim: &mut Sim, deadline: Duration) -> Option<Self> {
+        if self.ghost_until.is_some() {
+            return None;
+        }
+        let lives = Duration::from_millis(sim.dice.u64(100..=20_000));
+        self.ghost_until = Some(sim.now + lives);
+        Some(Self::start(sim, self.service, self.instance, deadline))
+    }
+
+    /// What time does to it; false if it is gone for good.
+    pub(crate) fn wake(&mut self, sim: &mut Sim, at_once: bool) -> bool {
+        if self.ghost_until.is_some_and(|until| at_once || until <= sim.now) {
+            return false;
+        }
+        if self.session_ends.is_some_and(|ends| ends <= sim.now) {
+            self.session_ends = None;
+            if self.ghost_until.is_none() {
+                for group in self.actors.iter().filter_map(|actor| actor.group()) {
+                    sim.kafka.group(group).expel(self.instance, &mut sim.dice);
+                }
+            }
+        }
+        if let State::Down(until) | State::Frozen(until) = self.state
+            && (at_once || until <= sim.now)
+        {
+            let what = if let State::Down(_) = self.state { "starts" } else { "thaws" };
+            let name = self.name();
+            sim.note(&name, None, || what.to_owned());
+            (self.state, self.session_ends) = (State::Up, None);
+        }
+        true
+    }
+
+    /// A group that it is a member of.
+    pub(crate) fn group(&self) -> Option<&'static str> {
+        self.actors.iter().find_map(|actor| actor.group())
+    }
+}
+
+fn orders(sim: &Sim, instance: u32, deadline: Duration) -> Stage<Meddled<OrdersProcessor>> {
+    let catalog = Catalog::fixed(customers::products(), customers::customers());
+    let counted = sim.is_planted(Planted::CountedAnswers).then(|| sim.codec.clone());
+    let make = move || {
+        let terms = Terms { deadline, extra_checks: Vec::new() };
+        let processor = OrdersProcessor::new(catalog.clone(), terms);
+        match &counted {
+            Some(codec) => Meddled::by(processor, count_answers(codec.clone())),
+            None => Meddled::not(processor),
+        }
+    };
+    Stage::new(sim, "orders", instance, 500, make)
+}
+
+fn stock_maker(sim: &Sim) -> impl Fn() -> Meddled<StockLoop> + use<> {
+    let any = sim.is_planted(Planted::ReleaseAny).then(|| sim.codec.clone());
+    move || match &any {
+        Some(codec) => Meddled::by(StockLoop, release_any(codec.clone())),
+        None => Meddled::not(StockLoop),
+    }
+}

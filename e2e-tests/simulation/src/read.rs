@@ -1,0 +1,115 @@
+//! Records in words, for traces.
+
+use contracts::{
+    Order, OrderId,
+    inventory::{InventoryCommand, StockEntry},
+    orders::OrderCommand,
+    topics::{
+        EMAILS, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS,
+        ORDERS, ORDERS_LATEST, RESERVATIONS, STOCK,
+    },
+};
+use std::collections::BTreeSet;
+use streams::{Codec, Outgoing, Record};
+
+/// What `record` says, and about which orders.
+pub(crate) fn record(codec: &Codec, record: &Record) -> (String, BTreeSet<OrderId>) {
+    let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+    let value = record.value.as_deref().unwrap_or_default();
+    words(codec, &record.topic, &key, value)
+}
+
+/// The same of a record that is being sent.
+pub(crate) fn outgoing(codec: &Codec, outgoing: &Outgoing) -> (String, BTreeSet<OrderId>) {
+    let key = String::from_utf8_lossy(&outgoing.key).into_owned();
+    words(codec, outgoing.topic, &key, outgoing.value.as_deref().unwrap_or_default())
+}
+
+fn words(codec: &Codec, topic: &str, key: &str, value: &[u8]) -> (String, BTreeSet<OrderId>) {
+    let one = |order: OrderId| BTreeSet::from([order]);
+    let keyed = || key.parse().map(one).unwrap_or_default();
+    let text = |order: &Order| {
+        let Order { transition, status, version, .. } = order;
+        format!("{transition} -> {status}, version {version}")
+    };
+    let unread = |_| (format!("unreadable, key {key}"), keyed());
+    if topic == ORDERS.name() || topic == ORDERS_LATEST.name() {
+        let order = codec.decode(&ORDERS, value);
+        order.map_or_else(unread, |o| (format!("{} {}", short(o.order_id), text(&o)), keyed()))
+    } else if topic == ORDER_VIEWS.name() {
+        let update = codec.decode(&ORDER_VIEWS, value);
+        update.map_or_else(unread, |u| {
+            (format!("{} ViewUpdated, version {}", short(u.order_id), u.view_version), keyed())
+        })
+    } else if topic == ORDER_COMMANDS.name() {
+        codec.decode(&ORDER_COMMANDS, value).map_or_else(unread, |c| (command(&c), keyed()))
+    } else if topic == ORDER_VALIDATIONS.name() {
+        let outcome = codec.decode(&ORDER_VALIDATIONS, value);
+        outcome.map_or_else(unread, |v| {
+            (format!("{} {} {:?}", short(v.order_id), v.check, v.outcome), keyed())
+        })
+    } else if topic == ORDER_REFUSALS.name() {
+        let refusal = codec.decode(&ORDER_REFUSALS, value);
+        refusal.map_or_else(unread, |r| {
+            let codes: Vec<_> = r.reasons.iter().map(|reason| &*reason.code).collect();
+            (format!("{} {} refused: {}", short(r.order_id), r.command, codes.join(", ")), keyed())
+        })
+    } else if topic == INVENTORY_COMMANDS.name() {
+        codec.decode(&INVENTORY_COMMANDS, value).map_or_else(unread, |c| stock_command(&c))
+    } else if topic == RESERVATIONS.name() {
+        let entry = codec.decode(&RESERVATIONS, value);
+        entry.map_or_else(unread, |entry| match entry {
+            StockEntry::Reservation(r) => {
+                let (order, sku) = (short(r.order_id), &r.sku);
+                (format!("{order} {sku} x {} {:?}", r.quantity, r.state), one(r.order_id))
+            }
+            StockEntry::RestockApplied(r) => {
+                (format!("{} + {} counted", r.sku, r.quantity), BTreeSet::new())
+            }
+        })
+    } else if topic == STOCK.name() {
+        let level = codec.decode(&STOCK, value);
+        level.map_or_else(unread, |l| {
+            let (on_hand, reserved, available) = (l.on_hand, l.reserved, l.available);
+            let numbers = format!("{on_hand} on hand, {reserved} reserved, {available} available");
+            (format!("{} version {}: {numbers}", l.sku, l.version), BTreeSet::new())
+        })
+    } else if topic == EMAILS.name() {
+        let mail = codec.decode(&EMAILS, value);
+        mail.map_or_else(unread, |m| {
+            (format!("{} EmailSent {}", short(m.order_id), m.kind.as_str()), keyed())
+        })
+    } else {
+        (format!("key {key}"), keyed())
+    }
+}
+
+/// The first digits of an order's id: enough to tell the orders of a simulation apart.
+pub(crate) fn short(order: OrderId) -> String {
+    order.to_string().chars().take(8).collect()
+}
+
+fn command(command: &OrderCommand) -> String {
+    let order = short(command.order_id());
+    match command {
+        OrderCommand::PlaceOrder(place) => {
+            let lines = place.lines.iter().map(|line| format!("{} x {}", line.sku, line.quantity));
+            let lines: Vec<_> = lines.collect();
+            format!("{order} PlaceOrder by {}: {}", place.customer_id, lines.join(", "))
+        }
+        OrderCommand::CancelOrder(_) => format!("{order} CancelOrder"),
+    }
+}
+
+fn stock_command(command: &InventoryCommand) -> (String, BTreeSet<OrderId>) {
+    let (name, order, quantity) = match command {
+        InventoryCommand::Reserve(c) => ("Reserve", c.order_id, Some(c.quantity)),
+        InventoryCommand::Release(c) => ("Release", c.order_id, None),
+        InventoryCommand::Commit(c) => ("Commit", c.order_id, None),
+        InventoryCommand::Restock(c) => {
+            return (format!("Restock {} + {}", c.sku, c.quantity), BTreeSet::new());
+        }
+    };
+    let quantity = quantity.map(|quantity| format!(" x {quantity}")).unwrap_or_default();
+    (format!("{} {name} {}{quantity}", short(order), command.sku()), BTreeSet::from([order]))
+}

@@ -1,0 +1,205 @@
+//! The tables of the view, as rows in memory with the guards of `services/view/src/views`. What a
+//! transition means is judged by the view's own `Batch::judge`.
+
+use auditor::{
+    CustomerOrderRow, LineRow, OrderRow, PaymentSection, ProductRow, RefusalRow, SalesRow,
+    StockRow, TimelineRow,
+};
+use contracts::{Order, OrderId, Sku, Status};
+use std::collections::BTreeMap;
+use streams::record::names;
+use view::{
+    batch::{Batch, OrderRecord},
+    domain::history::{History, Known, Verdict},
+    processor::Verdicts,
+};
+
+/// The timeline of an order: by version, with the step at which the row was written.
+type Timeline = BTreeMap<i64, (TimelineRow, Known, u64)>;
+
+/// The tables.
+#[derive(Default)]
+pub(crate) struct Rows {
+    orders: BTreeMap<OrderId, OrderRow>,
+    timeline: BTreeMap<OrderId, Timeline>,
+    customer_orders: BTreeMap<OrderId, CustomerOrderRow>,
+    products: BTreeMap<Sku, (ProductRow, i32, i64)>,
+    stock: BTreeMap<Sku, StockRow>,
+    sales: BTreeMap<(Sku, String), SalesRow>,
+    refusals: BTreeMap<contracts::CommandId, RefusalRow>,
+    /// Planted: rows are overwritten whatever their version.
+    unguarded: bool,
+}
+
+impl Rows {
+    /// Empty tables; `unguarded` is a planted fault.
+    pub(crate) fn new(unguarded: bool) -> Self {
+        Self { unguarded, ..Self::default() }
+    }
+
+    /// One SQL transaction, at `step`: it has read the timeline as it was at `read_at`.
+    pub(crate) fn apply(&mut self, batch: &Batch, read_at: u64, step: u64) -> Verdicts {
+        let verdicts = batch.judge(self.histories(batch, read_at));
+        let shown = |verdict: &Result<Verdict, _>| match verdict {
+            Ok(Verdict::Next) => true,
+            Ok(Verdict::Repeated) => self.unguarded,
+            Err(_) => false,
+        };
+        let next: Vec<&OrderRecord> = (batch.orders.iter().zip(&verdicts))
+            .filter(|(_, verdict)| shown(verdict))
+            .map(|(arrived, _)| arrived)
+            .collect();
+        self.write_orders(&next, step);
+        for refusal in batch.refusals.values() {
+            self.refusals.entry(refusal.command_id).or_insert_with(|| RefusalRow {
+                command_id: refusal.command_id,
+                order_id: refusal.order_id,
+                command: refusal.command.clone(),
+                reasons: refusal.reasons.clone(),
+                refused_at: refusal.refused_at,
+            });
+        }
+        self.write_catalog(batch);
+        verdicts
+    }
+
+    fn histories(&self, batch: &Batch, read_at: u64) -> BTreeMap<OrderId, History> {
+        let history = |order_id: OrderId| {
+            let rows = self.timeline.get(&order_id)?.iter();
+            let known = rows.filter(|(_, (_, _, written_at))| *written_at <= read_at);
+            Some((order_id, History::of(known.map(|(version, (_, known, _))| (*version, *known)))))
+        };
+        batch.order_ids().into_iter().filter_map(history).collect()
+    }
+
+    fn write_orders(&mut self, next: &[&OrderRecord], step: u64) {
+        let latest: BTreeMap<OrderId, &Order> =
+            next.iter().map(|arrived| (arrived.order.order_id, &arrived.order)).collect();
+        for arrived in next {
+            let (row, known) = timeline_row(arrived);
+            let steps = self.timeline.entry(row.order_id).or_default();
+            steps.entry(row.version).or_insert((row, known, step));
+        }
+        for (order_id, order) in latest {
+            let known = self.orders.get(&order_id).map(|row| row.version);
+            if known.is_some_and(|known| known >= order.version) && !self.unguarded {
+                continue;
+            }
+            self.orders.insert(order_id, order_row(order));
+            self.customer_orders.insert(order_id, customer_row(order));
+            // A sum has no version: only what has become confirmed just now is added.
+            if order.status == Status::Confirmed {
+                self.sell(order);
+            }
+        }
+    }
+
+    fn sell(&mut self, order: &Order) {
+        for line in &order.lines {
+            let currency = order.total.currency.clone();
+            let key = (line.sku.clone(), currency.clone());
+            let row = self.sales.entry(key).or_insert_with(|| SalesRow {
+                sku: line.sku.clone(),
+                orders: 0,
+                quantity: 0,
+                revenue: contracts::Money::new(0, currency),
+            });
+            row.orders += 1;
+            row.quantity += i64::from(line.quantity);
+            row.revenue.amount_minor += line.total_minor();
+        }
+    }
+
+    fn write_catalog(&mut self, batch: &Batch) {
+        for (sku, row) in &batch.products {
+            let place = (row.partition, row.offset);
+            let known = self.products.get(sku).map(|(_, partition, offset)| (*partition, *offset));
+            if known.is_none_or(|known| known.0 != place.0 || known.1 < place.1) {
+                let shown = ProductRow { sku: sku.clone(), product: row.product.clone() };
+                self.products.insert(sku.clone(), (shown, place.0, place.1));
+            }
+        }
+        for (sku, level) in &batch.stock {
+            let known = self.stock.get(sku).map(|row| row.version);
+            if known.is_none_or(|known| known < level.version) || self.unguarded {
+                let row = StockRow {
+                    sku: sku.clone(),
+                    on_hand: level.on_hand,
+                    reserved: level.reserved,
+                    available: level.available,
+                    version: level.version,
+                };
+                self.stock.insert(sku.clone(), row);
+            }
+        }
+    }
+
+    /// Everything, for the auditor.
+    pub(crate) fn evidence(&self) -> auditor::View {
+        let timeline = self.timeline.values().flat_map(BTreeMap::values);
+        auditor::View {
+            orders: self.orders.values().cloned().collect(),
+            timeline: timeline.map(|(row, _, _)| row.clone()).collect(),
+            customer_orders: self.customer_orders.values().cloned().collect(),
+            products: self.products.values().map(|(row, _, _)| row.clone()).collect(),
+            stock: self.stock.values().cloned().collect(),
+            sales: self.sales.values().cloned().collect(),
+            refusals: self.refusals.values().cloned().collect(),
+        }
+    }
+}
+
+fn timeline_row(arrived: &OrderRecord) -> (TimelineRow, Known) {
+    let OrderRecord { record, order, fingerprint } = arrived;
+    let header = |name| record.headers.get(name).map(str::to_owned);
+    let row = TimelineRow {
+        order_id: order.order_id,
+        version: order.version,
+        transition: order.transition.as_str().to_owned(),
+        status: order.status.as_str().to_owned(),
+        address: record.address(),
+        writer: header(names::SOURCE).unwrap_or_else(|| "unknown".to_owned()),
+        lineage: header(names::LINEAGE),
+        causation: header(names::CAUSATION_ID),
+        occurred_at: order.occurred_at,
+        latency_ms: order.occurred_at.millis().saturating_sub(order.requested_at.millis()),
+    };
+    (row, Known { status: order.status, fingerprint: *fingerprint })
+}
+
+fn order_row(order: &Order) -> OrderRow {
+    let line = |line: &contracts::OrderLine| LineRow {
+        sku: line.sku.to_string(),
+        name: line.name.clone(),
+        quantity: line.quantity,
+        unit_price_minor: line.unit_price_minor,
+        total_minor: line.total_minor(),
+    };
+    OrderRow {
+        order_id: order.order_id,
+        version: order.version,
+        status: order.status.as_str().to_owned(),
+        customer_id: order.customer.customer_id.to_string(),
+        lines: order.lines.iter().map(line).collect(),
+        total: order.total.clone(),
+        payment: order.payment.as_ref().map(|payment| PaymentSection {
+            status: payment.status.as_str().to_owned(),
+            amount: payment.amount.clone(),
+            reference: payment.reference.clone(),
+        }),
+        reasons: order.reasons.clone(),
+        requested_at: order.requested_at,
+        deadline: order.deadline,
+    }
+}
+
+fn customer_row(order: &Order) -> CustomerOrderRow {
+    CustomerOrderRow {
+        order_id: order.order_id,
+        customer_id: order.customer.customer_id.to_string(),
+        version: order.version,
+        status: order.status.as_str().to_owned(),
+        total: order.total.clone(),
+        requested_at: order.requested_at,
+    }
+}

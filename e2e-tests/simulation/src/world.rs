@@ -1,0 +1,208 @@
+//! [`World`]: who moves next. One thread, one step at a time, everything from the seed.
+
+use crate::{
+    Outcome, Scenario,
+    effects::Effects,
+    evidence,
+    faults::{Fault, Faults},
+    kafka::Kafka,
+    outside::{
+        bank::{self, Bank},
+        customers::{self, Customers},
+        relay::{self, Relay},
+    },
+    payments::database::Database,
+    planted::Planted,
+    process::Process,
+    sim::{Progress, Sim},
+    trace::Trace,
+    view::Rows,
+};
+use contracts::{ServiceName, Timestamp, topics};
+use fastrand::Rng;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use streams::{Codec, MemoryRegistry};
+
+/// The virtual time at which every run begins: 2023-11-14T22:13:20Z.
+const START: Timestamp = Timestamp(1_700_000_000_000);
+
+/// A transaction that is open for longer is aborted by its coordinator.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest time to come to rest once nothing goes wrong any more.
+const REST_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// The shop, and the world around it.
+pub(crate) struct World {
+    sim: Sim,
+    processes: Vec<Process>,
+    customers: Customers,
+    deadline: Duration,
+}
+
+impl World {
+    /// The world of a scenario, before anything has happened.
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let Scenario { seed, orders, planted, ref mercy, ref dropped, traced } = *scenario;
+        let mut dice = Rng::with_seed(seed);
+        let deadline = Duration::from_secs([4, 15, 60][dice.usize(0..3)]);
+        let instances = dice.u32(1..=2);
+        let customers = Customers::new(seed, orders, dropped, START, deadline);
+        let is_planted = |one| planted == Some(one);
+        let rows = Rows::new(is_planted(Planted::NoViewGuard));
+        let mut sim = Sim {
+            now: START,
+            step: 0,
+            dice,
+            planted,
+            kafka: Kafka::new(),
+            codec: codec().clone(),
+            effects: Effects::new(rows, Faults::new(seed, mercy.clone()), traced),
+            payments: Database::default(),
+            bank: Bank::new(customers::DECLINED),
+            relay: Relay::default(),
+            trace: Trace::new(traced),
+        };
+        sim.kafka.uncommitted = is_planted(Planted::ReadUncommitted);
+        sim.kafka.unfenced = is_planted(Planted::NoFencing);
+        sim.bank.keyless = is_planted(Planted::NoBankKey);
+        let mut processes = Vec::new();
+        for service in ServiceName::ALL {
+            for instance in 0..instances {
+                processes.push(Process::start(&mut sim, service, instance, deadline));
+            }
+        }
+        Self { sim, processes, customers, deadline }
+    }
+
+    /// Run it to its end, and let the auditor look.
+    pub(crate) fn run(mut self) -> Outcome {
+        while !self.customers.are_done() {
+            self.step();
+        }
+        for _ in 0..self.sim.dice.u32(0..2_000) {
+            self.step();
+        }
+        let rested = self.come_to_rest();
+        let (faults, strikes) = self.sim.effects.faults(|f| (f.struck().clone(), f.drawn()));
+        let evidence = evidence::take(&self.sim);
+        Outcome {
+            verdict: auditor::audit(&evidence),
+            rested,
+            faults,
+            strikes,
+            steps: self.sim.step,
+            virtual_time: self.sim.now - START,
+            digest: self.sim.kafka.digest(),
+            trace: self.sim.trace,
+        }
+    }
+
+    /// One step of somebody.
+    fn step(&mut self) {
+        let sim = &mut self.sim;
+        sim.step += 1;
+        let passed = Duration::from_millis(sim.dice.u64(0..=2));
+        sim.pass(passed);
+        if sim.strikes(Fault::ClockJump, "clock") {
+            let jump = Duration::from_millis(sim.dice.u64(1_000..=60_000));
+            sim.pass(jump);
+        }
+        self.wake(false);
+        let sim = &mut self.sim;
+        match sim.dice.usize(0..self.processes.len() + 4) {
+            0 => drop(self.customers.step(sim)),
+            1 => drop(bank::step(sim)),
+            2 => drop(relay::step(sim)),
+            3 => self.broker(),
+            chosen => self.step_process(chosen - 4),
+        }
+    }
+
+    fn step_process(&mut self, chosen: usize) {
+        let (sim, process) = (&mut self.sim, &mut self.processes[chosen]);
+        if sim.strikes(Fault::Freeze, "process") {
+            process.freeze(sim);
+        }
+        let actor = sim.dice.usize(0..process.actors());
+        process.step(sim, actor);
+        if sim.strikes(Fault::Twin, "process") {
+            let twin = process.replace(sim, self.deadline);
+            self.processes.extend(twin);
+        }
+    }
+
+    /// What Kafka does by itself.
+    fn broker(&mut self) {
+        let sim = &mut self.sim;
+        for id in sim.kafka.incomplete() {
+            if sim.dice.bool() {
+                sim.kafka.complete_one(&id, &mut sim.dice);
+            }
+        }
+        sim.kafka.expire(sim.now, TRANSACTION_TIMEOUT);
+        if sim.strikes(Fault::Rebalance, "broker") {
+            let chosen = sim.dice.usize(0..self.processes.len());
+            if let Some(group) = self.processes[chosen].group() {
+                sim.kafka.group(group).rebalance(&mut sim.dice);
+            }
+        }
+    }
+
+    fn wake(&mut self, at_once: bool) {
+        let sim = &mut self.sim;
+        self.processes.retain_mut(|process| process.wake(sim, at_once));
+    }
+
+    /// Nothing goes wrong any more: everybody is back, and goes on until nothing is left to do for
+    /// longer than any deadline. False if that does not come.
+    fn come_to_rest(&mut self) -> bool {
+        self.sim.effects.faults(Faults::stop);
+        self.wake(true);
+        self.sim.note("world", None, || "the faults are over".to_owned());
+        let (begun, mut moved_at) = (self.sim.now, self.sim.now);
+        let silence = self.deadline + Duration::from_secs(20);
+        while self.sim.now - moved_at < silence {
+            if self.sim.now - begun > REST_MAX + self.deadline {
+                return false;
+            }
+            self.sim.step += 1;
+            let moved = self.round();
+            if moved {
+                moved_at = self.sim.now;
+            }
+            self.sim.pass(Duration::from_millis(if moved { 5 } else { 500 }));
+        }
+        true
+    }
+
+    /// A step of everybody; whether anybody had anything to do.
+    fn round(&mut self) -> bool {
+        let sim = &mut self.sim;
+        let mut moved = bank::step(sim) || sim.bank.is_busy();
+        moved |= relay::step(sim) == Progress::Moved;
+        for id in sim.kafka.incomplete() {
+            sim.kafka.complete(&id);
+        }
+        sim.kafka.expire(sim.now, TRANSACTION_TIMEOUT);
+        for process in &mut self.processes {
+            for actor in 0..process.actors() {
+                moved |= process.step(sim, actor) != Progress::Idle;
+            }
+        }
+        moved
+    }
+}
+
+/// One codec for all runs of the process: ids of schemas are the same everywhere.
+fn codec() -> &'static Codec {
+    static CODEC: OnceLock<Codec> = OnceLock::new();
+    CODEC.get_or_init(|| {
+        let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+        codec.warm_up(&topics::ALL).expect("a registry in memory takes every schema");
+        codec
+    })
+}
