@@ -2,18 +2,19 @@
 
 use crate::containers::{Model, compose_file};
 use anyhow::{Context, Result, bail, ensure};
-use chrono::DateTime;
 use shop::{
     client::{Shop, StartOptions, program},
     containers::{answers, docker},
 };
-use std::{collections::BTreeMap, path::PathBuf, time::SystemTime};
+use std::collections::BTreeMap;
 
 /// The images of our own programs.
 const OURS: &str = "murmuration/";
+/// The label that tells from which sources an image of ours is: what `sources.sh` printed when it was built.
+const SOURCES: &str = "murmuration.sources";
 
 /// Start a shop, and say on stderr which way it runs: the one that `SHOP_TESTS` names (`docker`, `native`);
-/// else containers, when Docker answers and has all images, ours no older than the sources; else processes.
+/// else containers, when Docker answers and has all images, ours from these very sources; else processes.
 ///
 /// # Errors
 /// When `SHOP_TESTS` asks for what this machine has not, or the shop does not start.
@@ -23,14 +24,13 @@ pub async fn start(options: StartOptions) -> Result<Shop> {
         "native" => (false, "as SHOP_TESTS says".to_owned()),
         "docker" => {
             let built = have_images().await.context("SHOP_TESTS=docker cannot be done here")?;
-            let note = match older_than_sources(&built)? {
-                Some(file) => format!(", though the images are older than {}", file.display()),
-                None => String::new(),
-            };
+            let note = stale(&built).await.unwrap_or_default();
+            let note = note.map_or(String::new(), |why| format!(", though {why}"));
             (true, format!("as SHOP_TESTS says{note}"))
         }
         "" => match ready().await {
-            Ok(()) => (true, "Docker answers and has the images".to_owned()),
+            Ok(None) => (true, "Docker has the images of these sources".to_owned()),
+            Ok(Some(why)) => (false, format!("{why}: `./shop test --docker` builds and uses them")),
             Err(error) => (false, format!("{error:#}")),
         },
         other => bail!("SHOP_TESTS={other}: it is `docker`, `native`, or not set"),
@@ -45,18 +45,13 @@ pub async fn start(options: StartOptions) -> Result<Shop> {
     Shop::start(StartOptions { keeper: Some(keeper), ..options }).await
 }
 
-/// Whether the shop can run in containers as the sources are now.
-async fn ready() -> Result<()> {
-    let built = have_images().await?;
-    if let Some(file) = older_than_sources(&built)? {
-        let file = file.display();
-        bail!("the images are older than {file}: `./shop test --docker` builds and uses them");
-    }
-    Ok(())
+/// Why the images that are there should not be used unasked; none when they may.
+async fn ready() -> Result<Option<String>> {
+    stale(&have_images().await?).await
 }
 
-/// See that Docker answers, on this machine, and has every image; when ours were made.
-async fn have_images() -> Result<Vec<SystemTime>> {
+/// See that Docker answers, on this machine, and has every image; by ours, the sources that they are from.
+async fn have_images() -> Result<BTreeMap<String, String>> {
     answers().await.context("no Docker engine answers")?;
     let endpoint =
         docker(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).await?;
@@ -66,13 +61,12 @@ async fn have_images() -> Result<Vec<SystemTime>> {
         endpoint.trim()
     );
     let model = Model::resolve(&compose_file(), "murmuration-test", &BTreeMap::new()).await?;
-    let (mut ours, mut missing) = (Vec::new(), Vec::new());
+    let (mut ours, mut missing) = (BTreeMap::new(), Vec::new());
+    let label = format!("{{{{index .Config.Labels {SOURCES:?}}}}}");
     for image in model.images() {
-        let created = ["image", "inspect", "--format", "{{.Created}}", &image];
-        let found = docker(&created).await;
-        match found {
-            Ok(created) if image.starts_with(OURS) => {
-                ours.push(DateTime::parse_from_rfc3339(created.trim())?.into())
+        match docker(&["image", "inspect", "--format", &label, &image]).await {
+            Ok(sources) if image.starts_with(OURS) => {
+                ours.insert(image, sources.trim().to_owned());
             }
             Ok(_) => {}
             Err(_) => missing.push(image),
@@ -86,23 +80,14 @@ async fn have_images() -> Result<Vec<SystemTime>> {
     Ok(ours)
 }
 
-/// A file that was changed after the first of the images was built.
-fn older_than_sources(built: &[SystemTime]) -> Result<Option<PathBuf>> {
-    let root = compose_file().parent().context("the file is in a folder")?.to_owned();
-    let sources = ["Cargo.lock", "schemas", "shared", "services", "deploy"];
-    let mut paths: Vec<PathBuf> = sources.iter().map(|name| root.join(name)).collect();
-    while let Some(path) = paths.pop() {
-        let meta = std::fs::metadata(&path).with_context(|| path.display().to_string())?;
-        let changed = meta.modified()?;
-        if !meta.is_dir() && built.iter().any(|built| *built < changed) {
-            return Ok(Some(path.strip_prefix(&root)?.to_owned()));
-        }
-        // Tests are not in the images.
-        if meta.is_dir() && path.file_name() != Some("tests".as_ref()) {
-            for entry in std::fs::read_dir(&path)? {
-                paths.push(entry?.path());
-            }
-        }
-    }
-    Ok(None)
+/// The image that is not from the sources as they are now, when there is one.
+async fn stale(ours: &BTreeMap<String, String>) -> Result<Option<String>> {
+    let script = compose_file().with_file_name("deploy/docker/sources.sh");
+    let output = tokio::process::Command::new(&script).output().await;
+    let output = output.with_context(|| format!("cannot run {}", script.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {}", script.display(), said.trim());
+    let now = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let other = ours.iter().find(|(_, sources)| **sources != now);
+    Ok(other.map(|(image, _)| format!("the image {image} is not from these sources")))
 }

@@ -22,7 +22,12 @@ impl Project {
             Request::Status => return Ok(Reply::Parts(self.status().await?)),
             Request::Stop { name } => self.stop(&name).await?,
             Request::Start { name, env } => {
-                ensure!(env.is_empty(), self.only_compose("set variables", "up -d"));
+                ensure!(
+                    env.is_empty(),
+                    "variables of a shop in containers are set in docker-compose.yml, or in an override of it; \
+                     then `{}`",
+                    self.compose("up -d")
+                );
                 self.start(&name).await?;
             }
             Request::Restart { name } => {
@@ -32,20 +37,22 @@ impl Project {
             Request::Kill { name, restart } => self.kill(&name, restart).await?,
             Request::Pause { name } => self.pause(&name).await?,
             Request::Resume { name } => self.resume(&name).await?,
-            Request::Scale { .. } => {
-                bail!(self.only_compose("change the number of instances", "up -d"))
+            Request::Scale { service, .. } => bail!(
+                "in containers a further instance is a Compose service of its own: in an override of \
+                 docker-compose.yml, let `{service}-1` extend `{service}`, with INSTANCE=1 and a volume and a \
+                 port of its own; then `{}`",
+                self.compose("up -d")
+            ),
+            Request::Down => {
+                bail!("the shop runs in containers: `{}` ends it", self.compose("down"))
             }
-            Request::Down => bail!(self.only_compose("end the shop", "down")),
         }
         Ok(Reply::Done)
     }
 
-    fn only_compose(&self, what: &str, command: &str) -> String {
-        let project = match self.name() {
-            "murmuration" => String::new(),
-            other => format!(" -p {other}"),
-        };
-        format!("the shop runs in containers: to {what}, use `docker compose{project} {command}`")
+    /// The command of Compose for this project.
+    fn compose(&self, command: &str) -> String {
+        format!("docker compose -p {} {command}", self.name())
     }
 
     /// Stops a part in order; Docker kills it when the grace that Compose gave it is over.
