@@ -57,6 +57,9 @@ explain() {
 
 check_engine
 check_ports
+# Where there is no git, the images do not say which sources they are from.
+MURMURATION_SOURCES="$(deploy/docker/sources.sh 2>/dev/null || true)"
+export MURMURATION_SOURCES
 docker compose up --detach --wait --build "$@" || explain
 view="http://$(docker compose port view 8080)"
 cat <<END
