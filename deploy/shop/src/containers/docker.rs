@@ -1,7 +1,8 @@
 //! Docker, by its command line: what it says of containers, as data.
 
 use std::collections::{BTreeMap, HashMap};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -75,22 +76,30 @@ pub(super) struct Binding {
 /// Runs `docker ARGS`; returns what it prints.
 ///
 /// # Errors
-/// When there is no `docker`, or it fails: with what it says.
+/// When there is no `docker`, it does not end within three minutes, or it fails: with what it says.
 pub async fn docker<Arg: AsRef<str>>(args: &[Arg]) -> Result<String> {
     let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
-    let output = Command::new("docker")
-        .args(&args)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("cannot run `docker`")?;
+    let output = run(&args).await?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "docker {}: {}", args.join(" "), said.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Longer than any part may take to stop.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+async fn run(args: &[&str]) -> Result<Output> {
+    let output = Command::new("docker").args(args).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(PATIENCE, output).await;
+    let output =
+        output.with_context(|| format!("docker {}: no end in {PATIENCE:?}", args.join(" ")))?;
+    output.context("cannot run `docker`")
+}
+
 /// Whether a Docker engine answers.
+///
+/// # Errors
+/// When it does not: with what `docker` says.
 pub async fn answers() -> Result<()> {
     docker(&["version", "--format", "{{.Server.Version}}"]).await.map(drop)
 }
@@ -112,10 +121,17 @@ pub(super) async fn inspect(ids: &[String]) -> Result<Vec<Inspected>> {
         .chain(ids.iter().map(String::as_str))
         .collect();
     // It fails when one is gone, and prints the others all the same.
-    let output = Command::new("docker").args(&args).stdin(Stdio::null()).output().await?;
+    let output = run(&args).await?;
     let said = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("docker inspect: {}", said.trim()))
+}
+
+/// The last lines of what a container has written, stdout and stderr.
+pub(super) async fn log(id: &str, lines: usize) -> Result<String> {
+    let output = run(&["logs", "--tail", &lines.to_string(), id]).await?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
 }
 
 /// The memory of running containers in MB, by their ids.

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
-use super::docker::{Inspected, docker, ids_of, inspect, memory_mb};
+use super::docker::{self, Inspected, docker, ids_of, inspect, memory_mb};
 use crate::settings::{PORTS, SERVICES};
 use crate::supervisor::{PartState, PartStatus};
 
@@ -196,13 +196,7 @@ impl Container {
     /// # Errors
     /// When Docker does not answer.
     pub async fn log(&self, lines: usize) -> Result<String> {
-        let output = tokio::process::Command::new("docker")
-            .args(["logs", "--tail", &lines.to_string(), &self.id])
-            .output()
-            .await
-            .context("cannot run `docker`")?;
-        let text = [output.stdout, output.stderr].concat();
-        Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+        docker::log(&self.id, lines).await
     }
 
     /// What it is doing.
