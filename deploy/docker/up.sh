@@ -13,14 +13,14 @@ check_engine() {
     command -v docker >/dev/null || die "there is no docker. Install it (https://docs.docker.com/engine/install), or" \
         "run the shop without it: ./shop up"
     local why
-    why="$(docker info --format '{{.MemTotal}}' 2>&1)" ||
+    why="$(docker version --format '{{.Server.Version}}' 2>&1 >/dev/null)" ||
         die "docker is there, but its engine does not answer: ${why##*$'\n'}"$'\n'"Start it, or let this user use it" \
             "(group docker), or run the shop without it: ./shop up"
     docker compose version >/dev/null 2>&1 || die "docker has no compose plugin: install docker-compose-plugin" \
         "(Compose 2.20 or later)"
     docker buildx version >/dev/null 2>&1 || die "docker has no buildx plugin, which builds the images:" \
         "install docker-buildx-plugin"
-    local memory_mb=$((why / 1024 / 1024))
+    local memory_mb=$(($(docker info --format '{{.MemTotal}}' 2>/dev/null) / 1024 / 1024))
     [ "$memory_mb" -ge "$memory_needed_mb" ] || die "the Docker engine has $memory_mb MB of memory and the shop may" \
         "take up to $memory_needed_mb MB: give it more (Docker Desktop: Settings, Resources)"
 }
@@ -48,9 +48,13 @@ explain() {
     local name state
     say ""
     while read -r name state; do
-        case "$state" in *"(healthy)" | "Exited (0)"* | *"Created"*) continue ;; esac
-        say "== $name: $state"
-        docker compose logs --no-log-prefix --tail 15 "$name" >&2
+        case "$state" in
+        "Exited (0)"*) ;;
+        Exited* | Restarting* | Dead* | *"(unhealthy)" | *"(health: starting)")
+            say "== $name: $state"
+            docker compose logs --no-log-prefix --tail 15 "$name" >&2
+            ;;
+        esac
     done < <(docker compose ps --all --format '{{.Service}} {{.Status}}')
     die "the shop did not come up: see above, and \`docker compose logs NAME\`"
 }

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Map, Value};
 use shop::settings::{PORTS, SERVICES};
@@ -199,4 +202,50 @@ fn what_is_no_job_comes_back() {
         let policy = if jobs.contains(&name.as_str()) { "no" } else { "unless-stopped" };
         assert_eq!(service["restart"], policy, "{name}");
     }
+}
+
+/// What `./shop up --docker` says on a machine whose `docker` is this script; none: there is no `docker`.
+fn up_with(docker: Option<&str>) -> String {
+    let bin = tempfile::tempdir().unwrap();
+    for tool in ["bash", "dirname", "awk", "grep"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|folder| folder.join(tool))
+            .find(|path| path.exists());
+        std::os::unix::fs::symlink(found.unwrap(), bin.path().join(tool)).unwrap();
+    }
+    if let Some(script) = docker {
+        let path = bin.path().join("docker");
+        fs::write(&path, format!("#!/bin/sh\ncase \"$*\" in\n{script}\nesac\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/docker/up.sh");
+    let output = Command::new(script).env("PATH", bin.path()).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn what_keeps_the_containers_from_coming_up_is_said_beforehand_with_the_way_out() {
+    const MEMORY: &str = "info*) echo 4294967296;;";
+    let says = |docker: Option<&str>, words: &[&str]| {
+        let said = up_with(docker);
+        assert!(words.iter().all(|word| said.contains(word)), "{words:?} in: {said}");
+    };
+    says(None, &["no docker", "./shop up"]);
+    let no_engine = "version*) echo 'Cannot connect to the daemon' >&2; exit 1;;";
+    says(Some(no_engine), &["Cannot connect to the daemon", "group docker"]);
+    says(Some("'compose version') exit 1;;"), &["docker-compose-plugin"]);
+    says(Some("'buildx version') exit 1;;"), &["docker-buildx-plugin"]);
+    says(Some("info*) echo 1073741824;;"), &["1024 MB", "3072 MB"]);
+
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let config = format!("'compose config') printf '  orders:\\n      published: \"{port}\"\\n';;");
+    let wanted = format!("port {port}, wanted by orders, is taken");
+    says(Some(&format!("{MEMORY}\n{config}")), &[&wanted, "ORDERS_PORT=N"]);
+
+    let sick = "'compose ps --all'*) echo 'orders Exited (64) 1 second ago';;\n\
+                'compose logs'*) echo 'HTTP_ADDR is no address';;\n'compose up'*) exit 1;;";
+    let told = ["orders: Exited (64)", "HTTP_ADDR is no address", "did not come up"];
+    says(Some(&format!("{MEMORY}\n'compose config') ;;\n{sick}")), &told);
 }
