@@ -12,7 +12,8 @@ use std::{
 const FILE_LINES_MAX: usize = 500;
 const MAIN_LINES_MAX: usize = 60;
 const COLUMNS_MAX: usize = 120;
-const SIMULATION: &str = "e2e-tests/simulation";
+/// What runs every service in one process: a simulation, and a model.
+const WHOLE_SHOPS: [&str; 2] = ["e2e-tests/simulation", "e2e-tests/model"];
 const SERVICES: [&str; 5] = ["orders", "payments", "inventory", "email", "view"];
 
 fn root() -> PathBuf {
@@ -109,13 +110,13 @@ fn no_crate_reaches_where_it_must_not() {
         let depends: BTreeSet<_> =
             normal.lines().filter_map(|l| l.split(['.', ' ']).next()).collect();
         let own = path.strip_suffix("/Cargo.toml").unwrap();
-        // The simulation runs all of them in one process; nobody depends on it.
-        let services = SERVICES.iter().filter(|_| own != SIMULATION);
+        // They run all of them in one process; nobody depends on them.
+        let services = SERVICES.iter().filter(|_| !WHOLE_SHOPS.contains(&own));
         for service in services.filter(|service| depends.contains(**service)) {
             broken.push(format!("{own} depends on the service {service}"));
         }
-        if depends.contains("simulation") {
-            broken.push(format!("{own} depends on the simulation"));
+        for whole in ["simulation", "model"].iter().filter(|whole| depends.contains(**whole)) {
+            broken.push(format!("{own} depends on the {whole}"));
         }
         if depends.contains("rdkafka") && own != "shared/streams" {
             broken.push(format!("{own} depends on rdkafka, which is streams' alone"));

@@ -15,7 +15,7 @@ pub fn check_name(sku: &Sku) -> String {
 }
 
 /// Command: hold stock for one line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reserve {
     /// The record's key.
     pub sku: Sku,
@@ -30,7 +30,7 @@ pub struct Reserve {
 avro_record!(Reserve, "inventory/Reserve.avsc");
 
 /// Command: give back what an order holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Release {
     /// The record's key.
     pub sku: Sku,
@@ -43,7 +43,7 @@ pub struct Release {
 avro_record!(Release, "inventory/Release.avsc");
 
 /// Command: what an order holds leaves the house.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Commit {
     /// The record's key.
     pub sku: Sku,
@@ -56,7 +56,7 @@ pub struct Commit {
 avro_record!(Commit, "inventory/Commit.avsc");
 
 /// Command: goods have arrived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Restock {
     /// The record's key.
     pub sku: Sku,
@@ -71,7 +71,7 @@ pub struct Restock {
 avro_record!(Restock, "inventory/Restock.avsc");
 
 /// What `inventory.commands` carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum InventoryCommand {
     /// Hold stock.
     Reserve(Reserve),
@@ -98,7 +98,7 @@ impl InventoryCommand {
 }
 
 /// Passed or failed. The order of the variants is that of the Avro enum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// The check passed.
     Passed,
@@ -107,7 +107,7 @@ pub enum Outcome {
 }
 
 /// The outcome of one check that an order requires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderValidation {
     /// The record's key.
     pub order_id: OrderId,
@@ -128,7 +128,7 @@ avro_record!(OrderValidation, "inventory/OrderValidation.avsc");
 /// How much there is of one product.
 ///
 /// Invariant: `restocked = on_hand + committed` and `available = on_hand - reserved >= 0`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockLevel {
     /// The record's key.
     pub sku: Sku,
@@ -149,7 +149,7 @@ pub struct StockLevel {
 avro_record!(StockLevel, "inventory/StockLevel.avsc");
 
 /// Life of a reservation. The order of the variants is that of the Avro enum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReservationState {
     /// Held.
     Reserved,
@@ -162,7 +162,7 @@ pub enum ReservationState {
 }
 
 /// What one order holds of one product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reservation {
     /// The product.
     pub sku: Sku,
@@ -179,7 +179,7 @@ pub struct Reservation {
 avro_record!(Reservation, "inventory/Reservation.avsc");
 
 /// A Restock that has been counted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RestockApplied {
     /// The product.
     pub sku: Sku,
@@ -194,7 +194,7 @@ pub struct RestockApplied {
 avro_record!(RestockApplied, "inventory/RestockApplied.avsc");
 
 /// What `inventory.reservations` carries: the changelog of inventory's state store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StockEntry {
     /// A reservation.
     Reservation(Reservation),

@@ -8,7 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// The whole order after one transition. Fields as in `schemas/orders/Order.avsc`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Order {
     /// The record's key.
     pub order_id: OrderId,
@@ -43,7 +43,7 @@ pub struct Order {
 avro_record!(Order, "orders/Order.avsc");
 
 /// Who ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Customer {
     /// Id in the catalog database.
     pub customer_id: CustomerId,
@@ -54,7 +54,7 @@ pub struct Customer {
 }
 
 /// One product in an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderLine {
     /// Id in the catalog database.
     pub sku: Sku,
@@ -74,7 +74,7 @@ impl OrderLine {
 }
 
 /// Why an order, or a command, did not go the straight way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reason {
     /// Who says so: a check such as `inventory:LAST`, or `deadline`, `payment`, a field's path.
     pub check: String,
@@ -96,7 +96,7 @@ impl Reason {
 }
 
 /// The payment section of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Payment {
     /// Where the money is.
     pub status: PaymentStatus,
@@ -109,7 +109,7 @@ pub struct Payment {
 }
 
 /// Where the money of an order is. The order of the variants is that of the Avro enum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PaymentStatus {
     /// With the shop.
     Captured,

@@ -5,8 +5,9 @@
 use contracts::{
     CommandId, OrderId, Sku, Timestamp,
     inventory::{
-        Commit, InventoryCommand, RESTOCK_QUANTITY_MAX, Release, Reservation, ReservationState,
-        Reserve, Restock, RestockApplied, StockEntry, StockLevel,
+        Commit, InventoryCommand, OrderValidation, Outcome, RESTOCK_QUANTITY_MAX, Release,
+        Reservation, ReservationState, Reserve, Restock, RestockApplied, StockEntry, StockLevel,
+        check_name,
     },
     orders::QUANTITY_MAX,
 };
@@ -284,6 +285,31 @@ pub fn evolve(stock: Stock, decision: &Decision) -> Stock {
             stock.remembering(reservation.clone())
         }
         Decision::Ignored(_) | Decision::Impossible(_) => stock,
+    }
+}
+
+/// The outcome of the check, if `decision` is one. A repeated Reserve has none: the first outcome
+/// was committed together with its reservation, so it stands on the topic.
+pub fn outcome(decision: &Decision, decided_at: Timestamp) -> Option<OrderValidation> {
+    let outcome = |reservation: &Reservation, outcome, code: &str, detail| OrderValidation {
+        order_id: reservation.order_id,
+        check: check_name(&reservation.sku),
+        outcome,
+        code: code.to_owned(),
+        detail,
+        decided_at,
+    };
+    match decision {
+        Decision::Reserved(held) => Some(outcome(held, Outcome::Passed, "ok", String::new())),
+        Decision::Refused(refused, why) => {
+            Some(outcome(refused, Outcome::Failed, why.code(), why.detail(refused.quantity)))
+        }
+        Decision::Released(_)
+        | Decision::ReleaseRemembered(_)
+        | Decision::Committed(_)
+        | Decision::Restocked(_)
+        | Decision::Ignored(_)
+        | Decision::Impossible(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 ///
 /// A settled order keeps its last state only: that is what repeated and late commands are judged
 /// by.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// The order after the last transition that was read from the log; none before the first.
     pub order: Option<Order>,
@@ -27,7 +27,7 @@ pub struct Entry {
 }
 
 /// The outcome of one check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CheckOutcome {
     /// It passed.
     Passed,

@@ -14,7 +14,7 @@ use std::time::Duration;
 // ---------------------------------------------------------------------------------------- State
 
 /// The payment of one order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payment {
     /// The order as payments knows it: the base of its next transition.
     pub order: Order,
@@ -27,7 +27,7 @@ pub struct Payment {
 }
 
 /// Where the money of an order is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// To be charged; the outcome is unknown.
     Intent,
@@ -59,7 +59,7 @@ impl Status {
 }
 
 /// What payments owes the bank a call for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
     /// Take the money.
     Charge,
@@ -94,7 +94,7 @@ pub fn backoff(attempts: u32) -> Duration {
 // ---------------------------------------------------------------------------------------- Input
 
 /// What can happen to a payment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
     /// From `orders`: every check has passed, payments holds the baton.
     OrderValidated(Order),
@@ -113,7 +113,7 @@ pub enum Input {
 }
 
 /// How the bank answers a charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It has the money.
     Captured {

@@ -1,0 +1,164 @@
+//! What must hold in every world, what must hold when nothing is left to do, and what must be
+//! possible at all. The laws are told anew here: none asks the baton table or a service.
+
+use crate::{
+    Shop, World,
+    bank::Standing,
+    world::{Left, Life, Logged},
+};
+use contracts::{
+    ServiceName, Status,
+    inventory::{ReservationState, StockEntry},
+};
+use stateright::Property;
+use std::ops::Deref;
+
+/// All of them, by name.
+pub fn properties(shop: &Shop) -> Vec<Property<Shop>> {
+    [always(), at_rest(), sometimes(shop)].concat()
+}
+
+fn always() -> Vec<Property<Shop>> {
+    vec![
+        Property::always("nobody refuses a record", |_, world: &World| world.dead_letter.is_none()),
+        Property::always("an order has one history", |_, world| all(world, has_one_history)),
+        Property::always("only the holder of the baton writes", |_, world| {
+            all(world, |life| {
+                let mut before = None;
+                history(life).into_iter().all(|logged| {
+                    let holder = holder(before.replace(logged.order.status));
+                    holder == Some(logged.writer)
+                })
+            })
+        }),
+        Property::always("money is taken once", |_, world| {
+            all(world, |life| life.account.captures <= 1)
+        }),
+        Property::always("no piece is promised twice", |_, world: &World| {
+            let available = world.shelf.level.as_ref().map_or(0, |level| level.available);
+            available >= 0 && pieces(world, ReservationState::Reserved) + sold(world) <= 1
+        }),
+        Property::always("an accepted cancellation is kept", |_, world| {
+            let broken = [Some(Status::Confirmed), Some(Status::Rejected)];
+            all(world, |life| !life.promised || !broken.contains(&status(life)))
+        }),
+    ]
+}
+
+fn at_rest() -> Vec<Property<Shop>> {
+    vec![
+        Property::always("at rest every order has ended", |_, world: &World| {
+            !world.is_at_rest() || all(world, |life| status(life).is_some_and(is_an_end))
+        }),
+        Property::always("at rest orders knows what the log says", |_, world: &World| {
+            let knows = |life: &Life| life.entry.order.as_ref().map(|order| order.status);
+            !world.is_at_rest() || all(world, |life| knows(life) == status(life))
+        }),
+        Property::always("at rest money is kept for confirmed orders alone", |_, world: &World| {
+            let is_confirmed = |life: &Life| status(life) == Some(Status::Confirmed);
+            let is_right = |life: &Life| life.account.holds_money() == is_confirmed(life);
+            !world.is_at_rest() || all(world, is_right)
+        }),
+        Property::always("at rest the shelf has what was not sold", |_, world: &World| {
+            let confirmed =
+                world.lives.iter().filter(|life| status(life) == Some(Status::Confirmed)).count();
+            let level = world.shelf.level.as_ref().map(|l| (l.on_hand, l.reserved, l.committed));
+            let confirmed = i64::try_from(confirmed).unwrap_or(i64::MAX);
+            !world.is_at_rest() || level == Some((1 - confirmed, 0, confirmed))
+        }),
+    ]
+}
+
+/// Without these an exploration that never gets anywhere would pass.
+fn sometimes(shop: &Shop) -> Vec<Property<Shop>> {
+    let Left { cancellations, deadlines, .. } = shop.bounds;
+    let mut possible = vec![Property::sometimes("a declined order is cancelled", |_, world| {
+        let declined = |life: &Life| life.account.standing == Standing::Declined;
+        any(world, |life| status(life) == Some(Status::Cancelled) && declined(life))
+    })];
+    if cancellations > 0 {
+        possible.push(Property::sometimes("an order is refunded", |_, world| {
+            any(world, |life| status(life) == Some(Status::Refunded))
+        }));
+    }
+    if deadlines > 0 {
+        possible.push(Property::sometimes("a late capture is voided", |_, world| {
+            let voided = |life: &Life| life.account.standing == Standing::Voided;
+            any(world, |life| life.account.captures == 1 && voided(life))
+        }));
+    }
+    if shop.orders > 1 {
+        possible.push(Property::sometimes("one is confirmed, the other rejected", |_, world| {
+            any(world, |life| status(life) == Some(Status::Confirmed))
+                && any(world, |life| status(life) == Some(Status::Rejected))
+        }));
+        possible
+            .push(Property::sometimes("one gets what the other gave back", |_, world: &World| {
+                pieces(world, ReservationState::Released) == 1 && sold(world) == 1
+            }));
+    }
+    possible
+}
+
+fn all(world: &World, law: impl Fn(&Life) -> bool) -> bool {
+    world.lives.iter().all(law)
+}
+
+fn any(world: &World, fact: impl Fn(&Life) -> bool) -> bool {
+    world.lives.iter().any(fact)
+}
+
+/// Where the order stands, by its log.
+fn status(life: &Life) -> Option<Status> {
+    history(life).last().map(|logged| logged.order.status)
+}
+
+/// The log without what it says again: each version as it was first said.
+fn history(life: &Life) -> Vec<&Logged> {
+    let mut history: Vec<&Logged> = Vec::new();
+    for logged in life.transitions.records.iter().map(Deref::deref) {
+        if history.iter().all(|known| known.order.version != logged.order.version) {
+            history.push(logged);
+        }
+    }
+    history
+}
+
+/// Versions 1, 2, 3... in this order, and nothing else was ever said of one of them.
+fn has_one_history(life: &Life) -> bool {
+    let history = history(life);
+    let in_order = (1_i64..).zip(&history).all(|(n, logged)| logged.order.version == n);
+    let said_of = |version: i64| usize::try_from(version - 1).ok().and_then(|n| history.get(n));
+    let records = &life.transitions.records;
+    in_order
+        && records.iter().all(|logged| {
+            said_of(logged.order.version).is_some_and(|known| known.order == logged.order)
+        })
+}
+
+/// Who may write the next transition; nobody after an end.
+fn holder(status: Option<Status>) -> Option<ServiceName> {
+    match status {
+        None | Some(Status::Requested | Status::Paid | Status::PaymentDeclined) => {
+            Some(ServiceName::Orders)
+        }
+        Some(Status::Validated | Status::RefundDue) => Some(ServiceName::Payments),
+        Some(Status::Confirmed | Status::Rejected | Status::Cancelled | Status::Refunded) => None,
+    }
+}
+
+fn is_an_end(status: Status) -> bool {
+    holder(Some(status)).is_none()
+}
+
+fn pieces(world: &World, state: ReservationState) -> i32 {
+    let reservations = world.shelf.entries.iter().flatten().map(|entry| match &**entry {
+        StockEntry::Reservation(reservation) if reservation.state == state => reservation.quantity,
+        StockEntry::Reservation(_) | StockEntry::RestockApplied(_) => 0,
+    });
+    reservations.sum()
+}
+
+fn sold(world: &World) -> i32 {
+    pieces(world, ReservationState::Committed)
+}

@@ -1,0 +1,286 @@
+//! Orders: what its processor does with each input, and what a restart makes of the logs.
+
+use crate::{
+    known::Known,
+    shop::OrdersInput,
+    world::{Command, Life, Log, Logged},
+};
+use contracts::{
+    CommandId, CustomerId, Order, OrderId, ServiceName, Sku, Timestamp,
+    catalog::{CatalogCustomer, Product},
+    inventory::OrderValidation,
+    orders::{CancelOrder, PlaceOrder, RequestedLine},
+};
+use orders::domain::{
+    Entry, cancel_order, next_step, outcome,
+    place_order::{self, Excerpt, Terms},
+    transition,
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// From acceptance to the deadline. The clock moves by this much, once.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The error is why a record was refused.
+type Result<T> = std::result::Result<T, String>;
+
+/// How orders restores its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restore {
+    /// Its own log is read to its end, not only to the committed offset.
+    pub own_log_to_end: bool,
+}
+
+/// The id of order `number`.
+pub fn order_id(number: usize) -> OrderId {
+    OrderId(Uuid::from_u128(number as u128 + 1))
+}
+
+/// The product.
+pub fn sku() -> Sku {
+    "LAST".parse().expect("a sku")
+}
+
+fn command_id(number: usize, command: Command) -> CommandId {
+    let kind = match command {
+        Command::Place => 0x100,
+        Command::Cancel => 0x200,
+    };
+    CommandId(Uuid::from_u128(kind + number as u128))
+}
+
+impl Life {
+    /// Before anybody has read anything.
+    pub fn new(commands: impl IntoIterator<Item = Command>) -> Self {
+        Self {
+            commands: Log::of(commands),
+            transitions: Log::of([]),
+            split_read: 0,
+            payments_read: 0,
+            validations: Log::of([]),
+            entry: Known::default(),
+            payment: None,
+            outbox: Log::of([]),
+            call: None,
+            strays: Vec::new(),
+            account: Default::default(),
+            promised: false,
+        }
+    }
+
+    /// Orders acts: on the next record of a topic, or because time has passed.
+    pub fn decide(&mut self, number: usize, input: OrdersInput, now: Timestamp) -> Result<()> {
+        let mut entry = Entry::clone(&self.entry);
+        match input {
+            OrdersInput::Command => self.on_command(&mut entry, number, now)?,
+            OrdersInput::Transition => {
+                let logged = self.transitions.next().expect("the step needs a record");
+                self.transitions.read += 1;
+                fold_transition(&mut entry, &logged)?;
+            }
+            OrdersInput::Validation => {
+                let validation = self.validations.next().expect("the step needs a record");
+                self.validations.read += 1;
+                fold_validation(&mut entry, &validation)?;
+            }
+            OrdersInput::Deadline => {}
+        }
+        self.propose_next(&mut entry, now);
+        if entry != *self.entry {
+            self.entry = entry.into();
+        }
+        Ok(())
+    }
+
+    fn on_command(&mut self, entry: &mut Entry, number: usize, now: Timestamp) -> Result<()> {
+        let (command, offset) = (self.commands.next(), self.commands.read);
+        self.commands.read += 1;
+        match *command.expect("the step needs a record") {
+            Command::Place => self.on_place_order(entry, number, offset, now),
+            Command::Cancel => {
+                self.promised |= fold_cancellation(entry, number, offset);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_place_order(
+        &mut self,
+        entry: &mut Entry,
+        number: usize,
+        offset: usize,
+        now: Timestamp,
+    ) -> Result<()> {
+        let terms = Terms { deadline: DEADLINE, extra_checks: Vec::new() };
+        match place_order::decide(entry, &place_order_of(number), &excerpt(), &terms, now) {
+            place_order::Decision::Accepted(requested) => {
+                place_order::evolve(entry, &requested);
+                self.write(requested.into_order(), ServiceName::Orders, Some(offset as i64));
+                Ok(())
+            }
+            place_order::Decision::Refused(reasons) => Err(format!("PlaceOrder: {reasons:?}")),
+            place_order::Decision::Repeated => Ok(()),
+        }
+    }
+
+    /// Whether time has something to say to orders.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.entry.due().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Looks for the next transition, as orders does after each input and at a deadline.
+    fn propose_next(&mut self, entry: &mut Entry, now: Timestamp) {
+        match next_step::decide(entry, now) {
+            next_step::Decision::Propose(proposal) => {
+                next_step::evolve(entry, &proposal);
+                self.write(proposal.order().clone(), ServiceName::Orders, None);
+            }
+            next_step::Decision::Wait
+            | next_step::Decision::InFlight
+            | next_step::Decision::NotOurs
+            | next_step::Decision::Settled
+            | next_step::Decision::Unknown => {}
+        }
+    }
+
+    /// Puts a transition on `orders`.
+    pub fn write(&mut self, order: Order, writer: ServiceName, placed_at: Option<i64>) {
+        self.transitions.push(Logged { order, writer, placed_at });
+    }
+
+    /// Orders dies and comes back, with its disk or without.
+    pub fn restart(&mut self, number: usize, disk_is_lost: bool, restore: Restore) -> Result<()> {
+        let store = match disk_is_lost {
+            true => (Entry::default(), Positions::default()),
+            false => (Entry::clone(&self.entry), self.positions()),
+        };
+        self.restore(number, store, restore)
+    }
+
+    /// Orders acts, and dies after the commit, when its store is one input behind.
+    pub fn decide_and_restart(
+        &mut self,
+        number: usize,
+        input: OrdersInput,
+        now: Timestamp,
+        restore: Restore,
+    ) -> Result<()> {
+        let store = (Entry::clone(&self.entry), self.positions());
+        self.decide(number, input, now)?;
+        self.restore(number, store, restore)
+    }
+
+    /// Folds onto the store its own log to the end, and the other inputs to where they are
+    /// committed.
+    fn restore(
+        &mut self,
+        number: usize,
+        (mut entry, positions): (Entry, Positions),
+        restore: Restore,
+    ) -> Result<()> {
+        let records = &self.transitions.records;
+        let end = if restore.own_log_to_end { records.len() } else { self.transitions.read };
+        for logged in &records[positions.transitions..end] {
+            fold_transition(&mut entry, logged)?;
+        }
+        for offset in positions.commands..self.commands.read {
+            if *self.commands.records[offset] == Command::Cancel {
+                fold_cancellation(&mut entry, number, offset);
+            }
+        }
+        for validation in &self.validations.records[positions.validations..self.validations.read] {
+            fold_validation(&mut entry, validation)?;
+        }
+        self.entry = entry.into();
+        Ok(())
+    }
+
+    /// Where the store of orders stands when it is up to date.
+    fn positions(&self) -> Positions {
+        Positions {
+            commands: self.commands.read,
+            transitions: self.transitions.read,
+            validations: self.validations.read,
+        }
+    }
+}
+
+/// The offsets that a store of orders stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Positions {
+    commands: usize,
+    transitions: usize,
+    validations: usize,
+}
+
+/// Whether the CancelOrder at `offset` is accepted.
+fn fold_cancellation(entry: &mut Entry, number: usize, offset: usize) -> bool {
+    let command = cancel_order_of(number);
+    match cancel_order::decide(entry, &command, offset as i64) {
+        cancel_order::Decision::Remembered => {
+            cancel_order::evolve(entry, command.command_id);
+            true
+        }
+        cancel_order::Decision::Refused(_) | cancel_order::Decision::Repeated => false,
+    }
+}
+
+fn fold_transition(entry: &mut Entry, logged: &Logged) -> Result<()> {
+    let Logged { order, writer, placed_at } = logged;
+    order.check_alone(order.order_id, Some(writer.as_str())).map_err(|e| e.to_string())?;
+    match transition::decide(entry, order).map_err(|e| e.to_string())? {
+        transition::Decision::Advanced => transition::evolve(entry, order, *placed_at),
+        transition::Decision::Repeated | transition::Decision::Outdated => {}
+    }
+    Ok(())
+}
+
+fn fold_validation(entry: &mut Entry, validation: &OrderValidation) -> Result<()> {
+    match outcome::decide(entry, validation).map_err(|e| e.to_string())? {
+        outcome::Decision::Kept => outcome::evolve(entry, validation),
+        outcome::Decision::Ignored(_) => {}
+    }
+    Ok(())
+}
+
+fn customer_id() -> CustomerId {
+    "ada".parse().expect("a customer id")
+}
+
+fn place_order_of(number: usize) -> PlaceOrder {
+    PlaceOrder {
+        command_id: command_id(number, Command::Place),
+        order_id: order_id(number),
+        customer_id: customer_id(),
+        lines: vec![RequestedLine { sku: sku(), quantity: 1 }],
+        issued_at: Timestamp(0),
+    }
+}
+
+fn cancel_order_of(number: usize) -> CancelOrder {
+    CancelOrder {
+        command_id: command_id(number, Command::Cancel),
+        order_id: order_id(number),
+        issued_at: Timestamp(0),
+    }
+}
+
+fn excerpt() -> Excerpt {
+    let customer = CatalogCustomer {
+        customer_id: customer_id(),
+        name: String::new(),
+        email: String::new(),
+        active: true,
+    };
+    let product = Product {
+        sku: sku(),
+        name: String::new(),
+        description: String::new(),
+        price_minor: 100,
+        currency: "EUR".into(),
+        picture: String::new(),
+        active: true,
+    };
+    Excerpt { customer: Some(customer), products: [(sku(), product)].into() }
+}
