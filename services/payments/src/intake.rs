@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use streams::{Codec, Failure, Ledger, Record, RegistryError, lineage::Cause};
+use streams::{Codec, Failure, Ledger, Record, RegistryError, failpoint, lineage::Cause};
 use tokio::{runtime::Handle, sync::Notify};
 
 /// What has been made of a record before the database is asked: poison has its cause.
@@ -91,7 +91,9 @@ impl Intake {
         if offsets::advance(&mut tx, &next).await.map_err(away)? != next.len() as u64 {
             return Err(fenced());
         }
+        failpoint::reached("sql-open");
         tx.commit().await.map_err(away)?;
+        failpoint::reached("sql-committed");
         if calls_for_work {
             self.work.notify_one();
         }

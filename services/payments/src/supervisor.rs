@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use streams::Codec;
+use streams::{Codec, failpoint};
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use uuid::Uuid;
 
@@ -239,7 +239,9 @@ impl Supervisor {
             changes.settle(*order_id, input.clone(), *at)?;
         }
         changes.write(&mut tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        failpoint::reached("result-written");
+        Ok(())
     }
 
     async fn expire(&self, now: Timestamp) -> anyhow::Result<()> {
@@ -263,6 +265,7 @@ impl Supervisor {
         let (token, lease) = (Uuid::now_v7(), self.settings.bank_timeout + LEASE_MARGIN);
         for row in payments::claim_due(&self.pool, free, token, lease).await? {
             let Some(task) = row.payment.task() else { continue };
+            failpoint::reached("bank-claimed");
             let (bank, timeout) = (self.bank.clone(), self.settings.bank_timeout);
             self.calls.spawn(async move { call(&bank, task, &row, token, timeout).await });
         }
@@ -291,6 +294,7 @@ async fn call(bank: &Bank, task: Task, row: &Row, token: Uuid, timeout: Duration
     } else {
         bank.perform(task, &row.payment, row.cause.traceparent.as_deref(), timeout).await
     };
+    failpoint::reached("bank-answered");
     let (order_id, attempt) = (order.order_id, row.attempts);
     tracing::debug!(%order_id, ?task, attempt, ?input, "called the bank");
     Called { order_id, token, input, at: now() }

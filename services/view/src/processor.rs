@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use streams::{Failure, Processor, Record, Tx};
+use streams::{Failure, Processor, Record, Tx, failpoint};
 
 /// Most records in a batch; a smaller one means that its input is drained.
 pub const BATCH_RECORDS_MAX: usize = 500;
@@ -130,6 +130,9 @@ impl<T: Tables> Processor for Projector<T> {
         }
         if !idle || now - self.progress_written_at >= PROGRESS_INTERVAL {
             let verdicts = self.tables.apply(&batch).map_err(Failure::Retriable)?;
+            if !idle {
+                failpoint::reached("sql-committed");
+            }
             self.progress_written_at = now;
             for (arrived, verdict) in batch.orders.into_iter().zip(verdicts) {
                 announce(tx, arrived, verdict)?;

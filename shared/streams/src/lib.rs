@@ -6,6 +6,7 @@
 //! state changes in one Kafka transaction (exactly-once semantics, KIP-98 and KIP-447).
 
 mod codec;
+pub mod failpoint;
 mod failure;
 mod kafka;
 pub mod lineage;

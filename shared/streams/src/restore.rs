@@ -1,7 +1,7 @@
 //! Restoring the state of a partition: folding its sources from where the store stands.
 
 use crate::{
-    Codec, Failure, Processor, Record, Tx, UpTo,
+    Codec, Failure, Processor, Record, Tx, UpTo, failpoint,
     store::{Positions, Store},
     turn::Offsets,
 };
@@ -137,6 +137,8 @@ impl<P: Processor> Fold<'_, P> {
         let (sent, mut writes) = tx.into_parts();
         anyhow::ensure!(sent.is_empty(), "a restore must not send, to {}", sent[0].topic);
         positions.insert(topic.to_owned(), next);
-        self.store.apply(partition, writes.remove(&partition).unwrap_or_default(), positions)
+        self.store.apply(partition, writes.remove(&partition).unwrap_or_default(), positions)?;
+        failpoint::reached("restoring");
+        Ok(())
     }
 }

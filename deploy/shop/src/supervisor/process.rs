@@ -307,6 +307,8 @@ impl Owner {
     /// The process ended without being told to.
     fn died(&mut self, exit: &ExitStatus) {
         self.child = None;
+        // It ends one life of a process, not every one that follows.
+        self.extra_env.remove("FAILPOINT");
         log::note(&self.dirs.log_of(&self.spec.name), &format!("the process ended: {exit}"));
         // Its children must not hold the port that the next one needs.
         PidFile::remove(&self.dirs, &self.spec.name);

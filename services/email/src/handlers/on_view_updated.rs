@@ -12,7 +12,7 @@ use crate::{
     store,
 };
 use contracts::{email::EmailSent, owns::Email, view::ViewUpdated};
-use streams::{Failure, Tx};
+use streams::{Failure, Tx, failpoint};
 
 pub(crate) fn handle<M: Mailer>(
     update: &ViewUpdated,
@@ -35,6 +35,7 @@ pub(crate) fn handle<M: Mailer>(
         DeliveryError::Temporary(_) => Failure::retriable(error),
         DeliveryError::Permanent(_) => Failure::poison(error),
     })?;
+    failpoint::reached("mailed");
     tracing::debug!(%order_id, ?kind, to = mail.to_address, "mailed");
     let announcement = EmailSent {
         order_id,

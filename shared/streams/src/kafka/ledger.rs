@@ -2,10 +2,11 @@
 //! what it does. Kafka's group only says who reads which partition.
 
 use super::{
-    LoopHandle, LoopSettings, LoopStatus, Outage, group::GroupReader, spawn, transactional::Step,
+    LoopHandle, LoopSettings, LoopStatus, Outage, at_work, group::GroupReader, spawn,
+    transactional::Step,
 };
 use crate::{
-    Codec, Failure, Record, RegistryError,
+    Codec, Failure, Record, RegistryError, failpoint,
     turn::{Offsets, first_offsets},
 };
 use contracts::{Service, topics::TopicSpec};
@@ -79,13 +80,7 @@ impl<L: Ledger> LedgerLoop<L> {
                 Ok(_) => {
                     outage.over();
                     let partitions = self.reader.as_ref().map(GroupReader::partitions);
-                    let partitions = partitions.into_iter().flatten().collect();
-                    let running = LoopStatus::Running { partitions };
-                    status.send_if_modified(|now| {
-                        let changed = *now != running;
-                        now.clone_from(&running);
-                        changed
-                    });
+                    at_work(status, partitions.into_iter().flatten());
                 }
                 Err(Failure::Retriable(error)) => outage.wait(&format!("{error:#}"), stop),
                 Err(Failure::Fatal(error))
@@ -123,6 +118,7 @@ impl<L: Ledger> LedgerLoop<L> {
                 None => Ok(Step::Idle),
             };
         }
+        failpoint::reached("polled");
         let result = self.ledger.apply(&batch);
         if let Err(Failure::Retriable(_)) = &result {
             reader.seek(&first_offsets(&batch)).map_err(Failure::Fatal)?;
@@ -163,6 +159,7 @@ impl<L: Ledger> LedgerLoop<L> {
                 return Err(failure);
             }
         };
+        failpoint::reached("claimed");
         reader.seek(&offsets).map_err(Failure::Fatal)?;
         self.unclaimed.clear();
         Ok(())

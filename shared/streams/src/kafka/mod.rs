@@ -18,6 +18,7 @@ pub use table::GlobalTable;
 pub use tail::spawn_tail;
 pub use transactional::{Step, TransactionalLoop, spawn_loop};
 
+use crate::failpoint;
 use std::{
     thread,
     time::{Duration, Instant},
@@ -118,13 +119,26 @@ fn spawn(
     let (end, ended) = oneshot::channel();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let keeper = status_sender.clone();
-        let result = body(status_sender);
+        let result =
+            failpoint::check().map_err(anyhow::Error::msg).and_then(|()| body(status_sender));
         keeper.send_replace(LoopStatus::Stopped);
         // Nobody may be interested in how it ended.
         let _ = end.send(result);
     });
     thread.expect("the operating system gives a thread");
     LoopHandle { status, ended }
+}
+
+/// Tell that a loop is at work on `partitions`, if that is news.
+fn at_work(status: &watch::Sender<LoopStatus>, partitions: impl IntoIterator<Item = i32>) {
+    let running = LoopStatus::Running { partitions: partitions.into_iter().collect() };
+    status.send_if_modified(|status| {
+        let is_news = *status != running;
+        if is_news {
+            *status = running;
+        }
+        is_news
+    });
 }
 
 /// Says that something is away once, and once that it is back; waits ever longer in between.

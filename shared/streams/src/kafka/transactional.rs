@@ -1,7 +1,7 @@
 //! [`TransactionalLoop`]: read a batch, decide, and commit records, offsets and state together.
 
 use super::{
-    LoopHandle, LoopSettings, LoopStatus, Outage,
+    LoopHandle, LoopSettings, LoopStatus, Outage, at_work,
     client::{
         CALL_TIMEOUT, Class, WriterContext, classify, pause_briefly, producer_config, to_message,
     },
@@ -10,7 +10,7 @@ use super::{
     spawn,
 };
 use crate::{
-    Codec, Failure, Outgoing, Processor, Record, RegistryError,
+    Codec, Failure, Outgoing, Processor, Record, RegistryError, failpoint,
     restore::restore,
     store::{Positions, Store},
     turn::{self, Offsets, first_offsets, next_offsets},
@@ -117,7 +117,7 @@ impl<P: Processor> TransactionalLoop<P> {
                 Ok(Step::Idle) if self.batch_failed => {}
                 Ok(_) => {
                     outage.over();
-                    self.publish_status();
+                    at_work(&self.status, self.tasks.keys().copied());
                 }
                 Err(StepError::Again(error)) => outage.wait(&format!("{error:#}"), stop),
                 Err(StepError::Rebuild(error)) => {
@@ -181,6 +181,9 @@ impl<P: Processor> TransactionalLoop<P> {
         if batch.is_empty() && !tick {
             return Ok(Step::Idle);
         }
+        if !batch.is_empty() {
+            failpoint::reached("polled");
+        }
         let ticked: Vec<i32> = if tick { self.tasks.keys().copied().collect() } else { Vec::new() };
         let (processor, store) = (&mut self.processor, &*self.store);
         let decided = turn::decide(processor, store, &self.codec, now(), batch, &ticked);
@@ -192,10 +195,13 @@ impl<P: Processor> TransactionalLoop<P> {
             return Ok(Step::Idle);
         }
         let offsets = next_offsets(batch);
+        failpoint::reached("decided");
         let delivered = self.commit(&decided.outgoing, &offsets)?;
+        failpoint::reached("committed");
         let (processor, store, tasks) = (&self.processor, &*self.store, &mut self.tasks);
         turn::apply(processor, store, tasks, decided.writes, offsets, delivered)
             .map_err(StepError::Rebuild)?;
+        failpoint::reached("applied");
         Ok(Step::Processed(batch.len()))
     }
 
@@ -287,26 +293,17 @@ impl<P: Processor> TransactionalLoop<P> {
                 send(producer, &clients.deliveries, message)?;
             }
             let delivered = clients.deliveries.wait().map_err(TransactionError::Delivery)?;
+            failpoint::reached("sent");
             if !offsets.is_empty() {
                 let list = to_list(offsets)?;
                 let group = clients.reader.group_metadata()?;
                 retry(|| producer.send_offsets_to_transaction(&list, &group, CALL_TIMEOUT))?;
             }
+            failpoint::reached("offsets-sent");
             retry(|| producer.commit_transaction(CALL_TIMEOUT))?;
             Ok(delivered)
         };
         attempt().map_err(|error| abort(producer, error))
-    }
-
-    fn publish_status(&self) {
-        let running = LoopStatus::Running { partitions: self.tasks.keys().copied().collect() };
-        self.status.send_if_modified(|status| {
-            let changed = *status != running;
-            if changed {
-                *status = running;
-            }
-            changed
-        });
     }
 }
 
