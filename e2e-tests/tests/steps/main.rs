@@ -1,0 +1,116 @@
+//! Each service dies between every two of its effects (`streams::failpoint`), on a real Kafka, a
+//! real Postgres and a real Debezium, with work of every kind on its way. It comes back by itself,
+//! and what its customers, the bank and the books see is the same as without the death.
+//!
+//! All tests share one shop, and each has a product of its own. Those of the two services that hold
+//! the baton take turns, as each of them needs the other one alive.
+
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+mod story;
+mod support;
+
+use crate::{
+    story::{BatonStory, Ending, Story},
+    support::{BATON, books, died, forget_state, shop},
+};
+use testkit::{Step, died_once, kill_at_every_step, steps_of};
+
+/// The loops of each service, by the names that `streams::failpoint` knows.
+const LOOPS: [(&str, &[&str]); 5] = [
+    ("orders", &["orders"]),
+    ("inventory", &["inventory-split", "inventory-stock"]),
+    ("payments", &["payments"]),
+    ("view", &["view"]),
+    ("email", &["email"]),
+];
+
+const GUARANTEES: &str = include_str!("../../../docs/guarantees.md");
+
+fn loops_of(service: &str) -> &'static [&'static str] {
+    LOOPS.iter().find(|(name, _)| *name == service).unwrap().1
+}
+
+#[test]
+fn no_failpoint_is_forgotten() {
+    let killed: Vec<_> = LOOPS.iter().flat_map(|(_, loops)| steps_of(loops)).collect();
+    for point in streams::failpoint::FAILPOINTS {
+        let steps = killed.iter().filter(|step| step.point == point).count();
+        assert_eq!(steps, point.loops.len(), "{point:?}");
+        let row = format!("| `{}` |", point.name);
+        let told = GUARANTEES.lines().find(|line| line.starts_with(&row));
+        let is_told = told.is_some_and(|line| line.contains(&format!("| {} |", point.when)));
+        assert!(is_told, "docs/guarantees.md has a row `{}` that says: {}", point.name, point.when);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inventory() {
+    story_survives("inventory", "SCONE", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn view() {
+    story_survives("view", "SEEDS", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn email() {
+    // Between the mail server's accept and the commit a mail may be sent twice, as the same mail.
+    story_survives("email", "TEA", &["mailed", "decided", "sent", "offsets-sent"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders() {
+    baton_story_survives("orders", "MUG", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments() {
+    // The first four calls to the bank are charges, the fifth is the refund.
+    baton_story_survives("payments", "HONEY", &["bank-claimed:5", "bank-answered:5"]).await;
+}
+
+/// `service` is away while orders are placed, and dies at each step of dealing with them.
+/// At the steps `mail_again` a mail may be sent again.
+async fn story_survives(service: &str, sku: &'static str, mail_again: &[&str]) {
+    let shop = shop().await;
+    let books = books(&shop, sku).await;
+    let story = Story { shop: &shop, service, sku };
+    let (mut placed, usual) = story.tell(None).await;
+    kill_at_every_step(loops_of(service), async |step: &Step| {
+        if step.point.name == "restoring" {
+            forget_state(&shop, service).await;
+        }
+        let (orders, mut endings) = story.tell(Some(&step.failpoint())).await;
+        if mail_again.contains(&step.point.name) {
+            endings.iter_mut().for_each(Ending::once);
+        }
+        assert_eq!(endings, usual, "{}", step.failpoint());
+        placed.extend(orders);
+        died(&shop, service, &step.failpoint()).await
+    })
+    .await;
+    books.close(&placed, mail_again.len() * usual.len()).await.unwrap();
+}
+
+/// The same for a service that holds the baton, with a refund; and at the failpoints `besides`.
+async fn baton_story_survives(service: &str, sku: &'static str, besides: &[&str]) {
+    let shop = shop().await;
+    let _turn = BATON.lock().await;
+    let books = books(&shop, sku).await;
+    let story = BatonStory { shop: &shop, service, sku };
+    let (mut placed, usual) = story.tell(None).await;
+    let mut kill = async |failpoint: &str| {
+        let (orders, endings) = story.tell(Some(failpoint)).await;
+        assert_eq!(endings, usual, "{failpoint}");
+        placed.extend(orders);
+        died(&shop, service, failpoint).await
+    };
+    kill_at_every_step(loops_of(service), async |step: &Step| kill(&step.failpoint()).await).await;
+    for failpoint in besides {
+        died_once(&kill(failpoint).await, failpoint);
+    }
+    books.close(&placed, 0).await.unwrap();
+}

@@ -1,0 +1,83 @@
+//! One shop for all tests, and customers who do not mind a service that is away for a moment.
+
+use contracts::OrderId;
+use e2e_tests::{Books, Outside, PATIENCE, lines};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use shop::client::{Shop, StartOptions};
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
+
+/// It ends with the process, when its standard input closes.
+static SHOP: OnceCell<Shop> = OnceCell::const_new();
+
+/// Whose turn it is to kill a service that holds the baton.
+pub static BATON: Mutex<()> = Mutex::const_new(());
+
+pub async fn shop() -> Outside {
+    let start = || async { Shop::start(StartOptions::default()).await.expect("the shop starts") };
+    Outside::new(SHOP.get_or_init(start).await)
+}
+
+/// The books on `sku`, once its first delivery can be seen.
+pub async fn books(shop: &Outside, sku: &'static str) -> Books {
+    testkit::wait_for(&format!("{sku} on the shelf"), PATIENCE, || async {
+        match shop.product(sku).await {
+            Ok(product) if product["on_hand"].as_i64() > Some(0) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    Books::open(shop, sku).await.unwrap()
+}
+
+/// Start the service, which is stopped, to die at `failpoint` once.
+pub async fn arm(shop: &Outside, service: &str, failpoint: Option<&str>) {
+    let env: Vec<_> = failpoint.map(|failpoint| ("FAILPOINT", failpoint)).into_iter().collect();
+    shop.shop().start_part_with(service, &env).await.unwrap();
+}
+
+/// Wait until the service has died at `failpoint` and is well again; what it has logged.
+pub async fn died(shop: &Outside, service: &str, failpoint: &str) -> String {
+    testkit::wait_for(&format!("{service} to be back from {failpoint}"), PATIENCE, || async {
+        let status = shop.shop().status().await.map_err(|error| format!("{error:#}"))?;
+        let part = status.into_iter().find(|part| part.name == service);
+        let is_well = part.as_ref().is_some_and(|part| part.healthy == Some(true));
+        let log = shop.shop().log(service);
+        let has_died = log.contains(&format!("failpoint {failpoint} is reached"));
+        if has_died && is_well { Ok(log) } else { Err(format!("{part:?}\n{log}")) }
+    })
+    .await
+}
+
+/// Lose the disk of the service, so that it has its whole state to restore.
+pub async fn forget_state(shop: &Outside, service: &str) {
+    shop.shop().stop(service).await.unwrap();
+    let state = shop.shop().state().dir.join("data/state").join(service);
+    std::fs::remove_dir_all(&state).unwrap_or_else(|error| panic!("{}: {error}", state.display()));
+}
+
+/// An order for one piece, sent again under the same key until it is accepted.
+pub async fn place(shop: &Outside, customer: &str, sku: &str) -> OrderId {
+    let body = json!({ "customer_id": customer, "lines": lines(&[(sku, 1)]) });
+    let key = Uuid::new_v4().to_string();
+    let answer = accepted(shop, "/orders", &body, &key).await;
+    answer["order_id"].as_str().unwrap().parse().unwrap()
+}
+
+/// A cancellation, sent again under the same key until it is accepted.
+pub async fn cancel(shop: &Outside, order: OrderId) {
+    let path = format!("/orders/{order}/cancellation");
+    accepted(shop, &path, &Value::Null, &Uuid::new_v4().to_string()).await;
+}
+
+async fn accepted(shop: &Outside, path: &str, body: &Value, key: &str) -> Value {
+    testkit::wait_for(&format!("POST {path} to be accepted"), PATIENCE, || async {
+        let request = shop.post("orders", path, body).header("idempotency-key", key);
+        match shop.send(request).await {
+            Ok(answer) if answer.status == StatusCode::ACCEPTED => Ok(answer.body),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
