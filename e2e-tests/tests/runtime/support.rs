@@ -21,9 +21,10 @@ use std::{
 };
 use streams::{
     Codec, DiskStore, Failure, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Processor,
-    Record, Sender, Source, Table, Tx, UpTo, lineage::Cause, read_topic, spawn_loop,
+    Record, Sender, Source, Store, Table, TransactionalLoop, Tx, UpTo, lineage::Cause, read_topic,
+    spawn_loop,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -80,13 +81,29 @@ impl Bench {
 
     /// A loop with a [`Tally`], its state in `folder`.
     pub fn tally(&self, instance: u32, folder: &Path, hiccups: usize) -> Running {
+        let (settings, tally, store, codec) = self.parts(instance, folder, hiccups);
+        let stop = CancellationToken::new();
+        let handle = spawn_loop(settings, tally, store, codec, stop.clone());
+        Running { handle, stop }
+    }
+
+    /// The same, to be driven step by step: it fails where it fails, and dies when it is dropped.
+    pub fn by_hand(&self, folder: &Path, hiccups: usize) -> ByHand {
+        let (settings, tally, store, codec) = self.parts(0, folder, hiccups);
+        let (status, _) = watch::channel(LoopStatus::Starting);
+        ByHand { tally: TransactionalLoop::new(settings, tally, store, codec, status) }
+    }
+
+    fn parts(
+        &self,
+        instance: u32,
+        folder: &Path,
+        hiccups: usize,
+    ) -> (LoopSettings, Tally, Box<dyn Store>, Codec) {
         let settings = LoopSettings::new(&self.bootstrap, self.name, instance);
         let store = DiskStore::open(folder).expect("a store");
         let tally = Tally { prefix: self.name, hiccups: Arc::new(AtomicUsize::new(hiccups)) };
-        let stop = CancellationToken::new();
-        let codec = self.codec.clone();
-        let handle = spawn_loop(settings, tally, Box::new(store), codec, stop.clone());
-        Running { handle, stop }
+        (settings, tally, Box::new(store), self.codec.clone())
     }
 
     /// How often each of our skus was counted, by the log of the outcomes: 1, 2, 3... in order, or
@@ -121,6 +138,21 @@ impl Bench {
         })
         .await;
         assert!(self.counted().await.values().all(|count| *count == rounds), "counted too often");
+    }
+}
+
+/// A loop that does what it is told, one turn at a time.
+pub struct ByHand {
+    tally: TransactionalLoop<Tally>,
+}
+
+impl ByHand {
+    /// Take steps until one fails; how it failed.
+    pub fn failure(&mut self) -> String {
+        testkit::wait_until("a step that fails", DEADLINE, || match self.tally.step() {
+            Ok(step) => Err(step),
+            Err(error) => Ok(error.to_string()),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::support::Bench;
 use tempfile::tempdir;
+use tokio::task::block_in_place;
 
 const SKUS: usize = 30;
 
@@ -12,7 +13,13 @@ async fn a_batch_that_fails_after_its_decision_leaves_no_trace() {
     let bench = Bench::start("hiccup").await;
     let folder = tempdir().unwrap();
     bench.reserve(SKUS, 2).await;
-    let tally = bench.tally(0, folder.path(), 3);
+    let mut tally = bench.by_hand(folder.path(), 3);
+    for _ in 0..3 {
+        assert_eq!(block_in_place(|| tally.failure()), "a hiccup");
+        assert!(bench.counted().await.is_empty(), "nothing of it can be read");
+    }
+    drop(tally);
+    let tally = bench.tally(0, folder.path(), 0);
     bench.all_counted(SKUS, 2).await;
     tally.stop().await;
 }
