@@ -16,7 +16,7 @@ fn holds(orders: usize, bounds: Bounds) {
     let shop = Shop { orders, bounds, broken: None };
     let checker = shop.checker().threads(2).spawn_bfs().join();
     println!(
-        "{orders} orders, {bounds:?}: {} states, {} steps, at most {} deep, {:.1?}",
+        "{orders} orders, {bounds:?}: {} states, {} steps, about {} deep, {:.1?}",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth(),
