@@ -6,13 +6,13 @@
 //! This library is what the system tests see of a shop: [`start`] starts one, in containers or natively, and
 //! [`Outside`] is how they see it.
 
-mod bookkeeping;
+mod audit;
 pub mod containers;
 mod outside;
 mod traffic;
 mod way;
 
-pub use bookkeeping::Books;
+pub use audit::audit;
 pub use outside::{Answer, Outside, PATIENCE, lines};
 pub use traffic::{Placed, Traffic};
 pub use way::start;

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod audit;
 mod bad_input;
 mod cancellation;
 mod catalog;

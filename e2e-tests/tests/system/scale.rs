@@ -1,7 +1,8 @@
 //! Instances of a service share its partitions; when one dies, the other takes over.
 
 use crate::support::alone;
-use e2e_tests::{Books, Outside, PATIENCE, Traffic};
+use e2e_tests::{Outside, PATIENCE, Traffic, audit};
+use std::collections::BTreeMap;
 
 /// Wait until each instance of the service is ready, and has partitions to work on.
 async fn all_at_work(shop: &Outside, service: &str, instances: usize) {
@@ -29,9 +30,8 @@ async fn a_second_instance_shares_the_work_and_the_first_takes_over_when_it_dies
         scale(&shop, service, 2).await;
         all_at_work(&shop, service, 2).await;
     }
-    let books = Books::open(&shop, "TEA").await.unwrap();
     let shared = Traffic::start(&shop, "TEA", 150, 50).finish().await.unwrap();
-    books.settle(&shared).await.unwrap();
+    audit(&shop, &shared).await.unwrap();
 
     let traffic = Traffic::start(&shop, "TEA", 150, 30);
     for instance in ["orders-1", "inventory-1"] {
@@ -39,9 +39,9 @@ async fn a_second_instance_shares_the_work_and_the_first_takes_over_when_it_dies
     }
     let mut placed = traffic.finish().await.unwrap();
     placed.extend(shared);
-    let statuses = books.settle(&placed).await.unwrap();
-    assert_eq!(statuses.get("confirmed"), Some(&300), "{statuses:?}");
-    books.close(&placed, 0).await.unwrap();
+    let verdict = audit(&shop, &placed).await.unwrap();
+    assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 300)]));
+    assert_eq!(verdict.mails_repeated, 0, "{verdict}");
     for service in ["orders", "inventory"] {
         scale(&shop, service, 1).await;
     }

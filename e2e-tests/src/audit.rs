@@ -1,0 +1,27 @@
+//! [`audit`]: whether every law of the shop holds for some traffic, whatever happened meanwhile.
+
+use crate::{Outside, Placed, outside::PATIENCE};
+use anyhow::{Result, ensure};
+use auditor::{Scope, Verdict, audit_of};
+use shop::evidence::audit_at_rest;
+use std::time::Duration;
+
+/// How long an effect may take. As the audit waits until nothing is on its way, it makes none good.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Wait until nothing of `placed` is on its way: every order has ended, and everything that follows
+/// from it shows. Then every law holds for these orders and their products. What other tests have
+/// put into the shop on purpose does not count, unless it shows there.
+///
+/// # Errors
+/// What does not hold, with the story of the orders concerned.
+pub async fn audit(outside: &Outside, placed: &[Placed]) -> Result<Verdict> {
+    let skus = placed.iter().filter_map(|order| order.sku.parse().ok());
+    let scope = Scope::of(placed.iter().map(|order| order.id), skus);
+    let state = outside.shop().state();
+    let verdict =
+        audit_at_rest(state, GRACE, PATIENCE, |evidence| audit_of(evidence, &scope)).await?;
+    ensure!(verdict.is_clean() && verdict.pending() == 0, "{verdict}");
+    ensure!(verdict.orders == placed.len(), "{} were placed\n{verdict}", placed.len());
+    Ok(verdict)
+}
