@@ -4,7 +4,7 @@ use crate::{lives::Lives, shop::append, shop::sku};
 use auditor::{Booking, Evidence, Law, Logged, Mail};
 use contracts::{
     CommandId, Order, OrderId, Reason, Sku, Status as S, TransitionKind as T,
-    inventory::{InventoryCommand, Reservation, ReservationState, Restock, StockEntry, StockLevel},
+    inventory::{InventoryCommand, ReservationState, Restock, StockEntry, StockLevel},
 };
 use uuid::Uuid;
 
@@ -98,10 +98,7 @@ pub const MUTATIONS: &[Mutation] = &[
     }),
     (Law::Fate, "a reservation of a confirmed order is left open", |l| {
         let (id, e) = (l.confirmed, l.evidence());
-        let held = find(
-            &mut e.log.reservations,
-            |record| matches!(read(record), StockEntry::Reservation(Reservation { order_id, state: ReservationState::Committed, .. }) if *order_id == id),
-        );
+        let held = find(&mut e.log.reservations, |record| is_commit_of(read(record), id));
         let at = (held.partition, held.offset);
         e.log.reservations.retain(|record| (record.partition, record.offset) != at);
         level(e, |level| {
@@ -223,6 +220,15 @@ pub fn find<T>(list: &mut [T], meant: impl Fn(&T) -> bool) -> &mut T {
 
 fn read<T>(record: &Logged<T>) -> &T {
     record.value.as_ref().unwrap()
+}
+
+fn is_commit_of(entry: &StockEntry, id: OrderId) -> bool {
+    match entry {
+        StockEntry::Reservation(held) => {
+            held.order_id == id && held.state == ReservationState::Committed
+        }
+        StockEntry::RestockApplied(_) => false,
+    }
 }
 
 fn is(record: &Logged<Order>, order_id: OrderId, version: i64) -> bool {
