@@ -6,8 +6,9 @@ use auditor::{Scope, Verdict, audit_of};
 use shop::evidence::audit_at_rest;
 use std::time::Duration;
 
-/// How long an effect may take. As the audit waits until nothing is on its way, it makes none good.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long an effect may take: as long as anybody waits, as other tests may have a service down. It makes
+/// nothing good, as the audit ends well only when nothing is on its way.
+const GRACE: Duration = PATIENCE;
 
 /// Wait until nothing of `placed` is on its way: every order has ended, and everything that follows
 /// from it shows. Then every law holds for these orders and their products. What other tests have

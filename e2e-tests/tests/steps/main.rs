@@ -1,6 +1,6 @@
 //! Each service dies between every two of its effects (`streams::failpoint`), on a real Kafka, a
 //! real Postgres and a real Debezium, with work of every kind on its way. It comes back by itself,
-//! and what its customers, the bank and the books see is the same as without the death.
+//! and what its customers, the bank and the auditor see is the same as without the death.
 //!
 //! All tests share one shop, and each has a product of its own. Those of the two services that hold
 //! the baton take turns, as each of them needs the other one alive.
@@ -13,8 +13,9 @@ mod support;
 
 use crate::{
     story::{BatonStory, Ending, Story},
-    support::{BATON, books, died, forget_state, shop},
+    support::{BATON, delivered, died, forget_state, shop},
 };
+use e2e_tests::audit;
 use testkit::{Step, died_once, kill_at_every_step, steps_of};
 
 /// The loops of each service, by the names that `streams::failpoint` knows.
@@ -76,7 +77,7 @@ async fn payments() {
 /// At the steps `mail_again` a mail may be sent again.
 async fn story_survives(service: &str, sku: &'static str, mail_again: &[&str]) {
     let shop = shop().await;
-    let books = books(&shop, sku).await;
+    delivered(&shop, sku).await;
     let story = Story { shop: &shop, service, sku };
     let (mut placed, usual) = story.tell(None).await;
     kill_at_every_step(loops_of(service), async |step: &Step| {
@@ -92,14 +93,15 @@ async fn story_survives(service: &str, sku: &'static str, mail_again: &[&str]) {
         died(&shop, service, &step.failpoint()).await
     })
     .await;
-    books.close(&placed, mail_again.len() * usual.len()).await.unwrap();
+    let verdict = audit(&shop, &placed).await.unwrap();
+    assert!(verdict.mails_repeated <= mail_again.len() * usual.len(), "{verdict}");
 }
 
 /// The same for a service that holds the baton, with a refund; and at the failpoints `besides`.
 async fn baton_story_survives(service: &str, sku: &'static str, besides: &[&str]) {
     let shop = shop().await;
     let _turn = BATON.lock().await;
-    let books = books(&shop, sku).await;
+    delivered(&shop, sku).await;
     let story = BatonStory { shop: &shop, service, sku };
     let (mut placed, usual) = story.tell(None).await;
     let mut kill = async |failpoint: &str| {
@@ -112,5 +114,6 @@ async fn baton_story_survives(service: &str, sku: &'static str, besides: &[&str]
     for failpoint in besides {
         died_once(&kill(failpoint).await, failpoint);
     }
-    books.close(&placed, 0).await.unwrap();
+    let verdict = audit(&shop, &placed).await.unwrap();
+    assert_eq!(verdict.mails_repeated, 0, "{verdict}");
 }

@@ -1,7 +1,7 @@
 //! One shop for all tests, and customers who do not mind a service that is away for a moment.
 
 use contracts::OrderId;
-use e2e_tests::{Books, Outside, PATIENCE, lines};
+use e2e_tests::{Outside, PATIENCE, lines};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shop::client::{Shop, StartOptions};
@@ -19,8 +19,8 @@ pub async fn shop() -> Outside {
     Outside::new(SHOP.get_or_init(start).await)
 }
 
-/// The books on `sku`, once its first delivery can be seen.
-pub async fn books(shop: &Outside, sku: &'static str) -> Books {
+/// Wait until the first delivery of `sku` can be seen.
+pub async fn delivered(shop: &Outside, sku: &str) {
     testkit::wait_for(&format!("{sku} on the shelf"), PATIENCE, || async {
         match shop.product(sku).await {
             Ok(product) if product["on_hand"].as_i64() > Some(0) => Ok(()),
@@ -28,7 +28,6 @@ pub async fn books(shop: &Outside, sku: &'static str) -> Books {
         }
     })
     .await;
-    Books::open(shop, sku).await.unwrap()
 }
 
 /// Start the service, which is stopped, to die at `failpoint` once.
