@@ -8,7 +8,9 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{audit, detach, dlq, down, load, logs, order, provision, status, topics, up};
+use crate::commands::{
+    audit, chaos, detach, dlq, down, load, logs, order, provision, status, topics, up,
+};
 use crate::find::Found;
 use crate::order_client::OrderClient;
 use crate::progress::Progress;
@@ -50,6 +52,8 @@ enum Command {
     Order(OrderArgs),
     /// Place many orders of all kinds at a steady rate, and measure
     Load(load::LoadArgs),
+    /// Break a shop under load at random, see how it recovers, and judge it
+    Chaos(chaos::ChaosArgs),
     /// Show the choreography: every topic, who writes it and who reads it
     Topics,
     /// Look at the records that a service could not handle, and deal with them
@@ -287,6 +291,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Order(args) => args.run().await,
         Command::Load(args) => load::run(args).await,
         Command::Audit { options, place } => audit::run(&place.dir, &options).await,
+        Command::Chaos(args) => chaos::run(args).await,
         Command::Dlq(args) => args.run().await,
         Command::Topics => {
             topics::run();

@@ -10,8 +10,10 @@
 //! - [`containers`] is a shop in containers, seen through Docker.
 //! - [`find`] finds the shop that a command means, however it runs.
 //! - [`evidence`] collects what can be seen of a running shop, for the auditor.
+//! - [`chaos`] breaks a shop under load and measures how it recovers.
 //! - [`client`] is the same as a library: the system tests start and drive a shop through it.
 
+pub mod chaos;
 pub mod cli;
 pub mod client;
 mod commands;

@@ -1,6 +1,6 @@
 //! The commands that a newcomer types.
 
-use crate::support::together;
+use crate::support::{alone, together};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shop_order_places_an_order_and_follows_it_to_its_end() {
@@ -34,4 +34,37 @@ async fn shop_logs_shows_what_a_service_says() {
     let shop = together().await;
     let (content, told) = shop.cli(&["logs", "orders"]).await.unwrap();
     assert!(content && !told.is_empty(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shop_load_places_orders_and_measures_until_they_are_settled() {
+    let shop = alone().await;
+    let load = [
+        "load",
+        "--orders",
+        "40",
+        "--rate",
+        "20",
+        "--mix",
+        "declined=3,wrong=1",
+        "--seed",
+        "1",
+        "--wait",
+    ];
+    let (content, told) = shop.cli(&load).await.unwrap();
+    assert!(content, "{told}");
+    let counted = |name: &str| -> usize {
+        let line = told.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|count| count.parse().ok()).unwrap_or(usize::MAX)
+    };
+    let (settled, refused) = (counted("settled"), counted("refused"));
+    assert!(settled > 0 && refused > 0 && settled + refused == 40, "{told}");
+    assert!(
+        told.contains(&format!("{settled} cancelled")) && told.contains("to settled"),
+        "{told}"
+    );
+    for (wrong, named) in [("--mix", "KIND=WEIGHT"), ("--rate", "10000"), ("--minutes", "1440")] {
+        let (content, told) = shop.cli(&["load", wrong, "x"]).await.unwrap();
+        assert!(!content && told.contains(named), "{told}");
+    }
 }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod audit;
+pub(crate) mod chaos;
 pub(crate) mod detach;
 pub(crate) mod dlq;
 pub(crate) mod down;

@@ -181,7 +181,7 @@ fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
 }
 
 /// Forgets everything that the shop remembers.
-fn wipe(dirs: &Dirs) -> Result<()> {
+pub(crate) fn wipe(dirs: &Dirs) -> Result<()> {
     let elsewhere = postgres::elsewhere(dirs);
     for dir in [dirs.data(), elsewhere] {
         if dir.exists() {

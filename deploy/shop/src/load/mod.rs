@@ -58,7 +58,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Load {
     journal: Arc<Journal>,
-    placing: JoinHandle<()>,
+    /// None when it is over.
+    placing: Option<JoinHandle<()>>,
     /// Ends the placing of further orders.
     enough: CancellationToken,
     /// Ends the listening; dropped with the load.
@@ -85,7 +86,7 @@ impl Load {
             turns: Semaphore::new(CONNECTIONS_MAX),
         });
         let placing = tokio::spawn(crowd.place_all(settings, enough.clone()));
-        Ok(Self { journal, placing, enough, listening })
+        Ok(Self { journal, placing: Some(placing), enough, listening })
     }
 
     /// What happened so far.
@@ -104,7 +105,11 @@ impl Load {
     /// # Errors
     /// When placing them has died.
     pub async fn placed(&mut self) -> Result<()> {
-        (&mut self.placing).await.context("placing orders has died")
+        if let Some(placing) = &mut self.placing {
+            placing.await.context("placing orders has died")?;
+            self.placing = None;
+        }
+        Ok(())
     }
 
     /// Waits until every accepted order has ended, for `patience` at most; whether all have.

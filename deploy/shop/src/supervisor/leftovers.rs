@@ -7,7 +7,7 @@ use anyhow::Result;
 use nix::sys::signal::{Signal, kill, killpg};
 use serde::{Deserialize, Serialize};
 
-use super::process::as_pid;
+use super::{memory::children_of, process::as_pid};
 use crate::settings::Dirs;
 
 /// A process that we started: the start time tells it from a later one with the same number.
@@ -81,6 +81,9 @@ pub(crate) fn end_leftovers(dirs: &Dirs) -> Result<Vec<String>> {
         let signal = Signal::try_from(file.stop_signal).unwrap_or(Signal::SIGTERM);
         // Errors mean that it ended in this moment.
         let _ = kill(as_pid(file.pid), signal);
+        for child in children_of(file.pid) {
+            let _ = kill(as_pid(child), Signal::SIGCONT);
+        }
         let _ = killpg(as_pid(file.pid), Signal::SIGCONT);
     }
     let asked = Instant::now();

@@ -1,4 +1,4 @@
-//! What /proc tells of a process: its memory.
+//! What /proc tells of a process: its memory and its children.
 
 /// The memory of a process and its children in MB, pages that they share counted once.
 pub(crate) fn memory_mb(pid: u32) -> Option<u64> {
@@ -9,7 +9,8 @@ pub(crate) fn memory_mb(pid: u32) -> Option<u64> {
     Some(kilobytes.div_ceil(1024))
 }
 
-fn children_of(pid: u32) -> Vec<u32> {
+/// The processes that a process has started.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()

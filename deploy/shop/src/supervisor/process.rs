@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{health::Health, leftovers::PidFile, log};
+use super::{health::Health, leftovers::PidFile, log, memory::children_of};
 use crate::settings::Dirs;
 
 pub use nix::sys::signal::Signal;
@@ -241,6 +241,7 @@ impl Owner {
                 self.set(PartState::Stopped, None);
             }
             Order::Kill { restart } => {
+                self.signal_children(Signal::SIGCONT);
                 self.signal_group(Signal::SIGKILL);
                 let exit = exited_now(&mut self.child).await;
                 if restart {
@@ -254,9 +255,11 @@ impl Owner {
             }
             Order::Pause => {
                 self.signal_group(Signal::SIGSTOP);
+                self.signal_children(Signal::SIGSTOP);
                 self.set_if_running(PartState::Paused);
             }
             Order::Resume => {
+                self.signal_children(Signal::SIGCONT);
                 self.signal_group(Signal::SIGCONT);
                 self.set_if_running(PartState::Running);
             }
@@ -327,6 +330,7 @@ impl Owner {
 
     /// Asks the process to end, and kills its group when it has not within the grace.
     async fn end(&mut self) {
+        self.signal_children(Signal::SIGCONT);
         let Some(child) = &mut self.child else { return };
         if let Some(pid) = child.id() {
             let pid = as_pid(pid);
@@ -350,6 +354,15 @@ impl Owner {
         if let Some(pid) = self.child.as_ref().and_then(Child::id) {
             // An error means that the group is gone already.
             let _ = killpg(as_pid(pid), signal);
+        }
+    }
+
+    /// Those that have a group of their own, as the backends of PostgreSQL do. They see the end of their
+    /// parent themselves, unless they are suspended.
+    fn signal_children(&self, signal: Signal) {
+        for child in self.child.as_ref().and_then(Child::id).into_iter().flat_map(children_of) {
+            // An error means that it is gone already.
+            let _ = kill(as_pid(child), signal);
         }
     }
 

@@ -1,0 +1,169 @@
+//! Carries out the faults of a [`Plan`], and undoes them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::plan::{Act, BankFault, Fault, Plan, usual_instances};
+use super::recovery::Happened;
+use crate::progress::Progress;
+use crate::settings::{Dirs, State};
+use crate::supervisor::control::{Reply, Request, ask};
+use crate::supervisor::{PartState, PartStatus};
+
+/// Longer than a killed Kafka needs under load, with a service behind it that waits for it.
+const HEALED_WITHIN: Duration = Duration::from_secs(120);
+const BANK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Breaks a native shop, through the control socket of its supervisor and the bank's own faults.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    socket: PathBuf,
+    bank: String,
+    http: reqwest::Client,
+    /// Ends every fault before its time.
+    stop: CancellationToken,
+    progress: Progress,
+}
+
+impl Breaker {
+    /// A breaker of the shop in `dirs`, until `stop`.
+    ///
+    /// # Errors
+    /// When the shop has no bank.
+    pub(crate) fn new(
+        dirs: &Dirs,
+        state: &State,
+        stop: CancellationToken,
+        progress: Progress,
+    ) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(BANK_TIMEOUT).build()?;
+        let bank = state.url("bank")?.to_owned();
+        Ok(Self { socket: dirs.control_socket(), bank, http, stop, progress })
+    }
+
+    /// Carries out the plan, its times counted from `begin`; what happened, in the order of its begin.
+    ///
+    /// Returns when every fault is over, or those that had begun are when it is stopped.
+    pub async fn carry_out(&self, plan: Plan, begin: Instant) -> Vec<Happened> {
+        let mut under_way = JoinSet::new();
+        for fault in plan.0 {
+            let breaker = self.clone();
+            under_way.spawn(async move {
+                let wait = tokio::time::sleep_until((begin + fault.at).into());
+                breaker.stop.run_until_cancelled(wait).await?;
+                Some(breaker.one(&fault).await)
+            });
+        }
+        let mut happened: Vec<_> = under_way.join_all().await.into_iter().flatten().collect();
+        happened.sort_by_key(|fault| fault.begin);
+        happened
+    }
+
+    async fn one(&self, fault: &Fault) -> Happened {
+        let begin = Instant::now();
+        self.progress.step("chaos", &fault.act);
+        let failed = self.begin_and_end(fault, begin).await.err().map(|error| format!("{error:#}"));
+        let end = if fault.lasts.is_zero() { begin } else { Instant::now() };
+        match &failed {
+            Some(why) => self.progress.step("chaos", format!("{}: {why}", fault.act)),
+            None if fault.lasts.is_zero() => {}
+            None => self.progress.step("chaos", format!("{} is over", fault.act)),
+        }
+        let (kind, target) = (fault.act.kind().to_owned(), fault.act.target());
+        Happened { kind, target, group: fault.act.group(), begin, end, failed }
+    }
+
+    async fn begin_and_end(&self, fault: &Fault, begin: Instant) -> Result<()> {
+        let lasts = || async {
+            let wait = tokio::time::sleep_until((begin + fault.lasts).into());
+            // When it is cut short, it is undone all the same.
+            let _ = self.stop.run_until_cancelled(wait).await;
+        };
+        match &fault.act {
+            Act::Kill(name) => self.ask(Request::Kill { name: name.clone(), restart: true }).await,
+            Act::Freeze(name) => {
+                self.ask(Request::Pause { name: name.clone() }).await?;
+                lasts().await;
+                self.ask(Request::Resume { name: name.clone() }).await
+            }
+            Act::Scale { service, to } => {
+                let scale = |instances| Request::Scale { service: service.clone(), instances };
+                if let Err(late) = self.ask(scale(*to)).await {
+                    // A new instance waits for what other faults have taken away: no failure of the shop.
+                    let why = format!("{late:#}");
+                    let why = why.lines().next().unwrap_or_default();
+                    self.progress.step("chaos", format!("{}: {why}", fault.act));
+                }
+                lasts().await;
+                self.ask(scale(usual_instances(service))).await
+            }
+            Act::Bank(bad_day) => {
+                self.bank(&faults_of(*bad_day)).await?;
+                lasts().await;
+                self.bank(&json!({})).await
+            }
+        }
+    }
+
+    /// Ends everything that a cut or failed fault may have left, and waits until every part is healthy.
+    ///
+    /// # Errors
+    /// When a part is not healthy in time: which, and how it stands.
+    pub async fn heal(&self) -> Result<()> {
+        for part in self.parts().await? {
+            if part.state == PartState::Paused {
+                self.ask(Request::Resume { name: part.name }).await?;
+            }
+        }
+        let started = Instant::now();
+        loop {
+            let parts = self.parts().await?;
+            let well = |part: &&PartStatus| part.healthy == Some(true);
+            let ill: Vec<_> =
+                parts.iter().filter(|part| !well(part)).map(|p| p.name.as_str()).collect();
+            if ill.is_empty() {
+                return self.bank(&json!({})).await;
+            }
+            let (seconds, ill) = (HEALED_WITHIN.as_secs(), ill.join(", "));
+            ensure!(started.elapsed() < HEALED_WITHIN, "not healthy after {seconds} s: {ill}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn parts(&self) -> Result<Vec<PartStatus>> {
+        match ask(&self.socket, &Request::Status).await? {
+            Reply::Parts(parts) => Ok(parts),
+            other => anyhow::bail!("not a status: {other:?}"),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<()> {
+        ask(&self.socket, &request).await.map(drop)
+    }
+
+    async fn bank(&self, faults: &Value) -> Result<()> {
+        let url = format!("{}/faults", self.bank);
+        let answer =
+            self.http.put(&url).json(faults).send().await.context("the bank does not answer")?;
+        let status = answer.status();
+        ensure!(status.is_success(), "the bank answers {status} to PUT /faults");
+        Ok(())
+    }
+}
+
+/// What `PUT /faults` of the bank simulator takes.
+fn faults_of(bad_day: BankFault) -> Value {
+    match bad_day {
+        BankFault::Declines => json!({ "declined_customers": ["ada", "grace", "alan", "declan"] }),
+        BankFault::LostAnswers => json!({ "timeout_rate": 0.33 }),
+        BankFault::LostRequests => json!({ "lost_before_rate": 0.33 }),
+        BankFault::Latency => json!({ "latency_ms": { "min": 200, "max": 1500 } }),
+        BankFault::Errors => json!({ "error_rate": 0.33 }),
+        BankFault::Outage => json!({ "outage": true }),
+    }
+}
