@@ -104,6 +104,13 @@ impl Running {
         Ok(self.supervisor.launch(spec))
     }
 
+    /// The base URL of every instance of a service.
+    pub(crate) fn instances_of(&self, service: &str) -> Vec<String> {
+        let state = self.state();
+        let ours = state.urls.iter().filter(|(name, _)| name.split('-').next() == Some(service));
+        ours.map(|(_, url)| url.clone()).collect()
+    }
+
     /// Tells the other commands where everything is.
     pub(crate) fn write_state(&self) -> Result<()> {
         self.state().write(&self.site.dirs)

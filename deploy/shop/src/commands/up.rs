@@ -11,7 +11,7 @@ use crate::ending;
 use crate::install;
 use crate::parts::{Site, bank, connect, kafka, mail, postgres, registry};
 use crate::progress::Progress;
-use crate::provision::{connectors, databases, schemas, stock, topics};
+use crate::provision::{catalog, connectors, databases, schemas, stock, topics};
 use crate::running::{Running, SERVICE_DEADLINE};
 use crate::settings::{Dirs, Ports, SERVICES};
 use crate::supervisor::{Part, PartSpec, control, leftovers};
@@ -132,6 +132,8 @@ async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Res
     if !args.infra_only {
         stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
         progress.step("inventory", "has its first stock");
+        catalog::known(&running.instances_of("orders"), SERVICE_DEADLINE).await?;
+        progress.step("orders", "knows the catalog");
     }
     Ok(())
 }
