@@ -307,20 +307,19 @@ impl<P: Processor> Stage<P> {
     ) -> Progress {
         let Some(clients) = &self.clients else { return self.fenced(sim) };
         let (producer, membership) = ((&*self.id, clients.epoch), clients.membership);
+        // What time alone has caused has no offsets of its own; the generation is checked all the same.
         let offsets = next_offsets(&batch);
-        if !offsets.is_empty() {
-            let taken = if sim.is_planted(Planted::OffsetsApart) {
-                sim.kafka.commit_offsets(self.name, membership, offsets)
-            } else {
-                sim.kafka.send_offsets(producer, self.name, membership, offsets)
-            };
-            match taken {
-                Ok(()) => {}
-                Err(Refusal::IllegalGeneration) => {
-                    return self.abort(sim, &batch, "its generation is over");
-                }
-                Err(Refusal::Fenced) => return self.fenced(sim),
+        let taken = if sim.is_planted(Planted::OffsetsApart) {
+            sim.kafka.commit_offsets(self.name, membership, offsets)
+        } else {
+            sim.kafka.send_offsets(producer, self.name, membership, offsets)
+        };
+        match taken {
+            Ok(()) => {}
+            Err(Refusal::IllegalGeneration) => {
+                return self.abort(sim, &batch, "its generation is over");
             }
+            Err(Refusal::Fenced) => return self.fenced(sim),
         }
         self.phase = Phase::Ready { batch, decided, delivered };
         Progress::Moved

@@ -146,6 +146,12 @@ impl GroupReader {
         Ok(elements.iter().map(|e| (place(e.topic()), offset(e.offset()))).collect())
     }
 
+    /// Where the group has got to on one of the partitions that are ours.
+    pub(crate) fn standing(&self) -> anyhow::Result<Offsets> {
+        let (_, partition) = self.owned.first().context("no partition is ours any more")?;
+        self.committed(*partition)
+    }
+
     /// Read again from `offsets`, dropping what was read ahead.
     pub(crate) fn seek(&mut self, offsets: &Offsets) -> anyhow::Result<()> {
         self.batch

@@ -294,11 +294,16 @@ impl<P: Processor> TransactionalLoop<P> {
             }
             let delivered = clients.deliveries.wait().map_err(TransactionError::Delivery)?;
             failpoint::reached("sent");
-            if !offsets.is_empty() {
-                let list = to_list(offsets)?;
-                let group = clients.reader.group_metadata()?;
-                retry(|| producer.send_offsets_to_transaction(&list, &group, CALL_TIMEOUT))?;
-            }
+            // With the offsets Kafka checks that we are still a member (KIP-447). What time alone has
+            // caused has none of its own: it goes with those that stand, or an instance that was
+            // replaced while it slept could still end an order for a partition that it has lost.
+            let list = if offsets.is_empty() {
+                to_list(&clients.reader.standing()?)?
+            } else {
+                to_list(offsets)?
+            };
+            let group = clients.reader.group_metadata()?;
+            retry(|| producer.send_offsets_to_transaction(&list, &group, CALL_TIMEOUT))?;
             failpoint::reached("offsets-sent");
             retry(|| producer.commit_transaction(CALL_TIMEOUT))?;
             Ok(delivered)
