@@ -5,7 +5,7 @@ use e2e_tests::{Outside, PATIENCE, lines};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shop::client::{Shop, StartOptions};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, RwLock};
 use uuid::Uuid;
 
 /// It ends with the process, when its standard input closes.
@@ -13,6 +13,9 @@ static SHOP: OnceCell<Shop> = OnceCell::const_new();
 
 /// Whose turn it is to kill a service that holds the baton.
 pub static BATON: Mutex<()> = Mutex::const_new(());
+
+/// Who kills email has the mail for itself: mails of others' orders may be sent again by that, too.
+pub static MAIL: RwLock<()> = RwLock::const_new(());
 
 pub async fn shop() -> Outside {
     let start = || async { Shop::start(StartOptions::default()).await.expect("the shop starts") };
