@@ -93,20 +93,26 @@ impl Breaker {
             }
             Act::Scale { service, to } => {
                 let scale = |instances| Request::Scale { service: service.clone(), instances };
-                if let Err(late) = self.ask(scale(*to)).await {
-                    // A new instance waits for what other faults have taken away: no failure of the shop.
-                    let why = format!("{late:#}");
-                    let why = why.lines().next().unwrap_or_default();
-                    self.progress.step("chaos", format!("{}: {why}", fault.act));
-                }
+                self.scale(fault, scale(*to)).await;
                 lasts().await;
-                self.ask(scale(usual_instances(service))).await
+                self.scale(fault, scale(usual_instances(service))).await;
+                Ok(())
             }
             Act::Bank(bad_day) => {
                 self.bank(&faults_of(*bad_day)).await?;
                 lasts().await;
                 self.bank(&json!({})).await
             }
+        }
+    }
+
+    /// A new instance waits for what other faults have taken away. That it is not ready in time is told, and is no
+    /// failure: it goes on to start, and when nothing breaks any more every part has to be healthy.
+    async fn scale(&self, fault: &Fault, request: Request) {
+        if let Err(late) = self.ask(request).await {
+            let why = format!("{late:#}");
+            let why = why.lines().next().unwrap_or_default();
+            self.progress.step("chaos", format!("{}: {why}", fault.act));
         }
     }
 

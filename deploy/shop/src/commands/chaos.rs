@@ -24,9 +24,10 @@ use crate::settings::Dirs;
 
 /// A deadline is a minute, and what was held up by the last fault may need another one.
 const SETTLED_WITHIN: Duration = Duration::from_secs(180);
-/// What followed from the last end of an order, such as its mail, may be on its way for so long.
-const AUDIT_GRACE: Duration = Duration::from_secs(15);
-const AUDIT_PATIENCE: Duration = Duration::from_secs(120);
+/// What follows from an order's end, such as its mail, is waited for so long: email may have to catch up with
+/// everything that was held up. A verdict with nothing on its way does not depend on it.
+const AUDIT_GRACE: Duration = Duration::from_secs(120);
+const AUDIT_PATIENCE: Duration = Duration::from_secs(180);
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// What to break, and where.
