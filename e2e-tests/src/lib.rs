@@ -13,6 +13,6 @@ mod traffic;
 mod way;
 
 pub use audit::audit;
-pub use outside::{Answer, Outside, PATIENCE, lines};
+pub use outside::{Answer, Outside, PATIENCE};
 pub use traffic::{Placed, Traffic};
 pub use way::start;

@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use contracts::OrderId;
 use reqwest::{RequestBuilder, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shop::client::Shop;
+use shop::order_client::{OrderClient, order_body};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything that the shop promises.
@@ -36,12 +37,6 @@ pub struct Outside {
     http: reqwest::Client,
 }
 
-/// `TEA=2` and the like, as the body of an order.
-pub fn lines(lines: &[(&str, i64)]) -> Value {
-    let lines = lines.iter().map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity }));
-    lines.collect()
-}
-
 impl Outside {
     /// The outside of `shop`.
     pub fn new(shop: &'static Shop) -> Self {
@@ -56,6 +51,12 @@ impl Outside {
     /// `http://.../path` of a part.
     pub fn at(&self, part: &str, path: &str) -> String {
         format!("{}{path}", self.shop.url(part))
+    }
+
+    /// A customer who sends a request again until it is answered.
+    pub fn customer(&self) -> OrderClient {
+        let client = OrderClient::new(self.shop.url("orders"), self.shop.url("view"));
+        client.expect("an HTTP client can be made")
     }
 
     /// Send a request.
@@ -105,7 +106,7 @@ impl Outside {
     /// # Errors
     /// When it is not accepted.
     pub async fn place(&self, customer: &str, order: &[(&str, i64)]) -> Result<OrderId> {
-        let body = json!({ "customer_id": customer, "lines": lines(order) });
+        let body = order_body(customer, order);
         let answer = self.send(self.post("orders", "/orders", &body)).await?;
         ensure!(answer.status == StatusCode::ACCEPTED, "{answer:?}");
         order_id(&answer)

@@ -15,8 +15,6 @@ pub struct Placed {
     pub id: OrderId,
     /// What was ordered.
     pub sku: &'static str,
-    /// How many.
-    pub quantity: i64,
 }
 
 /// Orders at a steady rate. Each has an Idempotency-Key and is sent again until it is accepted, as
@@ -28,8 +26,7 @@ pub struct Traffic {
 impl Traffic {
     /// Begin: `number` orders of one piece of `sku` each, `per_second` of them.
     pub fn start(outside: &Outside, sku: &'static str, number: u32, per_second: u32) -> Self {
-        let client = OrderClient::new(outside.shop().url("orders"), outside.shop().url("view"));
-        let client = client.expect("an HTTP client can be made");
+        let client = outside.customer();
         let mut orders = JoinSet::new();
         let interval = Duration::from_secs(1) / per_second;
         let begin = tokio::time::Instant::now();
@@ -55,5 +52,5 @@ impl Traffic {
 async fn place(orders: &OrderClient, sku: &'static str) -> Result<Placed> {
     let key = Uuid::new_v4().to_string();
     let answer = orders.place(&key, &order_body("ada", &[(sku, 1)]), PATIENCE, |_| {}).await?;
-    Ok(Placed { id: answer.accepted()?, sku, quantity: 1 })
+    Ok(Placed { id: answer.accepted()?, sku })
 }

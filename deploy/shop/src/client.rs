@@ -121,10 +121,7 @@ impl Shop {
     /// # Errors
     /// When the shop does not answer.
     pub async fn status(&self) -> Result<Vec<PartStatus>> {
-        match self.ask(Request::Status).await? {
-            Reply::Parts(parts) => Ok(parts),
-            other => bail!("not a status: {other:?}"),
-        }
+        self.ask(Request::Status).await?.parts()
     }
 
     /// Stops a part in order, until it is started again.

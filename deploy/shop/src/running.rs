@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{Site, services};
-use crate::settings::{Ports, SERVICES, Scale, State, urls_at};
+use crate::settings::{Ports, SERVICES, Scale, State, service_of, urls_at};
 use crate::supervisor::control::{Keeper, Reply, Request};
 use crate::supervisor::{Part, PartStatus, Supervisor, memory_mb};
 
@@ -107,7 +107,7 @@ impl Running {
     /// The base URL of every instance of a service.
     pub(crate) fn instances_of(&self, service: &str) -> Vec<String> {
         let state = self.state();
-        let ours = state.urls.iter().filter(|(name, _)| name.split('-').next() == Some(service));
+        let ours = state.urls.iter().filter(|(name, _)| service_of(name) == service);
         ours.map(|(_, url)| url.clone()).collect()
     }
 

@@ -14,6 +14,15 @@ pub use ports::{PORTS, PortBlock, PortSetting, Ports, SERVICES};
 /// The host of every address: each way of running a shop listens on the loopback interface alone.
 pub const HOST: &str = "127.0.0.1";
 
+/// The service of an instance, or the name of any other part: `orders` of `orders-1`.
+#[must_use]
+pub fn service_of(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((service, number)) if number.bytes().all(|digit| digit.is_ascii_digit()) => service,
+        _ => name,
+    }
+}
+
 /// The folders of one shop.
 #[derive(Clone, Debug)]
 pub struct Dirs {

@@ -80,7 +80,7 @@ impl BatonStory<'_> {
 }
 
 fn placed(orders: &[OrderId], sku: &'static str) -> Vec<Placed> {
-    orders.iter().map(|id| Placed { id: *id, sku, quantity: 1 }).collect()
+    orders.iter().map(|id| Placed { id: *id, sku }).collect()
 }
 
 /// Wait until the view shows `version` of each of the orders.

@@ -1,10 +1,9 @@
 //! One shop for all tests, and customers who do not mind a service that is away for a moment.
 
 use contracts::OrderId;
-use e2e_tests::{Outside, PATIENCE, lines};
-use reqwest::StatusCode;
-use serde_json::{Value, json};
+use e2e_tests::{Outside, PATIENCE};
 use shop::client::{Shop, StartOptions};
+use shop::order_client::order_body;
 use tokio::sync::{Mutex, OnceCell, RwLock};
 use uuid::Uuid;
 
@@ -61,25 +60,15 @@ pub async fn forget_state(shop: &Outside, service: &str) {
 
 /// An order for one piece, sent again under the same key until it is accepted.
 pub async fn place(shop: &Outside, customer: &str, sku: &str) -> OrderId {
-    let body = json!({ "customer_id": customer, "lines": lines(&[(sku, 1)]) });
+    let body = order_body(customer, &[(sku, 1)]);
     let key = Uuid::new_v4().to_string();
-    let answer = accepted(shop, "/orders", &body, &key).await;
-    answer["order_id"].as_str().unwrap().parse().unwrap()
+    let answer = shop.customer().place(&key, &body, PATIENCE, |_| {}).await.unwrap();
+    answer.accepted().unwrap()
 }
 
 /// A cancellation, sent again under the same key until it is accepted.
 pub async fn cancel(shop: &Outside, order: OrderId) {
-    let path = format!("/orders/{order}/cancellation");
-    accepted(shop, &path, &Value::Null, &Uuid::new_v4().to_string()).await;
-}
-
-async fn accepted(shop: &Outside, path: &str, body: &Value, key: &str) -> Value {
-    testkit::wait_for(&format!("POST {path} to be accepted"), PATIENCE, || async {
-        let request = shop.post("orders", path, body).header("idempotency-key", key);
-        match shop.send(request).await {
-            Ok(answer) if answer.status == StatusCode::ACCEPTED => Ok(answer.body),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await
+    let key = Uuid::new_v4().to_string();
+    let answer = shop.customer().cancel(order, &key, PATIENCE, |_| {}).await.unwrap();
+    answer.accepted().unwrap();
 }

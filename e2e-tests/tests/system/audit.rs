@@ -8,12 +8,12 @@ use contracts::{
     owns::Inventory,
     topics::RESERVATIONS,
 };
-use e2e_tests::{Outside, PATIENCE, lines};
+use e2e_tests::{Outside, PATIENCE};
 use reqwest::StatusCode;
-use serde_json::json;
 use shop::{
     client::{Shop, StartOptions},
     evidence::audit_at_rest,
+    order_client::order_body,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use streams::{Codec, HttpRegistry, Sender, lineage::Cause};
@@ -32,7 +32,7 @@ async fn orders_of_every_kind(shop: &Outside) -> OrderId {
     placed.push(cancelled);
     for quantity in [1, 2] {
         // The second body under the key is refused.
-        let body = json!({ "customer_id": "ada", "lines": lines(&[("TEA", quantity)]) });
+        let body = order_body("ada", &[("TEA", quantity)]);
         let request = shop.post("orders", "/orders", &body).header("idempotency-key", "one-key");
         assert_eq!(shop.send(request).await.unwrap().status, StatusCode::ACCEPTED);
     }

@@ -1,8 +1,9 @@
 //! Bad input gets a problem (RFC 9457) that names the field, and loses nothing.
 
 use crate::support::together;
-use e2e_tests::{Answer, PATIENCE, lines};
+use e2e_tests::{Answer, PATIENCE};
 use serde_json::{Value, json};
+use shop::order_client::order_body;
 
 fn assert_problem(answer: &Answer, status: u16, field: &str) {
     assert_eq!(answer.status.as_u16(), status, "{answer:?}");
@@ -17,20 +18,20 @@ fn assert_problem(answer: &Answer, status: u16, field: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_order_is_told_which_field_is_wrong() {
     let shop = together().await;
-    let order = |customer: &str, lines: Value| json!({ "customer_id": customer, "lines": lines });
-    let many: Vec<_> = (0..51).map(|n| json!({ "sku": format!("S{n}"), "quantity": 1 })).collect();
+    let order = |lines: Value| json!({ "customer_id": "ada", "lines": lines });
+    let many: Vec<_> = (0..51).map(|n| (format!("S{n}"), 1)).collect();
     let cases = [
-        (order("nobody", lines(&[("TEA", 1)])), "customer_id"),
-        (order("ada", lines(&[("TEA", 1), ("UNKNOWN", 1)])), "lines[1].sku"),
-        (order("ada", lines(&[("TEA", 0)])), "lines[0].quantity"),
-        (order("ada", lines(&[("TEA", -1)])), "lines[0].quantity"),
-        (order("ada", lines(&[("TEA", 1001)])), "lines[0].quantity"),
-        (order("ada", lines(&[("TEA", 1), ("TEA", 1)])), "lines[1].sku"),
-        (order("ada", json!([])), "lines"),
-        (order("ada", json!(many)), "lines"),
+        (order_body("nobody", &[("TEA", 1)]), "customer_id"),
+        (order_body("ada", &[("TEA", 1), ("UNKNOWN", 1)]), "lines[1].sku"),
+        (order_body("ada", &[("TEA", 0)]), "lines[0].quantity"),
+        (order_body("ada", &[("TEA", -1)]), "lines[0].quantity"),
+        (order_body("ada", &[("TEA", 1001)]), "lines[0].quantity"),
+        (order_body("ada", &[("TEA", 1), ("TEA", 1)]), "lines[1].sku"),
+        (order(json!([])), "lines"),
+        (order_body("ada", &many), "lines"),
         (json!({ "customer_id": "ada" }), "lines"),
-        (order("ada", json!([{ "sku": "TEA", "quantity": "two" }])), "lines[0].quantity"),
-        (order("ada", json!([{ "sku": "TEA", "quantity": 1, "price": 1 }])), "lines[0].price"),
+        (order(json!([{ "sku": "TEA", "quantity": "two" }])), "lines[0].quantity"),
+        (order(json!([{ "sku": "TEA", "quantity": 1, "price": 1 }])), "lines[0].price"),
     ];
     for (body, field) in cases {
         let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
@@ -70,7 +71,7 @@ async fn an_idempotency_key_gives_one_order_and_refuses_another_body() {
     let shop = together().await;
     let key = uuid::Uuid::new_v4().to_string();
     let send = |quantity: i64| {
-        let body = json!({ "customer_id": "ada", "lines": lines(&[("TEA", quantity)]) });
+        let body = order_body("ada", &[("TEA", quantity)]);
         let request = shop.post("orders", "/orders", &body).header("idempotency-key", &key);
         shop.send(request)
     };

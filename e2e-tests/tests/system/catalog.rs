@@ -2,8 +2,9 @@
 //! by change data capture.
 
 use crate::support::together;
-use e2e_tests::{PATIENCE, lines};
+use e2e_tests::PATIENCE;
 use serde_json::json;
+use shop::order_client::order_body;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {
@@ -39,7 +40,7 @@ async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {
 
     shop.sql("catalog", "DELETE FROM products WHERE sku = 'QUILL'").await.unwrap();
     testkit::wait_for("the quill to be out of the catalog", PATIENCE, || async {
-        let body = json!({ "customer_id": "ada", "lines": lines(&[("QUILL", 1)]) });
+        let body = order_body("ada", &[("QUILL", 1)]);
         let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
         if answer.fields() == ["lines[0].sku"] { Ok(()) } else { Err(answer) }
     })

@@ -2,6 +2,7 @@
 
 use crate::support::alone;
 use e2e_tests::{Outside, PATIENCE, Traffic, audit};
+use shop::settings::service_of;
 use std::collections::BTreeMap;
 
 /// Wait until each instance of the service is ready, and has partitions to work on.
@@ -10,7 +11,7 @@ async fn all_at_work(shop: &Outside, service: &str, instances: usize) {
         let status = shop.shop().status().await.unwrap();
         let ours: Vec<_> = status
             .into_iter()
-            .filter(|part| part.name.split('-').next() == Some(service) && part.run.is_some())
+            .filter(|part| service_of(&part.name) == service && part.run.is_some())
             .collect();
         if ours.len() == instances { Ok(()) } else { Err(ours) }
     })

@@ -12,7 +12,7 @@ use super::plan::{Act, BankFault, Fault, Plan, usual_instances};
 use super::recovery::Happened;
 use crate::progress::Progress;
 use crate::settings::{Dirs, State};
-use crate::supervisor::control::{Reply, Request, ask};
+use crate::supervisor::control::{Request, ask};
 use crate::supervisor::{PartState, PartStatus};
 
 /// Longer than a killed Kafka needs under load, with a service behind it that waits for it.
@@ -74,8 +74,7 @@ impl Breaker {
             None if fault.lasts.is_zero() => {}
             None => self.progress.step("chaos", format!("{} is over", fault.act)),
         }
-        let (kind, target) = (fault.act.kind().to_owned(), fault.act.target());
-        Happened { kind, target, group: fault.act.group(), begin, end, failed }
+        Happened { act: fault.act.clone(), begin, end, failed }
     }
 
     async fn begin_and_end(&self, fault: &Fault, begin: Instant) -> Result<()> {
@@ -142,10 +141,7 @@ impl Breaker {
     }
 
     async fn parts(&self) -> Result<Vec<PartStatus>> {
-        match ask(&self.socket, &Request::Status).await? {
-            Reply::Parts(parts) => Ok(parts),
-            other => anyhow::bail!("not a status: {other:?}"),
-        }
+        ask(&self.socket, &Request::Status).await?.parts()
     }
 
     async fn ask(&self, request: Request) -> Result<()> {

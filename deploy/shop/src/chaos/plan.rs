@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::settings::SERVICES;
+use crate::settings::{SERVICES, service_of};
 
 /// How many instances of each service the shop has that is broken, where not one.
 pub const INSTANCES: [(&str, u16); 3] = [("orders", 2), ("inventory", 2), ("payments", 2)];
@@ -125,7 +125,7 @@ impl Act {
     #[must_use]
     pub fn part(&self) -> &str {
         match self {
-            Self::Kill(name) | Self::Freeze(name) => name.split('-').next().unwrap_or(name),
+            Self::Kill(name) | Self::Freeze(name) => service_of(name),
             Self::Scale { service, .. } => service,
             Self::Bank(_) => "bank",
         }

@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::plan::Act;
 use crate::load::journal::Story;
 
 /// A fault as it happened.
 #[derive(Clone, Debug)]
 pub struct Happened {
-    /// `kill`, `freeze`, `scale`, `bank`.
-    pub kind: String,
-    /// What it was done to.
-    pub target: String,
-    /// What it is told together with: faults of one kind on one part, or one kind of bad day of the bank.
-    pub group: String,
+    /// What was done.
+    pub act: Act,
     /// When it began.
     pub begin: Instant,
     /// When it was lifted; for a kill the same moment, as nobody helps.
@@ -89,7 +86,7 @@ pub struct Group {
 pub fn by_group(faults: &[(Happened, Recovery)]) -> BTreeMap<String, Group> {
     let mut of_group: BTreeMap<_, Vec<&Recovery>> = BTreeMap::new();
     for (fault, recovery) in faults.iter().filter(|(fault, _)| fault.failed.is_none()) {
-        of_group.entry(fault.group.clone()).or_default().push(recovery);
+        of_group.entry(fault.act.group()).or_default().push(recovery);
     }
     let group = |recoveries: Vec<&Recovery>| Group {
         count: recoveries.len(),
@@ -139,9 +136,7 @@ mod tests {
 
     fn fault(begin: Instant, from: u64, to: u64) -> Happened {
         Happened {
-            kind: "kill".into(),
-            target: "kafka".into(),
-            group: "kill kafka".into(),
+            act: Act::Kill("kafka".into()),
             begin: begin + s(from),
             end: begin + s(to),
             failed: None,

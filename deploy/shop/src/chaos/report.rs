@@ -12,7 +12,7 @@ pub fn faults(begin: Instant, faults: &[(Happened, Recovery)]) -> String {
         "fault                          at    lasted   flows again   after its end   all ended   longest gap   met\n",
     );
     for (fault, recovery) in faults {
-        let name = format!("{} {}", fault.kind, fault.target);
+        let name = fault.act.to_string();
         let at = seconds(Some(fault.begin.saturating_duration_since(begin)));
         if let Some(why) = &fault.failed {
             // Writing to a String cannot fail.
@@ -64,15 +64,14 @@ fn seconds(time: Option<Duration>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chaos::plan::Act;
 
     #[test]
     fn tables_show_what_happened_and_what_could_not_be_done() {
         let begin = Instant::now();
         let s = Duration::from_secs;
         let killed = Happened {
-            kind: "kill".into(),
-            target: "orders-1".into(),
-            group: "kill orders".into(),
+            act: Act::Kill("orders-1".into()),
             begin: begin + s(8),
             end: begin + s(8),
             failed: None,

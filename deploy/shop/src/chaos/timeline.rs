@@ -141,7 +141,7 @@ impl Scale {
     fn bar(&self, begin: Instant, fault: &Happened) -> Bar {
         let from = self.x(fault.begin.saturating_duration_since(begin));
         let to = self.x(fault.end.saturating_duration_since(begin)).max(from + BAR_WIDTH_MIN);
-        let label = count(words(fault).len()) * LETTER + 10.0;
+        let label = count(fault.act.to_string().len()) * LETTER + 10.0;
         // The label stands right of the bar's begin, over the bar if that is long.
         Bar { from, to, label_end: (from + BAR_WIDTH_MIN + label).max(to) }
     }
@@ -171,10 +171,6 @@ fn lanes(bars: &[Bar]) -> Vec<usize> {
     bars.iter().map(lane_of).collect()
 }
 
-fn words(fault: &Happened) -> String {
-    format!("{} {}", fault.kind, fault.target)
-}
-
 fn fault_bar(bar: &Bar, y: f64, fault: &Happened) -> Group {
     let body = Rectangle::new()
         .set("class", "fault")
@@ -182,7 +178,7 @@ fn fault_bar(bar: &Bar, y: f64, fault: &Happened) -> Group {
         .set("y", round(y + 11.0))
         .set("width", round(bar.to - bar.from))
         .set("height", 3);
-    let name = label(&words(fault), bar.from + 1.0, y + 9.0).set("class", "what");
+    let name = label(&fault.act.to_string(), bar.from + 1.0, y + 9.0).set("class", "what");
     Group::new().add(body).add(name)
 }
 
@@ -271,6 +267,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::chaos::plan::Act;
     use crate::load::journal::Reply;
     use crate::load::mix::Kind;
     use crate::order_client::Outcome;
@@ -306,9 +303,7 @@ mod tests {
             })
             .collect();
         let fault = |at| Happened {
-            kind: "freeze".into(),
-            target: "orders-1".into(),
-            group: "kill orders".into(),
+            act: Act::Freeze("orders-1".into()),
             begin: begin + s(at),
             end: begin + s(at + 8),
             failed: None,

@@ -20,7 +20,7 @@ use crate::load::journal::Stories;
 use crate::load::mix::Mix;
 use crate::load::{self, Load};
 use crate::progress::Progress;
-use crate::settings::Dirs;
+use crate::settings::{Dirs, service_of};
 
 /// A deadline is a minute, and what was held up by the last fault may need another one.
 const SETTLED_WITHIN: Duration = Duration::from_secs(180);
@@ -174,8 +174,7 @@ impl Ground {
         let parts = shop.status().await.context("only a shop of `./shop up` can be broken")?;
         let mut instances_before = Vec::new();
         for (service, wanted) in plan::INSTANCES {
-            let of_service = |name: &str| name.split('-').next() == Some(service);
-            let count = parts.iter().filter(|part| of_service(&part.name)).count();
+            let count = parts.iter().filter(|part| service_of(&part.name) == service).count();
             instances_before.push((service, u16::try_from(count).context("too many instances")?));
             progress.step("chaos", format!("scaling {service} from {count} to {wanted}"));
             shop.scale(service, wanted).await?;
@@ -280,12 +279,7 @@ impl Run {
             Ok(_) => {}
         }
         let undone = self.faults.iter().filter_map(|fault| {
-            Some(format!(
-                "{} {} could not be done: {}",
-                fault.kind,
-                fault.target,
-                fault.failed.as_ref()?
-            ))
+            Some(format!("{} could not be done: {}", fault.act, fault.failed.as_ref()?))
         });
         wrong.extend(undone);
         if wrong.is_empty() {

@@ -2,19 +2,16 @@
 
 use std::fmt::Write;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::find::Found;
 use crate::settings::State;
-use crate::supervisor::control::{Reply, Request};
+use crate::supervisor::control::Request;
 use crate::supervisor::{PartState, PartStatus};
 
 /// Prints a table of the parts.
 pub(crate) async fn run(shop: &Found) -> Result<()> {
-    let Reply::Parts(parts) = shop.ask(Request::Status).await? else {
-        bail!("the shop answered something else than its status");
-    };
-    print!("{}", table(&parts));
+    print!("{}", table(&shop.ask(Request::Status).await?.parts()?));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use super::docker::{self, Inspected, docker, ids_of, inspect, memory_mb};
-use crate::settings::{PORTS, SERVICES};
+use crate::settings::{PORTS, SERVICES, service_of};
 use crate::supervisor::{PartState, PartStatus};
 
 const SERVICE_LABEL: &str = "com.docker.compose.service";
@@ -258,14 +258,6 @@ impl Container {
 /// The first digits of an id: what `docker ps` shows.
 fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
-}
-
-/// `orders` of `orders-1`.
-fn service_of(name: &str) -> &str {
-    match name.rsplit_once('-') {
-        Some((service, number)) if number.bytes().all(|digit| digit.is_ascii_digit()) => service,
-        _ => name,
-    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,19 @@ pub enum Reply {
     Error(String),
 }
 
+impl Reply {
+    /// The parts, in the answer to [`Request::Status`].
+    ///
+    /// # Errors
+    /// When it is another answer.
+    pub fn parts(self) -> Result<Vec<PartStatus>> {
+        match self {
+            Self::Parts(parts) => Ok(parts),
+            other => bail!("not a status: {other:?}"),
+        }
+    }
+}
+
 /// Listens on `path`, for this user only. Requests are served until the runtime ends.
 ///
 /// # Errors
