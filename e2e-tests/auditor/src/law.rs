@@ -39,6 +39,7 @@ laws! {
     Reasons "reasons" "An order that did not end well says why; one that did has no reason.",
     Checks "checks" "An order is validated by the set of its checks, all passed, and rejected by failed ones.",
     Answers "answers" "Every command is answered: by a transition or by a refusal.",
+    Refusal "refusal" "A PlaceOrder that was refused has made no order, however often it came.",
     Cancellation "cancellation" "An order whose cancellation was accepted ends as cancelled or refunded.",
     Level "level" "Per sku: available = on hand - reserved, nothing is negative, versions grow.",
     Conservation "conservation" "Per sku: restocked = on hand + committed.",

@@ -228,7 +228,7 @@ fn fold_cancellation(entry: &mut Entry, number: usize, offset: usize) -> bool {
 
 fn fold_transition(entry: &mut Entry, logged: &Logged) -> Result<()> {
     let Logged { order, writer, placed_at } = logged;
-    order.check_alone(order.order_id, Some(writer.as_str())).map_err(|e| e.to_string())?;
+    order.check_written(order.order_id, Some(writer.as_str())).map_err(|e| e.to_string())?;
     match transition::decide(entry, order).map_err(|e| e.to_string())? {
         transition::Decision::Advanced => transition::evolve(entry, order, *placed_at),
         transition::Decision::Repeated | transition::Decision::Outdated => {}

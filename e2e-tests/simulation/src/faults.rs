@@ -90,6 +90,8 @@ faults! {
     MailAnswerLost, "mail answer lost", 150;
     /// All clocks go forward by as much as a minute.
     ClockJump, "clock jump", 3;
+    /// An instance of orders finds an empty catalog, and goes by that until it dies.
+    LateCatalog, "late catalog", 1_500;
 }
 
 impl std::fmt::Display for Fault {

@@ -13,7 +13,7 @@ use contracts::{ServiceName, Timestamp};
 use email::EmailLoop;
 use inventory::{SplitLoop, StockLoop};
 use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 use view::{freshness::Freshness, processor::Projector};
 
 /// After this long without a word a member is thrown out of its groups.
@@ -159,12 +159,16 @@ impl Process {
     }
 }
 
-fn orders(sim: &Sim, instance: u32, deadline: Duration) -> Stage<Meddled<OrdersProcessor>> {
+fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<OrdersProcessor>> {
+    let late = sim.strikes(Fault::LateCatalog, &format!("orders-{instance}"));
+    let (late, empty) = (Cell::new(late), Catalog::fixed([], []));
     let catalog = Catalog::fixed(customers::products(), customers::customers());
     let counted = sim.is_planted(Planted::CountedAnswers).then(|| sim.codec.clone());
     let make = move || {
         let terms = Terms { deadline, extra_checks: Vec::new() };
-        let processor = OrdersProcessor::new(catalog.clone(), terms);
+        // Only its first life knows nothing.
+        let known = if late.take() { &empty } else { &catalog };
+        let processor = OrdersProcessor::new(known.clone(), terms);
         match &counted {
             Some(codec) => Meddled::by(processor, count_answers(codec.clone())),
             None => Meddled::not(processor),

@@ -48,7 +48,7 @@ impl<M: Mailer> Processor for EmailLoop<M> {
         }
         // The order was written by orders or payments, the record by the view: so the writer of
         // the one says nothing about the other.
-        update.order.check_alone(key, None).map_err(Failure::poison)?;
+        update.order.check_alone(key).map_err(Failure::poison)?;
         on_view_updated::handle(&update, &mut self.outbox, tx)
     }
 

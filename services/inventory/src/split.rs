@@ -32,7 +32,7 @@ impl Processor for SplitLoop {
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
         let order = tx.decode(&ORDERS, record)?;
         let key: OrderId = record.key_as()?;
-        order.check_alone(key, record.headers.source()).map_err(Failure::poison)?;
+        order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
         match order.transition {
             TransitionKind::OrderRequested => on_order_requested::handle(&order, tx),
             TransitionKind::OrderRejected => on_order_rejected::handle(&order, tx),

@@ -86,8 +86,8 @@ impl Processor for OrdersProcessor {
         let before = store::load(tx, order_id)?;
         let mut entry = before.clone();
         match &input {
-            // What came of it is on `orders`, which is read to its end.
-            Input::PlaceOrder(_) => {}
+            // What came of it is on `orders`, which is read to its end before.
+            Input::PlaceOrder(command) => on_place_order::restore(&mut entry, command),
             Input::CancelOrder(command) => {
                 on_cancel_order::restore(&mut entry, command, record.offset);
             }

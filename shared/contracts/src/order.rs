@@ -185,12 +185,29 @@ pub enum ImpossibleOrder {
 }
 
 impl Order {
-    /// The checks that need no history: key, writer, and a place in the baton table.
-    /// `writer` is the record's `ce_source`, if it has one.
+    /// The checks of a record on `orders` that need no history: those of [`Self::check_alone`], and that
+    /// its writer held the baton. `writer` is the record's `ce_source`; who does not give it was nobody.
     ///
     /// # Errors
     /// [`ImpossibleOrder`], the cause for a dead letter.
-    pub fn check_alone(&self, key: OrderId, writer: Option<&str>) -> Result<(), ImpossibleOrder> {
+    pub fn check_written(&self, key: OrderId, writer: Option<&str>) -> Result<(), ImpossibleOrder> {
+        self.check_alone(key)?;
+        let transition = self.transition;
+        let mut step = baton::STEPS.into_iter().filter(|step| step.transition == transition);
+        match step.next().map(|step| step.writer) {
+            Some(owner) if writer != Some(owner.as_str()) => {
+                let writer = writer.unwrap_or("nobody").into();
+                Err(ImpossibleOrder::Writer { transition, owner, writer })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether its key and its place in the baton table are possible at all.
+    ///
+    /// # Errors
+    /// [`ImpossibleOrder`], the cause for a dead letter.
+    pub fn check_alone(&self, key: OrderId) -> Result<(), ImpossibleOrder> {
         let Self { order_id, version, transition, status, .. } = *self;
         if key != order_id {
             return Err(ImpossibleOrder::Key { key, order_id });
@@ -198,15 +215,7 @@ impl Order {
         if !baton::reachable(transition, status, version) {
             return Err(ImpossibleOrder::Unreachable { transition, status, version });
         }
-        let rows = baton::STEPS.into_iter();
-        let owner =
-            rows.filter(|step| step.transition == transition).map(|step| step.writer).next();
-        match (owner, writer) {
-            (Some(owner), Some(writer)) if owner.as_str() != writer => {
-                Err(ImpossibleOrder::Writer { transition, owner, writer: writer.into() })
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether this record is the next one after `known`; `Ok(false)` if it is an older one.

@@ -1,4 +1,4 @@
-//! Commands: each is answered, and an accepted cancellation is kept.
+//! Commands: each is answered, once and for all, and an accepted cancellation is kept.
 
 use crate::{Law, Logged, case::Case, verdict::Findings};
 use contracts::{
@@ -21,6 +21,14 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
             let (name, id) = (command.name(), command.command_id());
             format!("{name} {id} has neither led to a transition nor been refused")
         });
+        if let OrderCommand::PlaceOrder(_) = command
+            && is_refused
+        {
+            findings.check_now(Law::Refusal, order_id, !is_done(case, command), || {
+                let id = command.command_id();
+                format!("PlaceOrder {id} was refused, and has made the order all the same")
+            });
+        }
         if let OrderCommand::CancelOrder(_) = command
             && !is_refused
             && !put_aside

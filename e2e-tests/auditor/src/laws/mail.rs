@@ -7,12 +7,12 @@ use crate::{
     verdict::{Findings, Subject},
 };
 use contracts::{
-    OrderId, ServiceName, Status,
+    OrderId, ServiceName, Status, Timestamp,
     email::{EmailKind, EmailSent},
     topics::ORDER_VIEWS,
     view::ViewUpdated,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Behind the `@` of every Message-ID.
 const DOMAIN: &str = "murmuration.shop";
@@ -75,14 +75,14 @@ fn about(message_id: &str) -> Option<About> {
     if domain == DOMAIN { Some((order_id.parse().ok()?, kind)) } else { None }
 }
 
-/// `emails` says each mail once, under its own Message-ID; those that it says.
-fn once(case: &Case<'_>, findings: &mut Findings<'_>) -> BTreeSet<About> {
-    let mut sent = BTreeSet::new();
+/// `emails` says each mail once, under its own Message-ID; when it says which.
+fn once(case: &Case<'_>, findings: &mut Findings<'_>) -> BTreeMap<About, Timestamp> {
+    let mut sent = BTreeMap::new();
     for record in &case.evidence.log.emails {
         let Some(mail) = record.read() else { continue };
         let EmailSent { order_id, kind, message_id, recipient, sent_kinds, .. } = mail;
         let expected = format!("<{order_id}.{}@{DOMAIN}>", word(*kind));
-        let is_first = sent.insert((*order_id, *kind));
+        let is_first = sent.insert((*order_id, *kind), record.timestamp).is_none();
         let holds = is_first && *message_id == expected && sent_kinds.contains(kind);
         let address = record.address("emails");
         findings.check_now(Law::MailOnce, *order_id, holds, || {
@@ -114,7 +114,7 @@ fn due(
     case: &Case<'_>,
     order_id: OrderId,
     end: Step<'_>,
-    (sent, arrived): (&BTreeSet<About>, &BTreeMap<About, usize>),
+    (sent, arrived): (&BTreeMap<About, Timestamp>, &BTreeMap<About, usize>),
     findings: &mut Findings<'_>,
 ) {
     let Some(kind) = deserved(end.order.status) else { return };
@@ -125,11 +125,13 @@ fn due(
     }
     let about = (order_id, kind);
     let since = end.record.timestamp;
-    findings.check(Law::MailMatches, order_id, since, sent.contains(&about), || {
+    findings.check(Law::MailMatches, order_id, since, sent.contains_key(&about), || {
         format!("it is {}, but emails has no {}", end.order.status, word(kind))
     });
     // What the mail server has forgotten, it cannot show.
     if since >= case.evidence.mails_since {
+        // The mailbox was looked at before the topic: a mail that was sent in between is not in it.
+        let since = sent.get(&about).copied().unwrap_or(since);
         findings.check(Law::MailMatches, order_id, since, arrived.contains_key(&about), || {
             format!("it is {}, but no {} has arrived", end.order.status, word(kind))
         });

@@ -80,6 +80,12 @@ pub const MUTATIONS: &[Mutation] = &[
         e.log.order_refusals.retain(|record| record.key != id.to_string());
         e.view.refusals.retain(|row| row.order_id != id);
     }),
+    (Law::Refusal, "an order was refused first and made later", |l| {
+        let id = l.confirmed;
+        let placed_by =
+            read(find(&mut l.evidence().log.orders, |record| is(record, id, 1))).placed_by;
+        l.shop.refusal(id, placed_by, "PlaceOrder", "unknown_sku");
+    }),
     (Law::Cancellation, "a cancellation was accepted, the order confirmed", |l| {
         l.shop.cancel(l.confirmed, true);
     }),

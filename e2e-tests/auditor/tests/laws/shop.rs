@@ -240,7 +240,8 @@ impl Shop {
         order_id
     }
 
-    fn refusal(&mut self, order_id: OrderId, command_id: CommandId, command: &str, code: &str) {
+    /// Say that a command was refused.
+    pub fn refusal(&mut self, order_id: OrderId, command_id: CommandId, command: &str, code: &str) {
         let reasons = vec![Reason::new("order", code, "")];
         let (command, refused_at) = (command.to_owned(), self.tick());
         let refusal = CommandRefused {

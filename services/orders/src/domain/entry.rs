@@ -2,7 +2,7 @@
 
 use contracts::{CommandId, Order, Reason, Status, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The fold of everything that orders has read about one order.
 ///
@@ -24,6 +24,9 @@ pub struct Entry {
     /// The offset of the order's PlaceOrder on its partition of `orders.commands`. A CancelOrder
     /// that stands before it was refused, and stays refused when the log is folded again.
     pub placed_at: Option<i64>,
+    /// PlaceOrders that were refused while there was no order. A client may have been told so: the
+    /// same command stays refused, even if the catalog has its customer and products by now.
+    pub refused: BTreeSet<CommandId>,
 }
 
 /// The outcome of one check.

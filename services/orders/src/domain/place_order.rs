@@ -67,6 +67,9 @@ pub fn decide(
             format!("another request has made order {} under this key", order.order_id),
         )]),
         None => match price(&command.customer_id, &command.lines, excerpt) {
+            Ok(_) if entry.refused.contains(&command.command_id) => {
+                Decision::Refused(vec![refused_before()])
+            }
             Ok(priced) => Decision::Accepted(open(command, priced, terms, now)),
             Err(reasons) => Decision::Refused(reasons),
         },
@@ -76,6 +79,19 @@ pub fn decide(
 /// Remember that the order of a new PlaceOrder is on its way to the log.
 pub fn evolve(entry: &mut Entry, requested: &Next<OrderRequested>) {
     entry.proposed = Some(requested.order().clone());
+}
+
+/// Remember that `command` has made no order, so that it never will.
+pub fn evolve_refused(entry: &mut Entry, command: &PlaceOrder) {
+    if entry.standing().is_none() {
+        entry.refused.insert(command.command_id);
+    }
+}
+
+fn refused_before() -> Reason {
+    let detail = "this command was refused when it came first, and stays refused: \
+                  order again under another Idempotency-Key";
+    Reason::new("order_id", "refused_before", detail)
 }
 
 fn open(

@@ -32,7 +32,7 @@ pub enum Refused {
     },
 }
 
-/// Decide on `order`, whose key and writer have been checked ([`Order::check_alone`]).
+/// Decide on `order`, whose key and writer have been checked ([`Order::check_written`]).
 ///
 /// # Errors
 /// [`Refused`].
@@ -59,6 +59,8 @@ pub fn evolve(entry: &mut Entry, order: &Order, placed_at: Option<i64>) {
     entry.proposed = None;
     if order.transition == TransitionKind::OrderRequested {
         entry.placed_at = placed_at;
+        // From now on the order itself speaks against every other command.
+        entry.refused.clear();
     }
     match order.status {
         Status::Requested => {

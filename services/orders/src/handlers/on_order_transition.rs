@@ -36,7 +36,7 @@ pub fn handle(
 /// As [`handle`].
 pub fn restore(entry: &mut Entry, order: &Order, record: &Record) -> Result<Decision, Failure> {
     let key: OrderId = record.key_as()?;
-    order.check_alone(key, record.headers.source()).map_err(Failure::poison)?;
+    order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
     let decision = transition::decide(entry, order).map_err(Failure::poison)?;
     match decision {
         Decision::Advanced => transition::evolve(entry, order, placed_at(record)),

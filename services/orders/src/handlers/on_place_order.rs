@@ -31,6 +31,7 @@ pub fn handle(
             Ok(())
         }
         Decision::Refused(reasons) => {
+            place_order::evolve_refused(entry, command);
             refuse(tx, "PlaceOrder", command.command_id, command.order_id, reasons)
         }
         Decision::Repeated => {
@@ -38,4 +39,10 @@ pub fn handle(
             Ok(())
         }
     }
+}
+
+/// Know what [`handle`] would know, without a word to anybody. `entry` has the order if the log does:
+/// a command that was handled and made none was refused.
+pub fn restore(entry: &mut Entry, command: &PlaceOrder) {
+    place_order::evolve_refused(entry, command);
 }

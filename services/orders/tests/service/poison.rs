@@ -95,6 +95,12 @@ fn a_transition_that_cannot_be() {
     let validated = order_at(Status::Validated, 1);
     check(transition(&paid, "payments"), "version 3 cannot follow version 1");
     check(transition(&validated, "payments"), "OrderValidated is orders's to write");
+    let anonymous = transition(&validated, "orders");
+    let anonymous = move |driver: &mut Driver<OrdersProcessor>| Record {
+        headers: Headers::default(),
+        ..anonymous(driver)
+    };
+    check(anonymous, "OrderValidated is orders's to write, but nobody wrote it");
     check(transition(&Order { version: 7, ..validated.clone() }, "orders"), "no order can reach");
     let elsewhere = Order { status: Status::Paid, ..validated };
     check(transition(&elsewhere, "orders"), "no order can reach paid");

@@ -1,10 +1,11 @@
 //! The state is the fold of the log: lost at any moment, it comes back the same, and what follows
 //! is what would have followed.
 
-use contracts::{Status, inventory::OrderValidation};
+use contracts::{Status, inventory::OrderValidation, orders::PlaceOrder};
+use orders::{catalog::Catalog, processor::OrdersProcessor};
 
 use crate::{
-    fixtures::{cancel, command_id, failed, order_id, paid, passed, place},
+    fixtures::{cancel, catalog, command_id, failed, order_id, paid, passed, place, terms},
     shop::Shop,
 };
 
@@ -35,7 +36,7 @@ fn steps() -> Vec<Step> {
         steps.push(step(move |shop| drop(shop.command(place(id)))));
     }
     steps.push(step(|shop| {
-        let reused = contracts::orders::PlaceOrder { command_id: command_id(99), ..place(2) };
+        let reused = PlaceOrder { command_id: command_id(99), ..place(2) };
         shop.command(reused);
     }));
     steps.extend((0..3).map(|_| read_back()));
@@ -144,6 +145,30 @@ fn a_cancellation_that_was_refused_stays_refused() {
     shop.read_back();
     shop.lose_everything();
     assert_eq!(shop.entry(order_id(1)).cancellation, None);
+}
+
+#[test]
+fn an_order_that_was_refused_stays_refused() {
+    let knowing = |catalog| OrdersProcessor::new(catalog, terms());
+    for loses_everything in [false, true] {
+        let mut shop = Shop::new();
+        shop.driver.processor = knowing(Catalog::fixed([], []));
+        shop.command(place(1));
+        shop.driver.processor = knowing(catalog());
+        if loses_everything {
+            shop.lose_everything();
+        }
+        shop.command(place(1));
+        let refused: Vec<_> = shop.refusals.iter().map(|r| &*r.reasons[0].code).collect();
+        assert_eq!(refused, ["unknown_customer", "refused_before"]);
+        // Another command is another matter.
+        shop.command(PlaceOrder { command_id: command_id(99), ..place(1) });
+        shop.read_back();
+        assert_eq!(shop.entry(order_id(1)).order.unwrap().placed_by, command_id(99));
+        let known = shop.driver.state();
+        shop.lose_everything();
+        assert_eq!(shop.driver.state(), known);
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn reaction(codec: &Codec, record: &Record) -> Result<Reaction, Failure> {
     let bytes = record.value.as_deref();
     let bytes = bytes.ok_or_else(|| Failure::poison("the record has no value"))?;
     let order: Order = codec.decode(&topics::ORDERS, bytes)?;
-    order.check_alone(record.key_as()?, record.headers.source()).map_err(Failure::poison)?;
+    order.check_written(record.key_as()?, record.headers.source()).map_err(Failure::poison)?;
     match order.transition {
         TransitionKind::OrderValidated => on_order_validated::reaction(order),
         TransitionKind::OrderCancelled => Ok(on_order_cancelled::reaction(order)),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub fn on_order(record: &Record, tx: &Tx<'_, View>, batch: &mut Batch) -> Result<(), Failure> {
     let key: OrderId = record.key_as()?;
     let order = tx.decode(&ORDERS, record)?;
-    order.check_alone(key, record.headers.source()).map_err(Failure::poison)?;
+    order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
     bounds::check_order(&order).map_err(Failure::poison)?;
     let bytes = record.value.as_deref().unwrap_or_default();
     let fingerprint = Uuid::new_v5(&key.0, bytes);
