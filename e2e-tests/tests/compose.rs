@@ -185,8 +185,15 @@ fn the_whole_shop_fits_into_three_gigabytes() {
 #[test]
 fn our_programs_run_with_nothing_that_they_do_not_need() {
     let services = services();
-    let ours =
-        SERVICES.iter().chain(&["bank", "topics", "schemas", "connectors", "stock", "caretaker"]);
+    let ours = SERVICES.iter().chain(&[
+        "bank",
+        "topics",
+        "schemas",
+        "connectors",
+        "stock",
+        "catalog",
+        "caretaker",
+    ]);
     for name in ours {
         let service = &services[*name];
         assert_eq!(service["read_only"], true, "{name}");
@@ -197,7 +204,7 @@ fn our_programs_run_with_nothing_that_they_do_not_need() {
 
 #[test]
 fn what_is_no_job_comes_back() {
-    let jobs = ["databases", "topics", "schemas", "connectors", "stock"];
+    let jobs = ["databases", "topics", "schemas", "connectors", "stock", "catalog"];
     for (name, service) in services() {
         let policy = if jobs.contains(&name.as_str()) { "no" } else { "unless-stopped" };
         assert_eq!(service["restart"], policy, "{name}");

@@ -65,9 +65,14 @@ impl Breaker {
     }
 
     async fn one(&self, fault: &Fault) -> Happened {
+        let there = self.there(&fault.act).await;
         let begin = Instant::now();
         self.progress.step("chaos", &fault.act);
-        let failed = self.begin_and_end(fault, begin).await.err().map(|error| format!("{error:#}"));
+        let done = match there {
+            Ok(()) => self.begin_and_end(fault, begin).await,
+            absent @ Err(_) => absent,
+        };
+        let failed = done.err().map(|error| format!("{error:#}"));
         let end = if fault.lasts.is_zero() { begin } else { Instant::now() };
         match &failed {
             Some(why) => self.progress.step("chaos", format!("{}: {why}", fault.act)),
@@ -75,6 +80,20 @@ impl Breaker {
             None => self.progress.step("chaos", format!("{} is over", fault.act)),
         }
         Happened { act: fault.act.clone(), begin, end, failed }
+    }
+
+    /// Waits for an instance that a scaling has not brought back yet, because other faults held it up.
+    async fn there(&self, act: &Act) -> Result<()> {
+        let (Act::Kill(name) | Act::Freeze(name)) = act else { return Ok(()) };
+        let started = Instant::now();
+        while !self.parts().await?.iter().any(|part| part.name == *name) {
+            ensure!(
+                started.elapsed() < HEALED_WITHIN && !self.stop.is_cancelled(),
+                "it is not there"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     async fn begin_and_end(&self, fault: &Fault, begin: Instant) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::chaos::recovery::{Happened, recovery};
 use crate::chaos::{report, timeline};
 use crate::cli::Place;
 use crate::client::{Shop, StartOptions};
+use crate::ending::told_to_end;
 use crate::evidence::audit_at_rest;
 use crate::load::journal::Stories;
 use crate::load::mix::Mix;
@@ -89,7 +90,7 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
     let progress = Progress::start();
     progress
         .step("chaos", format!("{} faults in {} min, --seed {seed}", plan.0.len(), args.minutes));
-    let stop = interrupted();
+    let stop = interrupted()?;
     let ground = Ground::prepare(&args, seed, &stop, progress).await?;
     let settings = load::Settings { seed, mix: args.mix, orders, rate: args.rate };
     let run = Run::through(&ground, plan, settings, &stop, progress).await?;
@@ -116,22 +117,21 @@ fn check_writable(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Cancelled by the first Ctrl-C; a second one ends the process as usual, and its shop with it.
-fn interrupted() -> CancellationToken {
+/// Cancelled by the first Ctrl-C or SIGTERM; a second one ends the process at once, and its shop with it.
+fn interrupted() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
     let cancel = stop.clone();
+    let first = told_to_end(false, false)?;
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!(
-                "interrupted: the shop is mended and ended in order; once more to end at once"
-            );
-            cancel.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
+        let why = first.await;
+        eprintln!("{why}: the shop is mended and ended in order; once more to end at once");
+        cancel.cancel();
+        if let Ok(second) = told_to_end(false, false) {
+            second.await;
             std::process::exit(130);
         }
     });
-    stop
+    Ok(stop)
 }
 
 /// The shop that is broken.

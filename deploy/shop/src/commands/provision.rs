@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Progress;
-use crate::provision::{connectors, schemas, stock, topics};
+use crate::provision::{catalog, connectors, schemas, stock, topics};
 use crate::template::render;
 
 /// How long to wait before a server is asked again.
@@ -64,6 +64,12 @@ enum Step {
         /// Base URL of inventory
         #[arg(long, default_value = "http://127.0.0.1:8081")]
         inventory: String,
+    },
+    /// Wait until orders knows the demo products and customers
+    Catalog {
+        /// Base URL of orders; once per instance
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        orders: Vec<String>,
     },
 }
 
@@ -125,6 +131,10 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
         Step::Stock { inventory } => {
             stock::ensure(&inventory, patience).await?;
             progress.step("inventory", "has its first stock");
+        }
+        Step::Catalog { orders } => {
+            catalog::known(&orders, patience).await?;
+            progress.step("orders", "knows the catalog");
         }
     }
     Ok(())

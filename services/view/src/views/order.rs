@@ -2,7 +2,7 @@
 
 use super::{
     Amount, ReasonView,
-    refusals::{RefusalRow, RefusalView},
+    refusals::{self, RefusalRow, RefusalView},
     time,
 };
 use crate::domain::goal::Standing;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The status of an order that does not exist, because its command was refused.
+/// The status of an order that does not exist, because the command about it was refused.
 const REFUSED: &str = "refused";
 
 /// An order, or what became of the wish for one.
@@ -198,10 +198,10 @@ pub async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Order
     let found: (Option<Json<OrderRow>>, Json<Vec<RefusalRow>>) =
         sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
     let (order, Json(refusals)) = found;
+    let is_refused = refusals::no_order(&refusals);
     let refusals: Vec<_> = refusals.into_iter().map(RefusalView::from).collect();
     let Some(Json(order)) = order else {
-        let refused = (!refusals.is_empty()).then(|| OrderView::refused(order_id, refusals));
-        return Ok(refused);
+        return Ok(is_refused.then(|| OrderView::refused(order_id, refusals)));
     };
     Ok(Some(OrderView {
         order_id,

@@ -30,11 +30,18 @@ pub(super) struct RefusalRow {
     command: String,
     reasons: Vec<ReasonView>,
     refused_at: i64,
+    order_exists: bool,
+}
+
+/// Whether there is no order, by `refusals` of commands about it. If one of them was refused because of the
+/// order, it will show as soon as its own topic has been read.
+pub(super) fn no_order(refusals: &[RefusalRow]) -> bool {
+    !refusals.is_empty() && refusals.iter().all(|refusal| !refusal.order_exists)
 }
 
 impl From<RefusalRow> for RefusalView {
     fn from(row: RefusalRow) -> Self {
-        let RefusalRow { command_id, command, reasons, refused_at } = row;
+        let RefusalRow { command_id, command, reasons, refused_at, order_exists: _ } = row;
         Self { command_id, command, reasons, refused_at: time(refused_at) }
     }
 }

@@ -6,7 +6,11 @@ use crate::{
         confirmed_story, order_id, product, refusal, rejected, requested, requested_by, stock,
     },
 };
-use contracts::topics::{ORDER_REFUSALS, PRODUCTS, STOCK};
+use contracts::{
+    Reason,
+    orders::CommandRefused,
+    topics::{ORDER_REFUSALS, PRODUCTS, STOCK},
+};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,17 +115,23 @@ async fn a_refused_command_shows_in_place_of_its_order_or_with_it() {
     let timeline = view.get(&format!("/orders/{}/timeline", place.order_id)).await;
     assert_eq!(timeline["transitions"], json!([]));
 
-    let cancel = refusal(8, "CancelOrder");
-    view.feed(&confirmed_story(8));
+    let reasons = vec![Reason::new("status", "already_confirmed", "the goods are on their way")];
+    let cancel = CommandRefused { reasons, ..refusal(8, "CancelOrder") };
     let record = view.record(&ORDER_REFUSALS, &cancel.order_id, &cancel, "orders");
     view.batch(&[record]);
+    // It has come before the order that it speaks of: that one was not refused.
+    for path in ["", "/timeline"] {
+        let path = format!("/orders/{}{path}", cancel.order_id);
+        view.problem(&path, 404).await;
+    }
+    view.feed(&confirmed_story(8));
     let order = view.get(&format!("/orders/{}", cancel.order_id)).await;
     assert_eq!((&order["status"], &order["reasons"]), (&json!("confirmed"), &json!([])));
     let expected = json!([{
         "command_id": cancel.command_id.to_string(),
         "command": "CancelOrder",
-        "reasons": [{"check": "lines[0].sku", "code": "unknown_sku",
-                     "detail": "there is no NOPE"}],
+        "reasons": [{"check": "status", "code": "already_confirmed",
+                     "detail": "the goods are on their way"}],
         "refused_at": "2023-11-14T22:13:20.000Z",
     }]);
     assert_eq!(order["refusals"], expected);
@@ -195,7 +205,7 @@ async fn the_first_refusal_of_a_command_shows_however_the_log_is_cut_into_batche
     let mut view = Instance::start("refused-twice").await;
     let first = refusal(9, "PlaceOrder");
     let refused_at = first.refused_at + std::time::Duration::from_secs(5);
-    let again = contracts::orders::CommandRefused { refused_at, ..first.clone() };
+    let again = CommandRefused { refused_at, ..first.clone() };
     let twice = |view: &mut Instance| {
         [&first, &again]
             .map(|refusal| view.record(&ORDER_REFUSALS, &refusal.order_id, refusal, "orders"))
