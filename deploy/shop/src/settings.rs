@@ -23,6 +23,12 @@ pub fn service_of(name: &str) -> &str {
     }
 }
 
+/// The name of the part that `name` means: the first instance of a service is called `orders` and `orders-0`.
+#[must_use]
+pub fn part_called(name: &str) -> &str {
+    name.strip_suffix("-0").unwrap_or(name)
+}
+
 /// The folders of one shop.
 #[derive(Clone, Debug)]
 pub struct Dirs {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::{Act, BankFault, Fault, Plan, usual_instances};
 use super::recovery::Happened;
 use crate::progress::Progress;
-use crate::settings::{Dirs, State};
+use crate::settings::{Dirs, State, part_called};
 use crate::supervisor::control::{Request, ask};
 use crate::supervisor::{PartState, PartStatus};
 
@@ -86,7 +86,7 @@ impl Breaker {
     async fn there(&self, act: &Act) -> Result<()> {
         let (Act::Kill(name) | Act::Freeze(name)) = act else { return Ok(()) };
         let started = Instant::now();
-        while !self.parts().await?.iter().any(|part| part.name == *name) {
+        while !self.parts().await?.iter().any(|part| part.name == part_called(name)) {
             ensure!(
                 started.elapsed() < HEALED_WITHIN && !self.stop.is_cancelled(),
                 "it is not there"

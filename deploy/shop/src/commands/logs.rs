@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::containers::Project;
 use crate::find::Found;
-use crate::settings::{Dirs, State};
+use crate::settings::{Dirs, State, part_called};
 use crate::supervisor::log::tail;
 
 /// Prints the last `lines` lines of a log, and goes on with new ones when `follow` is set.
@@ -42,7 +42,7 @@ async fn of_container(project: &Project, name: &str, follow: bool, lines: usize)
 
 async fn of_process(dirs: &Dirs, name: &str, follow: bool, lines: usize) -> Result<()> {
     // The first instance of a service goes by both names, as for `stop` and `kill`.
-    let path = dirs.log_of(name.strip_suffix("-0").unwrap_or(name));
+    let path = dirs.log_of(part_called(name));
     let Ok(mut file) = File::open(&path) else {
         let entries = std::fs::read_dir(dirs.logs()).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use super::docker::{self, Inspected, docker, ids_of, inspect, memory_mb};
-use crate::settings::{PORTS, SERVICES, service_of};
+use crate::settings::{PORTS, SERVICES, part_called, service_of};
 use crate::supervisor::{PartState, PartStatus};
 
 const SERVICE_LABEL: &str = "com.docker.compose.service";
@@ -74,11 +74,8 @@ impl Project {
     pub async fn find(&self, name: &str) -> Result<Vec<Container>> {
         let all = self.containers().await?;
         let names: Vec<_> = all.iter().map(|container| container.name.clone()).collect();
-        let first = name.strip_suffix("-0");
         let meant = |container: &Container| {
-            first == Some(&container.name)
-                || container.name == name
-                || service_of(&container.name) == name
+            container.name == part_called(name) || service_of(&container.name) == name
         };
         let found: Vec<_> = all.into_iter().filter(meant).collect();
         ensure!(!found.is_empty(), "no part `{name}`; there are {}", names.join(", "));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
-use crate::settings::Dirs;
+use crate::settings::{Dirs, part_called};
 
 pub mod control;
 pub mod health;
@@ -73,9 +73,7 @@ impl Supervisor {
         if !of_service.is_empty() {
             return Ok(of_service);
         }
-        let of_name = |part: &&Arc<Part>| {
-            part.spec().name == name || name.strip_suffix("-0") == Some(&part.spec().name)
-        };
+        let of_name = |part: &&Arc<Part>| part.spec().name == part_called(name);
         match parts.iter().find(of_name) {
             Some(part) => Ok(vec![Arc::clone(part)]),
             None => {
