@@ -59,11 +59,11 @@ pub(super) struct Mailbox {
     pub(super) since: Timestamp,
 }
 
-/// As mailpit's `GET /api/v1/info` has it.
+/// As mailpit's `GET /api/v1/info` has it; its early versions told nothing of the running process.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Info {
-    runtime_stats: RuntimeStats,
+    runtime_stats: Option<RuntimeStats>,
 }
 
 #[derive(Deserialize)]
@@ -136,7 +136,9 @@ async fn info(http: &Client, url: &str) -> Result<Option<Info>> {
 /// some, all are there since the oldest.
 fn kept_since(info: Option<&Info>, mails: &[Mail]) -> Timestamp {
     let oldest = mails.iter().map(|mail| mail.at).min();
-    let Some(Info { runtime_stats: RuntimeStats { uptime_s, accepted } }) = info else {
+    let Some(RuntimeStats { uptime_s, accepted }) =
+        info.and_then(|info| info.runtime_stats.as_ref())
+    else {
         return oldest.unwrap_or_else(|| SystemTime::now().into());
     };
     let started = Timestamp::from(SystemTime::now() - Duration::from_secs(*uptime_s));
@@ -158,11 +160,13 @@ mod tests {
     fn mails_that_may_have_been_dropped_are_not_missed() {
         let mail = |at| Mail { message_id: String::new(), to: String::new(), at: Timestamp(at) };
         let mails = [mail(2_000), mail(1_000)];
-        let info = |uptime_s, accepted| Info { runtime_stats: RuntimeStats { uptime_s, accepted } };
+        let info =
+            |uptime_s, accepted| Info { runtime_stats: Some(RuntimeStats { uptime_s, accepted }) };
         let long = 100 * 365 * 24 * 3600;
         assert_eq!(kept_since(Some(&info(long, 2)), &mails), Timestamp(0));
         assert_eq!(kept_since(Some(&info(long, 3)), &mails), Timestamp(1_000));
         assert_eq!(kept_since(None, &mails), Timestamp(1_000));
+        assert_eq!(kept_since(Some(&Info { runtime_stats: None }), &mails), Timestamp(1_000));
         assert!(kept_since(Some(&info(1, 2)), &mails) > Timestamp(2_000), "it began a second ago");
     }
 }

@@ -43,10 +43,11 @@ pub async fn collect(state: &State, grace: Duration) -> Result<Evidence> {
     Ok(Evidence { taken_at, grace, log, letters, payments, bank, mails, mails_since, view })
 }
 
-/// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict.
+/// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict. A part
+/// that cannot be looked at may be back before that: it is told once, and looked at again.
 ///
 /// # Errors
-/// As [`collect`].
+/// As [`collect`], when that does not change.
 pub async fn audit_at_rest(
     state: &State,
     grace: Duration,
@@ -55,10 +56,17 @@ pub async fn audit_at_rest(
 ) -> Result<Verdict> {
     const PAUSE: Duration = Duration::from_millis(500);
     let until = Instant::now() + patience;
+    let mut is_told = false;
     loop {
-        let verdict = judge(&collect(state, grace).await?);
-        if verdict.pending() == 0 || Instant::now() >= until {
-            return Ok(verdict);
+        match collect(state, grace).await.map(|evidence| judge(&evidence)) {
+            Ok(verdict) if verdict.pending() == 0 => return Ok(verdict),
+            last if Instant::now() >= until => return last,
+            Ok(_) => {}
+            Err(error) if !is_told => {
+                eprintln!("{error:#}; looking again");
+                is_told = true;
+            }
+            Err(_) => {}
         }
         tokio::time::sleep(PAUSE).await;
     }
