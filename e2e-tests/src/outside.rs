@@ -35,12 +35,15 @@ impl Answer {
 pub struct Outside {
     shop: &'static Shop,
     http: reqwest::Client,
+    customer: OrderClient,
 }
 
 impl Outside {
     /// The outside of `shop`.
     pub fn new(shop: &'static Shop) -> Self {
-        Self { shop, http: reqwest::Client::new() }
+        let customer = OrderClient::new(shop.url("orders"), shop.url("view"));
+        let customer = customer.expect("an HTTP client can be made");
+        Self { shop, http: reqwest::Client::new(), customer }
     }
 
     /// The shop itself, to stop and kill its parts.
@@ -54,9 +57,8 @@ impl Outside {
     }
 
     /// A customer who sends a request again until it is answered.
-    pub fn customer(&self) -> OrderClient {
-        let client = OrderClient::new(self.shop.url("orders"), self.shop.url("view"));
-        client.expect("an HTTP client can be made")
+    pub fn customer(&self) -> &OrderClient {
+        &self.customer
     }
 
     /// Send a request.

@@ -26,12 +26,11 @@ pub struct Traffic {
 impl Traffic {
     /// Begin: `number` orders of one piece of `sku` each, `per_second` of them.
     pub fn start(outside: &Outside, sku: &'static str, number: u32, per_second: u32) -> Self {
-        let client = outside.customer();
         let mut orders = JoinSet::new();
         let interval = Duration::from_secs(1) / per_second;
         let begin = tokio::time::Instant::now();
         for n in 0..number {
-            let client = client.clone();
+            let client = outside.customer().clone();
             orders.spawn(async move {
                 tokio::time::sleep_until(begin + interval * n).await;
                 place(&client, sku).await

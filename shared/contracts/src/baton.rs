@@ -187,6 +187,11 @@ pub fn holder(status: Option<Status>) -> Option<ServiceName> {
     STEPS.into_iter().find(|step| step.from == status).map(|step| step.writer)
 }
 
+/// Who writes `transition`: the same service, whichever status it starts from.
+pub fn writer(transition: TransitionKind) -> Option<ServiceName> {
+    STEPS.into_iter().find(|step| step.transition == transition).map(|step| step.writer)
+}
+
 /// Whether some path through the table arrives at `to` by `transition` as its `version`-th step.
 ///
 /// A service that keeps no history of an order uses this to refuse a forged or misplaced record.

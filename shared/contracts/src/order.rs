@@ -193,8 +193,7 @@ impl Order {
     pub fn check_written(&self, key: OrderId, writer: Option<&str>) -> Result<(), ImpossibleOrder> {
         self.check_alone(key)?;
         let transition = self.transition;
-        let mut step = baton::STEPS.into_iter().filter(|step| step.transition == transition);
-        match step.next().map(|step| step.writer) {
+        match baton::writer(transition) {
             Some(owner) if writer != Some(owner.as_str()) => {
                 let writer = writer.unwrap_or("nobody").into();
                 Err(ImpossibleOrder::Writer { transition, owner, writer })

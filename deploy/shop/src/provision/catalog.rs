@@ -7,6 +7,8 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::retry_until;
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CUSTOMERS: [&str; 4] = ["ada", "grace", "alan", "declan"];
@@ -23,15 +25,10 @@ const PRODUCTS: [&str; 11] =
 /// When one is not known within `deadline`, or orders does not answer.
 pub(crate) async fn known(orders_urls: &[String], deadline: Duration) -> Result<()> {
     let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
-    let started = Instant::now();
+    let until = Instant::now() + deadline;
     for url in orders_urls {
         for customer in CUSTOMERS {
-            while let Err(error) = knows(&client, url, customer).await {
-                if started.elapsed() > deadline {
-                    return Err(error);
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            retry_until(until, || knows(&client, url, customer)).await?;
         }
     }
     Ok(())

@@ -7,3 +7,26 @@ pub(crate) mod databases;
 pub(crate) mod schemas;
 pub(crate) mod stock;
 pub(crate) mod topics;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::Instant;
+
+/// How long to wait before a service is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Tries until `attempt` succeeds, or has failed once more after `until`; then its last error. What it needs
+/// travels through the catalog database, Connect and Kafka, so it may fail for a moment.
+async fn retry_until<Attempt>(until: Instant, attempt: impl Fn() -> Attempt) -> Result<()>
+where
+    Attempt: Future<Output = Result<()>>,
+{
+    while let Err(error) = attempt().await {
+        if Instant::now() > until {
+            return Err(error);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}

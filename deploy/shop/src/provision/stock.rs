@@ -8,6 +8,8 @@ use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::retry_until;
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What lies in the warehouse on the first day. `GONE` is sold out.
@@ -30,14 +32,9 @@ const STOCK: [(&str, u32); 10] = [
 /// are tried again until `deadline`.
 pub(crate) async fn ensure(inventory_url: &str, deadline: Duration) -> Result<()> {
     let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
-    let started = Instant::now();
+    let until = Instant::now() + deadline;
     for (sku, quantity) in STOCK {
-        while let Err(error) = restock(&client, inventory_url, sku, quantity).await {
-            if started.elapsed() > deadline {
-                return Err(error);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        retry_until(until, || restock(&client, inventory_url, sku, quantity)).await?;
     }
     Ok(())
 }

@@ -63,8 +63,7 @@ pub(crate) fn rejected(one: &Order) -> Order {
 
 /// Who writes the transition that led to `order`.
 pub(crate) fn writer(order: &Order) -> &'static str {
-    let mut steps = contracts::baton::STEPS.into_iter();
-    steps.find(|step| step.transition == order.transition).unwrap().writer.as_str()
+    contracts::baton::writer(order.transition).unwrap().as_str()
 }
 
 pub(crate) fn refusal(n: u128, command: &str) -> CommandRefused {
