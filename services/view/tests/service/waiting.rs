@@ -128,14 +128,22 @@ async fn an_instance_hears_what_another_one_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_that_lost_its_connection_lets_everyone_look_again() {
+    const LISTENERS: &str = "SELECT pid FROM pg_stat_activity
+                             WHERE query LIKE 'LISTEN%' AND datname = current_database()";
+    const CUT: &str = "SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid";
     let mut writer = Instance::start("cut_off").await;
     let reader = writer.another().await;
     let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
     until_waiting(&reader, 1).await;
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-               WHERE query LIKE 'LISTEN%' AND datname = current_database()";
-    let cut: Vec<(bool,)> = sqlx::query_as(cut).fetch_all(writer.store.pool()).await.unwrap();
-    assert_eq!(cut.len(), 2, "both instances listen");
+    // An instance answers before it listens, so that there may be nothing to cut yet.
+    let pool = writer.store.pool();
+    let listeners = wait_for("both instances to listen", PATIENCE, || async {
+        let pids: Vec<i32> = sqlx::query_scalar(LISTENERS).fetch_all(pool).await.unwrap();
+        if pids.len() == 2 { Ok(pids) } else { Err(pids) }
+    })
+    .await;
+    let cut: Vec<bool> = sqlx::query_scalar(CUT).bind(listeners).fetch_all(pool).await.unwrap();
+    assert_eq!(cut, [true, true]);
     writer.feed(&confirmed_story(1));
     assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
 }
