@@ -1,7 +1,7 @@
 //! The whole shop on real parts: Kafka, registry, Debezium, Postgres, SMTP, five processes. The
 //! tests drive it from outside and read like its promises.
 //!
-//! They share one shop. Those that break something have it for themselves ([`support::alone`]).
+//! They share two shops. Those that break something have one of them for themselves ([`support::alone`]).
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]

@@ -1,13 +1,33 @@
-//! One shop for all tests, and whose turn it is.
+//! The shops of the tests, and whose turn it is in each.
 
 use e2e_tests::Outside;
 use shop::client::{Shop, StartOptions};
 use std::ops::Deref;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// It ends with the process, when its standard input closes.
-static SHOP: OnceCell<Shop> = OnceCell::const_new();
-static TURN: RwLock<()> = RwLock::const_new(());
+/// Where most tests are, at the same time.
+static BUSY: Slot = Slot::new();
+
+/// For who needs a shop alone: much of such a test is waiting, so that two of them go well beside each other.
+static QUIET: Slot = Slot::new();
+
+/// A shop that ends with the process, when its standard input closes; and whose turn it is.
+struct Slot {
+    shop: OnceCell<Shop>,
+    turn: RwLock<()>,
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self { shop: OnceCell::const_new(), turn: RwLock::const_new(()) }
+    }
+
+    async fn outside(&'static self) -> Outside {
+        let start =
+            || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
+        Outside::new(self.shop.get_or_init(start).await)
+    }
+}
 
 /// A shop for a test, and its turn.
 pub struct Turn<G> {
@@ -23,20 +43,18 @@ impl<G> Deref for Turn<G> {
     }
 }
 
-async fn outside() -> Outside {
-    let start =
-        || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
-    Outside::new(SHOP.get_or_init(start).await)
-}
-
-/// The shop, with other tests in it at the same time.
+/// A shop with other tests in it at the same time.
 pub async fn together() -> Turn<RwLockReadGuard<'static, ()>> {
-    let turn = TURN.read().await;
-    Turn { outside: outside().await, _turn: turn }
+    let turn = BUSY.turn.read().await;
+    Turn { outside: BUSY.outside().await, _turn: turn }
 }
 
-/// The shop, all of it healthy, with nobody else in it.
+/// A shop, all of it healthy, with nobody else in it: the first that is free.
 pub async fn alone() -> Turn<RwLockWriteGuard<'static, ()>> {
-    let turn = TURN.write().await;
-    Turn { outside: outside().await, _turn: turn }
+    let (slot, turn) = tokio::select! {
+        biased;
+        turn = QUIET.turn.write() => (&QUIET, turn),
+        turn = BUSY.turn.write() => (&BUSY, turn),
+    };
+    Turn { outside: slot.outside().await, _turn: turn }
 }
