@@ -378,6 +378,8 @@ pub struct RefusalRow {
     pub command: String,
     /// Every reason known.
     pub reasons: Vec<Reason>,
+    /// The version of the order that the command was judged by.
+    pub order_version: Option<i64>,
     /// When it was refused.
     pub refused_at: Timestamp,
 }

@@ -56,6 +56,7 @@ impl Rows {
                 order_id: refusal.order_id,
                 command: refusal.command.clone(),
                 reasons: refusal.reasons.clone(),
+                order_version: refusal.order_version,
                 refused_at: refusal.refused_at,
             });
         }

@@ -98,6 +98,9 @@ pub struct CommandRefused {
     pub command: String,
     /// Every reason known.
     pub reasons: Vec<Reason>,
+    /// The version of the order that the command was judged by; none when there was no order. Who reads this
+    /// record before that order knows that it is there.
+    pub order_version: Option<i64>,
     /// When it was decided.
     pub refused_at: Timestamp,
 }

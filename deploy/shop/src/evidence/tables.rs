@@ -208,14 +208,16 @@ async fn sales(db: &mut PgConnection) -> Result<Vec<SalesRow>> {
 }
 
 async fn refusals(db: &mut PgConnection) -> Result<Vec<RefusalRow>> {
-    const ROWS: &str = "SELECT command_id, order_id, command, reasons, refused_at FROM refusals";
-    type Row = (Uuid, Uuid, String, Json<Vec<Reason>>, i64);
+    const ROWS: &str = "
+        SELECT command_id, order_id, command, reasons, order_version, refused_at FROM refusals";
+    type Row = (Uuid, Uuid, String, Json<Vec<Reason>>, Option<i64>, i64);
     let rows: Vec<Row> = sqlx::query_as(ROWS).fetch_all(db).await?;
-    let row = |(command_id, order_id, command, Json(reasons), at)| RefusalRow {
+    let row = |(command_id, order_id, command, Json(reasons), order_version, at)| RefusalRow {
         command_id: CommandId(command_id),
         order_id: OrderId(order_id),
         command,
         reasons,
+        order_version,
         refused_at: Timestamp(at),
     };
     Ok(rows.into_iter().map(row).collect())

@@ -301,6 +301,7 @@ fn refusals(case: &Case<'_>, findings: &mut Findings<'_>) {
         let holds = row.is_some_and(|row| {
             (row.order_id, &row.command) == (refusal.order_id, &refusal.command)
                 && (&row.reasons, row.refused_at) == (&refusal.reasons, refusal.refused_at)
+                && row.order_version == refusal.order_version
         });
         let since = if row.is_some() { NEVER } else { record.timestamp };
         findings.check(Law::ViewRefusals, refusal.order_id, since, holds, || {

@@ -249,11 +249,13 @@ impl Shop {
             order_id,
             command: command.clone(),
             reasons: reasons.clone(),
+            order_version: None,
             refused_at,
         };
         let (key, at) = (order_id.to_string(), (refused_at, "orders"));
         append(&mut self.evidence.log.order_refusals, &key, at, None, refusal);
-        let row = RefusalRow { command_id, order_id, command, reasons, refused_at };
+        let row =
+            RefusalRow { command_id, order_id, command, reasons, order_version: None, refused_at };
         self.evidence.view.refusals.push(row);
     }
 

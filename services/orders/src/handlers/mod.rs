@@ -47,15 +47,18 @@ pub fn propose_next(tx: &mut Tx<'_, Orders>, entry: &mut Entry) -> Result<(), Fa
     }
 }
 
-/// Tell that a command has changed nothing, and why.
+/// Tell that a command about the order of `entry` has changed nothing, and why.
 fn refuse(
     tx: &mut Tx<'_, Orders>,
+    entry: &Entry,
     command: &str,
     command_id: CommandId,
     order_id: OrderId,
     reasons: Vec<Reason>,
 ) -> Result<(), Failure> {
     let (command, refused_at) = (command.to_owned(), tx.now());
-    let refused = CommandRefused { command_id, order_id, command, reasons, refused_at };
+    let order_version = entry.standing().map(|order| order.version);
+    let refused =
+        CommandRefused { command_id, order_id, command, reasons, order_version, refused_at };
     tx.send(&ORDER_REFUSALS, &order_id, &refused)
 }

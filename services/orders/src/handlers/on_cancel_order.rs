@@ -25,7 +25,7 @@ pub fn handle(
             Ok(())
         }
         Decision::Refused(reason) => {
-            refuse(tx, "CancelOrder", command.command_id, command.order_id, vec![reason])
+            refuse(tx, entry, "CancelOrder", command.command_id, command.order_id, vec![reason])
         }
         Decision::Repeated => {
             tracing::debug!(order_id = %command.order_id, "CancelOrder ignored: repeated");

@@ -32,7 +32,7 @@ pub fn handle(
         }
         Decision::Refused(reasons) => {
             place_order::evolve_refused(entry, command);
-            refuse(tx, "PlaceOrder", command.command_id, command.order_id, reasons)
+            refuse(tx, entry, "PlaceOrder", command.command_id, command.order_id, reasons)
         }
         Decision::Repeated => {
             tracing::debug!(order_id = %command.order_id, "PlaceOrder ignored: repeated");

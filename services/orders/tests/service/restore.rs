@@ -1,7 +1,11 @@
 //! The state is the fold of the log: lost at any moment, it comes back the same, and what follows
 //! is what would have followed.
 
-use contracts::{Status, inventory::OrderValidation, orders::PlaceOrder};
+use contracts::{
+    Status,
+    inventory::OrderValidation,
+    orders::{CommandRefused, PlaceOrder},
+};
 use orders::{catalog::Catalog, processor::OrdersProcessor};
 
 use crate::{
@@ -84,8 +88,14 @@ fn the_story_covers_what_it_says() {
         Status::Requested,
     ];
     assert_eq!(statuses, expected);
-    let refused: Vec<_> = shop.refusals.iter().map(|r| &*r.reasons[0].code).collect();
-    assert_eq!(refused, ["unknown_order", "idempotency_key_reused", "already_confirmed"]);
+    let told = |r: &CommandRefused| (r.reasons[0].code.clone(), r.order_version);
+    let refused: Vec<_> = shop.refusals.iter().map(told).collect();
+    let expected = [
+        ("unknown_order", None),
+        ("idempotency_key_reused", Some(1)),
+        ("already_confirmed", Some(4)),
+    ];
+    assert_eq!(refused, expected.map(|(code, version)| (code.to_owned(), version)));
 }
 
 #[test]

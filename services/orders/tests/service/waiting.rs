@@ -28,6 +28,7 @@ fn refusal(command: &OrderCommand, check: &str, code: &str) -> CommandRefused {
         order_id: command.order_id(),
         command: command.name().into(),
         reasons: vec![Reason::new(check, code, "because")],
+        order_version: None,
         refused_at: NOW,
     }
 }

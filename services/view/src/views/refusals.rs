@@ -19,6 +19,8 @@ pub struct RefusalView {
     pub command: String,
     /// Every reason known.
     pub reasons: Vec<ReasonView>,
+    /// The version of the order that the command was judged by; null when there was no order.
+    pub order_version: Option<i64>,
     /// RFC 3339.
     pub refused_at: String,
 }
@@ -29,26 +31,26 @@ pub(super) struct RefusalRow {
     command_id: Uuid,
     command: String,
     reasons: Vec<ReasonView>,
+    order_version: Option<i64>,
     refused_at: i64,
-    order_exists: bool,
 }
 
-/// Whether there is no order, by `refusals` of commands about it. If one of them was refused because of the
-/// order, it will show as soon as its own topic has been read.
+/// Whether there is no order, by `refusals` of commands about it. They stand on another topic: if one of them
+/// was judged by a version of the order, it will show as soon as that has been read.
 pub(super) fn no_order(refusals: &[RefusalRow]) -> bool {
-    !refusals.is_empty() && refusals.iter().all(|refusal| !refusal.order_exists)
+    !refusals.is_empty() && refusals.iter().all(|refusal| refusal.order_version.is_none())
 }
 
 impl From<RefusalRow> for RefusalView {
     fn from(row: RefusalRow) -> Self {
-        let RefusalRow { command_id, command, reasons, refused_at, order_exists: _ } = row;
-        Self { command_id, command, reasons, refused_at: time(refused_at) }
+        let RefusalRow { command_id, command, reasons, order_version, refused_at } = row;
+        Self { command_id, command, reasons, order_version, refused_at: time(refused_at) }
     }
 }
 
 const INSERT: &str = "
-    INSERT INTO refusals (command_id, order_id, command, reasons, refused_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[])
+    INSERT INTO refusals (command_id, order_id, command, reasons, order_version, refused_at)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[], $6::bigint[])
     ON CONFLICT (command_id) DO NOTHING";
 
 /// Show `refusals`.
@@ -67,6 +69,7 @@ pub async fn insert(
         .bind(refusals.iter().map(|refusal| refusal.order_id.0).collect::<Vec<_>>())
         .bind(refusals.iter().map(|refusal| &*refusal.command).collect::<Vec<_>>())
         .bind(refusals.iter().map(reasons).collect::<Vec<_>>())
+        .bind(refusals.iter().map(|refusal| refusal.order_version).collect::<Vec<_>>())
         .bind(refusals.iter().map(|refusal| refusal.refused_at.millis()).collect::<Vec<_>>())
         .execute(connection)
         .await

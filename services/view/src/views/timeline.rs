@@ -172,7 +172,7 @@ const FIND: &str = "
     SELECT
         (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
          FROM timeline AS t WHERE order_id = $1),
-        coalesce((SELECT bool_and(NOT order_exists) FROM refusals WHERE order_id = $1), false)";
+        coalesce((SELECT bool_and(order_version IS NULL) FROM refusals WHERE order_id = $1), false)";
 
 /// The timeline of an order; none if nothing is known of it.
 ///

@@ -116,7 +116,7 @@ async fn a_refused_command_shows_in_place_of_its_order_or_with_it() {
     assert_eq!(timeline["transitions"], json!([]));
 
     let reasons = vec![Reason::new("status", "already_confirmed", "the goods are on their way")];
-    let cancel = CommandRefused { reasons, ..refusal(8, "CancelOrder") };
+    let cancel = CommandRefused { reasons, order_version: Some(4), ..refusal(8, "CancelOrder") };
     let record = view.record(&ORDER_REFUSALS, &cancel.order_id, &cancel, "orders");
     view.batch(&[record]);
     // It has come before the order that it speaks of: that one was not refused.
@@ -132,6 +132,7 @@ async fn a_refused_command_shows_in_place_of_its_order_or_with_it() {
         "command": "CancelOrder",
         "reasons": [{"check": "status", "code": "already_confirmed",
                      "detail": "the goods are on their way"}],
+        "order_version": 4,
         "refused_at": "2023-11-14T22:13:20.000Z",
     }]);
     assert_eq!(order["refusals"], expected);

@@ -72,6 +72,7 @@ pub(crate) fn refusal(n: u128, command: &str) -> CommandRefused {
         order_id: order_id(n),
         command: command.into(),
         reasons: vec![Reason::new("lines[0].sku", "unknown_sku", "there is no NOPE")],
+        order_version: None,
         refused_at: NOON,
     }
 }

@@ -91,7 +91,16 @@ fn every_message_survives_the_wire() {
     round_trips(OrderCommand::from(CancelOrder { command_id, order_id: uuid, issued_at: NOW }));
     let reasons = vec![Reason::new("lines[0].sku", "unknown_sku", "no such product")];
     let command = "PlaceOrder".to_owned();
-    round_trips(CommandRefused { command_id, order_id: uuid, command, reasons, refused_at: NOW });
+    let refused = CommandRefused {
+        command_id,
+        order_id: uuid,
+        command,
+        reasons,
+        order_version: None,
+        refused_at: NOW,
+    };
+    round_trips(CommandRefused { order_version: Some(4), ..refused.clone() });
+    round_trips(refused);
     let commands: [InventoryCommand; 4] = [
         Reserve { sku: sku.clone(), order_id: uuid, quantity: 1, issued_at: NOW }.into(),
         Release { sku: sku.clone(), order_id: uuid, issued_at: NOW }.into(),
