@@ -82,14 +82,39 @@ impl SmtpMailer {
             .map_err(|error| DeliveryError::Permanent(error.to_string()))
     }
 
-    /// The open connection if it still is one, or a new one.
-    fn connection(&mut self) -> Result<SmtpConnection, Error> {
-        if let Some(mut connection) = self.connection.take()
-            && connection.test_connected()
+    /// A connection on which the server takes a mail from us to `to`. The open one may be closed by now, or
+    /// soon, as servers limit the mails and the silence on one (RFC 5321, 4.5.3.2.7): what a new one says counts.
+    fn begin(&mut self, to: &Address) -> Result<SmtpConnection, DeliveryError> {
+        if let Some(open) = self.connection.take()
+            && let Ok(connection) = self.mail_from(open, to)
         {
             return Ok(connection);
         }
-        connect(&self.addr)
+        let new = connect(&self.addr).map_err(|error| self.unavailable(&error))?;
+        self.mail_from(new, to)
+    }
+
+    fn mail_from(
+        &self,
+        mut connection: SmtpConnection,
+        to: &Address,
+    ) -> Result<SmtpConnection, DeliveryError> {
+        let is_ascii = AsRef::<str>::as_ref(to).is_ascii();
+        if !is_ascii && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            connection.abort();
+            let cause = format!("the mail server cannot mail to {to}: it has no SMTPUTF8");
+            return Err(DeliveryError::Permanent(cause));
+        }
+        let parameters = if is_ascii { Vec::new() } else { vec![MailParameter::SmtpUtfEight] };
+        // A server that does not want us, or our sender, says nothing about this mail: no mail
+        // would do better. So whatever it says up to here passes with its settings, or ours.
+        match connection.command(commands::Mail::new(Some(self.from.email.clone()), parameters)) {
+            Ok(_) => Ok(connection),
+            Err(error) => {
+                connection.abort();
+                Err(self.unavailable(&error))
+            }
+        }
     }
 
     fn unavailable(&self, error: &Error) -> DeliveryError {
@@ -103,23 +128,7 @@ impl Mailer for SmtpMailer {
             DeliveryError::Permanent(format!("{:?} is no address: {error}", mail.to_address))
         })?;
         let message = self.message(mail, to.clone())?;
-        let mut connection = self.connection().map_err(|error| self.unavailable(&error))?;
-        let mut parameters = Vec::new();
-        if !mail.to_address.is_ascii() {
-            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                self.connection = Some(connection);
-                let cause = format!("the mail server cannot mail to {to}: it has no SMTPUTF8");
-                return Err(DeliveryError::Permanent(cause));
-            }
-            parameters.push(MailParameter::SmtpUtfEight);
-        }
-        // A server that does not want us, or our sender, says nothing about this mail: no mail
-        // would do better. So whatever it says up to here passes with its settings, or ours.
-        let from = commands::Mail::new(Some(self.from.email.clone()), parameters);
-        if let Err(error) = connection.command(from) {
-            connection.abort();
-            return Err(self.unavailable(&error));
-        }
+        let mut connection = self.begin(&to)?;
         if let Err(error) = send(&mut connection, to, &message) {
             connection.abort();
             return Err(match error.is_permanent() {
