@@ -56,7 +56,7 @@ planted! {
     CountedAnswers, "counted-answers", Checks,
         "Orders counts the answers to its checks, whatever they say, instead of matching a set.";
     ReleaseAny, "release-any", Fate, "Release gives back what another order holds.";
-    NoBankKey, "no-bank-key", Refunds, "The bank is called without an idempotency key.";
+    NoBankKey, "no-bank-key", OneCapture, "The bank is called without an idempotency key.";
     RelayLoses, "relay-loses", Deadline, "The relay writes its position down before it sends.";
     NoViewGuard, "no-view-guard", ViewOrders, "The view overwrites rows whatever their version.";
 }

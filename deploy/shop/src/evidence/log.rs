@@ -25,12 +25,12 @@ pub(super) fn read(kafka: &str, registry: &str, runtime: Handle) -> Result<(Log,
         orders_latest: reader.latest()?,
         stock: reader.topic(&topics::STOCK)?,
         reservations: reader.topic(&topics::RESERVATIONS)?,
-        catalog_products: reader.products()?,
         order_validations: reader.topic(&topics::ORDER_VALIDATIONS)?,
         order_refusals: reader.topic(&topics::ORDER_REFUSALS)?,
         orders: reader.topic(&topics::ORDERS)?,
         inventory_commands: reader.topic(&topics::INVENTORY_COMMANDS)?,
         order_commands: reader.topic(&topics::ORDER_COMMANDS)?,
+        catalog_products: reader.products()?,
     };
     Ok((log, letters))
 }

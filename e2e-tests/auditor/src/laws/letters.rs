@@ -29,8 +29,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
 fn poison(case: &Case<'_>, findings: &mut Findings<'_>) {
     let log = &case.evidence.log;
     let mut on = Reading { case, findings };
-    // Whose key a transition has is judged with its order's history.
-    on.topic("orders", &[Orders, Inventory, Payments, View], &log.orders, |_| None);
+    on.topic("orders", &[Orders, Inventory, Payments, View], &log.orders, |o| text(o.order_id));
     on.topic("orders.commands", &[Orders], &log.order_commands, |c| text(c.order_id()));
     on.topic("orders.refusals", &[View], &log.order_refusals, |r| text(r.order_id));
     on.topic("order-validations", &[Orders], &log.order_validations, |v| text(v.order_id));

@@ -1,7 +1,7 @@
 //! Mails: one per order and kind, the right one, and not before the view has announced the outcome.
 
 use crate::{
-    Law, Logged, Mail,
+    Law, Mail,
     case::Case,
     history::{History, Step},
     verdict::{Findings, Subject},
@@ -22,6 +22,7 @@ type About = (OrderId, EmailKind);
 
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let sent = once(case, findings);
+    let announced = announced(case);
     let mut arrived: BTreeMap<About, usize> = BTreeMap::new();
     for mail in &case.evidence.mails {
         let about = about(&mail.message_id);
@@ -39,10 +40,11 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
     for (order_id, history) in &case.histories {
         if let Some(end) = history.end() {
-            due(case, *order_id, end, (&sent, &arrived), findings);
+            let refused = |kind| is_refused(case, &announced, (*order_id, kind));
+            due(case, *order_id, end, refused, (&sent, &arrived), findings);
         }
     }
-    after_view(case, findings);
+    after_view(case, &announced, findings);
 }
 
 /// The mail that an order deserves which has ended as `status`.
@@ -114,13 +116,12 @@ fn due(
     case: &Case<'_>,
     order_id: OrderId,
     end: Step<'_>,
+    refused: impl Fn(EmailKind) -> bool,
     (sent, arrived): (&BTreeMap<About, Timestamp>, &BTreeMap<About, usize>),
     findings: &mut Findings<'_>,
 ) {
     let Some(kind) = deserved(end.order.status) else { return };
-    let key = order_id.to_string();
-    let mut letters = case.evidence.letters.iter();
-    if letters.any(|letter| letter.service == ServiceName::Email && letter.key == key) {
+    if refused(kind) {
         return;
     }
     let about = (order_id, kind);
@@ -138,21 +139,37 @@ fn due(
     }
 }
 
+/// What the view has announced, by address.
+fn announced<'a>(case: &Case<'a>) -> BTreeMap<String, &'a ViewUpdated> {
+    let views = case.evidence.log.order_views.iter();
+    views.filter_map(|record| Some((record.address("order-views"), record.read()?))).collect()
+}
+
+/// Whether `update` announces what this mail is about.
+fn announces(update: &ViewUpdated, about: About) -> bool {
+    (update.order_id, deserved(update.order.status)) == (about.0, Some(about.1))
+}
+
+/// Whether email has put aside an announcement of what this mail is about.
+fn is_refused(case: &Case<'_>, announced: &BTreeMap<String, &ViewUpdated>, about: About) -> bool {
+    let mut letters = case.evidence.letters.iter().filter(|l| l.service == ServiceName::Email);
+    letters.any(|letter| announced.get(&letter.origin).is_some_and(|u| announces(u, about)))
+}
+
 /// What caused a mail is an announcement of the view, of the outcome that the mail is about.
-fn after_view(case: &Case<'_>, findings: &mut Findings<'_>) {
-    let views = &case.evidence.log.order_views;
-    let announced: BTreeMap<String, &Logged<ViewUpdated>> =
-        views.iter().map(|record| (record.address("order-views"), record)).collect();
+fn after_view(
+    case: &Case<'_>,
+    announced: &BTreeMap<String, &ViewUpdated>,
+    findings: &mut Findings<'_>,
+) {
     for record in &case.evidence.log.emails {
         let Some(mail) = record.read() else { continue };
         if !case.is_kept(&ORDER_VIEWS.spec, record.timestamp) {
             continue;
         }
         let cause = record.causation.as_deref().unwrap_or("nothing");
-        let update = announced.get(cause).and_then(|record| record.read());
-        let holds = update.is_some_and(|update| {
-            update.order_id == mail.order_id && deserved(update.order.status) == Some(mail.kind)
-        });
+        let about = (mail.order_id, mail.kind);
+        let holds = announced.get(cause).is_some_and(|update| announces(update, about));
         findings.check(Law::MailAfterView, mail.order_id, record.timestamp, holds, || {
             let (address, kind) = (record.address("emails"), word(mail.kind));
             format!("{address}: {kind} because of {cause}, which does not announce that")

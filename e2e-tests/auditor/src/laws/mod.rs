@@ -1,5 +1,6 @@
 //! The laws, one file per group.
 
+mod agreement;
 mod baton;
 mod checks;
 mod commands;
@@ -21,6 +22,7 @@ use contracts::{Order, OrderId, Timestamp};
 /// Look at everything.
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     baton::check(case, findings);
+    agreement::check(case, findings);
     ending::check(case, findings);
     checks::check(case, findings);
     commands::check(case, findings);

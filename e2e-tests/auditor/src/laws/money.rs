@@ -10,7 +10,7 @@ use crate::{
     laws::{NEVER, later, unknown},
     verdict::{Findings, Subject},
 };
-use contracts::{Money, OrderId, Status, Timestamp, TransitionKind};
+use contracts::{Money, Order, OrderId, Status, Timestamp, TransitionKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the bank, the ledger and payments know of one order.
@@ -49,6 +49,9 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         once(*order_id, account, findings);
         double_entry(*order_id, account, findings);
         statement(*order_id, account, findings);
+        if let Some(last) = case.histories.get(order_id).and_then(History::last) {
+            entries(last.order, account, findings);
+        }
         if !case.histories.contains_key(order_id) {
             unknown(findings, Law::Refunds, *order_id, "money was moved for it");
         }
@@ -68,11 +71,11 @@ impl Account<'_> {
 }
 
 fn once(order_id: OrderId, account: &Account<'_>, findings: &mut Findings<'_>) {
-    let captures = account.bank.iter().filter(|entry| entry.kind == Booking::Capture).count();
-    findings.check_now(Law::OneCapture, order_id, captures <= 1, || {
-        format!("the bank has captured it {captures} times")
-    });
     for kind in [Booking::Capture, Booking::Refund, Booking::Void] {
+        let times = account.bank.iter().filter(|entry| entry.kind == kind).count();
+        findings.check_now(Law::OneCapture, order_id, times <= 1, || {
+            format!("the bank has {times} {kind}s of it")
+        });
         let ours = |entry: &&&LedgerEntry| entry.kind == kind && entry.account == "bank";
         let times = account.ledger.iter().filter(ours).count();
         findings.check_now(Law::OneCapture, order_id, times <= 1, || {
@@ -144,6 +147,19 @@ fn statement(order_id: OrderId, account: &Account<'_>, findings: &mut Findings<'
         let since = times.into_iter().flatten().max().unwrap_or(NEVER);
         findings.check(Law::Statement, order_id, since, in_ledger == at_bank, || {
             format!("{kind}: {} in the ledger, {} at the bank", say(in_ledger), say(at_bank))
+        });
+    }
+}
+
+/// The bank moves the whole amount, between the shop and the customer of the order.
+fn entries(order: &Order, account: &Account<'_>, findings: &mut Findings<'_>) {
+    for entry in &account.bank {
+        let sign = if entry.kind == Booking::Capture { 1 } else { -1 };
+        let whole = Money::new(sign * order.total.amount_minor, order.total.currency.clone());
+        let holds = entry.amount == whole && entry.customer == order.customer.customer_id.as_str();
+        findings.check_now(Law::Statement, order.order_id, holds, || {
+            let (kind, amount, customer) = (entry.kind, &entry.amount, &entry.customer);
+            format!("the bank has a {kind} of {amount} with {customer}, not of {whole}")
         });
     }
 }

@@ -13,6 +13,8 @@ pub struct Lives {
     pub confirmed: OrderId,
     pub rejected: OrderId,
     pub declined: OrderId,
+    /// Declined as well; the bank has captured it late.
+    pub late: OrderId,
     pub cancelled: OrderId,
     pub refunded: OrderId,
     pub refused: OrderId,
@@ -38,12 +40,12 @@ pub fn lives() -> Lives {
     shop.cancel(last, false);
     let rejected = rejected(&mut shop);
     let declined = declined_order(&mut shop, false);
-    declined_order(&mut shop, true);
+    let late = declined_order(&mut shop, true);
     let cancelled = cancelled(&mut shop);
     let refunded = refunded(&mut shop);
     let refused = shop.refuse("NOTHING");
     forged_and_refused(&mut shop, confirmed);
-    Lives { shop, confirmed, rejected, declined, cancelled, refunded, refused }
+    Lives { shop, confirmed, rejected, declined, late, cancelled, refunded, refused }
 }
 
 fn validated(shop: &mut Shop, sku: &str, quantity: i32) -> Order {

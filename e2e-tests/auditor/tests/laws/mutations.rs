@@ -3,8 +3,9 @@
 use crate::{lives::Lives, shop::append, shop::sku};
 use auditor::{Booking, Evidence, Law, Logged, Mail};
 use contracts::{
-    CommandId, Order, OrderId, Reason, Sku, Status as S, TransitionKind as T,
+    CommandId, Order, OrderId, Reason, ServiceName, Sku, Status as S, TransitionKind as T,
     inventory::{InventoryCommand, ReservationState, Restock, StockEntry, StockLevel},
+    orders::OrderCommand,
 };
 use uuid::Uuid;
 
@@ -48,6 +49,24 @@ pub const MUTATIONS: &[Mutation] = &[
         let id = l.rejected;
         alter(l.evidence(), id, 2, |order| order.placed_by = CommandId(Uuid::from_u128(99)));
     }),
+    (Law::AsAsked, "an order has fewer pieces than were asked for", |l| {
+        let id = l.confirmed;
+        let command = find(&mut l.evidence().log.order_commands, |record| is_place_of(record, id));
+        let Ok(OrderCommand::PlaceOrder(place)) = &mut command.value else { unreachable!() };
+        place.lines[0].quantity += 1;
+    }),
+    (Law::AsAsked, "nobody has asked for an order", |l| {
+        let (id, e) = (l.confirmed, l.evidence());
+        e.log.order_commands.retain(|record| !is_place_of(record, id));
+    }),
+    (Law::AsAsked, "the catalog never had the price of a line", |l| {
+        let e = l.evidence();
+        for record in e.log.catalog_products.iter_mut().filter(|record| record.key == "TEA") {
+            record.value.as_mut().unwrap().as_mut().unwrap().price_minor += 1;
+        }
+        let row = find(&mut e.view.products, |row| row.sku == sku("TEA"));
+        row.product.as_mut().unwrap().price_minor += 1;
+    }),
     (Law::Latest, "the last state is missing", |l| {
         let (id, e) = (l.confirmed, l.evidence());
         e.log.orders_latest.retain(|record| !is(record, id, 4));
@@ -84,7 +103,28 @@ pub const MUTATIONS: &[Mutation] = &[
         let id = l.confirmed;
         let placed_by =
             read(find(&mut l.evidence().log.orders, |record| is(record, id, 1))).placed_by;
-        l.shop.refusal(id, placed_by, "PlaceOrder", "unknown_sku");
+        l.shop.refusal(id, placed_by, "PlaceOrder", "unknown_sku", None);
+    }),
+    (Law::Refusal, "a CancelOrder was refused that came in time", |l| {
+        let (id, e) = (l.cancelled, l.evidence());
+        let cancel = find(&mut e.log.order_commands, |record| is_cancel_of(record, id));
+        let command_id = read(cancel).command_id();
+        l.shop.refusal(id, command_id, "CancelOrder", "already_requested", Some(1));
+    }),
+    (Law::Refusal, "a CancelOrder was refused as if there were no order", |l| {
+        let (id, e) = (l.cancelled, l.evidence());
+        let cancel = find(&mut e.log.order_commands, |record| is_cancel_of(record, id));
+        let command_id = read(cancel).command_id();
+        l.shop.refusal(id, command_id, "CancelOrder", "unknown_order", None);
+    }),
+    (Law::Refusal, "a refusal has no reason", |l| {
+        let e = l.evidence();
+        e.log.order_refusals[0].value.as_mut().unwrap().reasons.clear();
+        e.view.refusals[0].reasons.clear();
+    }),
+    (Law::Cancellation, "no customer has asked for a cancellation", |l| {
+        let (id, e) = (l.cancelled, l.evidence());
+        e.log.order_commands.retain(|record| !is_cancel_of(record, id));
     }),
     (Law::Cancellation, "a cancellation was accepted, the order confirmed", |l| {
         l.shop.cancel(l.confirmed, true);
@@ -138,6 +178,12 @@ pub const MUTATIONS: &[Mutation] = &[
         let again = find(&mut e.bank, |entry| entry.key == id).clone();
         e.bank.push(again);
     }),
+    (Law::OneCapture, "the bank has refunded twice", |l| {
+        let (id, e) = (l.refunded.to_string(), l.evidence());
+        let kind = Booking::Refund;
+        let again = find(&mut e.bank, |entry| entry.key == id && entry.kind == kind).clone();
+        e.bank.push(again);
+    }),
     (Law::Refunds, "the bank has charged an order that never asked for it", |l| {
         let id = l.cancelled;
         let order = last(l.evidence(), id);
@@ -154,6 +200,15 @@ pub const MUTATIONS: &[Mutation] = &[
     }),
     (Law::Statement, "the bank has booked another amount", |l| {
         l.evidence().bank[0].amount.amount_minor += 1;
+    }),
+    (Law::Statement, "a late capture was voided by half", |l| {
+        let (id, e) = (l.late.to_string(), l.evidence());
+        let kind = Booking::Void;
+        find(&mut e.bank, |entry| entry.key == id && entry.kind == kind).amount.amount_minor /= 2;
+    }),
+    (Law::Statement, "somebody else has paid", |l| {
+        let id = l.confirmed.to_string();
+        find(&mut l.evidence().bank, |entry| entry.key == id).customer = "eve".into();
     }),
     (Law::Books, "payments stands elsewhere", |l| {
         let (id, e) = (l.confirmed, l.evidence());
@@ -199,6 +254,14 @@ pub const MUTATIONS: &[Mutation] = &[
     (Law::MailMatches, "a mail is missing", |l| {
         l.evidence().mails.pop();
     }),
+    (Law::MailMatches, "a mail about something else was put aside, and this one is missing", |l| {
+        let id = l.confirmed;
+        let origin = "order-views/1/2000".to_owned();
+        l.shop.letter(ServiceName::Email, &id.to_string(), origin);
+        let of_it = format!("{id}.");
+        l.evidence().mails.retain(|mail| !mail.message_id.starts_with(&of_it));
+        l.evidence().log.emails.retain(|record| record.key != id.to_string());
+    }),
     (Law::MailMatches, "a mail went to somebody else", |l| {
         l.evidence().mails[0].to = "eve@example.org".into();
     }),
@@ -213,6 +276,12 @@ pub const MUTATIONS: &[Mutation] = &[
         let garbage =
             Logged { value: Err("no schema".into()), offset: 2000, ..commands[0].clone() };
         commands.push(garbage);
+    }),
+    (Law::Poison, "nobody has put a transition aside whose key is no order", |l| {
+        let e = l.evidence();
+        let quoted = format!("{:?}", e.log.orders[0].key);
+        let record = Logged { key: quoted, offset: 2000, ..e.log.orders[0].clone() };
+        e.log.orders.push(record);
     }),
     (Law::Letters, "a dead letter waits", |l| {
         l.evidence().letters[0].settled = false;
@@ -240,6 +309,14 @@ fn is_commit_of(entry: &StockEntry, id: OrderId) -> bool {
 fn is(record: &Logged<Order>, order_id: OrderId, version: i64) -> bool {
     let order = read(record);
     (order.order_id, order.version) == (order_id, version)
+}
+
+fn is_place_of(record: &Logged<OrderCommand>, id: OrderId) -> bool {
+    matches!(read(record), OrderCommand::PlaceOrder(place) if place.order_id == id)
+}
+
+fn is_cancel_of(record: &Logged<OrderCommand>, id: OrderId) -> bool {
+    matches!(read(record), OrderCommand::CancelOrder(cancel) if cancel.order_id == id)
 }
 
 fn last(evidence: &Evidence, order_id: OrderId) -> Order {

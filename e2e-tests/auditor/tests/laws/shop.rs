@@ -13,7 +13,7 @@ use contracts::{
         InventoryCommand, OrderValidation, Outcome, Reservation, ReservationState, Restock,
         RestockApplied, StockLevel,
     },
-    orders::{CancelOrder, CommandRefused, PlaceOrder, RequestedLine},
+    orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder, RequestedLine},
     partition::partition_for,
     topics::PARTITIONS,
     view::ViewUpdated,
@@ -236,12 +236,19 @@ impl Shop {
         let (order_id, command_id) = (OrderId(self.id()), CommandId(self.id()));
         self.tick();
         self.ask(order_id, command_id, name, 1);
-        self.refusal(order_id, command_id, "PlaceOrder", "unknown_sku");
+        self.refusal(order_id, command_id, "PlaceOrder", "unknown_sku", None);
         order_id
     }
 
-    /// Say that a command was refused.
-    pub fn refusal(&mut self, order_id: OrderId, command_id: CommandId, command: &str, code: &str) {
+    /// Say that a command was refused, which was judged by this version of the order.
+    pub fn refusal(
+        &mut self,
+        order_id: OrderId,
+        command_id: CommandId,
+        command: &str,
+        code: &str,
+        order_version: Option<i64>,
+    ) {
         let reasons = vec![Reason::new("order", code, "")];
         let (command, refused_at) = (command.to_owned(), self.tick());
         let refusal = CommandRefused {
@@ -249,13 +256,12 @@ impl Shop {
             order_id,
             command: command.clone(),
             reasons: reasons.clone(),
-            order_version: None,
+            order_version,
             refused_at,
         };
         let (key, at) = (order_id.to_string(), (refused_at, "orders"));
         append(&mut self.evidence.log.order_refusals, &key, at, None, refusal);
-        let row =
-            RefusalRow { command_id, order_id, command, reasons, order_version: None, refused_at };
+        let row = RefusalRow { command_id, order_id, command, reasons, order_version, refused_at };
         self.evidence.view.refusals.push(row);
     }
 
@@ -266,7 +272,7 @@ impl Shop {
         let (key, at) = (order_id.to_string(), (issued_at, "orders"));
         append(&mut self.evidence.log.order_commands, &key, at, None, command.into());
         if !accepted {
-            self.refusal(order_id, command_id, "CancelOrder", "already_confirmed");
+            self.refusal(order_id, command_id, "CancelOrder", "already_confirmed", Some(4));
         }
     }
 
@@ -286,7 +292,7 @@ impl Shop {
         let by_payments = [PaymentDeclined, PaymentReceived, PaymentRefunded].contains(&transition);
         let writer = if by_payments { "payments" } else { "orders" };
         let key = next.order_id.to_string();
-        let cause = Some("orders.commands/0/0".to_owned());
+        let cause = Some(self.command_of(next.placed_by));
         let log = &mut self.evidence.log;
         let place = append(&mut log.orders, &key, (at, writer), cause, next.clone());
         append(&mut log.orders_latest, &key, (at, "orders"), None, next.clone());
@@ -294,9 +300,17 @@ impl Shop {
         next
     }
 
+    /// The address of the command.
+    fn command_of(&self, command_id: CommandId) -> String {
+        let mut commands = self.evidence.log.order_commands.iter();
+        let is_it = |r: &&Logged<OrderCommand>| r.read().unwrap().command_id() == command_id;
+        commands.find(is_it).unwrap().address("orders.commands")
+    }
+
     fn show(&mut self, order: &Order, writer: &str, (partition, offset): (i32, i64)) {
         let (order_id, status) = (order.order_id, order.status.as_str().to_owned());
         let customer_id = order.customer.customer_id.to_string();
+        let causation = Some(self.command_of(order.placed_by));
         let view = &mut self.evidence.view;
         view.timeline.push(TimelineRow {
             order_id,
@@ -306,7 +320,7 @@ impl Shop {
             address: format!("orders/{partition}/{offset}"),
             writer: writer.into(),
             lineage: Some(format!("{writer}@0.1.0")),
-            causation: Some("orders.commands/0/0".into()),
+            causation,
             occurred_at: order.occurred_at,
             latency_ms: order.occurred_at.millis() - order.requested_at.millis(),
         });
@@ -426,6 +440,12 @@ impl Shop {
     pub fn put_aside(&mut self, service: ServiceName) {
         let record = self.evidence.log.orders.last().unwrap();
         let (key, origin) = (record.key.clone(), record.address("orders"));
+        self.letter(service, &key, origin);
+    }
+
+    /// `service` has put the record at `origin` aside; somebody has settled the letter.
+    pub fn letter(&mut self, service: ServiceName, key: &str, origin: String) {
+        let key = key.to_owned();
         let offset = self.evidence.letters.len() as i64;
         self.evidence.letters.push(Letter {
             service,

@@ -6,7 +6,7 @@ use auditor::{BankEntry, Booking};
 use bank_simulator::ledger::{
     Answer as Told, ChargeOrder, EntryKind, Fact, Filter, Ledger, Request, Rules, decide,
 };
-use contracts::{Money, Order, Timestamp};
+use contracts::{Money, Order, OrderId, Timestamp};
 use payments::domain::{Answer, Input, Task};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,7 +44,8 @@ pub(crate) struct Bank {
     callers: u64,
     /// Planted: no request is known from an earlier one.
     pub(crate) keyless: bool,
-    requests: u64,
+    /// How often each order was charged, if so.
+    charges: BTreeMap<OrderId, usize>,
 }
 
 impl Bank {
@@ -59,7 +60,7 @@ impl Bank {
             answers: BTreeMap::new(),
             callers: 0,
             keyless: false,
-            requests: 0,
+            charges: BTreeMap::new(),
         }
     }
 
@@ -82,9 +83,11 @@ impl Bank {
     fn handle(&mut self, call: &Call, now: Timestamp) -> Input {
         let Call { task, order, .. } = call;
         let mut key = order.order_id.to_string();
-        if self.keyless && *task == Task::Charge {
-            self.requests += 1;
-            key = format!("{key}#{}", self.requests);
+        if self.keyless {
+            // Each charge is a new one; what undoes a charge is about the last.
+            let charges = self.charges.entry(order.order_id).or_insert(0);
+            *charges += usize::from(*task == Task::Charge);
+            key = format!("{key}#{charges}");
         }
         let amount_minor = order.total.amount_minor;
         let request = match task {
