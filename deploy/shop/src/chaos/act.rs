@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Act, BankFault, Fault, Plan, usual_instances};
+use super::plan::{Act, BankFault, Fault, INSTANCES, Plan, usual_instances};
 use super::recovery::Happened;
 use crate::progress::Progress;
-use crate::settings::{Dirs, State, part_called};
+use crate::settings::{Dirs, State, part_called, service_of};
 use crate::supervisor::control::{Request, ask};
 use crate::supervisor::{PartState, PartStatus};
 
@@ -69,41 +69,65 @@ impl Breaker {
         let begin = Instant::now();
         self.progress.step("chaos", &fault.act);
         let done = match there {
-            Ok(()) => self.begin_and_end(fault, begin).await,
-            absent @ Err(_) => absent,
+            Ok(run) => self.begin_and_end(fault, begin, run).await,
+            Err(absent) => Err(absent),
         };
         let failed = done.err().map(|error| format!("{error:#}"));
-        let end = if fault.lasts.is_zero() { begin } else { Instant::now() };
+        let end = Instant::now();
         match &failed {
             Some(why) => self.progress.step("chaos", format!("{}: {why}", fault.act)),
-            None if fault.lasts.is_zero() => {}
             None => self.progress.step("chaos", format!("{} is over", fault.act)),
         }
         Happened { act: fault.act.clone(), begin, end, failed }
     }
 
-    /// Waits for an instance that a scaling has not brought back yet, because other faults held it up.
-    async fn there(&self, act: &Act) -> Result<()> {
-        let (Act::Kill(name) | Act::Freeze(name)) = act else { return Ok(()) };
-        let started = Instant::now();
-        while !self.parts().await?.iter().any(|part| part.name == part_called(name)) {
-            ensure!(
-                started.elapsed() < HEALED_WITHIN && !self.stop.is_cancelled(),
-                "it is not there"
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok(())
+    /// Waits for a process that is not there to be killed or frozen: it was killed before and is about to start
+    /// again, or a scaling has not brought it back yet, because other faults held it up. Which run of it that is.
+    async fn there(&self, act: &Act) -> Result<Option<String>> {
+        let (Act::Kill(name) | Act::Freeze(name)) = act else { return Ok(None) };
+        let runs = |part: &PartStatus| part.state == PartState::Running;
+        Ok(self.once(name, runs).await?.run)
     }
 
-    async fn begin_and_end(&self, fault: &Fault, begin: Instant) -> Result<()> {
+    /// Waits until the part called `name` is as it should be.
+    async fn once(
+        &self,
+        name: &str,
+        is_so: impl Fn(&PartStatus) -> bool + Send,
+    ) -> Result<PartStatus> {
+        let started = Instant::now();
+        loop {
+            let part = self.parts().await?.into_iter().find(|part| part.name == part_called(name));
+            let last = match part {
+                Some(part) if is_so(&part) => return Ok(part),
+                Some(part) => format!("it is {:?}, healthy: {:?}", part.state, part.healthy),
+                None => "it is not there".to_owned(),
+            };
+            let is_over = started.elapsed() > HEALED_WITHIN || self.stop.is_cancelled();
+            ensure!(!is_over, "{last}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn begin_and_end(
+        &self,
+        fault: &Fault,
+        begin: Instant,
+        run: Option<String>,
+    ) -> Result<()> {
         let lasts = || async {
             let wait = tokio::time::sleep_until((begin + fault.lasts).into());
             // When it is cut short, it is undone all the same.
             let _ = self.stop.run_until_cancelled(wait).await;
         };
         match &fault.act {
-            Act::Kill(name) => self.ask(Request::Kill { name: name.clone(), restart: true }).await,
+            Act::Kill(name) => {
+                self.ask(Request::Kill { name: name.clone(), restart: true }).await?;
+                // It may be frozen, or scaled away, before it is well; at the end every part has to be.
+                let is_back = |part: &PartStatus| part.healthy == Some(true) && part.run != run;
+                let _ = self.once(name, is_back).await;
+                Ok(())
+            }
             Act::Freeze(name) => {
                 self.ask(Request::Pause { name: name.clone() }).await?;
                 lasts().await;
@@ -148,8 +172,14 @@ impl Breaker {
         loop {
             let parts = self.parts().await?;
             let well = |part: &&PartStatus| part.healthy == Some(true);
-            let ill: Vec<_> =
-                parts.iter().filter(|part| !well(part)).map(|p| p.name.as_str()).collect();
+            let mut ill: Vec<_> =
+                parts.iter().filter(|part| !well(part)).map(|p| p.name.clone()).collect();
+            for (service, wanted) in INSTANCES {
+                let count = parts.iter().filter(|p| service_of(&p.name) == service).count();
+                if count != usize::from(wanted) {
+                    ill.push(format!("{service} with {count} of {wanted} instances"));
+                }
+            }
             if ill.is_empty() {
                 return self.bank(&json!({})).await;
             }

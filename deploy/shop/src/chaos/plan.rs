@@ -100,6 +100,15 @@ impl Act {
         }
     }
 
+    /// Whether the end of an order shows nothing of it: mails follow an order's end.
+    #[must_use]
+    pub fn is_beside_the_way(&self) -> bool {
+        match self {
+            Self::Kill(name) | Self::Freeze(name) => ["email", "mail"].contains(&name.as_str()),
+            Self::Scale { .. } | Self::Bank(_) => false,
+        }
+    }
+
     /// What it is done to: a process, a service with its instances, a bad day of the bank.
     #[must_use]
     pub fn target(&self) -> String {

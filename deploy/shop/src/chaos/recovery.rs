@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use contracts::Status;
+
 use super::plan::Act;
 use crate::load::journal::Story;
+use crate::order_client::Outcome;
 
 /// A fault as it happened.
 #[derive(Clone, Debug)]
@@ -13,7 +16,7 @@ pub struct Happened {
     pub act: Act,
     /// When it began.
     pub begin: Instant,
-    /// When it was lifted; for a kill the same moment, as nobody helps.
+    /// When it was lifted; for a kill, when the part was well again.
     pub end: Instant,
     /// Why it could not be done, if so.
     pub failed: Option<String>,
@@ -22,37 +25,48 @@ pub struct Happened {
 /// What customers saw of a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Recovery {
-    /// From the begin of the fault until the first order that was due after the begin had ended.
+    /// From the begin of the fault until the first order was confirmed that was due after the begin. Another
+    /// end is no proof: what is out of stock is rejected without payments or a bank.
     pub flows_after: Option<Duration>,
     /// The same, counted from the end of the fault; zero if orders went on to flow while it lasted.
     pub flows_after_end: Option<Duration>,
     /// From the begin of the fault until every order had ended that it met: all that were under way at a
     /// moment between its begin and its end, or the first order's flow if that came later.
     pub all_ended_after: Option<Duration>,
-    /// The longest time in which no order ended, from the begin until every order had ended that it met.
+    /// The longest time in which no order was confirmed, from the begin until every order had ended that it met.
     pub longest_gap: Option<Duration>,
     /// How many orders it met.
     pub met: usize,
 }
 
-/// What the customers in `stories` saw of `fault`.
+/// What the customers in `stories` saw of `fault`; none if an order does not come by there.
 ///
 /// A time is missing when there is no such order: none was placed after the begin, or one never ended.
 #[must_use]
-pub fn recovery(fault: &Happened, stories: &[Story]) -> Recovery {
-    let ends = || stories.iter().filter_map(|story| Some((story.due, story.settled?.0)));
-    let flows = ends().filter(|(due, _)| *due >= fault.begin).map(|(_, end)| end).min();
+pub fn recovery(fault: &Happened, stories: &[Story]) -> Option<Recovery> {
+    if fault.act.is_beside_the_way() {
+        return None;
+    }
+    let confirmed = || stories.iter().filter_map(|story| Some((story.due, confirmed_at(story)?)));
+    let flows = confirmed().filter(|(due, _)| *due >= fault.begin).map(|(_, end)| end).min();
     let until = flows.map_or(fault.end, |flows| flows.max(fault.end));
     let met: Vec<_> = stories.iter().filter(|story| is_met(story, fault.begin, until)).collect();
     let all_ended = met.iter().map(|story| Some(story.settled?.0)).collect::<Option<Vec<_>>>();
     let last = all_ended.and_then(|ends| ends.into_iter().max());
-    let gap = last.map(|last| longest_gap(ends().map(|(_, end)| end), fault.begin, last));
-    Recovery {
+    let gap = last.map(|last| longest_gap(confirmed().map(|(_, end)| end), fault.begin, last));
+    Some(Recovery {
         flows_after: flows.map(|at| at - fault.begin),
         flows_after_end: flows.map(|at| at.saturating_duration_since(fault.end)),
         all_ended_after: last.map(|at| at - fault.begin),
         longest_gap: gap,
         met: met.len(),
+    })
+}
+
+fn confirmed_at(story: &Story) -> Option<Instant> {
+    match story.settled? {
+        (at, Outcome::Settled(Status::Confirmed)) => Some(at),
+        _ => None,
     }
 }
 
@@ -83,17 +97,18 @@ pub struct Group {
 
 /// The recoveries by the groups of their faults, in the order of their names.
 #[must_use]
-pub fn by_group(faults: &[(Happened, Recovery)]) -> BTreeMap<String, Group> {
-    let mut of_group: BTreeMap<_, Vec<&Recovery>> = BTreeMap::new();
+pub fn by_group(faults: &[(Happened, Option<Recovery>)]) -> BTreeMap<String, Group> {
+    let mut of_group: BTreeMap<_, Vec<&Option<Recovery>>> = BTreeMap::new();
     for (fault, recovery) in faults.iter().filter(|(fault, _)| fault.failed.is_none()) {
         of_group.entry(fault.act.group()).or_default().push(recovery);
     }
-    let group = |recoveries: Vec<&Recovery>| Group {
-        count: recoveries.len(),
-        flows: median_and_max(recoveries.iter().filter_map(|recovery| recovery.flows_after)),
-        all_ended: median_and_max(
-            recoveries.iter().filter_map(|recovery| recovery.all_ended_after),
-        ),
+    let group = |recoveries: Vec<&Option<Recovery>>| {
+        let seen = || recoveries.iter().filter_map(|recovery| **recovery);
+        Group {
+            count: recoveries.len(),
+            flows: median_and_max(seen().filter_map(|recovery| recovery.flows_after)),
+            all_ended: median_and_max(seen().filter_map(|recovery| recovery.all_ended_after)),
+        }
     };
     of_group.into_iter().map(|(name, recoveries)| (name, group(recoveries))).collect()
 }
@@ -134,6 +149,10 @@ mod tests {
         orders.iter().map(story).collect()
     }
 
+    fn seen_of(fault: &Happened, stories: &[Story]) -> Recovery {
+        recovery(fault, stories).expect("orders come by there")
+    }
+
     fn fault(begin: Instant, from: u64, to: u64) -> Happened {
         Happened {
             act: Act::Kill("kafka".into()),
@@ -151,7 +170,7 @@ mod tests {
             begin,
             &[(8, Some(9)), (9, Some(12)), (11, Some(24)), (12, Some(23)), (30, Some(31))],
         );
-        let seen = recovery(&fault(begin, 10, 10), &stories);
+        let seen = seen_of(&fault(begin, 10, 10), &stories);
         assert_eq!(seen.flows_after, Some(s(13)));
         assert_eq!(seen.flows_after_end, Some(s(13)));
         assert_eq!(seen.met, 3, "those of 9, 11 and 12");
@@ -163,7 +182,7 @@ mod tests {
     fn a_fault_that_stops_nobody_is_recovered_from_at_once() {
         let begin = Instant::now();
         let orders: Vec<_> = (0..40).map(|due| (due, Some(due + 1))).collect();
-        let seen = recovery(&fault(begin, 10, 20), &stories(begin, &orders));
+        let seen = seen_of(&fault(begin, 10, 20), &stories(begin, &orders));
         assert_eq!(seen.flows_after, Some(s(1)));
         assert_eq!(seen.flows_after_end, Some(Duration::ZERO));
         assert_eq!(
@@ -178,7 +197,7 @@ mod tests {
     fn a_fault_that_holds_up_some_shows_in_the_last_of_them() {
         let begin = Instant::now();
         // One partition of several stands still: the first order ends soon, another one much later.
-        let seen = recovery(
+        let seen = seen_of(
             &fault(begin, 10, 10),
             &stories(begin, &[(9, Some(19)), (10, Some(11)), (11, Some(12))]),
         );
@@ -189,12 +208,10 @@ mod tests {
     #[test]
     fn what_never_ends_is_no_recovery() {
         let begin = Instant::now();
-        let none = recovery(
-            &fault(begin, 10, 10),
-            &stories(begin, &[(1, Some(2)), (9, None), (11, None)]),
-        );
+        let none =
+            seen_of(&fault(begin, 10, 10), &stories(begin, &[(1, Some(2)), (9, None), (11, None)]));
         assert_eq!((none.flows_after, none.all_ended_after, none.longest_gap), (None, None, None));
-        let some = recovery(&fault(begin, 10, 10), &stories(begin, &[(9, None), (11, Some(12))]));
+        let some = seen_of(&fault(begin, 10, 10), &stories(begin, &[(9, None), (11, Some(12))]));
         assert_eq!((some.flows_after, some.all_ended_after), (Some(s(2)), None));
     }
 
@@ -203,8 +220,28 @@ mod tests {
         let begin = Instant::now();
         let mut stories = stories(begin, &[(11, None), (12, Some(13))]);
         stories[0].reply = Some((begin + s(11), Reply::Refused(422)));
-        let seen = recovery(&fault(begin, 10, 10), &stories);
+        let seen = seen_of(&fault(begin, 10, 10), &stories);
         assert_eq!((seen.met, seen.all_ended_after), (1, Some(s(3))));
+    }
+
+    #[test]
+    fn a_rejected_order_is_no_proof_that_orders_flow() {
+        let begin = Instant::now();
+        let mut stories = stories(begin, &[(11, Some(12)), (12, Some(20))]);
+        stories[0].settled = Some((begin + s(12), Outcome::Settled(Status::Rejected)));
+        let seen = seen_of(&fault(begin, 10, 15), &stories);
+        assert_eq!((seen.flows_after, seen.flows_after_end), (Some(s(10)), Some(s(5))));
+        assert_eq!(seen.longest_gap, Some(s(10)));
+    }
+
+    #[test]
+    fn no_order_tells_of_a_mail_server() {
+        let begin = Instant::now();
+        let stories = stories(begin, &[(11, Some(12))]);
+        for name in ["email", "mail"] {
+            let fault = Happened { act: Act::Kill(name.into()), ..fault(begin, 10, 10) };
+            assert_eq!(recovery(&fault, &stories), None);
+        }
     }
 
     #[test]
@@ -212,13 +249,13 @@ mod tests {
         let begin = Instant::now();
         let with = |flows: Option<u64>| {
             let times = flows.map(s);
-            Recovery {
+            Some(Recovery {
                 flows_after: times,
                 flows_after_end: times,
                 all_ended_after: times,
                 longest_gap: times,
                 met: 1,
-            }
+            })
         };
         let mut failed = fault(begin, 1, 1);
         failed.failed = Some("no such part".into());

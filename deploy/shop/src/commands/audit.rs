@@ -50,7 +50,7 @@ pub(crate) struct Options {
 /// Looks, and prints the verdict.
 ///
 /// # Errors
-/// When a law does not hold, or when a part cannot be looked at: [`exit_code`] tells them apart.
+/// When a law does not hold, when --wait has waited in vain, or when a part cannot be looked at: [`exit_code`] tells them apart.
 pub(crate) async fn run(dir: &Path, options: &Options) -> Result<()> {
     let verdict = verdict(dir, options).await.context(CouldNotLook)?;
     if options.json {
@@ -60,6 +60,12 @@ pub(crate) async fn run(dir: &Path, options: &Options) -> Result<()> {
     }
     let violations = verdict.violation_count();
     ensure!(verdict.is_clean(), "the shop is not clean: {violations} violations");
+    let (pending, patience) = (verdict.pending(), options.patience);
+    ensure!(
+        !options.wait || pending == 0,
+        "{pending} effects are still on their way after {patience} s: see what holds them up with \
+         `shop status`, or wait longer with --patience"
+    );
     Ok(())
 }
 

@@ -276,6 +276,10 @@ impl Run {
             Ok(verdict) if !verdict.is_clean() => {
                 wrong.push(format!("the audit found {} violations", verdict.violation_count()));
             }
+            Ok(verdict) if verdict.pending() > 0 => {
+                let (pending, waited) = (verdict.pending(), AUDIT_PATIENCE.as_secs());
+                wrong.push(format!("{pending} effects are still on their way after {waited} s"));
+            }
             Ok(_) => {}
         }
         let undone = self.faults.iter().filter_map(|fault| {
