@@ -40,8 +40,10 @@ laws! {
     Reasons "reasons" "An order that did not end well says why; one that did has no reason.",
     Checks "checks" "An order is validated by the set of its checks, all passed, and rejected by failed ones.",
     Answers "answers" "Every command is answered: by a transition or by a refusal.",
-    Refusal "refusal" "What was refused was rightly so, with a reason: a PlaceOrder has made no order, a CancelOrder met none to cancel.",
-    Cancellation "cancellation" "An order whose cancellation was accepted ends as cancelled or refunded; no other is cancelled by its customer.",
+    Refusal "refusal"
+        "A refusal has a reason and is right: a PlaceOrder has made no order, a CancelOrder met none to cancel.",
+    Cancellation "cancellation"
+        "An order whose cancellation was accepted ends cancelled or refunded; no other is cancelled by its customer.",
     Level "level" "Per sku: available = on hand - reserved, nothing is negative, versions grow.",
     Conservation "conservation" "Per sku: restocked = on hand + committed.",
     Reserved "reserved" "Per sku: reserved and committed are the sums of the reservations in these states.",
@@ -51,7 +53,8 @@ laws! {
     OneCapture "one capture" "The bank captures, voids and refunds an order at most once each, and so does the ledger.",
     Refunds "refunds" "The bank holds money exactly for paid orders: refunded when due, voided when late.",
     DoubleEntry "double entry" "Every booking in the ledger sums up to zero over both of its accounts.",
-    Statement "statement" "The ledger and the bank's statement say the same, and the amounts and customers are those of the orders.",
+    Statement "statement"
+        "The ledger and the bank's statement say the same; amounts and customers are those of the orders.",
     Books "books" "The books of payments and the log of orders say the same, amounts included.",
     Announced "announced" "order-views has every transition at least once, and nothing else.",
     ViewOrders "view: orders" "The view's orders are the fold of the log.",

@@ -104,8 +104,10 @@ impl Act {
     #[must_use]
     pub fn is_beside_the_way(&self) -> bool {
         match self {
-            Self::Kill(name) | Self::Freeze(name) => ["email", "mail"].contains(&name.as_str()),
-            Self::Scale { .. } | Self::Bank(_) => false,
+            Self::Kill(name) | Self::Freeze(name) | Self::Scale { service: name, .. } => {
+                ["email", "mail"].contains(&name.as_str())
+            }
+            Self::Bank(_) => false,
         }
     }
 

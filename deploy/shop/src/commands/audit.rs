@@ -50,7 +50,8 @@ pub(crate) struct Options {
 /// Looks, and prints the verdict.
 ///
 /// # Errors
-/// When a law does not hold, when --wait has waited in vain, or when a part cannot be looked at: [`exit_code`] tells them apart.
+/// When a law does not hold, when --wait has waited in vain, or when a part cannot be looked at, which
+/// [`exit_code`] tells apart.
 pub(crate) async fn run(dir: &Path, options: &Options) -> Result<()> {
     let verdict = verdict(dir, options).await.context(CouldNotLook)?;
     if options.json {
@@ -63,8 +64,8 @@ pub(crate) async fn run(dir: &Path, options: &Options) -> Result<()> {
     let (pending, patience) = (verdict.pending(), options.patience);
     ensure!(
         !options.wait || pending == 0,
-        "{pending} effects are still on their way after {patience} s: see what holds them up with \
-         `shop status`, or wait longer with --patience"
+        "{pending} effects are still on their way after {patience} s: see `shop status` for what holds \
+         them up, or wait longer with --patience"
     );
     Ok(())
 }
