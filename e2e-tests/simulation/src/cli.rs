@@ -149,12 +149,12 @@ impl Cli {
             true => outcome.trace.events().iter().collect(),
             false => outcome.trace.about(&concerned).collect(),
         };
-        for event in events.iter().take(EVENTS_MAX) {
-            println!("{event}");
+        // What went wrong is at the end.
+        let earlier = events.len().saturating_sub(EVENTS_MAX);
+        if earlier > 0 {
+            println!("... {earlier} events before");
         }
-        if events.len() > EVENTS_MAX {
-            println!("... and {} events more", events.len() - EVENTS_MAX);
-        }
+        events[earlier..].iter().for_each(|event| println!("{event}"));
     }
 
     fn replay(&self, seed: u64) -> String {
@@ -194,6 +194,12 @@ fn print_violations(outcome: &Outcome) {
     }
     if outcome.verdict.pending() > 0 {
         println!("  {} effects are still on their way", outcome.verdict.pending());
+    }
+    if outcome.mails_again > 0 {
+        println!(
+            "  {} mails were sent again by who knew that they had arrived",
+            outcome.mails_again
+        );
     }
     if !outcome.rested {
         println!("  the shop did not come to rest after the faults");

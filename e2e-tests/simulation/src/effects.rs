@@ -25,6 +25,7 @@ pub(crate) struct Effects(Arc<Mutex<State>>);
 struct State {
     rows: Rows,
     mails: Vec<Mailed>,
+    mails_again: usize,
     faults: Faults,
     now: Timestamp,
     step: u64,
@@ -39,7 +40,9 @@ impl Effects {
     pub(crate) fn new(rows: Rows, faults: Faults, traced: bool) -> Self {
         let (now, notes) = (Timestamp::default(), Vec::new());
         let (mails, died) = (Vec::new(), false);
-        let state = State { rows, mails, faults, now, step: 0, read_at: 0, died, traced, notes };
+        let (mails_again, step, read_at) = (0, 0, 0);
+        let state =
+            State { rows, mails, mails_again, faults, now, step, read_at, died, traced, notes };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -81,6 +84,11 @@ impl Effects {
     /// What the mail server has accepted.
     pub(crate) fn mails(&self) -> Vec<Mailed> {
         self.lock().mails.clone()
+    }
+
+    /// How many of them were sent by who knew that they had been accepted.
+    pub(crate) fn mails_again(&self) -> usize {
+        self.lock().mails_again
     }
 }
 
@@ -130,12 +138,23 @@ impl Tables for Postgres {
     }
 }
 
-/// The mail server, as one instance reaches it.
-pub(crate) struct MailServer(pub(crate) Effects);
+/// The mail server, as one life of an instance reaches it.
+pub(crate) struct MailServer {
+    effects: Effects,
+    /// What this life was told of.
+    accepted: BTreeSet<String>,
+}
+
+impl MailServer {
+    /// For a process that begins.
+    pub(crate) fn new(effects: Effects) -> Self {
+        Self { effects, accepted: BTreeSet::new() }
+    }
+}
 
 impl Mailer for MailServer {
     fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError> {
-        let mut state = self.0.lock();
+        let mut state = self.effects.lock();
         let failed = |why: &str| Err(DeliveryError::Temporary(why.to_owned()));
         if state.died {
             return failed("the process is dead");
@@ -152,7 +171,8 @@ impl Mailer for MailServer {
                 .push((Some(order.into_iter().collect()), format!("mail accepted: {message_id}")));
         }
         let (to, at) = (mail.to_address.clone(), state.now);
-        state.mails.push(Mailed { message_id, to, at });
+        state.mails_again += usize::from(self.accepted.contains(&message_id));
+        state.mails.push(Mailed { message_id: message_id.clone(), to, at });
         if state.strikes(Fault::CrashWhileMailing) {
             state.died = true;
             return failed("the process dies");
@@ -160,6 +180,7 @@ impl Mailer for MailServer {
         if state.strikes(Fault::MailAnswerLost) {
             return failed("the answer of the mail server is lost");
         }
+        self.accepted.insert(message_id);
         Ok(())
     }
 }

@@ -74,6 +74,9 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Whether the shop came to rest after the faults.
     pub rested: bool,
+    /// Mails that a life of email has sent again, though it had been told that they were accepted. What another life
+    /// repeats, or one that was not told, nobody can help.
+    pub mails_again: usize,
     /// How often each fault has struck.
     pub faults: BTreeMap<Fault, u32>,
     /// Every strike that the seed has brought, taken back or not.
@@ -89,8 +92,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether every law holds, and nothing was left to do.
+    /// Whether every law holds, nothing was left to do, and no mail was repeated without need.
     pub fn is_clean(&self) -> bool {
-        self.rested && self.verdict.is_clean() && self.verdict.pending() == 0
+        let at_rest = self.rested && self.verdict.pending() == 0;
+        at_rest && self.verdict.is_clean() && self.mails_again == 0
     }
 }

@@ -69,7 +69,7 @@ impl Process {
             }
             ServiceName::Email => {
                 let effects = sim.effects.clone();
-                let make = move || EmailLoop::new(MailServer(effects.clone()));
+                let make = move || EmailLoop::new(MailServer::new(effects.clone()));
                 vec![Box::new(Stage::new(sim, "email", instance, email::BATCH_RECORDS_MAX, make))]
             }
         };

@@ -141,11 +141,11 @@ impl<P: Processor> Stage<P> {
             self.wait_until = sim.now + BACKOFF;
             return Some(Progress::Moved);
         };
-        if sim.strikes(Fault::CrashInRestore, &self.id) {
-            return Some(Progress::Died);
-        }
+        // What it has read by then is in the store.
+        let dies = sim.strikes(Fault::CrashInRestore, &self.id);
+        let dies_after = dies.then(|| sim.dice.usize(0..=self.processor.sources().len()));
         let short = sim.is_planted(Planted::ShortRestore).then_some(&committed);
-        let mut log = Restoring { kafka: &sim.kafka, short };
+        let mut log = Restoring { kafka: &sim.kafka, short, dies_after };
         let (processor, codec) = (&mut self.processor, &sim.codec);
         let restored = match processor.sources().is_empty() {
             true => Ok(Positions::new()),
@@ -154,6 +154,7 @@ impl<P: Processor> Stage<P> {
             }
         };
         match restored {
+            _ if dies => return Some(Progress::Died),
             Ok(positions) => {
                 clients.fresh.remove(&partition);
                 for ((topic, partition), next) in committed {

@@ -92,6 +92,7 @@ impl World {
         Outcome {
             verdict: auditor::audit(&evidence),
             rested,
+            mails_again: self.sim.effects.mails_again(),
             faults,
             strikes,
             steps: self.sim.step,

@@ -9,6 +9,7 @@ mod tests;
 
 pub(crate) use group::Membership;
 
+use anyhow::Context as _;
 use contracts::{
     Timestamp,
     partition::partition_for,
@@ -366,6 +367,8 @@ pub(crate) struct Restoring<'a> {
     pub(crate) kafka: &'a Kafka,
     /// Planted: the ends of logs are where the group has got to.
     pub(crate) short: Option<&'a Offsets>,
+    /// So many topics can still be read before the process dies, if it does.
+    pub(crate) dies_after: Option<usize>,
 }
 
 impl Log for Restoring<'_> {
@@ -391,6 +394,9 @@ impl Log for Restoring<'_> {
         to: i64,
         each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        if let Some(left) = &mut self.dies_after {
+            *left = left.checked_sub(1).context("the process dies")?;
+        }
         let (records, _) = self.kafka.read(self.kafka.topic(topic), partition, from, usize::MAX);
         let records = records.into_iter().take_while(|record| record.offset < to);
         records.cloned().try_for_each(each)

@@ -43,7 +43,7 @@ fn what_is_committed_shows_when_its_marker_is_written() {
     kafka.send("a", epoch, message("one"), NOW).unwrap();
     kafka.commit("a", epoch).unwrap();
     assert!(keys(&kafka).is_empty());
-    let log = Restoring { kafka: &kafka, short: None };
+    let log = Restoring { kafka: &kafka, short: None, dies_after: None };
     assert!(log.stable_end(ORDERS.name(), 0).is_err(), "a restore waits for the marker");
     kafka.init_transactions("a");
     assert_eq!(keys(&kafka), ["one"], "a successor completes what was committed");
