@@ -4,7 +4,9 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-memory_needed_mb=3072
+# The limits of all parts add up to 3 GB; of a machine with so much, its kernel has some.
+memory_needed_mb=2800
+compose_needed=2.24
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "shop: $*"; exit 1; }
@@ -16,13 +18,25 @@ check_engine() {
     why="$(docker version --format '{{.Server.Version}}' 2>&1 >/dev/null)" ||
         die "docker is there, but its engine does not answer: ${why##*$'\n'}"$'\n'"Start it, or let this user use it" \
             "(group docker), or run the shop without it: ./shop up"
-    docker compose version >/dev/null 2>&1 || die "docker has no compose plugin: install docker-compose-plugin" \
-        "(Compose 2.20 or later)"
+    local compose
+    compose="$(docker compose version --short 2>/dev/null)" || die "docker has no compose plugin: install" \
+        "docker-compose-plugin (Compose $compose_needed or later)"
+    at_least "$compose_needed" "${compose#v}" || die "docker has Compose $compose, and the shop needs" \
+        "$compose_needed or later: install a newer docker-compose-plugin"
     docker buildx version >/dev/null 2>&1 || die "docker has no buildx plugin, which builds the images:" \
         "install docker-buildx-plugin"
-    local memory_mb=$(($(docker info --format '{{.MemTotal}}' 2>/dev/null) / 1024 / 1024))
-    [ "$memory_mb" -ge "$memory_needed_mb" ] || die "the Docker engine has $memory_mb MB of memory and the shop may" \
-        "take up to $memory_needed_mb MB: give it more (Docker Desktop: Settings, Resources)"
+    local memory
+    memory="$(docker info --format '{{.MemTotal}}' 2>/dev/null)" || memory=0
+    local memory_mb=$((${memory:-0} / 1024 / 1024))
+    [ "$memory_mb" -ge "$memory_needed_mb" ] || die "the Docker engine has $memory_mb MB of memory and the shop" \
+        "needs $memory_needed_mb MB: give it more (Docker Desktop: Settings, Resources)"
+}
+
+# Whether version $2 is $1 or later.
+at_least() {
+    local major minor
+    IFS=. read -r major minor _ <<<"$2"
+    [ "$major" -gt "${1%.*}" ] || { [ "$major" -eq "${1%.*}" ] && [ "$minor" -ge "${1#*.}" ]; }
 }
 
 # Lines of `name port`, for every port that shall be published, as compose understands file and variables.
@@ -38,7 +52,7 @@ check_ports() {
     own="$(docker compose ps --format '{{.Ports}}')"
     while read -r name port; do
         if grep -q ":$port->" <<<"$own" || ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then continue; fi
-        taken+="port $port, wanted by $name, is taken: move it with ${name^^}_PORT=N"$'\n'
+        taken+="port $port, wanted by $name, is taken: move it with $(awk '{ print toupper($0) }' <<<"$name")_PORT=N"$'\n'
     done <<<"$ports"
     [ -z "$taken" ] || die "${taken}(a shop without Docker on these ports ends with ./shop down)"
 }

@@ -233,7 +233,7 @@ fn up_with(docker: Option<&str>) -> String {
 
 #[test]
 fn what_keeps_the_containers_from_coming_up_is_said_beforehand_with_the_way_out() {
-    const MEMORY: &str = "info*) echo 4294967296;;";
+    const MEMORY: &str = "'compose version'*) echo v2.40.3;;\ninfo*) echo 4294967296;;";
     let says = |docker: Option<&str>, words: &[&str]| {
         let said = up_with(docker);
         assert!(words.iter().all(|word| said.contains(word)), "{words:?} in: {said}");
@@ -241,9 +241,15 @@ fn what_keeps_the_containers_from_coming_up_is_said_beforehand_with_the_way_out(
     says(None, &["no docker", "./shop up"]);
     let no_engine = "version*) echo 'Cannot connect to the daemon' >&2; exit 1;;";
     says(Some(no_engine), &["Cannot connect to the daemon", "group docker"]);
-    says(Some("'compose version') exit 1;;"), &["docker-compose-plugin"]);
-    says(Some("'buildx version') exit 1;;"), &["docker-buildx-plugin"]);
-    says(Some("info*) echo 1073741824;;"), &["1024 MB", "3072 MB"]);
+    says(Some("'compose version'*) exit 1;;"), &["docker-compose-plugin"]);
+    for old in ["2.20.3", "v1.29.2"] {
+        let old_compose = format!("'compose version'*) echo {old};;");
+        says(Some(&old_compose), &[&format!("Compose {old}"), "2.24 or later"]);
+    }
+    let compose = "'compose version'*) echo 2.40.3;;";
+    says(Some(&format!("{compose}\n'buildx version') exit 1;;")), &["docker-buildx-plugin"]);
+    says(Some(&format!("{compose}\ninfo*) echo 1073741824;;")), &["1024 MB", "2800 MB"]);
+    says(Some(&format!("{compose}\ninfo*) exit 1;;")), &["has 0 MB"]);
 
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();

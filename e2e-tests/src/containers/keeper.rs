@@ -158,14 +158,22 @@ impl Keeper {
             }
         }
         model.write(&self.file)?;
-        let file = self.file.to_string_lossy();
-        let project = ["compose", "--project-name", self.project.name(), "--file", &file];
-        let up = ["up", "--detach", "--no-deps", name];
-        docker(&[&project[..], &up].concat()).await.map(drop)
+        self.compose(&["up", "--detach", "--no-deps", name]).await.map(drop)
     }
 
-    /// Put the logs of all parts into the folder, where those of a native shop are.
+    /// `docker compose ARGS` for this project.
+    async fn compose(&self, args: &[&str]) -> Result<String> {
+        let file = self.file.to_string_lossy();
+        let project = ["compose", "--project-name", self.project.name(), "--file", &file];
+        docker(&[&project[..], args].concat()).await
+    }
+
+    /// Put the logs of all parts into the folder, where those of a native shop are; the end of everybody's, with the
+    /// jobs, which are no parts, into one file.
     pub(super) async fn save_logs(&self) {
+        let all = self.compose(&["logs", "--no-color", "--timestamps", "--tail", "500"]).await;
+        let all = all.unwrap_or_else(|error| format!("{error:#}"));
+        let _ = std::fs::write(self.dirs.log_of("compose"), all);
         let containers = self.project.containers().await.unwrap_or_default();
         futures::future::join_all(containers.iter().map(|part| self.save_log(part))).await;
     }

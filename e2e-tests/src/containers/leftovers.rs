@@ -16,17 +16,18 @@ pub(super) fn project_of(first: u16) -> Project {
     Project::new(format!("{}{first}", prefix()))
 }
 
-/// Projects of this machine and its folder of locks: others, who share the engine, have other locks.
+/// Projects of this machine and its folder of locks: others, and other users, who share the engine, have other locks.
 fn prefix() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let place = format!("{} {}", host.trim(), std::env::temp_dir().display());
+    let place = format!("{} {}", host.trim(), PortBlock::locks().display());
     format!("murmuration-test-{:08x}-", fingerprint(&place) >> 32)
 }
 
-/// Remove the projects that nobody keeps any more; their names.
+/// Remove the projects that nobody keeps any more; their names. What cannot be removed yet, as somebody who was
+/// killed is still making it, is told and left to the next one.
 ///
 /// # Errors
-/// When Docker does not answer, or something cannot be removed.
+/// When Docker does not answer.
 pub async fn sweep() -> Result<Vec<String>> {
     let mut removed = Vec::new();
     for name in projects().await? {
@@ -34,8 +35,10 @@ pub async fn sweep() -> Result<Vec<String>> {
         let Some(first) = first else { continue };
         // Held while it is removed, so that nobody starts on these ports meanwhile.
         let Some(_block) = PortBlock::lock(first)? else { continue };
-        Project::new(&name).remove().await?;
-        removed.push(name);
+        match Project::new(&name).remove().await {
+            Ok(_) => removed.push(name),
+            Err(error) => eprintln!("{name}, which nobody keeps, is left for now: {error:#}"),
+        }
     }
     Ok(removed)
 }

@@ -78,8 +78,12 @@ pub(super) struct Binding {
 /// # Errors
 /// When there is no `docker`, it does not end within three minutes, or it fails: with what it says.
 pub async fn docker<Arg: AsRef<str>>(args: &[Arg]) -> Result<String> {
+    docker_within(PATIENCE, args).await
+}
+
+async fn docker_within<Arg: AsRef<str>>(patience: Duration, args: &[Arg]) -> Result<String> {
     let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
-    let output = run(&args).await?;
+    let output = run(patience, &args).await?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "docker {}: {}", args.join(" "), said.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -88,20 +92,23 @@ pub async fn docker<Arg: AsRef<str>>(args: &[Arg]) -> Result<String> {
 /// Longer than any part may take to stop.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-async fn run(args: &[&str]) -> Result<Output> {
+/// Who only asks whether an engine is there has another way to go.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+
+async fn run(patience: Duration, args: &[&str]) -> Result<Output> {
     let output = Command::new("docker").args(args).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(PATIENCE, output).await;
+    let output = tokio::time::timeout(patience, output).await;
     let output =
-        output.with_context(|| format!("docker {}: no end in {PATIENCE:?}", args.join(" ")))?;
+        output.with_context(|| format!("docker {}: no end in {patience:?}", args.join(" ")))?;
     output.context("cannot run `docker`")
 }
 
 /// Whether a Docker engine answers.
 ///
 /// # Errors
-/// When it does not: with what `docker` says.
+/// When it does not within five seconds: with what `docker` says.
 pub async fn answers() -> Result<()> {
-    docker(&["version", "--format", "{{.Server.Version}}"]).await.map(drop)
+    docker_within(ANSWER_PATIENCE, &["version", "--format", "{{.Server.Version}}"]).await.map(drop)
 }
 
 /// The ids that `docker LIST -q` prints of what belongs to a Compose project.
@@ -121,7 +128,7 @@ pub(super) async fn inspect(ids: &[String]) -> Result<Vec<Inspected>> {
         .chain(ids.iter().map(String::as_str))
         .collect();
     // It fails when one is gone, and prints the others all the same.
-    let output = run(&args).await?;
+    let output = run(PATIENCE, &args).await?;
     let said = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("docker inspect: {}", said.trim()))
@@ -129,7 +136,7 @@ pub(super) async fn inspect(ids: &[String]) -> Result<Vec<Inspected>> {
 
 /// The last lines of what a container has written, stdout and stderr.
 pub(super) async fn log(id: &str, lines: usize) -> Result<String> {
-    let output = run(&["logs", "--tail", &lines.to_string(), id]).await?;
+    let output = run(PATIENCE, &["logs", "--tail", &lines.to_string(), id]).await?;
     let text = [output.stdout, output.stderr].concat();
     Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -87,14 +88,22 @@ impl PortBlock {
         self.first
     }
 
+    /// Where the locks are: a folder for each user, as what one makes another may not open.
+    #[must_use]
+    pub fn locks() -> PathBuf {
+        std::env::temp_dir().join(format!("murmuration-ports-{}", nix::unistd::geteuid()))
+    }
+
     /// The block that begins with `first`, unless somebody holds it.
     ///
     /// # Errors
     /// When the folder for temporary files is not writable.
     pub fn lock(first: u16) -> Result<Option<Self>> {
-        let dir = std::env::temp_dir().join("murmuration-ports");
+        let dir = Self::locks();
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let lock = File::create(dir.join(first.to_string()))?;
+        let file = dir.join(first.to_string());
+        let lock =
+            File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(lock.try_lock().is_ok().then_some(Self { first, _lock: lock }))
     }
 }
