@@ -26,7 +26,7 @@ check_engine() {
     docker buildx version >/dev/null 2>&1 || die "docker has no buildx plugin, which builds the images:" \
         "install docker-buildx-plugin"
     local memory
-    memory="$(docker info --format '{{.MemTotal}}' 2>/dev/null)" || memory=0
+    memory="$(docker info --format '{{.MemTotal}}' 2>/dev/null)" || true
     local memory_mb=$((${memory:-0} / 1024 / 1024))
     [ "$memory_mb" -ge "$memory_needed_mb" ] || die "the Docker engine has $memory_mb MB of memory and the shop" \
         "needs $memory_needed_mb MB: give it more (Docker Desktop: Settings, Resources)"

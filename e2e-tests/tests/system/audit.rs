@@ -1,6 +1,7 @@
 //! `shop audit` on a shop of its own: clean after orders of every kind; then somebody falsifies a
 //! view, the books and the stock, and it names each.
 
+use crate::support::spoiled;
 use auditor::{Law, Verdict, audit};
 use contracts::{
     OrderId, Sku, Timestamp,
@@ -10,16 +11,9 @@ use contracts::{
 };
 use e2e_tests::{Outside, PATIENCE};
 use reqwest::StatusCode;
-use shop::{
-    client::{Shop, StartOptions},
-    evidence::audit_at_rest,
-    order_client::order_body,
-};
+use shop::{evidence::audit_at_rest, order_client::order_body};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use streams::{Codec, HttpRegistry, Sender, lineage::Cause};
-use tokio::sync::OnceCell;
-
-static SHOP: OnceCell<Shop> = OnceCell::const_new();
 
 /// Orders that end in every way, and commands that are refused; one that was confirmed.
 async fn orders_of_every_kind(shop: &Outside) -> OrderId {
@@ -64,9 +58,7 @@ async fn forge_reservation(shop: &Outside, order_id: OrderId) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_is_clean_until_somebody_falsifies_a_view_the_books_or_the_stock() {
-    let start =
-        || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
-    let shop = Outside::new(SHOP.get_or_init(start).await);
+    let shop = spoiled().await;
     let order = orders_of_every_kind(&shop).await;
     let (clean, report) = shop.cli(&["audit", "--wait", "--grace", "60"]).await.unwrap();
     assert!(clean && report.contains("nothing is on its way"), "{report}");

@@ -11,6 +11,9 @@ static BUSY: Slot = Slot::new();
 /// For who needs a shop alone: much of such a test is waiting, so that two of them go well beside each other.
 static QUIET: Slot = Slot::new();
 
+/// For who falsifies what others would stumble over.
+static SPOILED: Slot = Slot::new();
+
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.
 struct Slot {
     shop: OnceCell<Shop>,
@@ -41,6 +44,11 @@ impl<G> Deref for Turn<G> {
     fn deref(&self) -> &Outside {
         &self.outside
     }
+}
+
+/// A shop that nobody wants any more after this one test.
+pub async fn spoiled() -> Outside {
+    SPOILED.outside().await
 }
 
 /// A shop with other tests in it at the same time.

@@ -93,18 +93,31 @@ impl Breaker {
     async fn once(
         &self,
         name: &str,
-        is_so: impl Fn(&PartStatus) -> bool + Send,
+        is_so: impl Fn(&PartStatus) -> bool + Send + Sync,
     ) -> Result<PartStatus> {
+        let find = |parts: Vec<PartStatus>| {
+            let mut parts = parts.into_iter();
+            let part =
+                parts.find(|part| part.name == part_called(name)).ok_or("it is not there")?;
+            let last = format!("it is {:?}, healthy: {:?}", part.state, part.healthy);
+            is_so(&part).then_some(part).ok_or(last)
+        };
+        self.until(&self.stop, find).await
+    }
+
+    /// Looks at all parts until `look` has what it wants, or `given_up`; then what it said last is the error.
+    async fn until<T>(
+        &self,
+        given_up: &CancellationToken,
+        look: impl Fn(Vec<PartStatus>) -> Result<T, String> + Send,
+    ) -> Result<T> {
         let started = Instant::now();
         loop {
-            let part = self.parts().await?.into_iter().find(|part| part.name == part_called(name));
-            let last = match part {
-                Some(part) if is_so(&part) => return Ok(part),
-                Some(part) => format!("it is {:?}, healthy: {:?}", part.state, part.healthy),
-                None => "it is not there".to_owned(),
+            let last = match look(self.parts().await?) {
+                Ok(found) => return Ok(found),
+                Err(last) => last,
             };
-            let is_over = started.elapsed() > HEALED_WITHIN || self.stop.is_cancelled();
-            ensure!(!is_over, "{last}");
+            ensure!(started.elapsed() < HEALED_WITHIN && !given_up.is_cancelled(), "{last}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -168,25 +181,16 @@ impl Breaker {
                 self.ask(Request::Resume { name: part.name }).await?;
             }
         }
-        let started = Instant::now();
-        loop {
-            let parts = self.parts().await?;
-            let well = |part: &&PartStatus| part.healthy == Some(true);
-            let mut ill: Vec<_> =
-                parts.iter().filter(|part| !well(part)).map(|p| p.name.clone()).collect();
-            for (service, wanted) in INSTANCES {
-                let count = parts.iter().filter(|p| service_of(&p.name) == service).count();
-                if count != usize::from(wanted) {
-                    ill.push(format!("{service} with {count} of {wanted} instances"));
-                }
-            }
+        let all_well = |parts: Vec<PartStatus>| {
+            let (seconds, ill) = (HEALED_WITHIN.as_secs(), ill(&parts));
             if ill.is_empty() {
-                return self.bank(&json!({})).await;
+                return Ok(());
             }
-            let (seconds, ill) = (HEALED_WITHIN.as_secs(), ill.join(", "));
-            ensure!(started.elapsed() < HEALED_WITHIN, "not healthy after {seconds} s: {ill}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            Err(format!("not healthy after {seconds} s: {}", ill.join(", ")))
+        };
+        // Also a run that was cut short is mended.
+        self.until(&CancellationToken::new(), all_well).await?;
+        self.bank(&json!({})).await
     }
 
     async fn parts(&self) -> Result<Vec<PartStatus>> {
@@ -205,6 +209,17 @@ impl Breaker {
         ensure!(status.is_success(), "the bank answers {status} to PUT /faults");
         Ok(())
     }
+}
+
+/// The parts that are not healthy, and the services that have not as many instances as usual.
+fn ill(parts: &[PartStatus]) -> Vec<String> {
+    let sick = parts.iter().filter(|part| part.healthy != Some(true)).map(|p| p.name.clone());
+    let scaled = INSTANCES.iter().filter_map(|(service, wanted)| {
+        let count = parts.iter().filter(|part| service_of(&part.name) == *service).count();
+        let told = format!("{service} with {count} of {wanted} instances");
+        (count != usize::from(*wanted)).then_some(told)
+    });
+    sick.chain(scaled).collect()
 }
 
 /// What `PUT /faults` of the bank simulator takes.

@@ -98,12 +98,12 @@ pub struct Group {
 /// The recoveries by the groups of their faults, in the order of their names.
 #[must_use]
 pub fn by_group(faults: &[(Happened, Option<Recovery>)]) -> BTreeMap<String, Group> {
-    let mut of_group: BTreeMap<_, Vec<&Option<Recovery>>> = BTreeMap::new();
+    let mut of_group: BTreeMap<_, Vec<Option<Recovery>>> = BTreeMap::new();
     for (fault, recovery) in faults.iter().filter(|(fault, _)| fault.failed.is_none()) {
-        of_group.entry(fault.act.group()).or_default().push(recovery);
+        of_group.entry(fault.act.group()).or_default().push(*recovery);
     }
-    let group = |recoveries: Vec<&Option<Recovery>>| {
-        let seen = || recoveries.iter().filter_map(|recovery| **recovery);
+    let group = |recoveries: Vec<Option<Recovery>>| {
+        let seen = || recoveries.iter().flatten();
         Group {
             count: recoveries.len(),
             flows: median_and_max(seen().filter_map(|recovery| recovery.flows_after)),

@@ -12,7 +12,7 @@ use contracts::{
     topics::ORDER_VIEWS,
     view::ViewUpdated,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Behind the `@` of every Message-ID.
 const DOMAIN: &str = "murmuration.shop";
@@ -23,6 +23,7 @@ type About = (OrderId, EmailKind);
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let sent = once(case, findings);
     let announced = announced(case);
+    let refused = refused(case, &announced);
     let mut arrived: BTreeMap<About, usize> = BTreeMap::new();
     for mail in &case.evidence.mails {
         let about = about(&mail.message_id);
@@ -40,8 +41,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
     for (order_id, history) in &case.histories {
         if let Some(end) = history.end() {
-            let refused = |kind| is_refused(case, &announced, (*order_id, kind));
-            due(case, *order_id, end, refused, (&sent, &arrived), findings);
+            due(case, *order_id, end, (&sent, &arrived, &refused), findings);
         }
     }
     after_view(case, &announced, findings);
@@ -116,15 +116,18 @@ fn due(
     case: &Case<'_>,
     order_id: OrderId,
     end: Step<'_>,
-    refused: impl Fn(EmailKind) -> bool,
-    (sent, arrived): (&BTreeMap<About, Timestamp>, &BTreeMap<About, usize>),
+    (sent, arrived, refused): (
+        &BTreeMap<About, Timestamp>,
+        &BTreeMap<About, usize>,
+        &BTreeSet<About>,
+    ),
     findings: &mut Findings<'_>,
 ) {
     let Some(kind) = deserved(end.order.status) else { return };
-    if refused(kind) {
+    let about = (order_id, kind);
+    if refused.contains(&about) {
         return;
     }
-    let about = (order_id, kind);
     let since = end.record.timestamp;
     findings.check(Law::MailMatches, order_id, since, sent.contains_key(&about), || {
         format!("it is {}, but emails has no {}", end.order.status, word(kind))
@@ -145,15 +148,15 @@ fn announced<'a>(case: &Case<'a>) -> BTreeMap<String, &'a ViewUpdated> {
     views.filter_map(|record| Some((record.address("order-views"), record.read()?))).collect()
 }
 
-/// Whether `update` announces what this mail is about.
-fn announces(update: &ViewUpdated, about: About) -> bool {
-    (update.order_id, deserved(update.order.status)) == (about.0, Some(about.1))
+/// The mail that `update` deserves, if it announces the end of its order.
+fn announces(update: &ViewUpdated) -> Option<About> {
+    Some((update.order_id, deserved(update.order.status)?))
 }
 
-/// Whether email has put aside an announcement of what this mail is about.
-fn is_refused(case: &Case<'_>, announced: &BTreeMap<String, &ViewUpdated>, about: About) -> bool {
-    let mut letters = case.evidence.letters.iter().filter(|l| l.service == ServiceName::Email);
-    letters.any(|letter| announced.get(&letter.origin).is_some_and(|u| announces(u, about)))
+/// The mails whose announcements email has put aside.
+fn refused(case: &Case<'_>, announced: &BTreeMap<String, &ViewUpdated>) -> BTreeSet<About> {
+    let letters = case.evidence.letters.iter().filter(|l| l.service == ServiceName::Email);
+    letters.filter_map(|letter| announces(announced.get(&letter.origin)?)).collect()
 }
 
 /// What caused a mail is an announcement of the view, of the outcome that the mail is about.
@@ -168,8 +171,8 @@ fn after_view(
             continue;
         }
         let cause = record.causation.as_deref().unwrap_or("nothing");
-        let about = (mail.order_id, mail.kind);
-        let holds = announced.get(cause).is_some_and(|update| announces(update, about));
+        let about = announced.get(cause).and_then(|update| announces(update));
+        let holds = about == Some((mail.order_id, mail.kind));
         findings.check(Law::MailAfterView, mail.order_id, record.timestamp, holds, || {
             let (address, kind) = (record.address("emails"), word(mail.kind));
             format!("{address}: {kind} because of {cause}, which does not announce that")

@@ -10,7 +10,7 @@ use crate::{
     laws::{NEVER, later, unknown},
     verdict::{Findings, Subject},
 };
-use contracts::{Money, Order, OrderId, Status, Timestamp, TransitionKind};
+use contracts::{Money, OrderId, Status, Timestamp, TransitionKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the bank, the ledger and payments know of one order.
@@ -44,14 +44,12 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         let account = accounts.get(order_id).unwrap_or(&nothing);
         refunds(*order_id, history, account, findings);
         books(*order_id, history, account, findings);
+        entries(*order_id, history, account, findings);
     }
     for (order_id, account) in &accounts {
         once(*order_id, account, findings);
         double_entry(*order_id, account, findings);
         statement(*order_id, account, findings);
-        if let Some(last) = case.histories.get(order_id).and_then(History::last) {
-            entries(last.order, account, findings);
-        }
         if !case.histories.contains_key(order_id) {
             unknown(findings, Law::Refunds, *order_id, "money was moved for it");
         }
@@ -152,12 +150,18 @@ fn statement(order_id: OrderId, account: &Account<'_>, findings: &mut Findings<'
 }
 
 /// The bank moves the whole amount, between the shop and the customer of the order.
-fn entries(order: &Order, account: &Account<'_>, findings: &mut Findings<'_>) {
+fn entries(
+    order_id: OrderId,
+    history: &History<'_>,
+    account: &Account<'_>,
+    findings: &mut Findings<'_>,
+) {
+    let Some(Step { order, .. }) = history.last() else { return };
     for entry in &account.bank {
         let sign = if entry.kind == Booking::Capture { 1 } else { -1 };
         let whole = Money::new(sign * order.total.amount_minor, order.total.currency.clone());
         let holds = entry.amount == whole && entry.customer == order.customer.customer_id.as_str();
-        findings.check_now(Law::Statement, order.order_id, holds, || {
+        findings.check_now(Law::Statement, order_id, holds, || {
             let (kind, amount, customer) = (entry.kind, &entry.amount, &entry.customer);
             format!("the bank has a {kind} of {amount} with {customer}, not of {whole}")
         });

@@ -106,16 +106,10 @@ pub const MUTATIONS: &[Mutation] = &[
         l.shop.refusal(id, placed_by, "PlaceOrder", "unknown_sku", None);
     }),
     (Law::Refusal, "a CancelOrder was refused that came in time", |l| {
-        let (id, e) = (l.cancelled, l.evidence());
-        let cancel = find(&mut e.log.order_commands, |record| is_cancel_of(record, id));
-        let command_id = read(cancel).command_id();
-        l.shop.refusal(id, command_id, "CancelOrder", "already_requested", Some(1));
+        refuse_cancellation(l, "already_requested", Some(1));
     }),
     (Law::Refusal, "a CancelOrder was refused as if there were no order", |l| {
-        let (id, e) = (l.cancelled, l.evidence());
-        let cancel = find(&mut e.log.order_commands, |record| is_cancel_of(record, id));
-        let command_id = read(cancel).command_id();
-        l.shop.refusal(id, command_id, "CancelOrder", "unknown_order", None);
+        refuse_cancellation(l, "unknown_order", None);
     }),
     (Law::Refusal, "a refusal has no reason", |l| {
         let e = l.evidence();
@@ -309,6 +303,14 @@ fn is_commit_of(entry: &StockEntry, id: OrderId) -> bool {
 fn is(record: &Logged<Order>, order_id: OrderId, version: i64) -> bool {
     let order = read(record);
     (order.order_id, order.version) == (order_id, version)
+}
+
+/// Refuse the CancelOrder that was accepted, as if it was judged by this version of its order.
+fn refuse_cancellation(l: &mut Lives, code: &str, order_version: Option<i64>) {
+    let (id, e) = (l.cancelled, l.evidence());
+    let cancel = find(&mut e.log.order_commands, |record| is_cancel_of(record, id));
+    let command_id = read(cancel).command_id();
+    l.shop.refusal(id, command_id, "CancelOrder", code, order_version);
 }
 
 fn is_place_of(record: &Logged<OrderCommand>, id: OrderId) -> bool {
