@@ -6,12 +6,13 @@ use contracts::{
     CustomerId, ServiceName, Sku,
     inventory::{InventoryCommand, Restock},
     owns::Inventory,
-    topics::{CUSTOMERS, INVENTORY_COMMANDS},
+    topics::{self, CUSTOMERS, INVENTORY_COMMANDS},
 };
-use streams::{
-    GlobalTable, Sender,
+use streams::{GlobalTable, lineage::Cause};
+use streams_kafka::{
+    Sender,
     dlq::{self, DeadLetter, Done},
-    lineage::Cause,
+    spawn_table,
 };
 use tempfile::tempdir;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 /// The letters of `service` whose key is `key`.
 async fn letters(bench: &Bench, service: ServiceName, key: &str) -> Vec<DeadLetter> {
     let (bootstrap, key) = (bench.bootstrap.clone(), key.as_bytes().to_vec());
-    let list = tokio::task::spawn_blocking(move || dlq::list(&bootstrap, service));
+    let list = tokio::task::spawn_blocking(move || dlq::list(&bootstrap, topics::dlq(service)));
     let mut letters = list.await.expect("no panic").expect("the dead letters can be read");
     letters.retain(|letter| letter.record.key.as_deref() == Some(&key));
     letters
@@ -41,7 +42,8 @@ async fn wait_for_letters(
 
 async fn settle(bench: &Bench, letter: &DeadLetter, done: Done) -> anyhow::Result<()> {
     let (bootstrap, letter) = (bench.bootstrap.clone(), letter.clone());
-    let settled = tokio::task::spawn_blocking(move || dlq::settle(&bootstrap, &letter, done));
+    let settled =
+        tokio::task::spawn_blocking(move || dlq::settle(&bootstrap, &letter, done, &topics::ALL));
     settled.await.expect("no panic")
 }
 
@@ -50,8 +52,8 @@ async fn poison_is_put_aside_with_its_cause_and_the_partition_goes_on() {
     let bench = Bench::start("poison").await;
     let folder = tempdir().unwrap();
     let sku: Sku = bench.sku(0);
-    bench.produce(INVENTORY_COMMANDS.name(), sku.as_str(), b"garbage");
-    bench.produce(INVENTORY_COMMANDS.name(), sku.as_str(), &[0, 0, 0, 255, 255, 1]);
+    bench.produce(&INVENTORY_COMMANDS.spec, sku.as_str(), b"garbage");
+    bench.produce(&INVENTORY_COMMANDS.spec, sku.as_str(), &[0, 0, 0, 255, 255, 1]);
     let sender: Sender<Inventory> = Sender::new(&bench.bootstrap, bench.codec.clone()).unwrap();
     let command_id = contracts::CommandId(Uuid::now_v7());
     let issued_at = contracts::Timestamp(1);
@@ -78,6 +80,11 @@ async fn poison_is_put_aside_with_its_cause_and_the_partition_goes_on() {
     assert_eq!(done, [Some(Done::Discarded), None, Some(Done::Replayed), None]);
     let again = settle(&bench, &after[2], Done::Discarded).await;
     assert!(again.unwrap_err().to_string().contains("was replayed before"));
+    // Two operators have listed the same letter: only one of them deals with it.
+    let (first, second) = (after[3].clone(), after[3].clone());
+    settle(&bench, &first, Done::Replayed).await.unwrap();
+    let late = settle(&bench, &second, Done::Replayed).await;
+    assert!(late.unwrap_err().to_string().contains("was replayed before"));
     tally.stop().await;
 }
 
@@ -85,10 +92,10 @@ async fn poison_is_put_aside_with_its_cause_and_the_partition_goes_on() {
 async fn a_bad_row_of_a_table_is_put_aside_once_and_the_others_are_read() {
     let bench = Bench::start("table").await;
     let key = "table-bad-row";
-    bench.produce(CUSTOMERS.name(), key, b"not a row");
+    bench.produce(&CUSTOMERS.spec, key, b"not a row");
     for _ in 0..2 {
         let stop = CancellationToken::new();
-        let table: GlobalTable<CustomerId, _> = GlobalTable::spawn::<Inventory>(
+        let table: GlobalTable<CustomerId, _> = spawn_table::<Inventory, _, _>(
             &bench.bootstrap,
             7,
             &CUSTOMERS,

@@ -19,10 +19,10 @@ use std::{
     },
     time::Duration,
 };
-use streams::{
-    Codec, DiskStore, Failure, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Processor,
-    Record, Sender, Source, Store, Table, TransactionalLoop, Tx, UpTo, lineage::Cause, read_topic,
-    spawn_loop,
+use streams::{Codec, Failure, Processor, Record, Source, Store, Table, Tx, UpTo, lineage::Cause};
+use streams_kafka::{
+    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, TransactionalLoop,
+    read_topic, spawn_loop,
 };
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
@@ -74,8 +74,8 @@ impl Bench {
     }
 
     /// Put raw bytes on a topic, as somebody with a console would.
-    pub fn produce(&self, topic: &'static str, key: &str, value: &[u8]) {
-        streams::admin::produce_raw(&self.bootstrap, topic, key.as_bytes(), value)
+    pub fn produce(&self, topic: &'static TopicSpec, key: &str, value: &[u8]) {
+        streams_kafka::admin::produce_raw(&self.bootstrap, topic, key.as_bytes(), value)
             .expect("Kafka takes any bytes");
     }
 

@@ -36,7 +36,7 @@ fn loops_of(service: &str) -> &'static [&'static str] {
 #[test]
 fn no_failpoint_is_forgotten() {
     let killed: Vec<_> = LOOPS.iter().flat_map(|(_, loops)| steps_of(loops)).collect();
-    for point in streams::failpoint::FAILPOINTS {
+    for point in contracts::failpoints::FAILPOINTS {
         let steps = killed.iter().filter(|step| step.point == point).count();
         assert_eq!(steps, point.loops.len(), "{point:?}");
         let row = format!("| `{}` |", point.name);

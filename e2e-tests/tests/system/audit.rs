@@ -13,7 +13,8 @@ use e2e_tests::{Outside, PATIENCE};
 use reqwest::StatusCode;
 use shop::{evidence::audit_at_rest, order_client::order_body};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use streams::{Codec, HttpRegistry, Sender, lineage::Cause};
+use streams::{Codec, lineage::Cause};
+use streams_kafka::{HttpRegistry, Sender};
 
 /// Orders that end in every way, and commands that are refused; one that was confirmed.
 async fn orders_of_every_kind(shop: &Outside) -> OrderId {

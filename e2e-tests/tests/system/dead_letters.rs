@@ -10,10 +10,10 @@ use contracts::{
 };
 use e2e_tests::{Outside, PATIENCE};
 use std::{collections::BTreeMap, sync::Arc};
-use streams::{
-    Codec, HttpRegistry, Sender,
+use streams::{Codec, lineage::Cause};
+use streams_kafka::{
+    HttpRegistry, Sender,
     dlq::{self, DeadLetter},
-    lineage::Cause,
 };
 use uuid::Uuid;
 
@@ -27,9 +27,9 @@ fn codec(shop: &Outside) -> Codec {
     Codec::new(Arc::new(registry))
 }
 
-async fn produce(shop: &Outside, topic: &'static str, key: &str, value: Vec<u8>) {
+async fn produce(shop: &Outside, topic: &'static TopicSpec, key: &str, value: Vec<u8>) {
     let (bootstrap, key) = (shop.shop().url("kafka").to_owned(), key.as_bytes().to_vec());
-    let sent = blocking(move || streams::admin::produce_raw(&bootstrap, topic, &key, &value));
+    let sent = blocking(move || streams_kafka::admin::produce_raw(&bootstrap, topic, &key, &value));
     sent.await.expect("Kafka takes any bytes");
 }
 
@@ -43,8 +43,9 @@ async fn letters(
     let bootstrap = shop.shop().url("kafka").to_owned();
     testkit::wait_for(&format!("{number} dead letters of {service}"), PATIENCE, || async {
         let bootstrap = bootstrap.clone();
-        let mut letters =
-            blocking(move || dlq::list(&bootstrap, service)).await.map_err(|e| format!("{e:#}"))?;
+        let mut letters = blocking(move || dlq::list(&bootstrap, topics::dlq(service)))
+            .await
+            .map_err(|e| format!("{e:#}"))?;
         letters.retain(|letter| letter.record.key.as_deref() == Some(key.as_bytes()));
         if letters.len() == number { Ok(letters) } else { Err(format!("{letters:#?}")) }
     })
@@ -82,20 +83,20 @@ async fn garbage_and_foreign_schemas_are_put_aside_on_every_input_topic() {
             "order id" => Uuid::new_v4().to_string(),
             _ => format!("poison-{}", &Uuid::new_v4().to_string()[..8]),
         };
-        produce(&shop, topic.name, &key, b"garbage".to_vec()).await;
+        produce(&shop, topic, &key, b"garbage".to_vec()).await;
         let mut number = 1;
         if topic.name != STOCK.name() {
-            produce(&shop, topic.name, &key, foreign.clone()).await;
+            produce(&shop, topic, &key, foreign.clone()).await;
             number += 1;
         }
-        for service in topic.readers {
+        for service in topic.readers.iter().map(|name| name.parse::<ServiceName>().unwrap()) {
             // Inventory reads stock back only to restore, and orders tails these two for waiters.
-            let only_looks = (*service == ServiceName::Inventory && topic.name == STOCK.name())
-                || (*service == ServiceName::Orders
+            let only_looks = (service == ServiceName::Inventory && topic.name == STOCK.name())
+                || (service == ServiceName::Orders
                     && [topics::ORDER_VIEWS.name(), topics::ORDER_REFUSALS.name()]
                         .contains(&topic.name));
             if !only_looks {
-                expected.insert((*service, key.clone()), number);
+                expected.insert((service, key.clone()), number);
             }
         }
     }
@@ -119,7 +120,7 @@ async fn an_impossible_transition_is_put_aside_by_everyone_and_never_shows() {
     let (bootstrap, reader) = (shop.shop().url("kafka").to_owned(), codec.clone());
     let mut forged: Order = blocking(move || {
         let mut last = None;
-        streams::read_topic(&bootstrap, &ORDERS.spec, |record| {
+        streams_kafka::read_topic(&bootstrap, &ORDERS.spec, |record| {
             if record.key.as_deref() == Some(id.to_string().as_bytes()) {
                 let value = record.value.expect("an order");
                 last = Some(reader.decode(&ORDERS, &value).map_err(anyhow::Error::msg)?);
@@ -136,7 +137,7 @@ async fn an_impossible_transition_is_put_aside_by_everyone_and_never_shows() {
     forged.transition = TransitionKind::OrderValidated;
     let encoder = codec.clone();
     let value = blocking(move || encoder.encode(&ORDERS.spec, &forged).expect("it fits")).await;
-    produce(&shop, ORDERS.name(), &id.to_string(), value).await;
+    produce(&shop, &ORDERS.spec, &id.to_string(), value).await;
     use ServiceName::{Inventory, Orders as OrdersService, Payments, View};
     for service in [OrdersService, Inventory, Payments, View] {
         let found = letters(&shop, service, &id.to_string(), 1).await;

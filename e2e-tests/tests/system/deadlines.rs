@@ -25,7 +25,7 @@ async fn without_inventory_an_order_ends_by_its_deadline_and_its_late_reservatio
         let (bootstrap, key) = (bootstrap.clone(), order.to_string().into_bytes());
         let read = tokio::task::spawn_blocking(move || {
             let mut found = false;
-            streams::read_topic(&bootstrap, &ORDER_VALIDATIONS.spec, |record| {
+            streams_kafka::read_topic(&bootstrap, &ORDER_VALIDATIONS.spec, |record| {
                 found |= record.key.as_deref() == Some(&key);
                 Ok(())
             })

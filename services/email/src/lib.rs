@@ -26,7 +26,8 @@ use axum::Router;
 use service_kit::{BoundServer, Health, Limits, Shutdown};
 use smtp::SmtpMailer;
 use std::{net::SocketAddr, sync::Arc};
-use streams::{Codec, DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
+use streams::Codec;
+use streams_kafka::{DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
 use tokio::runtime::Handle;
 
 /// Consumer group, `transactional.id`, and the folder of the state.
@@ -47,6 +48,7 @@ pub struct Running {
 /// # Errors
 /// Fails if the address is taken or the state folder cannot be used.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));

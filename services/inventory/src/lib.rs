@@ -26,9 +26,9 @@ pub use stock::StockLoop;
 use contracts::{Sku, catalog::Product, owns::Inventory, topics::PRODUCTS};
 use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
 use std::{net::SocketAddr, sync::Arc};
-use streams::{
-    Codec, DiskStore, GlobalTable, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore,
-    Sender, spawn_loop,
+use streams::{Codec, GlobalTable, MemoryStore};
+use streams_kafka::{
+    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, spawn_loop, spawn_table,
 };
 use tokio::runtime::Handle;
 
@@ -49,12 +49,13 @@ pub struct Running {
 /// # Errors
 /// Fails if the address is taken or the state folder cannot be used.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let health = Health::new();
 
-    let products = GlobalTable::spawn::<Inventory>(
+    let products = spawn_table::<Inventory, _, _>(
         &common.kafka_bootstrap,
         common.instance,
         &PRODUCTS,

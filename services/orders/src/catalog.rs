@@ -9,6 +9,7 @@ use contracts::{
 };
 use service_kit::Shutdown;
 use streams::{Codec, GlobalTable};
+use streams_kafka::spawn_table;
 
 use crate::domain::place_order::Excerpt;
 
@@ -23,15 +24,11 @@ impl Catalog {
     /// Follow the catalog until `shutdown`.
     pub fn follow(bootstrap: &str, instance: u32, codec: &Codec, shutdown: &Shutdown) -> Self {
         let (codec, stop) = (|| codec.clone(), || shutdown.clone());
+        let products = spawn_table::<Orders, _, _>;
+        let customers = spawn_table::<Orders, _, _>;
         Self {
-            products: GlobalTable::spawn::<Orders>(bootstrap, instance, &PRODUCTS, codec(), stop()),
-            customers: GlobalTable::spawn::<Orders>(
-                bootstrap,
-                instance,
-                &CUSTOMERS,
-                codec(),
-                stop(),
-            ),
+            products: products(bootstrap, instance, &PRODUCTS, codec(), stop()),
+            customers: customers(bootstrap, instance, &CUSTOMERS, codec(), stop()),
         }
     }
 

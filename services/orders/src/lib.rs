@@ -24,9 +24,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use contracts::owns::Orders;
 use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
-use streams::{
-    Codec, DiskStore, HttpRegistry, LoopSettings, LoopStatus, Sender, Store, spawn_loop,
-};
+use streams::{Codec, Store};
+use streams_kafka::{DiskStore, HttpRegistry, LoopSettings, LoopStatus, Sender, spawn_loop};
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use catalog::Catalog;
@@ -53,6 +52,7 @@ pub struct Running {
 /// # Errors
 /// Fails if the address is taken or the state store cannot be opened.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;

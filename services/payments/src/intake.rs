@@ -25,7 +25,8 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use streams::{Codec, Failure, Ledger, Record, RegistryError, failpoint, lineage::Cause};
+use streams::{Codec, Failure, Record, RegistryError, failpoint, lineage::Cause};
+use streams_kafka::Ledger;
 use tokio::{runtime::Handle, sync::Notify};
 
 /// What has been made of a record before the database is asked: poison has its cause.

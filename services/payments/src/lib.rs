@@ -32,7 +32,8 @@ use service_kit::{
 };
 use sqlx::PgPool;
 use std::{net::SocketAddr, sync::Arc};
-use streams::{Codec, HttpRegistry, LoopSettings, LoopStatus, RegistryError, spawn_ledger};
+use streams::{Codec, RegistryError};
+use streams_kafka::{HttpRegistry, LoopSettings, LoopStatus, spawn_ledger};
 use supervisor::Supervisor;
 use tokio::{
     runtime::Handle,
@@ -77,6 +78,7 @@ struct Checks {
 /// # Errors
 /// When the address is taken, or a client cannot be made.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let health = Health::new();
     let checks = Checks {
         database: health.check("database"),

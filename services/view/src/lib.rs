@@ -37,7 +37,8 @@ use processor::{BATCH_RECORDS_MAX, Projector};
 use service_kit::{BoundServer, Health, Limits, Shutdown};
 use std::sync::Arc;
 use store::{BlockingStore, Store};
-use streams::{Codec, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, MemoryStore, spawn_loop};
+use streams::{Codec, MemoryStore};
+use streams_kafka::{HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
 use tokio::runtime::Handle;
 use waiters::Waiters;
 
@@ -56,6 +57,7 @@ pub struct Running {
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let (health, freshness) = (Health::new(), Freshness::default());
     let (store, waiters) = (Store::new(&config.database_url), Waiters::new(WAITERS_MAX));

@@ -56,7 +56,8 @@ pub fn markdown() -> String {
     }
     page += "\n## Service by service\n\n| service | reads | writes |\n|---|---|---|\n";
     for service in ServiceName::ALL {
-        let reads = topics::ALL.into_iter().filter(|topic| topic.readers.contains(&service));
+        let reads =
+            topics::ALL.into_iter().filter(|topic| topic.readers.contains(&service.as_str()));
         let writes = topics::ALL.into_iter().filter(|topic| writes(topic, service));
         row(&mut page, &[service.as_str(), &list(reads), &list(writes)]);
     }
@@ -94,17 +95,13 @@ fn writers(topic: &TopicSpec) -> String {
     match topic.writers {
         Writers::AnyProcess => "any process".into(),
         Writers::One(service) => service.to_string(),
-        Writers::ByTransition(services) => format!("{}, each its own steps", names(services)),
+        Writers::Several(services) => format!("{}, each its own steps", names(services)),
         Writers::Cdc => "Debezium (CDC)".into(),
     }
 }
 
 fn writes(topic: &TopicSpec, service: ServiceName) -> bool {
-    match topic.writers {
-        Writers::One(writer) => writer == service,
-        Writers::ByTransition(writers) => writers.contains(&service),
-        Writers::AnyProcess | Writers::Cdc => false,
-    }
+    topic.writers.includes(service.as_str())
 }
 
 fn kept(cleanup: Cleanup) -> String {
@@ -115,9 +112,8 @@ fn kept(cleanup: Cleanup) -> String {
     }
 }
 
-fn names(services: &[ServiceName]) -> String {
-    let names: Vec<_> = services.iter().map(|service| service.as_str()).collect();
-    if names.is_empty() { "-".into() } else { names.join(", ") }
+fn names(services: &[&str]) -> String {
+    if services.is_empty() { "-".into() } else { services.join(", ") }
 }
 
 fn list(topics: impl Iterator<Item = &'static TopicSpec>) -> String {

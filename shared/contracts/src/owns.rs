@@ -1,8 +1,8 @@
 //! Who may send what, as types.
 //!
 //! A service's producer and its outbox are generic over the service's identity `S` and take only
-//! what `S` [`Owns`]. The impls below are the single-writer rule; the trait is sealed, so no other
-//! crate can add one.
+//! what `S` [`Owns`]. The impls below are the single-writer rule. Traits and types are of other crates
+//! for a service, so Rust's orphan rule seals the table: no service can add a line to it.
 //!
 //! ```compile_fail,E0277
 //! use contracts::{owns::{Orders, Owns}, transitions::PaymentReceived, Next};
@@ -22,11 +22,9 @@
 //! send::<Orders>(); // a bare order is not a transition: nobody may send it
 //! ```
 //!
-//! ```compile_fail,E0277
-//! struct Mallory;
-//! impl contracts::Service for Mallory { // sealed
-//!     const NAME: contracts::ServiceName = contracts::ServiceName::Orders;
-//! }
+//! ```compile_fail,E0117
+//! use contracts::{owns::{Owns, View}, inventory::StockLevel};
+//! impl Owns<StockLevel> for View {} // sealed
 //! ```
 
 use crate::{
@@ -34,6 +32,7 @@ use crate::{
     inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
     order::LatestOrder,
     orders::{CommandRefused, OrderCommand},
+    topics::{self, TopicSpec},
     transitions::{
         Next, OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
         PaymentDeclined, PaymentReceived, PaymentRefunded,
@@ -41,6 +40,7 @@ use crate::{
     view::ViewUpdated,
 };
 use std::{fmt, str::FromStr};
+pub use streams::{Owns, Service};
 
 /// The services of the shop, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,19 +96,6 @@ impl FromStr for ServiceName {
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// A service's identity, as a type.
-pub trait Service: sealed::Sealed + Send + Sync + 'static {
-    /// The same, as data.
-    const NAME: ServiceName;
-}
-
-/// `Self` is the one that may write `F`.
-pub trait Owns<F>: Service {}
-
 macro_rules! services {
     ($($(#[$doc:meta])* $service:ident owns $($fact:ty),+;)+) => {
         $(
@@ -116,13 +103,20 @@ macro_rules! services {
             #[derive(Debug, Clone, Copy)]
             pub struct $service;
 
-            impl sealed::Sealed for $service {}
-
             impl Service for $service {
-                const NAME: ServiceName = ServiceName::$service;
+                const NAME: &'static str = ServiceName::$service.as_str();
+                const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+                fn dead_letters() -> &'static TopicSpec {
+                    topics::dlq(ServiceName::$service)
+                }
             }
 
             $(impl Owns<$fact> for $service {})+
+
+            // Anyone may ask; only the owner of the answer decides.
+            impl Owns<OrderCommand> for $service {}
+            impl Owns<InventoryCommand> for $service {}
         )+
     };
 }
@@ -140,7 +134,3 @@ services! {
     /// The identity of the view.
     View owns ViewUpdated;
 }
-
-// Anyone may ask; only the owner of the answer decides.
-impl<S: Service> Owns<OrderCommand> for S {}
-impl<S: Service> Owns<InventoryCommand> for S {}

@@ -6,6 +6,7 @@ use crate::{
     baton::{self, Impossible},
 };
 use std::marker::PhantomData;
+use streams::Fact;
 
 /// One kind of transition, with what it brings.
 pub trait Transition: Sized {
@@ -33,6 +34,16 @@ impl<T> Next<T> {
     /// The order after the transition, to keep.
     pub fn into_order(self) -> Order {
         self.order
+    }
+}
+
+impl<T> Fact<Order> for Next<T> {
+    fn value(&self) -> &Order {
+        &self.order
+    }
+
+    fn name(&self) -> String {
+        self.order.transition.to_string()
     }
 }
 

@@ -4,12 +4,12 @@
 //! Each writer's schema is met once: if it is ours to the letter, its records take the fast path,
 //! which reads straight into the Rust type; if it is another version, they are resolved first.
 
-use crate::{Failure, RegistryError, SchemaRegistry};
-use apache_avro::Schema;
-use contracts::{
+use crate::{
+    Failure, RegistryError, SchemaRegistry,
     avro::{Message, SchemaFile},
-    topics::{Topic, TopicSpec},
+    topic::{Topic, TopicSpec},
 };
+use apache_avro::Schema;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
@@ -178,17 +178,43 @@ fn unframe(bytes: &[u8]) -> Result<(u32, &[u8]), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryRegistry;
-    use contracts::{Timestamp, orders::CancelOrder, orders::OrderCommand, topics};
+    use crate::{MemoryRegistry, topic::Key};
+    use serde::{Deserialize, Serialize};
 
-    const UUID: &str = "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4e";
-
-    fn command() -> OrderCommand {
-        let (command_id, order_id) = (UUID.parse().unwrap(), UUID.parse().unwrap());
-        CancelOrder { command_id, order_id, issued_at: Timestamp(1) }.into()
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Read {
+        meter: String,
+        value: i64,
     }
 
-    fn cause(result: Result<OrderCommand, Failure>) -> String {
+    crate::avro_record!(
+        Read,
+        "meters/Read.avsc",
+        r#"{"type":"record","name":"Read","namespace":"meters","fields":[
+            {"name":"meter","type":"string"},{"name":"value","type":"long"}]}"#
+    );
+
+    struct Meter;
+
+    impl Key for Meter {
+        const NAME: &'static str = "meter";
+
+        fn to_bytes(&self) -> Vec<u8> {
+            b"m".to_vec()
+        }
+
+        fn from_bytes(_: &[u8]) -> Result<Self, String> {
+            Ok(Self)
+        }
+    }
+
+    static READS: Topic<Meter, Read> = Topic::new("reads", "Read", 1);
+
+    fn read() -> Read {
+        Read { meter: "m-1".into(), value: 17 }
+    }
+
+    fn cause(result: Result<Read, Failure>) -> String {
         match result {
             Err(Failure::Poison(cause)) => cause,
             other => panic!("expected poison, got {other:?}"),
@@ -198,8 +224,8 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
-        let bytes = codec.encode(&topics::ORDER_COMMANDS.spec, &command()).unwrap();
-        assert_eq!(codec.decode(&topics::ORDER_COMMANDS, &bytes).unwrap(), command());
+        let bytes = codec.encode(&READS.spec, &read()).unwrap();
+        assert_eq!(codec.decode(&READS, &bytes).unwrap(), read());
     }
 
     #[test]
@@ -207,36 +233,33 @@ mod tests {
         let registry = Arc::new(MemoryRegistry::default());
         let foreign = registry.id_of("x", r#"{"type":"record","name":"Alien","fields":[]}"#);
         let codec = Codec::new(registry);
-        let commands = &topics::ORDER_COMMANDS;
-        assert!(cause(codec.decode(commands, b"garbage")).contains("the first byte is 0x67"));
-        assert!(cause(codec.decode(commands, &[0, 0])).contains("2 bytes"));
-        assert!(cause(codec.decode(commands, &[0, 0, 0, 0, 99])).contains("schema id 99"));
+        assert!(cause(codec.decode(&READS, b"garbage")).contains("the first byte is 0x67"));
+        assert!(cause(codec.decode(&READS, &[0, 0])).contains("2 bytes"));
+        assert!(cause(codec.decode(&READS, &[0, 0, 0, 0, 99])).contains("schema id 99"));
         let mut alien = vec![0];
         alien.extend_from_slice(&foreign.unwrap().to_be_bytes());
-        assert!(cause(codec.decode(commands, &alien)).contains("is Alien, but orders.commands"));
-        let mut torn = codec.encode(&commands.spec, &command()).unwrap();
-        torn.truncate(10);
-        assert!(cause(codec.decode(commands, &torn)).contains("no murmuration.orders.CancelOrder"));
+        assert!(cause(codec.decode(&READS, &alien)).contains("is Alien, but reads carries"));
+        let mut torn = codec.encode(&READS.spec, &read()).unwrap();
+        torn.truncate(7);
+        assert!(cause(codec.decode(&READS, &torn)).contains("no meters.Read"));
     }
 
     #[test]
     fn another_version_of_a_schema_is_resolved() {
         let registry = Arc::new(MemoryRegistry::default());
         // A later writer: one field more, and another order of fields.
-        let later = r#"{"type":"record","name":"CancelOrder","namespace":"murmuration.orders",
-            "fields":[{"name":"order_id","type":"string"},
-            {"name":"note","type":"string","default":""},
-            {"name":"command_id","type":"string"},
-            {"name":"issued_at","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#;
+        let later = r#"{"type":"record","name":"Read","namespace":"meters","fields":[
+            {"name":"value","type":"long"},{"name":"note","type":"string","default":""},
+            {"name":"meter","type":"string"}]}"#;
         let id = registry.id_of("x", later).unwrap();
         let codec = Codec::new(registry);
         let mut bytes = vec![0];
         bytes.extend_from_slice(&id.to_be_bytes());
-        for text in [UUID, "why", UUID] {
+        bytes.push(34);
+        for text in ["why", "m-1"] {
             bytes.push(u8::try_from(text.len() * 2).unwrap());
             bytes.extend_from_slice(text.as_bytes());
         }
-        bytes.push(2);
-        assert_eq!(codec.decode(&topics::ORDER_COMMANDS, &bytes).unwrap(), command());
+        assert_eq!(codec.decode(&READS, &bytes).unwrap(), read());
     }
 }

@@ -1,31 +1,38 @@
-//! The stream runtime of the shop: the transactional loop, the state store, the codec, dead
-//! letters. The only crate that knows rdkafka.
+//! A runtime for event-driven services on Kafka, without Kafka: what a service does with records, as
+//! pure code over typed topics, and what its transactions come to.
 //!
-//! A service writes a [`Processor`]: pure reactions to [`Record`]s, whose effects gather in a
-//! [`Tx`]. The loop reads a batch, lets the processor decide, and commits records, offsets and
-//! state changes in one Kafka transaction (exactly-once semantics, KIP-98 and KIP-447).
+//! A service writes a [`Processor`]: reactions to [`Record`]s, whose effects gather in a [`Tx`]. A
+//! driver reads batches, lets the processor decide, and commits records, offsets and state changes in
+//! one Kafka transaction (exactly-once semantics, KIP-98 and KIP-447). The driver on a real Kafka is
+//! the crate `streams-kafka`; the simulation and the tests have theirs.
+//!
+//! Nothing here does IO, knows a topic of its own, or depends on a Kafka client.
 
+pub mod avro;
 mod codec;
 pub mod failpoint;
 mod failure;
-mod kafka;
+mod identity;
 pub mod lineage;
+pub mod partition;
 mod processor;
 pub mod record;
 mod registry;
 pub mod restore;
 pub mod store;
+mod table;
+pub mod time;
+pub mod topic;
 pub mod turn;
 pub mod tx;
 
 pub use codec::{Codec, VALUE_BYTES_MAX};
 pub use failure::Failure;
-pub use kafka::{
-    GlobalTable, Ledger, LoopHandle, LoopSettings, LoopStatus, SendError, Sender, Step,
-    TransactionalLoop, admin, dlq, read_topic, spawn_ledger, spawn_loop, spawn_tail,
-};
+pub use identity::{Owns, Service};
 pub use processor::{Processor, Source, UpTo};
 pub use record::{Headers, Record};
-pub use registry::{HttpRegistry, MemoryRegistry, RegistryError, SchemaRegistry};
-pub use store::{DiskStore, MemoryStore, Store, Table};
+pub use registry::{MemoryRegistry, RegistryError, SchemaRegistry};
+pub use store::{MemoryStore, Store, Table};
+pub use table::{GlobalTable, TableWriter};
+pub use time::Timestamp;
 pub use tx::{Fact, Outgoing, Tx};

@@ -1,15 +1,17 @@
 //! The headers of what we send: CloudEvents, trace, cause and lineage.
 
-use crate::record::{Headers, Record, names};
-use contracts::Timestamp;
+use crate::{
+    Service, Timestamp,
+    record::{Headers, Record, names},
+};
 
 /// Most services in a lineage. A choreography that goes round in circles must not grow headers
 /// without end; the oldest are dropped.
 const LINEAGE_MAX: usize = 16;
 
 /// One service with its version, as lineage has it: `orders@0.1.0`.
-fn passage(service: &str) -> String {
-    format!("{service}@{}", env!("CARGO_PKG_VERSION"))
+fn passage<S: Service>() -> String {
+    format!("{}@{}", S::NAME, S::VERSION)
 }
 
 /// What caused a record that is about to be sent.
@@ -37,17 +39,17 @@ impl Cause {
         }
     }
 
-    /// The headers of an event of `kind` about `subject` that `service` writes because of this.
-    pub fn headers(&self, service: &str, kind: &str, subject: &str, at: Timestamp) -> Headers {
+    /// The headers of an event of `kind` about `subject` that `S` writes because of this.
+    pub fn headers<S: Service>(&self, kind: &str, subject: &str, at: Timestamp) -> Headers {
         let mut headers = Headers(Vec::with_capacity(10));
         headers.push(names::SPEC_VERSION, "1.0");
         headers.push(names::ID, uuid::Uuid::now_v7().to_string());
-        headers.push(names::SOURCE, service);
+        headers.push(names::SOURCE, S::NAME);
         headers.push(names::TYPE, kind);
         headers.push(names::TIME, rfc3339(at));
         headers.push(names::SUBJECT, subject);
         headers.push(names::CORRELATION_ID, self.correlation_id.as_deref().unwrap_or(subject));
-        headers.push(names::LINEAGE, self.lineage_through(service));
+        headers.push(names::LINEAGE, self.lineage_through::<S>());
         if let Some(address) = &self.address {
             headers.push(names::CAUSATION_ID, address.as_str());
         }
@@ -57,12 +59,12 @@ impl Cause {
         headers
     }
 
-    fn lineage_through(&self, service: &str) -> String {
+    fn lineage_through<S: Service>(&self) -> String {
         let mut passages: Vec<String> =
             self.lineage.iter().flat_map(|lineage| lineage.split(" > ")).map(Into::into).collect();
         // Several hops inside one service count as one passage.
-        if passages.last().is_none_or(|last| *last != passage(service)) {
-            passages.push(passage(service));
+        if passages.last().is_none_or(|last| *last != passage::<S>()) {
+            passages.push(passage::<S>());
         }
         let surplus = passages.len().saturating_sub(LINEAGE_MAX);
         passages.split_off(surplus).join(" > ")
@@ -94,6 +96,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic::TopicSpec;
 
     #[test]
     fn times_are_rfc_3339() {
@@ -101,14 +104,33 @@ mod tests {
         assert_eq!(rfc3339(Timestamp(1_709_210_096_789)), "2024-02-29T12:34:56.789Z");
     }
 
+    struct Sums;
+    struct Counts;
+
+    impl Service for Sums {
+        const NAME: &'static str = "sums";
+        const VERSION: &'static str = "1.2.0";
+
+        fn dead_letters() -> &'static TopicSpec {
+            unreachable!("nothing is dead-lettered here")
+        }
+    }
+
+    impl Service for Counts {
+        const NAME: &'static str = "counts";
+        const VERSION: &'static str = "2.0.0";
+
+        fn dead_letters() -> &'static TopicSpec {
+            unreachable!("nothing is dead-lettered here")
+        }
+    }
+
     #[test]
     fn lineage_names_each_service_once_in_a_row_and_stays_bounded() {
-        let version = env!("CARGO_PKG_VERSION");
-        let cause = Cause { lineage: Some(format!("orders@{version}")), ..Cause::default() };
-        assert_eq!(cause.lineage_through("orders"), format!("orders@{version}"));
-        let twice = format!("orders@{version} > inventory@{version}");
-        assert_eq!(cause.lineage_through("inventory"), twice);
+        let cause = Cause { lineage: Some("sums@1.2.0".into()), ..Cause::default() };
+        assert_eq!(cause.lineage_through::<Sums>(), "sums@1.2.0");
+        assert_eq!(cause.lineage_through::<Counts>(), "sums@1.2.0 > counts@2.0.0");
         let long = Cause { lineage: Some(["a@1", "b@1"].repeat(20).join(" > ")), ..cause };
-        assert_eq!(long.lineage_through("view").split(" > ").count(), LINEAGE_MAX);
+        assert_eq!(long.lineage_through::<Counts>().split(" > ").count(), LINEAGE_MAX);
     }
 }

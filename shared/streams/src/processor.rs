@@ -1,8 +1,7 @@
 //! [`Processor`]: what a service does with records. Sync, no clock, no IO of its own except in
 //! [`Processor::flush`], so that the simulation can run the same code.
 
-use crate::{Failure, Record, Tx};
-use contracts::{Service, topics::TopicSpec};
+use crate::{Failure, Record, Service, Tx, topic::TopicSpec};
 
 /// How far a topic is read when state is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! A [`Record`]: what was read, owned, free of Kafka's types.
 
-use crate::Failure;
-use contracts::topics::{Key, Topic};
+use crate::{
+    Failure,
+    topic::{Key, Topic},
+};
 use std::sync::Arc;
 
 /// One record as it was read from a topic.

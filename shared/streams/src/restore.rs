@@ -1,12 +1,12 @@
 //! Restoring the state of a partition: folding its sources from where the store stands.
 
+use crate::Timestamp;
 use crate::{
     Codec, Failure, Processor, Record, Tx, UpTo, failpoint,
     store::{Positions, Store},
     turn::Offsets,
 };
 use anyhow::Context;
-use contracts::Timestamp;
 use std::time::Instant;
 use tracing::{debug, info};
 

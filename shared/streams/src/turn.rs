@@ -1,11 +1,11 @@
 //! One turn of a loop, apart from Kafka: what a batch comes to, and what becomes of the state once
 //! that is committed. The transactional loop and the simulation go by the same code.
 
+use crate::Timestamp;
 use crate::{
     Codec, Failure, Outgoing, Processor, Record, Tx, UpTo,
     store::{Positions, Store, Writes},
 };
-use contracts::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::warn;
 

@@ -5,18 +5,13 @@
 //! Within it each record has a savepoint: poison takes back only its own changes.
 
 use crate::{
-    Codec, Failure, Record, Table,
+    Codec, Failure, Owns, Record, Service, Table, Timestamp,
+    avro::Message,
     lineage::Cause,
+    partition::partition_for,
     record::{Headers, names},
     store::{Store, Writes},
-};
-use contracts::{
-    Order, Owns, Service, Timestamp,
-    avro::Message,
-    order::LatestOrder,
-    partition::partition_for,
-    topics::{self, Key, PARTITIONS, Topic},
-    transitions::Next,
+    topic::{Key, Topic},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, marker::PhantomData};
@@ -36,7 +31,7 @@ pub struct Outgoing {
     pub headers: Headers,
 }
 
-/// What may be put on a topic of `V`: a `V`, or on `orders` a transition, which carries its order.
+/// What may be put on a topic of `V`: a `V`, or what carries one and is owned more narrowly.
 pub trait Fact<V> {
     /// The value to write.
     fn value(&self) -> &V;
@@ -53,16 +48,6 @@ impl<V: Message> Fact<V> for V {
     fn name(&self) -> String {
         let full = self.schema().name();
         full.rsplit_once('.').map_or(full, |(_, name)| name).to_owned()
-    }
-}
-
-impl<T> Fact<Order> for Next<T> {
-    fn value(&self) -> &Order {
-        self.order()
-    }
-
-    fn name(&self) -> String {
-        self.order().transition.to_string()
     }
 }
 
@@ -212,10 +197,11 @@ impl<'a, S: Service> Tx<'a, S> {
     {
         let value = self.codec.encode(&topic.spec, fact.value())?;
         let key_bytes = key.to_bytes();
+        let place = key.partition_by();
         let partition =
-            partition_for(key.partition_by().as_deref().unwrap_or(&key_bytes), PARTITIONS);
+            partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions);
         let subject = String::from_utf8_lossy(&key_bytes);
-        let headers = self.cause.headers(S::NAME.as_str(), &fact.name(), &subject, self.now);
+        let headers = self.cause.headers::<S>(&fact.name(), &subject, self.now);
         self.scratch_outgoing.push(Outgoing {
             topic: topic.name(),
             partition,
@@ -226,13 +212,13 @@ impl<'a, S: Service> Tx<'a, S> {
         Ok(())
     }
 
-    /// Copy the `orders` record at hand, bytes and headers, to `orders.latest`.
-    pub fn send_latest(&mut self, record: &Record)
+    /// Copy `record` to `topic`: the same partition, key, bytes and headers.
+    pub fn forward<K, V>(&mut self, record: &Record, topic: &'static Topic<K, V>)
     where
-        S: Owns<LatestOrder>,
+        S: Owns<V>,
     {
         self.scratch_outgoing.push(Outgoing {
-            topic: topics::ORDERS_LATEST.name(),
+            topic: topic.name(),
             partition: record.partition,
             key: record.key.clone().unwrap_or_default(),
             value: record.value.clone(),
@@ -296,14 +282,15 @@ pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> O
     headers.push(dlq_names::TOPIC, &*record.topic);
     headers.push(dlq_names::PARTITION, record.partition.to_string());
     headers.push(dlq_names::OFFSET, record.offset.to_string());
-    headers.push(dlq_names::SERVICE, S::NAME.as_str());
+    headers.push(dlq_names::SERVICE, S::NAME);
     headers.push(dlq_names::TIME, crate::lineage::rfc3339(at));
     if record.headers.get(names::CAUSATION_ID).is_none() {
         headers.push(names::CAUSATION_ID, record.address());
     }
+    let topic = S::dead_letters();
     Outgoing {
-        topic: topics::dlq(S::NAME).name,
-        partition: record.partition.rem_euclid(PARTITIONS),
+        topic: topic.name,
+        partition: record.partition.rem_euclid(topic.partitions),
         key: record.key.clone().unwrap_or_default(),
         value: record.value.clone(),
         headers,

@@ -1,7 +1,8 @@
 //! [`kill_at_every_step`]: a process must survive its death between any two of its effects.
 
+use contracts::failpoints::FAILPOINTS;
 use std::time::Instant;
-use streams::failpoint::{FAILPOINTS, Failpoint};
+use streams::failpoint::Failpoint;
 
 /// A failpoint in a loop.
 #[derive(Debug, Clone, Copy)]

@@ -18,27 +18,22 @@ pub fn assert_topology(
     crate_folder: &str,
 ) {
     let read = topics::inputs(flows).into_iter().chain(besides.iter().copied());
-    let declared = topics::ALL.into_iter().filter(|topic| topic.readers.contains(&service));
+    let declared =
+        topics::ALL.into_iter().filter(|topic| topic.readers.contains(&service.as_str()));
     assert_eq!(names(read), names(declared), "what {service} reads");
 
     let dead_letters = topics::dlq(service).name;
-    let mine = topics::ALL.into_iter().filter(|t| t.name != dead_letters && may_write(t, service));
+    let is_fact = |t: &&TopicSpec| t.name != dead_letters && t.writers.includes(service.as_str());
+    let mine = topics::ALL.into_iter().filter(is_fact);
     // Anyone may write commands; the registry does not name who does.
     let written = topics::outputs(flows);
     let facts = written.into_iter().filter(|topic| topic.writers != Writers::AnyProcess);
     assert_eq!(names(facts), names(mine), "what {service} writes");
 
-    let handlers = Path::new(crate_folder).join("src/handlers");
     for handler in flows.iter().map(|flow| flow.handler) {
-        assert!(handlers.join(format!("{handler}.rs")).is_file(), "{handler} has no file");
-    }
-}
-
-fn may_write(topic: &TopicSpec, service: ServiceName) -> bool {
-    match topic.writers {
-        Writers::One(writer) => writer == service,
-        Writers::ByTransition(writers) => writers.contains(&service),
-        Writers::AnyProcess | Writers::Cdc => false,
+        let folder = if handler.starts_with("on_") { "src/handlers" } else { "src/inputs" };
+        let file = Path::new(crate_folder).join(folder).join(format!("{handler}.rs"));
+        assert!(file.is_file(), "{handler} has no file");
     }
 }
 

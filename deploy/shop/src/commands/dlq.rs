@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use contracts::ServiceName;
-use streams::dlq::{DeadLetter, Done, LetterId, list, settle};
+use contracts::{ServiceName, topics};
+use streams_kafka::dlq::{DeadLetter, Done, LetterId, list, settle};
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -42,7 +42,7 @@ pub(crate) fn run(bootstrap: &str, action: Action) -> Result<()> {
             let services = service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);
             let mut letters = Vec::new();
             for service in services {
-                letters.extend(list(bootstrap, service)?);
+                letters.extend(list(bootstrap, topics::dlq(service))?);
             }
             letters.retain(|letter| all || letter.done.is_none());
             letters.iter().for_each(|letter| println!("{}", line(letter)));
@@ -63,14 +63,15 @@ pub(crate) fn run(bootstrap: &str, action: Action) -> Result<()> {
 fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {
     for id in ids {
         let letter = find(bootstrap, id)?;
-        settle(bootstrap, &letter, done)?;
+        settle(bootstrap, &letter, done, &topics::ALL)?;
         println!("{id} {}", word(done));
     }
     Ok(())
 }
 
 fn find(bootstrap: &str, id: &LetterId) -> Result<DeadLetter> {
-    let mut letters = list(bootstrap, id.service)?.into_iter();
+    let service: ServiceName = id.service.parse().map_err(anyhow::Error::msg)?;
+    let mut letters = list(bootstrap, topics::dlq(service))?.into_iter();
     match letters.find(|letter| letter.id == *id) {
         Some(letter) => Ok(letter),
         None => bail!("no dead letter {id}: `shop dlq list --all` shows those that are there"),

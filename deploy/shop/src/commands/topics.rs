@@ -1,6 +1,5 @@
 //! `shop topics`: the choreography as a table, from the registry of topics.
 
-use contracts::ServiceName;
 use contracts::topics::{ALL, Cleanup, TopicSpec, Writers};
 
 /// Prints the table.
@@ -34,15 +33,11 @@ fn row(topic: &TopicSpec) -> [String; 6] {
     let writers = match topic.writers {
         Writers::AnyProcess => "any process".to_owned(),
         Writers::One(service) => service.to_string(),
-        Writers::ByTransition(services) => format!("{}, by the baton", names(services)),
+        Writers::Several(services) => format!("{}, by the baton", services.join(", ")),
         Writers::Cdc => "Debezium".to_owned(),
     };
-    let readers = if topic.readers.is_empty() { "-".to_owned() } else { names(topic.readers) };
+    let readers = if topic.readers.is_empty() { "-".to_owned() } else { topic.readers.join(", ") };
     [topic.name.into(), topic.key.into(), writers, readers, kept, topic.value.into()]
-}
-
-fn names(services: &[ServiceName]) -> String {
-    services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

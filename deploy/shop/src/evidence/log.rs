@@ -8,9 +8,10 @@ use contracts::avro::Message;
 use contracts::order::LatestOrder;
 use contracts::topics::{self, Topic};
 use contracts::{Order, ServiceName, Timestamp};
-use streams::dlq::{self, DeadLetter};
 use streams::record::names;
-use streams::{Codec, Failure, HttpRegistry, Record, read_topic};
+use streams::{Codec, Failure, Record};
+use streams_kafka::dlq::{self, DeadLetter};
+use streams_kafka::{HttpRegistry, read_topic};
 use tokio::runtime::Handle;
 
 /// Reads everything, from the end of the choreography to its beginning. Blocks.
@@ -85,7 +86,9 @@ impl Reader<'_> {
     fn letters(&self) -> Result<Vec<Letter>> {
         let mut letters = Vec::new();
         for service in ServiceName::ALL {
-            letters.extend(dlq::list(self.kafka, service)?.iter().map(letter));
+            letters.extend(
+                dlq::list(self.kafka, topics::dlq(service))?.iter().map(|l| letter(service, l)),
+            );
         }
         Ok(letters)
     }
@@ -111,9 +114,9 @@ fn map<T, U>(record: Logged<T>, change: impl FnOnce(T) -> U) -> Logged<U> {
     Logged { partition, offset, timestamp, key, writer, lineage, causation, value }
 }
 
-fn letter(letter: &DeadLetter) -> Letter {
+fn letter(service: ServiceName, letter: &DeadLetter) -> Letter {
     Letter {
-        service: letter.id.service,
+        service,
         partition: letter.id.partition,
         offset: letter.id.offset,
         timestamp: Timestamp(letter.record.timestamp_ms),

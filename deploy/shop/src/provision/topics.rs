@@ -8,7 +8,7 @@ const REPLICATION: i32 = 1;
 
 /// Makes the topics that are missing; returns how many those were.
 pub(crate) async fn ensure(bootstrap: &str) -> Result<usize> {
-    streams::admin::ensure_topics(bootstrap, &topics::ALL, REPLICATION)
+    streams_kafka::admin::ensure_topics(bootstrap, &topics::ALL, REPLICATION)
         .await
         .context("making the topics")
 }

@@ -8,6 +8,7 @@ use contracts::{
     catalog::{CatalogCustomer, Product},
     inventory::Restock,
     orders::{CancelOrder, OrderCommand, PlaceOrder, RequestedLine},
+    owns::Orders,
     topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS},
 };
 use fastrand::Rng;
@@ -130,7 +131,7 @@ impl Request {
             }
         };
         let subject = String::from_utf8_lossy(&key).into_owned();
-        let headers = Cause::default().headers("edge", name, &subject, sim.now);
+        let headers = Cause::default().headers::<Orders>(name, &subject, sim.now);
         let value = Some(value.expect("the command fits its schema"));
         Outgoing { topic, partition: 0, key, value, headers }
     }

@@ -6,7 +6,8 @@ use anyhow::Context;
 use axum::Router;
 use contracts::{Sku, catalog::Product, owns::Inventory};
 use service_kit::openapi;
-use streams::{GlobalTable, Sender};
+use streams::GlobalTable;
+use streams_kafka::Sender;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

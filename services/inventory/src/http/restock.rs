@@ -10,7 +10,8 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::{Problem, ValidJson, ValidPath, telemetry::trace_headers};
 use std::{fmt::Display, time::SystemTime};
-use streams::{SendError, lineage::Cause};
+use streams::lineage::Cause;
+use streams_kafka::SendError;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -10,7 +10,8 @@ use inventory::http::{App, document, router};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
 use std::sync::Arc;
-use streams::{Codec, GlobalTable, MemoryRegistry, Sender};
+use streams::{Codec, GlobalTable, MemoryRegistry};
+use streams_kafka::Sender;
 use tower::ServiceExt;
 
 use crate::fixtures::sku;
@@ -76,7 +77,7 @@ async fn a_wrong_request_is_told_which_field_is_wrong() {
 #[tokio::test]
 async fn without_catalog_or_kafka_the_client_is_told_to_come_again() {
     let stop = Shutdown::new();
-    let unread = GlobalTable::spawn::<contracts::owns::Inventory>(
+    let unread = streams_kafka::spawn_table::<contracts::owns::Inventory, _, _>(
         NO_KAFKA,
         0,
         &PRODUCTS,

@@ -1,6 +1,10 @@
 //! A transition on `orders`, ours or payments' -> a step further, and a copy on `orders.latest`.
 
-use contracts::{Order, OrderId, owns::Orders, topics::ORDER_COMMANDS};
+use contracts::{
+    Order, OrderId,
+    owns::Orders,
+    topics::{ORDER_COMMANDS, ORDERS_LATEST},
+};
 use streams::{Failure, Record, Tx, record::names};
 
 use crate::domain::{
@@ -21,7 +25,7 @@ pub fn handle(
     match restore(entry, order, record)? {
         // After a restore the log is read a second time from the committed offset, and what was
         // not committed was not copied either.
-        Decision::Advanced | Decision::Repeated => tx.send_latest(record),
+        Decision::Advanced | Decision::Repeated => tx.forward(record, &ORDERS_LATEST),
         Decision::Outdated => {
             let (order_id, version) = (order.order_id, order.version);
             tracing::debug!(%order_id, version, "transition ignored: outdated");

@@ -12,7 +12,8 @@ use axum::{
 };
 use contracts::{Timestamp, orders::OrderCommand, owns::Orders, topics::ORDER_COMMANDS};
 use service_kit::{Problem, telemetry::trace_headers};
-use streams::{SendError, Sender, lineage::Cause, record::names};
+use streams::{lineage::Cause, record::names};
+use streams_kafka::{SendError, Sender};
 use tokio::time::timeout;
 
 use super::{

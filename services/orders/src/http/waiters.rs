@@ -15,7 +15,8 @@ use contracts::{
     topics::{ORDER_REFUSALS, ORDER_VIEWS},
 };
 use service_kit::Shutdown;
-use streams::{Codec, Failure, Record, spawn_tail};
+use streams::{Codec, Failure, Record};
+use streams_kafka::spawn_tail;
 use tokio::sync::oneshot;
 
 use crate::topology;

@@ -16,7 +16,8 @@ use orders::{
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use service_kit::{Health, Limits, Shutdown};
-use streams::{SendError, lineage::Cause};
+use streams::lineage::Cause;
+use streams_kafka::SendError;
 
 use crate::fixtures;
 

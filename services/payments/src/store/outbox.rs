@@ -1,7 +1,7 @@
 //! The outbox: what is to be sent, written in the transaction that decides it. Debezium sends it.
 
 use super::storable;
-use contracts::{Order, Owns, Service, Timestamp, owns::Payments, topics};
+use contracts::{Order, Owns, Timestamp, owns::Payments, topics};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 use streams::{Codec, Fact, Failure, Outgoing, Record, lineage::Cause, tx::dead_letter};
@@ -34,7 +34,7 @@ impl OutboxRow {
     {
         let order = fact.value();
         let subject = order.order_id.to_string();
-        let headers = cause.headers(Payments::NAME.as_str(), &fact.name(), &subject, now);
+        let headers = cause.headers::<Payments>(&fact.name(), &subject, now);
         let message = Outgoing {
             topic: topics::ORDERS.name(),
             // Debezium's producer partitions by the key, as every producer of the shop does.

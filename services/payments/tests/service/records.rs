@@ -7,7 +7,8 @@ use crate::{
 use contracts::topics;
 use sqlx::Row;
 use std::sync::Arc;
-use streams::{Failure, Ledger, Record};
+use streams::{Failure, Record};
+use streams_kafka::Ledger;
 use tokio::{sync::Notify, task::spawn_blocking};
 
 #[tokio::test(flavor = "multi_thread")]

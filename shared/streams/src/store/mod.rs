@@ -3,10 +3,8 @@
 //! A store is a cache. What it holds is the fold of a log up to its positions, written in one
 //! batch with them, so it is never half of a transaction; delete it, and it is rebuilt.
 
-mod disk;
 mod memory;
 
-pub use disk::DiskStore;
 pub use memory::MemoryStore;
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,12 +1,10 @@
 //! [`GroupReader`]: a member of a consumer group that reads batches and knows what it owns.
 
-use super::{
+use crate::{
     LoopSettings,
     client::{CALL_TIMEOUT, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
 };
-use crate::{Record, turn::Offsets};
 use anyhow::Context;
-use contracts::topics::TopicSpec;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata},
@@ -16,6 +14,7 @@ use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
+use streams::{Record, topic::TopicSpec, turn::Offsets};
 use tracing::debug;
 
 /// How long an idle reader waits for the first record of a batch.

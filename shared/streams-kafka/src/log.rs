@@ -1,17 +1,16 @@
 //! Reading a log from an offset to its end.
 
-use super::client::{
+use crate::client::{
     CALL_TIMEOUT, ReaderContext, TopicNames, pause_briefly, reader_config, to_record,
 };
-use crate::{Record, restore::Log};
 use anyhow::Context;
-use contracts::topics::{PARTITIONS, TopicSpec};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
 use std::time::{Duration, Instant};
+use streams::{Record, restore::Log, topic::TopicSpec};
 use tracing::debug;
 
 /// Longest silence of a partition that has more to give.
@@ -108,7 +107,7 @@ pub fn read_topic(
     mut each: impl FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut log = LogReader::new(bootstrap, "log-reader")?;
-    for partition in 0..PARTITIONS {
+    for partition in 0..topic.partitions {
         let end = log
             .stable_end(topic.name, partition)
             .with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))?;

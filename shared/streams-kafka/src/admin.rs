@@ -1,14 +1,9 @@
 //! Creating the topics of the registry, and putting single records on them.
 
-use super::client::{
+use crate::client::{
     MESSAGE_BYTES_MAX, ReaderContext, WriterContext, producer_config, reader_config, to_message,
 };
-use crate::{Headers, Outgoing};
 use anyhow::{Context, bail};
-use contracts::{
-    partition::partition_for,
-    topics::{PARTITIONS, TopicSpec},
-};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
@@ -17,6 +12,7 @@ use rdkafka::{
     producer::ThreadedProducer,
 };
 use std::time::Duration;
+use streams::{Headers, Outgoing, partition::partition_for, topic::TopicSpec};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -39,7 +35,7 @@ pub async fn ensure_topics(
         .zip(&configs)
         .map(|(topic, config)| {
             let replication = TopicReplication::Fixed(replication);
-            let new = NewTopic::new(topic.name, PARTITIONS, replication)
+            let new = NewTopic::new(topic.name, topic.partitions, replication)
                 .set("max.message.bytes", MESSAGE_BYTES_MAX);
             config.iter().fold(new, |new, (key, value)| new.set(key, value))
         })
@@ -67,11 +63,11 @@ pub async fn ensure_topics(
 /// When Kafka is away.
 pub fn produce_raw(
     bootstrap: &str,
-    topic: &'static str,
+    topic: &'static TopicSpec,
     key: &[u8],
     value: &[u8],
 ) -> anyhow::Result<()> {
-    let partition = partition_for(key, PARTITIONS);
+    let (topic, partition) = (topic.name, partition_for(key, topic.partitions));
     let (key, value, headers) = (key.to_vec(), Some(value.to_vec()), Headers::default());
     send_now(bootstrap, "console", &Outgoing { topic, partition, key, value, headers })
 }
@@ -94,9 +90,10 @@ fn check_partitions(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::R
         let found = metadata.topics().iter().find(|found| found.name() == topic.name);
         // A topic that was made a moment ago may not be in the metadata yet.
         let partitions = found.map_or(0, |found| found.partitions().len());
-        if partitions != 0 && partitions != PARTITIONS as usize {
+        let wanted = topic.partitions;
+        if partitions != 0 && i32::try_from(partitions) != Ok(wanted) {
             bail!(
-                "`{}` has {partitions} partitions instead of {PARTITIONS}: topics that share a \
+                "`{}` has {partitions} partitions instead of {wanted}: topics that share a \
                  key must have as many; delete it, or start afresh",
                 topic.name
             );

@@ -1,6 +1,6 @@
 //! [`TransactionalLoop`]: read a batch, decide, and commit records, offsets and state together.
 
-use super::{
+use crate::{
     LoopHandle, LoopSettings, LoopStatus, Outage, at_work,
     client::{
         CALL_TIMEOUT, Class, WriterContext, classify, pause_briefly, producer_config, to_message,
@@ -9,14 +9,7 @@ use super::{
     log::LogReader,
     spawn,
 };
-use crate::{
-    Codec, Failure, Outgoing, Processor, Record, RegistryError, failpoint,
-    restore::restore,
-    store::{Positions, Store},
-    turn::{self, Offsets, first_offsets, next_offsets},
-};
 use anyhow::Context;
-use contracts::Timestamp;
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{Producer, ThreadedProducer},
@@ -24,6 +17,12 @@ use rdkafka::{
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant, SystemTime},
+};
+use streams::{
+    Codec, Failure, Outgoing, Processor, Record, RegistryError, Timestamp, failpoint,
+    restore::restore,
+    store::{Positions, Store},
+    turn::{self, Offsets, first_offsets, next_offsets},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

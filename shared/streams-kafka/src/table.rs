@@ -1,16 +1,10 @@
-//! [`GlobalTable`]: a whole compacted topic in memory, in every instance.
+//! Following a compacted topic into a [`GlobalTable`].
 
-use super::{
+use crate::{
     Outage,
     admin::send_now,
     client::{CALL_TIMEOUT, ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
-};
-use crate::{Codec, Failure, Record, tx::dead_letter};
-use contracts::{
-    Service, Timestamp,
-    avro::Message,
-    topics::{Key, Topic},
 };
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -18,87 +12,48 @@ use rdkafka::{
     error::KafkaError,
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     hash::Hash,
-    sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
-use tokio::sync::watch;
+use streams::{
+    Codec, Failure, GlobalTable, Record, Service, TableWriter, Timestamp,
+    avro::Message,
+    topic::{Key, Topic},
+    tx::dead_letter,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// The rows of a compacted topic, all partitions, kept up to date by a thread of its own. Reads
-/// never wait. Clones share the rows.
-pub struct GlobalTable<K, V> {
-    rows: Arc<RwLock<HashMap<K, V>>>,
-    ready: watch::Receiver<bool>,
-}
-
-impl<K, V> Clone for GlobalTable<K, V> {
-    fn clone(&self) -> Self {
-        Self { rows: Arc::clone(&self.rows), ready: self.ready.clone() }
-    }
-}
-
-impl<K, V> GlobalTable<K, V>
+/// Follow `topic` on a thread of its own until `stop` is cancelled; its rows are the table's. A row
+/// that cannot be read goes to the dead letters of `S`, at least once.
+pub fn spawn_table<S, K, V>(
+    bootstrap: &str,
+    instance: u32,
+    topic: &'static Topic<K, V>,
+    codec: Codec,
+    stop: CancellationToken,
+) -> GlobalTable<K, V>
 where
+    S: Service,
     K: Key + Eq + Hash + Send + Sync + 'static,
     V: Message + Clone,
 {
-    /// A table that never changes, for tests and the simulation.
-    pub fn fixed(rows: impl IntoIterator<Item = (K, V)>) -> Self {
-        let rows = Arc::new(RwLock::new(rows.into_iter().collect()));
-        Self { rows, ready: watch::channel(true).1 }
-    }
-
-    /// Follow `topic` until `stop` is cancelled. A row that cannot be read goes to the dead letters
-    /// of `S`, at least once.
-    pub fn spawn<S: Service>(
-        bootstrap: &str,
-        instance: u32,
-        topic: &'static Topic<K, V>,
-        codec: Codec,
-        stop: CancellationToken,
-    ) -> Self {
-        let rows = Arc::default();
-        let (ready_sender, ready) = watch::channel(false);
-        let client = format!("{}-{instance}-{}", S::NAME, topic.name());
-        let mut follower = Follower {
-            bootstrap: bootstrap.to_owned(),
-            client,
-            topic,
-            codec,
-            rows: Arc::clone(&rows),
-            ready: ready_sender,
-        };
-        let thread = std::thread::Builder::new().name(topic.name().to_owned());
-        let spawned = thread.spawn(move || {
-            let mut outage = Outage::new(follower.client.clone(), None);
-            while !stop.is_cancelled() {
-                if let Err(error) = follower.follow::<S>(&stop, &mut outage) {
-                    outage.wait(&format!("{error:#}"), &stop);
-                }
+    let (table, writer) = GlobalTable::new();
+    let client = format!("{}-{instance}-{}", S::NAME, topic.name());
+    let bootstrap = bootstrap.to_owned();
+    let mut follower = Follower { bootstrap, client, topic, codec, writer };
+    let thread = std::thread::Builder::new().name(topic.name().to_owned());
+    let spawned = thread.spawn(move || {
+        let mut outage = Outage::new(follower.client.clone(), None);
+        while !stop.is_cancelled() {
+            if let Err(error) = follower.follow::<S>(&stop, &mut outage) {
+                outage.wait(&format!("{error:#}"), &stop);
             }
-        });
-        spawned.expect("the operating system gives a thread");
-        Self { rows, ready }
-    }
-
-    /// The row of `key`.
-    pub fn get(&self, key: &K) -> Option<V> {
-        self.rows.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    /// Whether the topic has been read to its end once.
-    pub fn is_ready(&self) -> bool {
-        *self.ready.borrow()
-    }
-
-    /// Wait until the topic has been read to its end once.
-    pub async fn ready(&self) {
-        // The sender is dropped only when the process ends.
-        let _ = self.ready.clone().wait_for(|ready| *ready).await;
-    }
+        }
+    });
+    spawned.expect("the operating system gives a thread");
+    table
 }
 
 struct Follower<K: 'static, V: 'static> {
@@ -106,8 +61,7 @@ struct Follower<K: 'static, V: 'static> {
     client: String,
     topic: &'static Topic<K, V>,
     codec: Codec,
-    rows: Arc<RwLock<HashMap<K, V>>>,
-    ready: watch::Sender<bool>,
+    writer: TableWriter<K, V>,
 }
 
 impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
@@ -153,10 +107,11 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
     }
 
     fn reached_end(&self, unread: &mut HashSet<i32>, partition: i32) {
-        if unread.remove(&partition) && unread.is_empty() && !*self.ready.borrow() {
-            let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner).len();
+        if unread.remove(&partition)
+            && unread.is_empty()
+            && let Some(rows) = self.writer.reached_end()
+        {
             info!(topic = self.topic.name(), rows, "table read");
-            self.ready.send_replace(true);
         }
     }
 
@@ -171,11 +126,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         while !stop.is_cancelled() {
             match self.row(&record) {
                 Ok((key, row)) => {
-                    let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-                    match row {
-                        Some(row) => rows.insert(key, row),
-                        None => rows.remove(&key),
-                    };
+                    self.writer.set(key, row);
                     return Ok(());
                 }
                 Err(Failure::Poison(cause)) => {

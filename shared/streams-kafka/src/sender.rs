@@ -1,13 +1,6 @@
 //! [`Sender`]: single records from the edge of the system, such as commands from HTTP.
 
-use super::client::{producer_config, to_headers};
-use crate::{Codec, Fact, Failure, lineage::Cause};
-use contracts::{
-    Owns, Service, Timestamp,
-    avro::Message,
-    partition::partition_for,
-    topics::{Key, PARTITIONS, Topic},
-};
+use crate::client::{producer_config, to_headers};
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
@@ -17,6 +10,13 @@ use rdkafka::{
 use std::{
     marker::PhantomData,
     time::{Duration, SystemTime},
+};
+use streams::{
+    Codec, Fact, Failure, Owns, Service, Timestamp,
+    avro::Message,
+    lineage::Cause,
+    partition::partition_for,
+    topic::{Key, Topic},
 };
 use tracing::debug;
 
@@ -102,10 +102,11 @@ impl<S: Service> Sender<S> {
         })?;
         let key_bytes = key.to_bytes();
         let place = key.partition_by();
-        let partition = partition_for(place.as_deref().unwrap_or(&key_bytes), PARTITIONS);
+        let partition =
+            partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions);
         let subject = String::from_utf8_lossy(&key_bytes);
         let now = Timestamp::from(SystemTime::now());
-        let headers = cause.headers(S::NAME.as_str(), &fact.name(), &subject, now);
+        let headers = cause.headers::<S>(&fact.name(), &subject, now);
         let record = FutureRecord::to(topic.name())
             .partition(partition)
             .key(&key_bytes)

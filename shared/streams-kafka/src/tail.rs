@@ -1,17 +1,16 @@
 //! Following topics from now on, without a group: every instance sees every record.
 
-use super::{
+use crate::{
     Outage,
     client::{CALL_TIMEOUT, ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
 };
-use crate::Record;
-use contracts::topics::TopicSpec;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
 use std::{collections::BTreeMap, time::Duration};
+use streams::{Record, topic::TopicSpec};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;

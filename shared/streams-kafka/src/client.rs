@@ -1,7 +1,6 @@
 //! Kafka clients: their settings, each with its reason, their callbacks, and what their errors
 //! mean.
 
-use crate::{Headers, Outgoing, Record};
 use rdkafka::{
     ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -18,6 +17,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use streams::{Headers, Outgoing, Record};
 use tracing::debug;
 
 /// A network call that takes longer than this has failed.

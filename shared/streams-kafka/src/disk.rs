@@ -1,6 +1,5 @@
 //! [`DiskStore`]: a store in a fjall database, one keyspace per partition.
 
-use super::{Entries, Positions, Store, Writes};
 use anyhow::Context;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use std::{
@@ -9,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
+use streams::store::{Entries, Positions, Store, Writes};
 
 /// Raise it when the layout of any stored value changes: older stores are then rebuilt.
 const FORMAT: u32 = 2;
 const FORMAT_FILE: &str = "format";
 
-/// Keys of the store's own begin with this byte; a [`super::Table`] must not.
+/// Keys of the store's own begin with this byte; a [`streams::Table`] must not.
 const POSITION_PREFIX: u8 = 0;
 
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;

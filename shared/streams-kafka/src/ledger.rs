@@ -1,16 +1,16 @@
 //! [`Ledger`]: a consumer whose offsets live in its own database, in the same SQL transaction as
 //! what it does. Kafka's group only says who reads which partition.
 
-use super::{
+use crate::{
     LoopHandle, LoopSettings, LoopStatus, Outage, at_work, group::GroupReader, spawn,
     transactional::Step,
 };
-use crate::{
-    Codec, Failure, Record, RegistryError, failpoint,
+use std::collections::BTreeSet;
+use streams::{
+    Codec, Failure, Record, RegistryError, Service, failpoint,
+    topic::TopicSpec,
     turn::{Offsets, first_offsets},
 };
-use contracts::{Service, topics::TopicSpec};
-use std::collections::BTreeSet;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -4,15 +4,19 @@
 //! partition, which says what was done. A replay writes the original and this note in one
 //! transaction, so that it happens once.
 
-use super::{
+use crate::{
     client::{CALL_TIMEOUT, WriterContext, producer_config, to_message},
     log::read_topic,
 };
-use crate::{Outgoing, Record, record::Headers, tx::dlq_names};
 use anyhow::Context;
-use contracts::{ServiceName, Timestamp, topics};
 use rdkafka::producer::{Producer, ThreadedProducer};
 use std::{collections::BTreeMap, fmt, str::FromStr, time::SystemTime};
+use streams::{
+    Headers, Outgoing, Record, Timestamp,
+    lineage::rfc3339,
+    topic::{TopicSpec, Writers},
+    tx::dlq_names,
+};
 
 /// The header of a note: `<offset> replayed` or `<offset> discarded`.
 const DONE: &str = "dlq_done";
@@ -20,8 +24,8 @@ const DONE: &str = "dlq_done";
 /// Where a dead letter stands: `orders/2/17`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LetterId {
-    /// Whose dead letters.
-    pub service: ServiceName,
+    /// Whose dead letters: the service's name.
+    pub service: String,
     /// Partition of the dead letter topic.
     pub partition: i32,
     /// Offset in it.
@@ -44,7 +48,7 @@ impl FromStr for LetterId {
         };
         let partition = partition.parse().map_err(|_| form())?;
         let offset = offset.parse().map_err(|_| form())?;
-        Ok(Self { service: service.parse()?, partition, offset })
+        Ok(Self { service: service.to_owned(), partition, offset })
     }
 }
 
@@ -71,6 +75,8 @@ impl Done {
 pub struct DeadLetter {
     /// Its name.
     pub id: LetterId,
+    /// The topic that it is on.
+    pub topic: &'static TopicSpec,
     /// Key, value and headers.
     pub record: Record,
     /// What was done about it, if anything.
@@ -96,22 +102,22 @@ impl DeadLetter {
     }
 }
 
-/// The dead letters of `service`, oldest first per partition. Blocks.
+/// The dead letters on `topic`, oldest first per partition. Blocks.
 ///
 /// # Errors
 /// When Kafka is away.
-pub fn list(bootstrap: &str, service: ServiceName) -> anyhow::Result<Vec<DeadLetter>> {
+pub fn list(bootstrap: &str, topic: &'static TopicSpec) -> anyhow::Result<Vec<DeadLetter>> {
     let mut partitions: BTreeMap<i32, Vec<Record>> = BTreeMap::new();
-    read_topic(bootstrap, topics::dlq(service), |record| {
+    read_topic(bootstrap, topic, |record| {
         partitions.entry(record.partition).or_default().push(record);
         Ok(())
     })?;
     let records = partitions.into_values();
-    Ok(records.flat_map(|records| read_notes(service, records)).collect())
+    Ok(records.flat_map(|records| read_notes(topic, records)).collect())
 }
 
 /// Tell letters from notes, and join them.
-fn read_notes(service: ServiceName, records: Vec<Record>) -> Vec<DeadLetter> {
+fn read_notes(topic: &'static TopicSpec, records: Vec<Record>) -> Vec<DeadLetter> {
     let mut notes = BTreeMap::new();
     for record in &records {
         if let Some((offset, what)) = record.headers.get(DONE).and_then(|note| note.split_once(' '))
@@ -125,24 +131,36 @@ fn read_notes(service: ServiceName, records: Vec<Record>) -> Vec<DeadLetter> {
     letters
         .map(|record| {
             let (partition, offset) = (record.partition, record.offset);
-            let id = LetterId { service, partition, offset };
-            DeadLetter { id, done: notes.get(&offset).copied(), record }
+            let id = LetterId { service: owner(topic), partition, offset };
+            DeadLetter { id, topic, done: notes.get(&offset).copied(), record }
         })
         .collect()
 }
 
-/// Deal with `letter`: put it back on its topic and partition with its own bytes and headers, or
-/// give it up. Blocks.
+fn owner(topic: &TopicSpec) -> String {
+    match topic.writers {
+        Writers::One(service) => service.to_owned(),
+        Writers::Several(_) | Writers::AnyProcess | Writers::Cdc => topic.name.to_owned(),
+    }
+}
+
+/// Deal with `letter`: put it back on the one of `topics` that it came from, on its partition, with
+/// its own bytes and headers; or give it up. Blocks.
+///
+/// Of two operators who do it at the same time one succeeds: they share a transactional id, so the
+/// later one fences the earlier, and what was done is read again behind that fence.
 ///
 /// # Errors
 /// When it was dealt with before, does not say where it came from, or Kafka is away.
-pub fn settle(bootstrap: &str, letter: &DeadLetter, done: Done) -> anyhow::Result<()> {
-    if let Some(done) = letter.done {
-        anyhow::bail!("{} was {} before", letter.id, done.as_str());
-    }
+pub fn settle(
+    bootstrap: &str,
+    letter: &DeadLetter,
+    done: Done,
+    topics: &[&'static TopicSpec],
+) -> anyhow::Result<()> {
     let mut outgoing = vec![note(letter, done)];
     if done == Done::Replayed {
-        outgoing.push(original(letter)?);
+        outgoing.push(original(letter, topics)?);
     }
     let context = WriterContext::default();
     let id = format!("shop-dlq-{}", letter.id.service);
@@ -150,6 +168,10 @@ pub fn settle(bootstrap: &str, letter: &DeadLetter, done: Done) -> anyhow::Resul
         producer_config(bootstrap, &id, Some(&id)).create_with_context(context.clone())?;
     let away = || format!("cannot write to Kafka at {bootstrap}");
     producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
+    let now = list(bootstrap, letter.topic)?.into_iter().find(|known| known.id == letter.id);
+    if let Some(done) = now.with_context(|| format!("{} is no longer there", letter.id))?.done {
+        anyhow::bail!("{} was {} before", letter.id, done.as_str());
+    }
     producer.begin_transaction()?;
     for record in &outgoing {
         context.sent();
@@ -162,9 +184,9 @@ pub fn settle(bootstrap: &str, letter: &DeadLetter, done: Done) -> anyhow::Resul
 fn note(letter: &DeadLetter, done: Done) -> Outgoing {
     let mut headers = Headers::default();
     headers.push(DONE, format!("{} {}", letter.id.offset, done.as_str()));
-    headers.push(dlq_names::TIME, crate::lineage::rfc3339(Timestamp::from(SystemTime::now())));
+    headers.push(dlq_names::TIME, rfc3339(Timestamp::from(SystemTime::now())));
     Outgoing {
-        topic: topics::dlq(letter.id.service).name,
+        topic: letter.topic.name,
         partition: letter.id.partition,
         key: letter.record.key.clone().unwrap_or_default(),
         value: None,
@@ -172,10 +194,10 @@ fn note(letter: &DeadLetter, done: Done) -> Outgoing {
     }
 }
 
-fn original(letter: &DeadLetter) -> anyhow::Result<Outgoing> {
+fn original(letter: &DeadLetter, topics: &[&'static TopicSpec]) -> anyhow::Result<Outgoing> {
     let header = |name| letter.record.headers.get(name);
     let name = header(dlq_names::TOPIC).context("the dead letter does not name its topic")?;
-    let topic = topics::ALL.into_iter().find(|topic| topic.name == name);
+    let topic = topics.iter().find(|topic| topic.name == name);
     let topic = topic.with_context(|| format!("there is no topic `{name}`"))?.name;
     let partition = header(dlq_names::PARTITION).and_then(|text| text.parse().ok());
     let partition = partition.context("the dead letter does not name its partition")?;

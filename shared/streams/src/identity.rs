@@ -1,0 +1,22 @@
+//! Who may send what, as types: a producer is generic over a service's identity `S` and takes only
+//! what `S` [`Owns`].
+//!
+//! Both traits are here, the identities and the facts in the crate that declares the topics. So
+//! Rust's orphan rule seals the table: no third crate can give a service one fact more.
+
+use crate::topic::TopicSpec;
+
+/// A service's identity, as a type.
+pub trait Service: Send + Sync + 'static {
+    /// The name of binary, consumer group and `ce_source`.
+    const NAME: &'static str;
+
+    /// The version that `lineage` tells.
+    const VERSION: &'static str;
+
+    /// Where it puts the records that it cannot handle.
+    fn dead_letters() -> &'static TopicSpec;
+}
+
+/// `Self` is the one that may write `F`.
+pub trait Owns<F>: Service {}

@@ -1,0 +1,75 @@
+//! [`GlobalTable`]: a whole compacted topic in memory, in every instance.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, PoisonError, RwLock},
+};
+use tokio::sync::watch;
+
+/// The rows of a compacted topic, all partitions, which a follower keeps up to date. Reads never
+/// wait. Clones share the rows.
+pub struct GlobalTable<K, V> {
+    rows: Arc<RwLock<HashMap<K, V>>>,
+    ready: watch::Receiver<bool>,
+}
+
+/// Keeps a [`GlobalTable`] up to date.
+pub struct TableWriter<K, V> {
+    rows: Arc<RwLock<HashMap<K, V>>>,
+    ready: watch::Sender<bool>,
+}
+
+impl<K, V> Clone for GlobalTable<K, V> {
+    fn clone(&self) -> Self {
+        Self { rows: Arc::clone(&self.rows), ready: self.ready.clone() }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> GlobalTable<K, V> {
+    /// An empty table that is not ready, and who fills it.
+    pub fn new() -> (Self, TableWriter<K, V>) {
+        let rows = Arc::default();
+        let (sender, ready) = watch::channel(false);
+        (Self { rows: Arc::clone(&rows), ready }, TableWriter { rows, ready: sender })
+    }
+
+    /// A table that never changes, for tests and the simulation.
+    pub fn fixed(rows: impl IntoIterator<Item = (K, V)>) -> Self {
+        let rows = Arc::new(RwLock::new(rows.into_iter().collect()));
+        Self { rows, ready: watch::channel(true).1 }
+    }
+
+    /// The row of `key`.
+    pub fn get(&self, key: &K) -> Option<V> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Whether the topic has been read to its end once.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Wait until the topic has been read to its end once.
+    pub async fn ready(&self) {
+        // The sender is dropped only when the process ends.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
+}
+
+impl<K: Eq + Hash, V> TableWriter<K, V> {
+    /// Set the row of `key`, or remove it.
+    pub fn set(&self, key: K, row: Option<V>) {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        match row {
+            Some(row) => rows.insert(key, row),
+            None => rows.remove(&key),
+        };
+    }
+
+    /// The topic has been read to its end. Gives the number of rows, if that is news.
+    pub fn reached_end(&self) -> Option<usize> {
+        let is_news = self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+        is_news.then(|| self.rows.read().unwrap_or_else(PoisonError::into_inner).len())
+    }
+}

@@ -1,0 +1,228 @@
+//! Typed topics: each with its key, its value, who writes, who reads, how many partitions it has
+//! and how long it keeps its records. A program declares its topics once, as statics.
+
+use crate::avro::{Message, SchemaFile};
+use std::{fmt, marker::PhantomData};
+
+/// The key of a record.
+pub trait Key: Sized {
+    /// What the key is, for people.
+    const NAME: &'static str;
+
+    /// The key's bytes on the wire: plain UTF-8.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// The key from its bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String>;
+
+    /// The bytes that decide the partition, where these are not the key's own.
+    fn partition_by(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// How long a topic keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleanup {
+    /// For ever: the log is the system of record.
+    Keep,
+    /// The last record of each key: an entity topic.
+    Compact,
+    /// For so many milliseconds.
+    Delete {
+        /// Retention.
+        retention_ms: i64,
+    },
+}
+
+/// Who writes a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Anyone may ask: a command topic.
+    AnyProcess,
+    /// One service, by its name.
+    One(&'static str),
+    /// Several services, each its own records: which ones, the types of the records say.
+    Several(&'static [&'static str]),
+    /// A connector that captures the changes of a database.
+    Cdc,
+}
+
+impl Writers {
+    /// Whether `service` is one of those that are declared to write. Nobody is declared for a
+    /// command topic, as any process may ask.
+    pub fn includes(&self, service: &str) -> bool {
+        match self {
+            Writers::One(writer) => *writer == service,
+            Writers::Several(writers) => writers.contains(&service),
+            Writers::AnyProcess | Writers::Cdc => false,
+        }
+    }
+}
+
+/// What is known of a topic without its types.
+#[derive(Clone, Copy)]
+pub struct TopicSpec {
+    /// The topic's name.
+    pub name: &'static str,
+    /// What the key is.
+    pub key: &'static str,
+    /// What the value is.
+    pub value: &'static str,
+    /// The record types on the topic; none where the bytes are somebody else's.
+    pub schemas: fn() -> &'static [&'static SchemaFile],
+    /// Who writes.
+    pub writers: Writers,
+    /// Who reads.
+    pub readers: &'static [&'static str],
+    /// How many partitions it has. Topics that share a key must have as many, so that one instance
+    /// owns partition p of all of them.
+    pub partitions: i32,
+    /// How long records are kept.
+    pub cleanup: Cleanup,
+}
+
+impl fmt::Debug for TopicSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl TopicSpec {
+    /// The registry subject of `schema` on this topic: Confluent's TopicNameStrategy where the
+    /// topic carries one record type, TopicRecordNameStrategy where it carries several.
+    pub fn subject(&self, schema: &SchemaFile) -> String {
+        if (self.schemas)().len() == 1 {
+            format!("{}-value", self.name)
+        } else {
+            format!("{}-{}", self.name, schema.name())
+        }
+    }
+
+    /// Broker-side settings of the topic.
+    pub fn config(&self) -> Vec<(&'static str, String)> {
+        match self.cleanup {
+            Cleanup::Keep => {
+                vec![("cleanup.policy", "delete".into()), ("retention.ms", "-1".into())]
+            }
+            Cleanup::Compact => vec![("cleanup.policy", "compact".into())],
+            Cleanup::Delete { retention_ms } => vec![
+                ("cleanup.policy", "delete".into()),
+                ("retention.ms", retention_ms.to_string()),
+            ],
+        }
+    }
+
+    /// Whether we register the topic's schemas, or somebody else does.
+    pub fn registers_schemas(&self) -> bool {
+        self.writers != Writers::Cdc
+    }
+}
+
+/// A topic with the types of its key and value.
+pub struct Topic<K, V> {
+    /// The same without types.
+    pub spec: TopicSpec,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K, V> Topic<K, V> {
+    /// The topic's name.
+    pub const fn name(&self) -> &'static str {
+        self.spec.name
+    }
+}
+
+impl<K: Key, V: Message> Topic<K, V> {
+    /// A topic with `partitions` that anyone may write, that nobody is known to read, and that keeps
+    /// its records for ever; the methods below say otherwise. `value` tells people what it carries.
+    pub const fn new(name: &'static str, value: &'static str, partitions: i32) -> Self {
+        let spec = TopicSpec {
+            name,
+            key: K::NAME,
+            value,
+            schemas: V::schemas,
+            writers: Writers::AnyProcess,
+            readers: &[],
+            partitions,
+            cleanup: Cleanup::Keep,
+        };
+        Self { spec, types: PhantomData }
+    }
+
+    /// The same with these writers.
+    pub const fn written_by(mut self, writers: Writers) -> Self {
+        self.spec.writers = writers;
+        self
+    }
+
+    /// The same with these readers.
+    pub const fn read_by(mut self, readers: &'static [&'static str]) -> Self {
+        self.spec.readers = readers;
+        self
+    }
+
+    /// The same, with its records kept so.
+    pub const fn kept(mut self, cleanup: Cleanup) -> Self {
+        self.spec.cleanup = cleanup;
+        self
+    }
+}
+
+/// The topic `name` for the dead letters of `service`: original bytes, and headers that say why.
+/// They are kept for 30 days.
+pub const fn dead_letters(name: &'static str, service: &'static str, partitions: i32) -> TopicSpec {
+    TopicSpec {
+        name,
+        key: "original key",
+        value: "original bytes + headers why",
+        schemas: || &[],
+        writers: Writers::One(service),
+        readers: &[],
+        partitions,
+        cleanup: Cleanup::Delete { retention_ms: 30 * 24 * 60 * 60 * 1000 },
+    }
+}
+
+/// One line of a service's `topology.rs`: a topic, what handles it, and where its results go.
+#[derive(Clone, Copy)]
+pub struct Flow {
+    /// What is read.
+    pub from: &'static TopicSpec,
+    /// The handler's module.
+    pub handler: &'static str,
+    /// What is written because of it.
+    pub to: &'static [&'static TopicSpec],
+}
+
+/// A line of a `topology.rs`.
+pub const fn flow(
+    from: &'static TopicSpec,
+    handler: &'static str,
+    to: &'static [&'static TopicSpec],
+) -> Flow {
+    Flow { from, handler, to }
+}
+
+/// The topics that `flows` read, each once.
+pub fn inputs<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<&'static TopicSpec> {
+    distinct(flows.into_iter().map(|flow| flow.from))
+}
+
+/// The topics that `flows` write, each once.
+pub fn outputs<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<&'static TopicSpec> {
+    distinct(flows.into_iter().flat_map(|flow| flow.to.iter().copied()))
+}
+
+fn distinct(topics: impl Iterator<Item = &'static TopicSpec>) -> Vec<&'static TopicSpec> {
+    let mut distinct: Vec<&'static TopicSpec> = Vec::new();
+    for topic in topics {
+        if distinct.iter().all(|known| known.name != topic.name) {
+            distinct.push(topic);
+        }
+    }
+    distinct
+}
