@@ -113,7 +113,13 @@ impl Life {
         now: Timestamp,
     ) -> Result<()> {
         let terms = Terms { deadline: DEADLINE, extra_checks: Vec::new() };
-        match place_order::decide(entry, &place_order_of(number), &excerpt(), &terms, now) {
+        match place_order::decide(
+            entry,
+            &place_order_of(number),
+            &place_order::Known::Now(excerpt()),
+            &terms,
+            now,
+        ) {
             place_order::Decision::Accepted(requested) => {
                 place_order::evolve(entry, &requested);
                 self.write(requested.into_order(), ServiceName::Orders, Some(offset as i64));

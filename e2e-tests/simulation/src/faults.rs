@@ -47,7 +47,7 @@ faults! {
     /// A process dies when Kafka has committed, before its store knows.
     CrashAfterCommit, "crash after commit", 30;
     /// A process dies while it restores its state.
-    CrashInRestore, "crash in restore", 150;
+    CrashInRestore, "crash in restore", 60;
     /// A process dies before an SQL transaction is committed.
     CrashBeforeSql, "crash before SQL commit", 30;
     /// A process dies after an SQL transaction was committed, before it does anything else.
@@ -66,6 +66,12 @@ faults! {
     SendFails, "send fails", 20;
     /// Kafka commits, and the answer is lost.
     CommitUnknown, "commit unknown", 30;
+    /// The request to commit is still on its way when the client sends it again.
+    CommitDelayed, "commit delayed", 60;
+    /// The local store cannot be written.
+    StoreFails, "store fails", 10;
+    /// A value in the local store cannot be read any more.
+    StoreRots, "store rots", 10;
     /// The markers of a transaction, and its offsets, take their time.
     SlowMarkers, "slow markers", 2_000;
     /// The database does not answer, and nothing was written.

@@ -51,6 +51,12 @@ planted! {
     OffsetsApart, "offsets-apart", Restocks, "Offsets are committed before the transaction, not in it.";
     ReadUncommitted, "read-uncommitted", Latest, "Readers see records of transactions that are open or aborted.";
     NoFencing, "no-fencing", Versions, "Who was replaced goes on writing: no epochs, no generations.";
+    NoRewind, "no-rewind", MailMatches, "A loop does not rewind after an abort.";
+    KeepStore, "keep-store", Latest, "A loop keeps its store after a fatal error.";
+    ForgetRevocation, "forget-revocation", Versions, "A loop works on partitions that it has lost.";
+    CommitFenced, "commit-fenced", Restocks, "A loop commits although its generation is over.";
+    ReuseProducer, "reuse-producer", Reserved,
+        "A producer keeps its epoch after a commit that was sent twice.";
     StateBeforeCommit, "state-before-commit", Answers, "The local store changes before the commit.";
     ShortRestore, "short-restore", Versions, "A service's own log is restored to the committed offset, not to its end.";
     CountedAnswers, "counted-answers", Checks,
@@ -123,13 +129,6 @@ impl<P: Processor> Processor for Meddled<P> {
         match self.swapped(record) {
             Some(swapped) => self.inner.process(&swapped, tx),
             None => self.inner.process(record, tx),
-        }
-    }
-
-    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, P::Identity>) -> Result<(), Failure> {
-        match self.swapped(record) {
-            Some(swapped) => self.inner.restore(&swapped, tx),
-            None => self.inner.restore(record, tx),
         }
     }
 

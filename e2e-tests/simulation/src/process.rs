@@ -14,10 +14,8 @@ use email::EmailLoop;
 use inventory::{SplitLoop, StockLoop};
 use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
 use std::{cell::Cell, time::Duration};
+use streams::limits::SESSION_TIMEOUT;
 use view::{freshness::Freshness, processor::Projector};
-
-/// After this long without a word a member is thrown out of its groups.
-const SESSION: Duration = Duration::from_secs(8);
 
 /// Whether a process is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,11 +100,11 @@ impl Process {
         let name = self.name();
         let disk_lost = sim.strikes(Fault::LostDisk, &name);
         for actor in &mut self.actors {
-            actor.die(disk_lost);
+            actor.die(sim, disk_lost);
         }
         let back_at = sim.now + Duration::from_millis(sim.dice.u64(50..=12_000));
         self.state = State::Down(back_at);
-        self.session_ends = Some(sim.now + SESSION);
+        self.session_ends = Some(sim.now + SESSION_TIMEOUT);
         sim.note(&name, None, || "is dead".to_owned());
     }
 
@@ -115,7 +113,7 @@ impl Process {
         if self.state == State::Up {
             let back_at = sim.now + Duration::from_millis(sim.dice.u64(100..=30_000));
             self.state = State::Frozen(back_at);
-            self.session_ends = Some(sim.now + SESSION);
+            self.session_ends = Some(sim.now + SESSION_TIMEOUT);
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) trait Actor {
     fn step(&mut self, sim: &mut Sim) -> Progress;
 
     /// The process has died: forget everything that is not on a disk. `disk_lost`: that as well.
-    fn die(&mut self, disk_lost: bool);
+    fn die(&mut self, sim: &Sim, disk_lost: bool);
 
     /// The group that it is a member of, if it is one.
     fn group(&self) -> Option<&'static str> {
@@ -97,12 +97,6 @@ impl Sim {
             let (step, at, actor) = (self.step, self.now, actor.to_owned());
             self.trace.push(Event { step, at, actor, what: what(), orders });
         }
-    }
-
-    /// The orders that records are about, for a trace.
-    pub(crate) fn orders_in(&self, outgoing: &[Outgoing]) -> Option<BTreeSet<OrderId>> {
-        let orders = |one| read::outgoing(&self.codec, one).1;
-        self.trace.is_kept().then(|| outgoing.iter().flat_map(orders).collect())
     }
 
     /// Remember a record that was written at `offset`.

@@ -1,58 +1,36 @@
-//! [`Stage`]: a transactional loop, cut into its steps. What it does in each of them is the code of
-//! `streams` (decide, apply, restore); only the calls to Kafka go to the model. Compare
-//! `streams/src/kafka/transactional.rs`.
+//! [`Stage`]: drives the [`Engine`] of a transactional loop on the modelled Kafka, one effect at a
+//! time, so that others move between any two of them. What to do, the engine says; here is what each
+//! effect does to the model, and what may go wrong with it.
 
 use crate::{
     faults::Fault,
-    kafka::{Membership, Refusal, Restoring, Topic},
+    kafka::{Consumer, Refusal, Topic},
     planted::Planted,
     sim::{Actor, Progress, Sim},
 };
 use contracts::Timestamp;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 use streams::{
-    Failure, MemoryStore, Outgoing, Processor, Record,
-    restore::restore,
-    store::Positions,
-    turn::{self, Decided, Offsets, first_offsets, next_offsets},
+    Effect, Engine, Event, MemoryStore, Outgoing, Processor, Store,
+    engine::{Apply, Class, Offsets},
+    limits::{RESTORE_RECORDS_MAX, TICK},
+    store::{Positions, Writes},
 };
 
-/// How often time acts on the partitions, as in the real loop.
-const TICK: Duration = Duration::from_millis(200);
-
-/// How long to wait after a failure.
-const BACKOFF: Duration = Duration::from_millis(50);
-
-/// Where a batch is on its way.
-enum Phase {
-    /// There is none.
-    Idle,
-    /// It was read at the step `at`; `tick`: time acts as well.
-    Polled { batch: Vec<Record>, tick: bool, at: u64 },
-    /// It was decided on; so many of its records are sent.
-    Sending { batch: Vec<Record>, decided: Decided, sent: usize, delivered: Delivered },
-    /// All is sent; the offsets are next.
-    Sent { batch: Vec<Record>, decided: Decided, delivered: Delivered },
-    /// The offsets are in the transaction.
-    Ready { batch: Vec<Record>, decided: Decided, delivered: Delivered },
-    /// It is committed; the store is next.
-    Committed { batch: Vec<Record>, decided: Decided, delivered: Delivered },
-}
-
-type Delivered = BTreeMap<(String, i32), i64>;
+/// Longest wait after a failure.
+const BACKOFF_MAX_MS: u64 = 400;
 
 /// What the clients know.
 struct Clients {
     epoch: u32,
-    membership: Membership,
-    owned: BTreeSet<i32>,
-    /// Given to us, and not restored yet.
-    fresh: BTreeSet<i32>,
-    /// The next record to read.
-    positions: BTreeMap<(Topic, i32), i64>,
+    consumer: Consumer,
+}
+
+/// Records on their way.
+struct Sending {
+    outgoing: Vec<Outgoing>,
+    sent: usize,
+    delivered: Offsets,
 }
 
 /// A loop of one instance.
@@ -62,12 +40,19 @@ pub(crate) struct Stage<P> {
     id: String,
     batch_max: usize,
     make: Box<dyn Fn() -> P>,
-    processor: P,
+    engine: Engine<P>,
     store: MemoryStore,
     inputs: Vec<Topic>,
     clients: Option<Clients>,
-    tasks: BTreeMap<i32, Positions>,
-    phase: Phase,
+    /// What the engine asks for.
+    effect: Effect,
+    /// What was polled at a step: the engine hears of it at the next.
+    polled: Option<(Event, u64)>,
+    sending: Option<Sending>,
+    /// Planted: partitions that were ours once.
+    remembered: BTreeSet<i32>,
+    /// Where the group was when the restore at hand began.
+    committed: Offsets,
     next_tick: Timestamp,
     wait_until: Timestamp,
 }
@@ -83,198 +68,280 @@ impl<P: Processor> Stage<P> {
     ) -> Self {
         let processor = make();
         let inputs = processor.inputs().iter().map(|topic| sim.kafka.topic(topic.name)).collect();
+        let store = MemoryStore::default();
+        let mut engine = Engine::new(processor, sim.codec.clone());
+        let effect = engine.next(Event::Proceed, sim.now, &store);
         Self {
             name,
             instance,
             id: format!("{name}-{instance}"),
             batch_max,
             make: Box::new(make),
-            processor,
-            store: MemoryStore::default(),
+            engine,
+            store,
             inputs,
             clients: None,
-            tasks: BTreeMap::new(),
-            phase: Phase::Idle,
+            effect,
+            polled: None,
+            sending: None,
+            remembered: BTreeSet::new(),
+            committed: Offsets::new(),
             next_tick: Timestamp::default(),
             wait_until: Timestamp::default(),
         }
     }
 
-    /// First the fence, then the group.
-    fn connect(&mut self, sim: &mut Sim) -> Progress {
-        let epoch = sim.kafka.init_transactions(&self.id);
-        let membership = sim.kafka.group(self.name).join(self.instance, &mut sim.dice);
-        let (owned, fresh) = (BTreeSet::new(), BTreeSet::new());
-        self.clients =
-            Some(Clients { epoch, membership, owned, fresh, positions: BTreeMap::new() });
-        self.tasks.clear();
-        sim.note(&self.id, None, || "joins its group".to_owned());
-        // An assignment is news to a member that has none.
-        self.take_assignment(sim, true);
-        Progress::Moved
-    }
-
-    /// Serve what the group has decided since the last poll: eager, so all partitions at once.
-    fn take_assignment(&mut self, sim: &mut Sim, joined: bool) {
-        let Some(clients) = &mut self.clients else { return };
-        let Some((membership, owned)) = sim.kafka.group(self.name).poll(clients.membership) else {
-            // Thrown out: the client joins again by itself.
-            clients.membership = sim.kafka.group(self.name).join(self.instance, &mut sim.dice);
-            return self.take_assignment(sim, true);
-        };
-        if joined || clients.membership != membership {
-            clients.membership = membership;
-            clients.fresh.clone_from(&owned);
-            clients.positions.clear();
-            self.tasks.retain(|partition, _| owned.contains(partition));
-            sim.note(&self.id, None, || format!("owns partitions {owned:?}"));
-            clients.owned = owned;
-        }
-    }
-
-    /// Restore one of the partitions that are new.
-    fn settle(&mut self, sim: &mut Sim) -> Option<Progress> {
-        let clients = self.clients.as_mut()?;
-        let partition = clients.fresh.first().copied()?;
-        let Some(committed) = sim.kafka.group_offsets(self.name, &self.inputs, partition) else {
-            // A transaction is pending.
-            self.wait_until = sim.now + BACKOFF;
-            return Some(Progress::Moved);
-        };
-        // What it has read by then is in the store.
-        let dies = sim.strikes(Fault::CrashInRestore, &self.id);
-        let dies_after = dies.then(|| sim.dice.usize(0..=self.processor.sources().len()));
-        let short = sim.is_planted(Planted::ShortRestore).then_some(&committed);
-        let mut log = Restoring { kafka: &sim.kafka, short, dies_after };
-        let (processor, codec) = (&mut self.processor, &sim.codec);
-        let restored = match processor.sources().is_empty() {
-            true => Ok(Positions::new()),
-            false => {
-                restore(processor, &self.store, codec, &mut log, partition, &committed, sim.now)
-            }
-        };
-        match restored {
-            _ if dies => return Some(Progress::Died),
-            Ok(positions) => {
-                clients.fresh.remove(&partition);
-                for ((topic, partition), next) in committed {
-                    clients.positions.insert((sim.kafka.topic(&topic), partition), next);
-                }
-                self.tasks.insert(partition, positions);
-            }
-            Err(error) => {
-                sim.note(&self.id, None, || format!("cannot restore: {error:#}"));
-                self.give_up(sim);
-            }
-        }
-        Some(Progress::Moved)
-    }
-
-    /// Read a batch of any size from any of our partitions.
-    fn poll(&mut self, sim: &mut Sim) -> Vec<Record> {
-        let Some(clients) = &mut self.clients else { return Vec::new() };
-        let mut places: Vec<(Topic, i32)> = clients.positions.keys().copied().collect();
-        sim.dice.shuffle(&mut places);
-        let mut left = match sim.dice.u32(0..4) {
-            0 => 1,
-            1 => sim.dice.usize(1..=4),
-            _ => self.batch_max.min(sim.dice.usize(1..=64)),
-        };
-        let mut batch = Vec::new();
-        for place in places {
-            let Some(position) = clients.positions.get_mut(&place) else { continue };
-            let readable = sim.kafka.readable_end(place.0, place.1);
-            if left == 0 || *position >= readable {
-                continue;
-            }
-            let max = sim.dice.usize(1..=left);
-            let (records, next) = sim.kafka.read(place.0, place.1, *position, max);
-            left -= records.len();
-            batch.extend(records.into_iter().cloned());
-            *position = next;
-        }
-        batch
-    }
-
-    fn decide(
-        &mut self,
-        sim: &mut Sim,
-        batch: Vec<Record>,
-        tick: bool,
-        polled_at: u64,
-    ) -> Progress {
-        let ticked: Vec<i32> = if tick { self.tasks.keys().copied().collect() } else { Vec::new() };
-        let (processor, now) = (&mut self.processor, sim.now);
-        sim.effects.begin(now, sim.step, polled_at);
-        let decided = turn::decide(processor, &self.store, &sim.codec, now, &batch, &ticked);
+    /// Tell the engine what has happened; it decides, and processors do what they do meanwhile.
+    fn tell(&mut self, sim: &mut Sim, event: Event, polled_at: u64) -> Progress {
+        sim.effects.begin(sim.now, sim.step, polled_at);
+        self.effect = self.engine.next(event, sim.now, &self.store);
         for (orders, what) in sim.effects.take_notes() {
             sim.note(&self.id, orders, || what);
         }
-        if sim.effects.died() || sim.strikes(Fault::CrashAfterDecide, &self.id) {
+        if sim.effects.died() {
             return Progress::Died;
         }
-        match decided {
-            Ok(decided) if batch.is_empty() && decided.is_empty() => return Progress::Idle,
-            Ok(decided) => {
-                let delivered = Delivered::new();
-                self.apply_early(sim, &decided);
-                self.phase = Phase::Sending { batch, decided, sent: 0, delivered };
-            }
-            Err(Failure::Retriable(error)) => self.again(sim, &batch, &format!("{error:#}")),
-            Err(failure) => {
-                sim.note(&self.id, None, || format!("rebuilds: {failure}"));
-                self.give_up(sim);
-            }
+        let is_decided =
+            matches!(self.effect, Effect::Begin | Effect::Renew | Effect::CommitOffsets(_));
+        if is_decided && sim.strikes(Fault::CrashAfterDecide, &self.id) {
+            return Progress::Died;
+        }
+        if let (Effect::Begin, true) = (&self.effect, sim.is_planted(Planted::StateBeforeCommit)) {
+            self.apply_early();
         }
         Progress::Moved
     }
 
     /// Planted: the store knows before Kafka does.
-    fn apply_early(&mut self, sim: &Sim, decided: &Decided) {
-        if sim.is_planted(Planted::StateBeforeCommit) {
-            let (processor, tasks, writes) =
-                (&self.processor, &mut self.tasks, decided.writes.clone());
-            turn::apply(processor, &self.store, tasks, writes, Offsets::new(), [])
-                .expect("memory does not fail");
+    fn apply_early(&mut self) {
+        for (partition, writes) in &self.engine.decided().writes {
+            let applied = self.store.apply(*partition, writes.clone(), &Positions::new());
+            applied.expect("memory does not fail");
         }
     }
 
-    /// Send some more.
-    fn send(
-        &mut self,
-        sim: &mut Sim,
-        batch: Vec<Record>,
-        decided: Decided,
-        mut sent: usize,
-        mut delivered: Delivered,
-    ) -> Progress {
-        if decided.outgoing.is_empty() {
-            return self.commit_offsets(sim, batch, decided);
+    fn perform(&mut self, sim: &mut Sim) -> Progress {
+        let effect = std::mem::replace(&mut self.effect, Effect::Poll);
+        if let Some(fault) = crash_before(&effect)
+            && sim.strikes(fault, &self.id)
+        {
+            return Progress::Died;
         }
-        let epoch = self.epoch();
-        if sent == 0 && sim.kafka.begin(&self.id, epoch, sim.now).is_err() {
-            return self.fenced(sim);
-        }
-        let until = match sim.dice.bool() {
-            true => decided.outgoing.len(),
-            false => sim.dice.usize(sent..=decided.outgoing.len()),
+        let event = match effect {
+            Effect::Poll => return self.poll(sim),
+            Effect::Send(outgoing) => {
+                self.sending = Some(Sending { outgoing, sent: 0, delivered: Offsets::new() });
+                return self.send(sim);
+            }
+            Effect::BackOff { cause } => {
+                sim.note(&self.id, None, || format!("waits: {cause}"));
+                self.wait_until =
+                    sim.now + Duration::from_millis(sim.dice.u64(50..=BACKOFF_MAX_MS));
+                Event::Proceed
+            }
+            Effect::Stop(error) => panic!("{}: {error:#}", self.id),
+            Effect::Connect => self.connect(sim),
+            Effect::Disconnect => {
+                self.clients = None;
+                Event::Disconnected
+            }
+            Effect::Apply(apply) => self.apply(sim, apply),
+            Effect::Clear { partition } => {
+                sim.note(&self.id, None, || format!("forgets the state of {partition}"));
+                if !sim.is_planted(Planted::KeepStore) {
+                    self.store.clear(partition).expect("memory does not fail");
+                }
+                Event::Cleared
+            }
+            reading @ (Effect::FetchOffsets { .. }
+            | Effect::FetchEnd { .. }
+            | Effect::Read { .. }) => self.look_up(sim, reading),
+            transactional => self.transact(sim, transactional),
         };
-        for outgoing in &decided.outgoing[sent..until] {
+        self.tell(sim, event, sim.step)
+    }
+
+    /// First the fence, then the group.
+    fn connect(&mut self, sim: &mut Sim) -> Event {
+        let epoch = sim.kafka.init_transactions(&self.id);
+        let (kafka, dice) = (&mut sim.kafka, &mut sim.dice);
+        let consumer = Consumer::join(kafka, dice, self.name, self.instance, self.inputs.clone());
+        self.clients = Some(Clients { epoch, consumer });
+        sim.note(&self.id, None, || "joins its group".to_owned());
+        Event::Connected
+    }
+
+    /// Read a batch of any size. The engine hears of it at the next step.
+    fn poll(&mut self, sim: &mut Sim) -> Progress {
+        let clients = self.clients.as_mut().expect("the engine connects before it polls");
+        let max = match sim.dice.u32(0..4) {
+            0 => 1,
+            1 => sim.dice.usize(1..=4),
+            _ => self.batch_max.min(sim.dice.usize(1..=64)),
+        };
+        let mut polled = clients.consumer.poll(&mut sim.kafka, &mut sim.dice, max);
+        polled.tick = sim.now >= self.next_tick;
+        if polled.tick {
+            self.next_tick = sim.now + TICK;
+        }
+        if !polled.assigned.is_empty() {
+            let owned = &polled.owned;
+            sim.note(&self.id, None, || format!("owns partitions {owned:?}"));
+        }
+        sim.note_polled(&self.id, &polled.records);
+        if sim.is_planted(Planted::ForgetRevocation) {
+            self.remembered.extend(&polled.owned);
+            polled.assigned.retain(|partition| self.engine.partitions().all(|p| p != *partition));
+            polled.owned.clone_from(&self.remembered);
+        }
+        let has_read = !polled.records.is_empty() || !polled.assigned.is_empty();
+        if !has_read && !polled.tick {
+            self.effect = Effect::Poll;
+            return Progress::Idle;
+        }
+        self.polled = Some((Event::Polled(polled), sim.step));
+        if has_read { Progress::Moved } else { self.hear(sim) }
+    }
+
+    /// The engine hears of what was polled. Idle if time alone has passed, and changes nothing.
+    fn hear(&mut self, sim: &mut Sim) -> Progress {
+        let Some((event, at)) = self.polled.take() else { return Progress::Idle };
+        let is_tick = matches!(&event, Event::Polled(p) if p.records.is_empty());
+        let progress = self.tell(sim, event, at);
+        let is_idle = is_tick && matches!(self.effect, Effect::Poll);
+        if progress == Progress::Moved && is_idle { Progress::Idle } else { progress }
+    }
+
+    fn look_up(&mut self, sim: &mut Sim, effect: Effect) -> Event {
+        let clients = self.clients.as_ref().expect("the engine connects before it restores");
+        let open = |what: String| Event::Failed(Class::Retriable, anyhow::anyhow!(what));
+        match effect {
+            Effect::FetchOffsets { partition } => {
+                match clients.consumer.group_offsets(&sim.kafka, partition) {
+                    Some(offsets) => {
+                        self.committed.clone_from(&offsets);
+                        Event::Offsets(offsets)
+                    }
+                    None => open("a transaction with offsets is pending".into()),
+                }
+            }
+            Effect::FetchEnd { topic, partition } => {
+                let short = sim.is_planted(Planted::ShortRestore);
+                let short = short.then(|| self.committed.get(&(topic.to_owned(), partition)));
+                match (short.flatten(), sim.kafka.decided_end(sim.kafka.topic(topic), partition)) {
+                    (Some(committed), _) => Event::End(*committed),
+                    (None, Some(end)) => Event::End(end),
+                    (None, None) => open(format!("{topic}/{partition} has a transaction open")),
+                }
+            }
+            Effect::Read { topic, partition, from, to } => {
+                let max = sim.dice.usize(1..=RESTORE_RECORDS_MAX.min(64));
+                let (read, next) = sim.kafka.read(sim.kafka.topic(&topic), partition, from, max);
+                let read = read.into_iter().take_while(|record| record.offset < to);
+                Event::Read { records: read.cloned().collect(), next: next.min(to) }
+            }
+            other => unreachable!("{other:?} reads nothing"),
+        }
+    }
+
+    fn transact(&mut self, sim: &mut Sim, effect: Effect) -> Event {
+        let id = &self.id;
+        let Clients { epoch, consumer } =
+            self.clients.as_mut().expect("the engine connects before it sends");
+        let epoch_now = *epoch;
+        match effect {
+            Effect::Renew => {
+                if !sim.is_planted(Planted::ReuseProducer) {
+                    *epoch = sim.kafka.init_transactions(id);
+                }
+                sim.note(id, None, || "gets a new epoch".to_owned());
+                Event::Renewed
+            }
+            Effect::Begin => match sim.kafka.begin(id, epoch_now, sim.now) {
+                Ok(()) => Event::Begun,
+                Err(refusal) => refused(refusal),
+            },
+            Effect::SendOffsets(offsets) => {
+                let accepted = if sim.is_planted(Planted::OffsetsApart) {
+                    consumer.commit(&mut sim.kafka, offsets)
+                } else {
+                    consumer.send_offsets(&mut sim.kafka, (id, epoch_now), offsets)
+                };
+                match accepted {
+                    Ok(()) => Event::OffsetsAccepted,
+                    Err(_) if sim.is_planted(Planted::CommitFenced) => Event::OffsetsAccepted,
+                    Err(refusal) => refused(refusal),
+                }
+            }
+            Effect::CommitOffsets(offsets) => match consumer.commit(&mut sim.kafka, offsets) {
+                Ok(()) => Event::Committed { doubtful: false },
+                Err(refusal) => Event::Failed(Class::Fatal, anyhow::anyhow!("{refusal:?}")),
+            },
+            Effect::Commit => self.commit(sim, epoch_now),
+            Effect::Abort => match sim.kafka.abort(id, epoch_now) {
+                Ok(()) => Event::Aborted { doubtful: false },
+                Err(refusal) => refused(refusal),
+            },
+            Effect::Seek(offsets) => {
+                sim.note(id, None, || "takes its batch again".to_owned());
+                if !sim.is_planted(Planted::NoRewind) {
+                    consumer.seek(&sim.kafka, offsets);
+                }
+                Event::Sought
+            }
+            other => unreachable!("{other:?} is not about a transaction"),
+        }
+    }
+
+    fn commit(&self, sim: &mut Sim, epoch: u32) -> Event {
+        let again = |why: &str| Event::Failed(Class::Retriable, anyhow::anyhow!(why.to_owned()));
+        if sim.strikes(Fault::CommitDelayed, &self.id) {
+            // The request is on its way; the client loses its patience, and sends another one.
+            sim.kafka.delay_commit(&self.id, epoch);
+            return again("the connection is lost");
+        }
+        if let Err(refusal) = sim.kafka.commit(&self.id, epoch) {
+            return refused(refusal);
+        }
+        sim.note(&self.id, None, || "commits".to_owned());
+        if !sim.strikes(Fault::SlowMarkers, &self.id) {
+            sim.kafka.complete(&self.id);
+        }
+        if sim.strikes(Fault::CommitUnknown, &self.id) {
+            return match sim.dice.bool() {
+                true => again("the answer is lost"),
+                false => Event::Failed(Class::Fatal, anyhow::anyhow!("there is no answer")),
+            };
+        }
+        Event::Committed { doubtful: false }
+    }
+
+    /// Send some more.
+    fn send(&mut self, sim: &mut Sim) -> Progress {
+        let Some(mut sending) = self.sending.take() else { return Progress::Idle };
+        let epoch = self.clients.as_ref().map_or(0, |clients| clients.epoch);
+        let until = match sim.dice.bool() {
+            true => sending.outgoing.len(),
+            false => sim.dice.usize(sending.sent..=sending.outgoing.len()),
+        };
+        for outgoing in &sending.outgoing[sending.sent..until] {
             if sim.strikes(Fault::SendFails, &self.id) {
-                return self.abort(sim, &batch, "a record was not taken");
+                let failed = anyhow::anyhow!("a record was not taken");
+                return self.tell(sim, Event::Failed(Class::Abortable, failed), sim.step);
             }
             let offset = match self.send_one(sim, epoch, outgoing) {
                 Ok(offset) => offset,
-                Err(_) => return self.fenced(sim),
+                Err(refusal) => return self.tell(sim, refused(refusal), sim.step),
             };
             sim.note_sent(&self.id, outgoing, outgoing.partition, offset);
-            delivered.insert((outgoing.topic.to_owned(), outgoing.partition), offset);
-            sent += 1;
+            let place = (outgoing.topic.to_owned(), outgoing.partition);
+            sending.delivered.insert(place, offset);
+            sending.sent += 1;
         }
-        self.phase = match sent == decided.outgoing.len() {
-            true => Phase::Sent { batch, decided, delivered },
-            false => Phase::Sending { batch, decided, sent, delivered },
-        };
+        if sending.sent == sending.outgoing.len() {
+            return self.tell(sim, Event::Delivered(sending.delivered), sim.step);
+        }
+        self.sending = Some(sending);
         Progress::Moved
     }
 
@@ -286,118 +353,47 @@ impl<P: Processor> Stage<P> {
         }
     }
 
-    /// A batch that has sent nothing commits its offsets alone.
-    fn commit_offsets(&mut self, sim: &mut Sim, batch: Vec<Record>, decided: Decided) -> Progress {
-        let offsets = next_offsets(&batch);
-        if let Some(clients) = &self.clients
-            && !offsets.is_empty()
-            && sim.kafka.commit_offsets(self.name, clients.membership, offsets).is_err()
-        {
-            return self.fenced(sim);
+    fn apply(&mut self, sim: &mut Sim, apply: Apply) -> Event {
+        let Apply { partition, writes, positions } = apply;
+        if sim.strikes(Fault::StoreFails, &self.id) {
+            return Event::Failed(Class::Fatal, anyhow::anyhow!("the disk is full"));
         }
-        self.phase = Phase::Committed { batch, decided, delivered: Delivered::new() };
-        Progress::Moved
+        self.store.apply(partition, writes, &positions).expect("memory does not fail");
+        if sim.strikes(Fault::StoreRots, &self.id) {
+            self.rot(sim, partition);
+        }
+        Event::Applied
     }
 
-    fn send_offsets(
-        &mut self,
-        sim: &mut Sim,
-        batch: Vec<Record>,
-        decided: Decided,
-        delivered: Delivered,
-    ) -> Progress {
-        let Some(clients) = &self.clients else { return self.fenced(sim) };
-        let (producer, membership) = ((&*self.id, clients.epoch), clients.membership);
-        // What time alone has caused has no offsets of its own; the generation is checked all the same.
-        let offsets = next_offsets(&batch);
-        let taken = if sim.is_planted(Planted::OffsetsApart) {
-            sim.kafka.commit_offsets(self.name, membership, offsets)
-        } else {
-            sim.kafka.send_offsets(producer, self.name, membership, offsets)
-        };
-        match taken {
-            Ok(()) => {}
-            Err(Refusal::IllegalGeneration) => {
-                return self.abort(sim, &batch, "its generation is over");
-            }
-            Err(Refusal::Fenced) => return self.fenced(sim),
-        }
-        self.phase = Phase::Ready { batch, decided, delivered };
-        Progress::Moved
-    }
-
-    fn commit(
-        &mut self,
-        sim: &mut Sim,
-        batch: Vec<Record>,
-        decided: Decided,
-        delivered: Delivered,
-    ) -> Progress {
-        if sim.kafka.commit(&self.id, self.epoch()).is_err() {
-            return self.fenced(sim);
-        }
-        let count = decided.outgoing.len();
-        let orders = sim.orders_in(&decided.outgoing);
-        sim.note(&self.id, orders, || format!("commits {count} records"));
-        if !sim.strikes(Fault::SlowMarkers, &self.id) {
-            sim.kafka.complete(&self.id);
-        }
-        if sim.strikes(Fault::CommitUnknown, &self.id) {
-            self.give_up(sim);
-            return Progress::Moved;
-        }
-        self.phase = Phase::Committed { batch, decided, delivered };
-        Progress::Moved
-    }
-
-    fn apply(&mut self, batch: &[Record], decided: Decided, delivered: Delivered) -> Progress {
-        let (processor, tasks) = (&self.processor, &mut self.tasks);
-        let offsets = next_offsets(batch);
-        turn::apply(processor, &self.store, tasks, decided.writes, offsets, delivered)
-            .expect("memory does not fail");
-        Progress::Moved
-    }
-
-    fn epoch(&self) -> u32 {
-        self.clients.as_ref().map_or(0, |clients| clients.epoch)
-    }
-
-    /// Abort, and take the batch again.
-    fn abort(&mut self, sim: &mut Sim, batch: &[Record], why: &str) -> Progress {
-        if sim.kafka.abort(&self.id, self.epoch()).is_err() {
-            return self.fenced(sim);
-        }
-        self.again(sim, batch, why);
-        Progress::Moved
-    }
-
-    /// The clients are well, but the batch must come again.
-    fn again(&mut self, sim: &mut Sim, batch: &[Record], why: &str) {
-        sim.note(&self.id, None, || format!("takes its batch again: {why}"));
-        self.processor.reset();
-        self.wait_until = sim.now + BACKOFF;
-        if let Some(clients) = &mut self.clients {
-            for ((topic, partition), first) in first_offsets(batch) {
-                let place = (sim.kafka.topic(&topic), partition);
-                clients.positions.entry(place).and_modify(|position| *position = first);
-            }
+    /// A stored value cannot be read any more.
+    fn rot(&mut self, sim: &mut Sim, partition: i32) {
+        let stored = self.store.range(partition, &[0], &[255], usize::MAX);
+        let stored = stored.expect("memory does not fail");
+        if let Some((key, _)) = sim.dice.choice(&stored) {
+            let rotten = Writes::from([(key.clone(), Some(Vec::new()))]);
+            let rotted = self.store.apply(partition, rotten, &Positions::new());
+            rotted.expect("memory does not fail");
         }
     }
+}
 
-    fn fenced(&mut self, sim: &mut Sim) -> Progress {
-        sim.note(&self.id, None, || "is fenced".to_owned());
-        self.give_up(sim);
-        Progress::Moved
+/// The crash that may come before an effect.
+fn crash_before(effect: &Effect) -> Option<Fault> {
+    match effect {
+        Effect::SendOffsets(_) => Some(Fault::CrashBeforeOffsets),
+        Effect::Commit => Some(Fault::CrashBeforeCommit),
+        Effect::Apply(_) => Some(Fault::CrashAfterCommit),
+        Effect::Read { .. } | Effect::FetchEnd { .. } => Some(Fault::CrashInRestore),
+        _ => None,
     }
+}
 
-    /// Build clients and state anew.
-    fn give_up(&mut self, sim: &Sim) {
-        self.processor.reset();
-        self.clients = None;
-        self.tasks.clear();
-        self.phase = Phase::Idle;
-        self.wait_until = sim.now + BACKOFF;
-    }
+fn refused(refusal: Refusal) -> Event {
+    let class = match refusal {
+        Refusal::Fenced => Class::Fatal,
+        Refusal::IllegalGeneration => Class::Abortable,
+    };
+    Event::Failed(class, anyhow::anyhow!("{refusal:?}"))
 }
 
 impl<P: Processor> Actor for Stage<P> {
@@ -409,71 +405,30 @@ impl<P: Processor> Actor for Stage<P> {
         if sim.now < self.wait_until {
             return Progress::Idle;
         }
-        match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Idle => {
-                if self.clients.is_none() {
-                    return self.connect(sim);
-                }
-                self.take_assignment(sim, false);
-                if let Some(progress) = self.settle(sim) {
-                    return progress;
-                }
-                let (batch, tick) = (self.poll(sim), sim.now >= self.next_tick);
-                if batch.is_empty() && !tick {
-                    return Progress::Idle;
-                }
-                if tick {
-                    self.next_tick = sim.now + TICK;
-                }
-                sim.note_polled(&self.id, &batch);
-                if batch.is_empty() {
-                    return self.decide(sim, batch, tick, sim.step);
-                }
-                self.phase = Phase::Polled { batch, tick, at: sim.step };
-                Progress::Moved
+        if self.polled.is_some() {
+            if sim.strikes(Fault::CrashAfterPoll, &self.id) {
+                return Progress::Died;
             }
-            Phase::Polled { batch, tick, at } => {
-                if sim.strikes(Fault::CrashAfterPoll, &self.id) {
-                    return Progress::Died;
-                }
-                self.decide(sim, batch, tick, at)
-            }
-            Phase::Sending { batch, decided, sent, delivered } => {
-                if sent > 0 && sim.strikes(Fault::CrashWhileSending, &self.id) {
-                    return Progress::Died;
-                }
-                self.send(sim, batch, decided, sent, delivered)
-            }
-            Phase::Sent { batch, decided, delivered } => {
-                if sim.strikes(Fault::CrashBeforeOffsets, &self.id) {
-                    return Progress::Died;
-                }
-                self.send_offsets(sim, batch, decided, delivered)
-            }
-            Phase::Ready { batch, decided, delivered } => {
-                if sim.strikes(Fault::CrashBeforeCommit, &self.id) {
-                    return Progress::Died;
-                }
-                self.commit(sim, batch, decided, delivered)
-            }
-            Phase::Committed { batch, decided, delivered } => {
-                if sim.strikes(Fault::CrashAfterCommit, &self.id) {
-                    return Progress::Died;
-                }
-                self.apply(&batch, decided, delivered)
-            }
+            return self.hear(sim);
         }
+        if self.sending.is_some() {
+            if sim.strikes(Fault::CrashWhileSending, &self.id) {
+                return Progress::Died;
+            }
+            return self.send(sim);
+        }
+        self.perform(sim)
     }
 
-    fn die(&mut self, disk_lost: bool) {
-        self.processor = (self.make)();
-        self.clients = None;
-        self.tasks.clear();
-        self.phase = Phase::Idle;
-        self.next_tick = Timestamp::default();
-        self.wait_until = Timestamp::default();
+    fn die(&mut self, sim: &Sim, disk_lost: bool) {
         if disk_lost {
             self.store = MemoryStore::default();
         }
+        self.engine = Engine::new((self.make)(), sim.codec.clone());
+        self.effect = self.engine.next(Event::Proceed, sim.now, &self.store);
+        (self.clients, self.polled, self.sending) = (None, None, None);
+        self.remembered.clear();
+        self.next_tick = Timestamp::default();
+        self.wait_until = Timestamp::default();
     }
 }

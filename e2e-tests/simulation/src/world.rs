@@ -24,13 +24,10 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use streams::{Codec, MemoryRegistry};
+use streams::{Codec, MemoryRegistry, limits::TRANSACTION_TIMEOUT};
 
 /// The virtual time at which every run begins: 2023-11-14T22:13:20Z.
 const START: Timestamp = Timestamp(1_700_000_000_000);
-
-/// A transaction that is open for longer is aborted by its coordinator.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Longest time to come to rest once nothing goes wrong any more.
 const REST_MAX: Duration = Duration::from_secs(15 * 60);
@@ -145,6 +142,7 @@ impl World {
             }
         }
         sim.kafka.expire(sim.now, TRANSACTION_TIMEOUT);
+        sim.kafka.deliver_delayed(&mut sim.dice);
         if sim.strikes(Fault::Rebalance, "broker") {
             let chosen = sim.dice.usize(0..self.processes.len());
             if let Some(group) = self.processes[chosen].group() {

@@ -189,6 +189,17 @@ pub struct Tally {
     hiccups: Arc<AtomicUsize>,
 }
 
+impl Tally {
+    fn read_back(&self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        if let StockEntry::Reservation(entry) = tx.decode(&RESERVATIONS, record)?
+            && entry.sku.as_str().starts_with(self.prefix)
+        {
+            tx.put(&COUNTS, entry.sku.as_str().as_bytes(), &entry.quantity)?;
+        }
+        Ok(())
+    }
+}
+
 impl Processor for Tally {
     type Identity = Inventory;
 
@@ -205,6 +216,9 @@ impl Processor for Tally {
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        if record.is_on(&RESERVATIONS) {
+            return self.read_back(record, tx);
+        }
         let key = record.key_as::<Sku>()?;
         if !key.as_str().starts_with(self.prefix) {
             return Ok(());
@@ -232,15 +246,6 @@ impl Processor for Tally {
             decided_at: tx.now(),
         };
         tx.send(&ORDER_VALIDATIONS, &command.order_id, &outcome)
-    }
-
-    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
-        if let StockEntry::Reservation(entry) = tx.decode(&RESERVATIONS, record)?
-            && entry.sku.as_str().starts_with(self.prefix)
-        {
-            tx.put(&COUNTS, entry.sku.as_str().as_bytes(), &entry.quantity)?;
-        }
-        Ok(())
     }
 
     fn flush(&mut self, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use crate::{
 use contracts::{
     OrderId,
     owns::Email,
-    topics::{self, ORDER_VIEWS, TopicSpec},
+    topics::{self, EMAILS, ORDER_VIEWS, TopicSpec},
 };
 use streams::{Failure, Processor, Record, Source, Tx};
 
@@ -40,6 +40,9 @@ impl<M: Mailer> Processor for EmailLoop<M> {
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
+        if record.is_on(&EMAILS) {
+            return store::read_back(record, tx);
+        }
         let update = tx.decode(&ORDER_VIEWS, record)?;
         let key: OrderId = record.key_as()?;
         if key != update.order_id {
@@ -50,9 +53,5 @@ impl<M: Mailer> Processor for EmailLoop<M> {
         // the one says nothing about the other.
         update.order.check_alone(key).map_err(Failure::poison)?;
         on_view_updated::handle(&update, &mut self.outbox, tx)
-    }
-
-    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
-        store::restore(record, tx)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn save(mail: &EmailSent, tx: &mut Tx<'_, Email>) -> Result<(), Failu
 }
 
 /// Read one record of `emails` back. Each has all kinds so far, so that the last one will do.
-pub(crate) fn restore(record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
+pub(crate) fn read_back(record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
     let mail = tx.decode(&EMAILS, record)?;
     match record.key_as::<OrderId>()? == mail.order_id {
         true => tx.put(&SENT, &mail.order_id.to_bytes(), &mail.sent_kinds),

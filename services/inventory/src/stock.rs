@@ -9,7 +9,7 @@ use contracts::{
     Sku,
     inventory::InventoryCommand,
     owns::Inventory,
-    topics::{self, INVENTORY_COMMANDS, TopicSpec},
+    topics::{self, INVENTORY_COMMANDS, RESERVATIONS, STOCK, TopicSpec},
 };
 use streams::{Failure, Processor, Record, Source, Tx};
 
@@ -33,6 +33,9 @@ impl Processor for StockLoop {
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        if record.is_on(&STOCK) || record.is_on(&RESERVATIONS) {
+            return store::read_back(record, tx);
+        }
         let command = tx.decode(&INVENTORY_COMMANDS, record)?;
         let (key, sku) = (record.key_as::<Sku>()?, command.sku());
         if key != *sku {
@@ -45,9 +48,5 @@ impl Processor for StockLoop {
             InventoryCommand::Commit(command) => on_commit::handle(command, tx),
             InventoryCommand::Restock(command) => on_restock::handle(command, tx),
         }
-    }
-
-    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
-        store::restore(record, tx)
     }
 }

@@ -92,7 +92,7 @@ fn save(before: &Stock, after: &Stock, tx: &mut Tx<'_, Inventory>) -> Result<(),
 ///
 /// # Errors
 /// [`Failure::Poison`] if the record was not written by [`apply`].
-pub(crate) fn restore(record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+pub(crate) fn read_back(record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
     if record.is_on(&STOCK) {
         let level = tx.decode(&STOCK, record)?;
         return match record.key_as::<Sku>()? == level.sku {

@@ -12,7 +12,7 @@ use streams::{Failure, Processor, Record, Source, Tx, lineage::Cause};
 
 use crate::{
     catalog::Catalog,
-    domain::place_order::Terms,
+    domain::place_order::{Known, Terms},
     handlers::{
         on_cancel_order, on_deadline, on_order_transition, on_order_validation, on_place_order,
         propose_next,
@@ -63,7 +63,12 @@ impl Processor for OrdersProcessor {
         let mut entry = before.clone();
         match &input {
             Input::PlaceOrder(command) => {
-                on_place_order::handle(tx, &mut entry, command, &self.catalog, &self.terms)?;
+                let known = match tx.is_replay() {
+                    // What came of it is on `orders`, which is read to its end before.
+                    true => Known::Past,
+                    false => Known::Now(self.catalog.excerpt(&command.customer_id, &command.lines)),
+                };
+                on_place_order::handle(tx, &mut entry, command, &known, &self.terms)?;
             }
             Input::CancelOrder(command) => {
                 on_cancel_order::handle(tx, &mut entry, command, record.offset)?;
@@ -77,26 +82,8 @@ impl Processor for OrdersProcessor {
         }
         // After any input, even one that changed nothing: after a restore the state is ahead of
         // the input, and what follows from it has not been proposed.
-        propose_next(tx, &mut entry)?;
-        store::save(tx, order_id, &before, &entry, Cause::of(record))
-    }
-
-    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
-        let (order_id, input) = read(record, tx)?;
-        let before = store::load(tx, order_id)?;
-        let mut entry = before.clone();
-        match &input {
-            // What came of it is on `orders`, which is read to its end before.
-            Input::PlaceOrder(command) => on_place_order::restore(&mut entry, command),
-            Input::CancelOrder(command) => {
-                on_cancel_order::restore(&mut entry, command, record.offset);
-            }
-            Input::Validation(validation) => {
-                on_order_validation::handle(&mut entry, validation)?;
-            }
-            Input::Transition(order) => {
-                on_order_transition::restore(&mut entry, order, record)?;
-            }
+        if !tx.is_replay() {
+            propose_next(tx, &mut entry)?;
         }
         store::save(tx, order_id, &before, &entry, Cause::of(record))
     }

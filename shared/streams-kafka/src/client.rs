@@ -10,25 +10,27 @@ use rdkafka::{
     producer::{BaseRecord, ProducerContext},
 };
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use streams::{Headers, Outgoing, Record};
+use streams::{
+    Headers, Outgoing, Record, Timestamp,
+    engine::{Class, Offsets},
+    limits::{CALL_TIMEOUT, HEARTBEAT_INTERVAL, SESSION_TIMEOUT, TRANSACTION_TIMEOUT},
+};
 use tracing::debug;
 
-/// A network call that takes longer than this has failed.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long librdkafka waits, give or take a fifth, before it sends a request of a transactional
+/// producer again after a time-out or a lost connection.
+const RETRY_BACKOFF: Duration = Duration::from_millis(300);
 
-/// A transaction that takes longer is aborted by the broker, so that a frozen instance does not
-/// hold up the readers of its topics.
-const TRANSACTION_TIMEOUT_MS: &str = "10000";
-
-/// Silence after which the group gives a member's partitions to another.
-const SESSION_TIMEOUT_MS: &str = "8000";
+/// An EndTxn that was answered sooner was sent once: librdkafka (`rd_kafka_buf_retry`) waits for
+/// [`RETRY_BACKOFF`], with a jitter of 20 %, before it repeats one.
+pub(crate) const DOUBT_AFTER: Duration = Duration::from_millis(240);
 
 /// Larger than any value of ours, as a dead letter adds headers to somebody else's.
 pub(crate) const MESSAGE_BYTES_MAX: &str = "2097152";
@@ -79,8 +81,8 @@ pub(crate) fn member_config(bootstrap: &str, group: &str, member: &str) -> Clien
         .set("group.instance.id", member)
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "range")
-        .set("session.timeout.ms", SESSION_TIMEOUT_MS)
-        .set("heartbeat.interval.ms", "500");
+        .set("session.timeout.ms", millis(SESSION_TIMEOUT))
+        .set("heartbeat.interval.ms", millis(HEARTBEAT_INTERVAL));
     config
 }
 
@@ -100,27 +102,39 @@ pub(crate) fn producer_config(
         .set("partitioner", "murmur2_random")
         .set("queue.buffering.max.kbytes", "65536");
     match transactional_id {
-        Some(id) => {
-            config.set("transactional.id", id).set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
-        }
+        Some(id) => config
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", millis(TRANSACTION_TIMEOUT))
+            .set("retry.backoff.ms", millis(RETRY_BACKOFF)),
         None => config.set("message.timeout.ms", "5000"),
     };
     config
 }
 
-/// What must be done about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Call again.
-    Retriable,
-    /// Abort the transaction, rewind.
-    Abortable,
-    /// Throw the client away.
-    Fatal,
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// A call that went wrong, and what must be done about it.
+pub(crate) struct Failed {
+    pub(crate) class: Class,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failed {
+    /// As librdkafka says.
+    pub(crate) fn of(error: KafkaError) -> Self {
+        Self { class: classify(&error), error: error.into() }
+    }
+
+    /// The clients are lost.
+    pub(crate) fn fatal(error: impl Into<anyhow::Error>) -> Self {
+        Self { class: Class::Fatal, error: error.into() }
+    }
 }
 
 /// librdkafka's rule: what is neither retriable nor abortable must be taken as fatal.
-pub(crate) fn classify(error: &KafkaError) -> Class {
+fn classify(error: &KafkaError) -> Class {
     match error {
         KafkaError::Transaction(inner) if inner.is_fatal() => Class::Fatal,
         KafkaError::Transaction(inner) if inner.txn_requires_abort() => Class::Abortable,
@@ -156,12 +170,47 @@ pub(crate) enum GroupEvent {
 pub(crate) struct ReaderContext {
     events: Mutex<Vec<GroupEvent>>,
     outage: AtomicBool,
+    ends: Mutex<Option<Ends>>,
+}
+
+/// Which partitions were read to their end, and when that was so.
+pub(crate) struct Ends {
+    pub(crate) at: Timestamp,
+    pub(crate) reached: HashSet<(String, i32)>,
+}
+
+impl Ends {
+    /// As librdkafka's statistics have it: nothing is queued, and the next offset to fetch is the last
+    /// stable one. Control records have offsets, too, so this compares positions, not records. It was
+    /// so when the brokers were heard last.
+    fn of(statistics: &Statistics) -> Self {
+        let fetched_from = statistics.brokers.values().filter(|broker| !broker.toppars.is_empty());
+        let silence = fetched_from.map(|broker| broker.rxidle.max(0)).max().unwrap_or(0);
+        let silence = Duration::from_micros(u64::try_from(silence).unwrap_or(0));
+        let partitions = statistics.topics.values().flat_map(|topic| {
+            topic.partitions.values().map(|partition| (topic.topic.clone(), partition))
+        });
+        let at_end = partitions.filter(|(_, partition)| {
+            partition.fetchq_cnt == 0
+                && partition.ls_offset >= 0
+                && partition.next_offset >= partition.ls_offset
+        });
+        let reached = at_end.map(|(topic, partition)| (topic, partition.partition)).collect();
+        let now = Timestamp::now().millis();
+        let silence = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
+        Self { at: Timestamp(now.saturating_sub(silence)), reached }
+    }
 }
 
 impl ReaderContext {
     /// What has happened since the last call.
     pub(crate) fn take_events(&self) -> Vec<GroupEvent> {
         std::mem::take(&mut *lock(&self.events))
+    }
+
+    /// What statistics have said since the last call.
+    pub(crate) fn take_ends(&self) -> Option<Ends> {
+        lock(&self.ends).take()
     }
 
     /// Whether an outage has been reported since the last call.
@@ -183,7 +232,9 @@ impl ClientContext for ReaderContext {
         }
     }
 
-    fn stats(&self, _: Statistics) {}
+    fn stats(&self, statistics: Statistics) {
+        *lock(&self.ends) = Some(Ends::of(&statistics));
+    }
 }
 
 impl ConsumerContext for ReaderContext {
@@ -211,7 +262,7 @@ pub(crate) struct Deliveries {
     outstanding: usize,
     error: Option<String>,
     /// Offset of the last delivered record, per topic and partition.
-    last: HashMap<(String, i32), i64>,
+    last: Offsets,
 }
 
 /// Callbacks of a producer: they run on its polling thread.
@@ -239,7 +290,7 @@ impl WriterContext {
 
     /// Wait until all have arrived. Without it, `commit_transaction` would take 100 ms more, as
     /// rdkafka's flush polls in slices of that length.
-    pub(crate) fn wait(&self) -> Result<HashMap<(String, i32), i64>, String> {
+    pub(crate) fn wait(&self) -> Result<Offsets, String> {
         let (mutex, arrived) = &*self.deliveries;
         let deadline = Instant::now() + CALL_TIMEOUT;
         let mut deliveries = lock(mutex);

@@ -5,12 +5,13 @@
 //! transaction, so that it happens once.
 
 use crate::{
-    client::{CALL_TIMEOUT, WriterContext, producer_config, to_message},
+    client::{WriterContext, producer_config, to_message},
     log::read_topic,
 };
 use anyhow::Context;
 use rdkafka::producer::{Producer, ThreadedProducer};
 use std::{collections::BTreeMap, fmt, str::FromStr, time::SystemTime};
+use streams::limits::CALL_TIMEOUT;
 use streams::{
     Headers, Outgoing, Record, Timestamp,
     lineage::rfc3339,

@@ -2,7 +2,7 @@
 
 use crate::{
     LoopSettings,
-    client::{CALL_TIMEOUT, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
+    client::{Ends, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
 };
 use anyhow::Context;
 use rdkafka::{
@@ -11,14 +11,19 @@ use rdkafka::{
     error::KafkaError,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use streams::{Record, topic::TopicSpec, turn::Offsets};
+use streams::{
+    Record, Timestamp,
+    engine::{Offsets, Polled},
+    limits::{BATCH_BYTES_MAX, CALL_TIMEOUT, IDLE},
+    topic::TopicSpec,
+};
 use tracing::debug;
 
-/// How long an idle reader waits for the first record of a batch.
-const IDLE: Duration = Duration::from_millis(100);
+/// How often a reader that must know looks whether it has read everything.
+const ENDS_INTERVAL_MS: &str = "500";
 
 /// Reads the input topics of a loop in batches. Rebalances happen while it polls and never while a
 /// batch is worked on, so a batch holds records of owned partitions only.
@@ -27,7 +32,6 @@ pub(crate) struct GroupReader {
     settings: LoopSettings,
     topics: Vec<&'static TopicSpec>,
     names: TopicNames,
-    batch: Vec<Record>,
     owned: BTreeSet<(String, i32)>,
     /// Partition numbers that were assigned and have not been asked for yet.
     fresh: BTreeSet<i32>,
@@ -39,7 +43,10 @@ impl GroupReader {
         settings: &LoopSettings,
         topics: Vec<&'static TopicSpec>,
     ) -> anyhow::Result<Self> {
-        let config = member_config(&settings.bootstrap, settings.name, &settings.member());
+        let mut config = member_config(&settings.bootstrap, settings.name, &settings.member());
+        if settings.report_ends {
+            config.set("statistics.interval.ms", ENDS_INTERVAL_MS);
+        }
         let consumer: BaseConsumer<ReaderContext> =
             config.create_with_context(ReaderContext::default())?;
         for topic in &topics {
@@ -53,17 +60,16 @@ impl GroupReader {
             settings: settings.clone(),
             topics,
             names: TopicNames::default(),
-            batch: Vec::new(),
             owned: BTreeSet::new(),
             fresh: BTreeSet::new(),
         })
     }
 
-    /// Poll until the input is drained, the batch is full, or the wait is over. What was read
-    /// stays here until [`GroupReader::take`], so that a revocation in between drops it.
-    pub(crate) fn poll(&mut self) -> anyhow::Result<()> {
+    /// Poll until the input is drained, the batch is full, or the wait is over.
+    pub(crate) fn poll(&mut self) -> anyhow::Result<Polled> {
         let mut until = Instant::now() + IDLE;
-        while self.batch.len() < self.settings.batch_records_max {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < self.settings.batch_records_max && bytes < BATCH_BYTES_MAX {
             let left = until.saturating_duration_since(Instant::now());
             let polled = self.consumer.poll(left);
             let record = match polled {
@@ -75,34 +81,46 @@ impl GroupReader {
                     debug!("{}: {error}", self.settings.name);
                     None
                 }
-                None if left.is_zero() || !self.batch.is_empty() => {
-                    self.serve_events();
+                None if left.is_zero() || !batch.is_empty() => {
+                    self.serve_events(&mut batch);
                     break;
                 }
                 None => None,
             };
-            self.serve_events();
+            self.serve_events(&mut batch);
             if let Some(record) = record {
-                if self.batch.is_empty() {
+                if batch.is_empty() {
                     until = Instant::now() + self.settings.batch_wait;
                 }
                 // A record of a partition that was just taken away may still be in the queue.
                 if self.owned.contains(&(record.topic.to_string(), record.partition)) {
-                    self.batch.push(record);
+                    bytes += record.size();
+                    batch.push(record);
                 }
             }
         }
-        Ok(())
+        let outage = if batch.is_empty() { self.outage() } else { None };
+        Ok(Polled {
+            owned: self.partitions(),
+            assigned: std::mem::take(&mut self.fresh),
+            caught_up: self.caught_up(),
+            records: batch,
+            tick: false,
+            outage,
+        })
     }
 
-    /// The batch.
-    pub(crate) fn take(&mut self) -> Vec<Record> {
-        std::mem::take(&mut self.batch)
-    }
-
-    /// Partition numbers that were assigned since the last call.
-    pub(crate) fn take_fresh(&mut self) -> BTreeSet<i32> {
-        std::mem::take(&mut self.fresh)
+    /// The partition numbers of which every input was read to its end, as far as the statistics of
+    /// the client have said since the last call, and when.
+    fn caught_up(&self) -> BTreeMap<i32, Timestamp> {
+        let Some(Ends { at, reached }) = self.consumer.context().take_ends() else {
+            return BTreeMap::new();
+        };
+        let is_at_end = |partition: &i32| {
+            let mut owned = self.owned.iter().filter(|(_, owned)| owned == partition);
+            owned.all(|place| reached.contains(place))
+        };
+        self.partitions().into_iter().filter(is_at_end).map(|partition| (partition, at)).collect()
     }
 
     /// The partition numbers that are ours.
@@ -116,7 +134,7 @@ impl GroupReader {
     }
 
     /// Whether Kafka has gone from sight since the last call, and is still gone.
-    pub(crate) fn outage(&self) -> Option<String> {
+    fn outage(&self) -> Option<String> {
         if !self.consumer.context().take_outage() {
             return None;
         }
@@ -145,16 +163,8 @@ impl GroupReader {
         Ok(elements.iter().map(|e| (place(e.topic()), offset(e.offset()))).collect())
     }
 
-    /// Where the group has got to on one of the partitions that are ours.
-    pub(crate) fn standing(&self) -> anyhow::Result<Offsets> {
-        let (_, partition) = self.owned.first().context("no partition is ours any more")?;
-        self.committed(*partition)
-    }
-
-    /// Read again from `offsets`, dropping what was read ahead.
-    pub(crate) fn seek(&mut self, offsets: &Offsets) -> anyhow::Result<()> {
-        self.batch
-            .retain(|record| !offsets.contains_key(&(record.topic.to_string(), record.partition)));
+    /// Read again from `offsets`.
+    pub(crate) fn seek(&self, offsets: &Offsets) -> anyhow::Result<()> {
         for ((topic, partition), offset) in offsets {
             self.consumer
                 .seek(topic, *partition, Offset::Offset(*offset), CALL_TIMEOUT)
@@ -174,7 +184,7 @@ impl GroupReader {
         Ok(self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?)
     }
 
-    fn serve_events(&mut self) {
+    fn serve_events(&mut self, batch: &mut Vec<Record>) {
         for event in self.consumer.context().take_events() {
             match event {
                 GroupEvent::Assigned(partitions) => {
@@ -186,7 +196,7 @@ impl GroupReader {
                         self.owned.remove(place);
                         self.fresh.remove(&place.1);
                     }
-                    self.batch.retain(|record| {
+                    batch.retain(|record: &Record| {
                         !partitions.contains(&(record.topic.to_string(), record.partition))
                     });
                 }

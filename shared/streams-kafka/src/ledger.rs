@@ -2,14 +2,15 @@
 //! what it does. Kafka's group only says who reads which partition.
 
 use crate::{
-    LoopHandle, LoopSettings, LoopStatus, Outage, at_work, group::GroupReader, spawn,
+    LoopHandle, LoopSettings, LoopStatus, Pause, at_work, group::GroupReader, spawn,
     transactional::Step,
 };
 use std::collections::BTreeSet;
 use streams::{
-    Codec, Failure, Record, RegistryError, Service, failpoint,
+    Codec, Failure, Record, RegistryError, Service,
+    engine::{Offsets, first_offsets},
+    failpoint,
     topic::TopicSpec,
-    turn::{Offsets, first_offsets},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +73,7 @@ impl<L: Ledger> LedgerLoop<L> {
         stop: &CancellationToken,
         status: &watch::Sender<LoopStatus>,
     ) -> anyhow::Result<()> {
-        let mut outage = Outage::new(self.settings.name, Some(status.clone()));
+        let mut outage = Pause::new(self.settings.name, status.clone());
         while !stop.is_cancelled() {
             match self.step() {
                 // A failed batch may take some polls to come again: only its success ends the outage.
@@ -102,18 +103,21 @@ impl<L: Ledger> LedgerLoop<L> {
     fn step(&mut self) -> Result<Step, Failure> {
         self.connect()?;
         let reader = self.reader.as_mut().expect("connect leaves a reader");
-        reader.poll().map_err(Failure::Fatal)?;
-        self.unclaimed.extend(reader.take_fresh());
+        let polled = reader.poll().map_err(Failure::Fatal)?;
+        self.unclaimed.extend(polled.assigned);
         if !self.unclaimed.is_empty() {
             self.batch_failed = false;
         }
-        let owned = reader.partitions();
-        self.unclaimed.retain(|partition| owned.contains(partition));
-        self.claim()?;
+        self.unclaimed.retain(|partition| polled.owned.contains(partition));
+        if !self.unclaimed.is_empty() {
+            // What was read before the claim is read again after it.
+            self.claim()?;
+            return Ok(Step::Idle);
+        }
         let reader = self.reader.as_mut().expect("connect leaves a reader");
-        let batch = reader.take();
+        let batch = polled.records;
         if batch.is_empty() {
-            return match reader.outage() {
+            return match polled.outage {
                 Some(outage) => Err(Failure::Retriable(anyhow::anyhow!(outage))),
                 None => Ok(Step::Idle),
             };
@@ -150,15 +154,8 @@ impl<L: Ledger> LedgerLoop<L> {
         if places.is_empty() {
             return Ok(());
         }
-        let claimed = self.ledger.claim(&places);
-        let offsets: Offsets = match claimed {
-            Ok(claimed) => claimed.into_iter().map(|(t, p, next)| ((t, p), next)).collect(),
-            Err(failure) => {
-                // What was read before the claim is read again after it.
-                let _ = reader.take();
-                return Err(failure);
-            }
-        };
+        let claimed = self.ledger.claim(&places)?;
+        let offsets: Offsets = claimed.into_iter().map(|(t, p, next)| ((t, p), next)).collect();
         failpoint::reached("claimed");
         reader.seek(&offsets).map_err(Failure::Fatal)?;
         self.unclaimed.clear();

@@ -27,13 +27,12 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use streams::{
+    Outage,
+    limits::{BATCH_RECORDS_MAX, BATCH_WAIT},
+};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
-
-/// Longest wait between two attempts.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
 
 /// What a loop needs to know of its surroundings, and its limits.
 #[derive(Debug, Clone)]
@@ -49,14 +48,24 @@ pub struct LoopSettings {
     pub batch_records_max: usize,
     /// Longest wait for a second record after the first one, so that a trickle becomes a batch.
     pub batch_wait: Duration,
+    /// Tell the processor when a partition was read to its end ([`streams::Processor::caught_up`]).
+    pub report_ends: bool,
+    /// An EndTxn that takes so long may have been sent twice, and its producer gets a new epoch.
+    pub doubt_after: Duration,
 }
 
 impl LoopSettings {
-    /// The usual limits: 500 records, 2 ms.
+    /// The usual limits: [`BATCH_RECORDS_MAX`], [`BATCH_WAIT`].
     pub fn new(bootstrap: &str, name: &'static str, instance: u32) -> Self {
-        let bootstrap = bootstrap.to_owned();
-        let (batch_records_max, batch_wait) = (500, Duration::from_millis(2));
-        Self { bootstrap, name, instance, batch_records_max, batch_wait }
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            name,
+            instance,
+            batch_records_max: BATCH_RECORDS_MAX,
+            batch_wait: BATCH_WAIT,
+            report_ends: false,
+            doubt_after: client::DOUBT_AFTER,
+        }
     }
 
     fn member(&self) -> String {
@@ -144,38 +153,29 @@ fn at_work(status: &watch::Sender<LoopStatus>, partitions: impl IntoIterator<Ite
     });
 }
 
-/// Says that something is away once, and once that it is back; waits ever longer in between.
-struct Outage {
-    name: String,
+/// An [`Outage`] on a thread: waits, and shows it in the status of a loop.
+struct Pause {
+    outage: Outage,
     status: Option<watch::Sender<LoopStatus>>,
-    since: Option<Instant>,
-    backoff: Duration,
 }
 
-impl Outage {
-    fn new(name: impl Into<String>, status: Option<watch::Sender<LoopStatus>>) -> Self {
-        Self { name: name.into(), status, since: None, backoff: BACKOFF_MIN }
+impl Pause {
+    fn new(name: impl Into<String>, status: impl Into<Option<watch::Sender<LoopStatus>>>) -> Self {
+        Self { outage: Outage::new(name), status: status.into() }
     }
 
-    /// Something went wrong: say so if it is news, and wait, unless `stop` is cancelled.
+    /// Something went wrong: wait, unless `stop` is cancelled.
     fn wait(&mut self, cause: &str, stop: &CancellationToken) {
-        if self.since.is_none() {
-            self.since = Some(Instant::now());
-            warn!(name = self.name, "waiting: {cause}");
-        }
+        let wait = self.outage.failed(cause);
         if let Some(status) = &self.status {
             status.send_replace(LoopStatus::Waiting(cause.to_owned()));
         }
-        pause(self.backoff, stop);
-        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        pause(wait, stop);
     }
 
     /// It works again.
     fn over(&mut self) {
-        if let Some(since) = self.since.take() {
-            info!(name = self.name, "at work again after {:.1?}", since.elapsed());
-        }
-        self.backoff = BACKOFF_MIN;
+        self.outage.recovered();
     }
 }
 

@@ -1,8 +1,6 @@
 //! Reading a log from an offset to its end.
 
-use crate::client::{
-    CALL_TIMEOUT, ReaderContext, TopicNames, pause_briefly, reader_config, to_record,
-};
+use crate::client::{ReaderContext, TopicNames, pause_briefly, reader_config, to_record};
 use anyhow::Context;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -10,7 +8,11 @@ use rdkafka::{
     error::KafkaError,
 };
 use std::time::{Duration, Instant};
-use streams::{Record, restore::Log, topic::TopicSpec};
+use streams::{
+    Record,
+    limits::{BATCH_BYTES_MAX, CALL_TIMEOUT, RESTORE_RECORDS_MAX},
+    topic::TopicSpec,
+};
 use tracing::debug;
 
 /// Longest silence of a partition that has more to give.
@@ -21,6 +23,8 @@ pub(crate) struct LogReader {
     committed: BaseConsumer<ReaderContext>,
     uncommitted: BaseConsumer<ReaderContext>,
     names: TopicNames,
+    /// Where `committed` is assigned to read on.
+    position: Option<(String, i32, i64)>,
 }
 
 impl LogReader {
@@ -33,14 +37,12 @@ impl LogReader {
         let committed = config.create_with_context(ReaderContext::default())?;
         config.set("isolation.level", "read_uncommitted");
         let uncommitted = config.create_with_context(ReaderContext::default())?;
-        Ok(Self { committed, uncommitted, names: TopicNames::default() })
+        Ok(Self { committed, uncommitted, names: TopicNames::default(), position: None })
     }
-}
 
-impl Log for LogReader {
-    /// The last stable offset, when it has reached the high watermark of the call. Whoever owned the
-    /// partition before may have committed a moment ago, with the markers still on their way.
-    fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
+    /// The last stable offset, when it has reached the high watermark of the call. The instance that
+    /// owned the partition before may have committed a moment ago, with the markers still on their way.
+    pub(crate) fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
         let watermarks = |consumer: &BaseConsumer<ReaderContext>| {
             consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT)
         };
@@ -60,40 +62,49 @@ impl Log for LogReader {
         }
     }
 
-    fn read(
+    /// The records from `from` to before `to`, `max` at most or as many as [`BATCH_BYTES_MAX`] allows,
+    /// and where to go on.
+    pub(crate) fn read(
         &mut self,
         topic: &str,
         partition: i32,
         from: i64,
         to: i64,
-        each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        if from >= to {
-            return Ok(());
+        max: usize,
+    ) -> anyhow::Result<(Vec<Record>, i64)> {
+        let place = (topic.to_owned(), partition, from);
+        if self.position.take().as_ref() != Some(&place) {
+            let mut assignment = TopicPartitionList::new();
+            assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+            self.committed.assign(&assignment)?;
         }
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
-        self.committed.assign(&assignment)?;
-        let mut heard = Instant::now();
-        loop {
+        let (mut records, mut bytes, mut heard) = (Vec::new(), 0, Instant::now());
+        while records.len() < max && bytes < BATCH_BYTES_MAX {
             match self.committed.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     if message.offset() >= to {
-                        break;
+                        return Ok((records, to));
                     }
-                    each(to_record(&message, &mut self.names))?;
+                    let record = to_record(&message, &mut self.names);
+                    bytes += record.size();
+                    let next = record.offset + 1;
+                    records.push(record);
+                    if next >= to {
+                        return Ok((records, to));
+                    }
                 }
                 // Reached the end: the last offsets before `to` are transaction markers.
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok((records, to)),
                 Some(Err(error)) => debug!("{topic}/{partition}: {error}"),
                 None => {}
             }
             let heard_of = heard.elapsed() < SILENCE_MAX;
             anyhow::ensure!(heard_of, "{topic}/{partition} is silent before its end");
         }
-        self.committed.unassign()?;
-        Ok(())
+        let next = records.last().map_or(from, |record| record.offset + 1);
+        self.position = Some((topic.to_owned(), partition, next));
+        Ok((records, next))
     }
 }
 
@@ -111,7 +122,12 @@ pub fn read_topic(
         let end = log
             .stable_end(topic.name, partition)
             .with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))?;
-        log.read(topic.name, partition, 0, end, &mut each)?;
+        let mut next = 0;
+        while next < end {
+            let (records, on) = log.read(topic.name, partition, next, end, RESTORE_RECORDS_MAX)?;
+            records.into_iter().try_for_each(&mut each)?;
+            next = on;
+        }
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Following a compacted topic into a [`GlobalTable`].
 
 use crate::{
-    Outage,
+    Pause,
     admin::send_now,
-    client::{CALL_TIMEOUT, ReaderContext, TopicNames, reader_config, to_record},
+    client::{ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
 };
 use rdkafka::{
@@ -16,6 +16,7 @@ use std::{
     hash::Hash,
     time::{Duration, SystemTime},
 };
+use streams::limits::CALL_TIMEOUT;
 use streams::{
     Codec, Failure, GlobalTable, Record, Service, TableWriter, Timestamp,
     avro::Message,
@@ -45,7 +46,7 @@ where
     let mut follower = Follower { bootstrap, client, topic, codec, writer };
     let thread = std::thread::Builder::new().name(topic.name().to_owned());
     let spawned = thread.spawn(move || {
-        let mut outage = Outage::new(follower.client.clone(), None);
+        let mut outage = Pause::new(follower.client.clone(), None);
         while !stop.is_cancelled() {
             if let Err(error) = follower.follow::<S>(&stop, &mut outage) {
                 outage.wait(&format!("{error:#}"), &stop);
@@ -68,7 +69,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
     fn follow<S: Service>(
         &mut self,
         stop: &CancellationToken,
-        outage: &mut Outage,
+        outage: &mut Pause,
     ) -> anyhow::Result<()> {
         let mut config = reader_config(&self.bootstrap, &self.client);
         config.set("enable.partition.eof", "true");
@@ -121,7 +122,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         record: Record,
         settled: &mut BTreeMap<i32, i64>,
         stop: &CancellationToken,
-        outage: &mut Outage,
+        outage: &mut Pause,
     ) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
             match self.row(&record) {

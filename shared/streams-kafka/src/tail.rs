@@ -1,8 +1,8 @@
 //! Following topics from now on, without a group: every instance sees every record.
 
 use crate::{
-    Outage,
-    client::{CALL_TIMEOUT, ReaderContext, TopicNames, reader_config, to_record},
+    Pause,
+    client::{ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
 };
 use rdkafka::{
@@ -10,6 +10,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use std::{collections::BTreeMap, time::Duration};
+use streams::limits::CALL_TIMEOUT;
 use streams::{Record, topic::TopicSpec};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ pub fn spawn_tail(
     let bootstrap = bootstrap.to_owned();
     let (placed, is_placed) = oneshot::channel();
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let mut outage = Outage::new(name, None);
+        let mut outage = Pause::new(name, None);
         let mut tail = Tail { positions: BTreeMap::new(), placed: Some(placed), on_record };
         while !stop.is_cancelled() {
             if let Err(error) = tail.follow(&bootstrap, name, &topics, &stop, &mut outage) {
@@ -55,7 +56,7 @@ impl<F: FnMut(Record)> Tail<F> {
         name: &str,
         topics: &[&'static TopicSpec],
         stop: &CancellationToken,
-        outage: &mut Outage,
+        outage: &mut Pause,
     ) -> anyhow::Result<()> {
         let consumer: BaseConsumer<ReaderContext> =
             reader_config(bootstrap, name).create_with_context(ReaderContext::default())?;

@@ -1,35 +1,28 @@
-//! [`TransactionalLoop`]: read a batch, decide, and commit records, offsets and state together.
+//! [`TransactionalLoop`]: drives an [`Engine`] on a real Kafka. What to do, and what a failure means
+//! for the batch, the engine says; here are the calls.
 
 use crate::{
-    LoopHandle, LoopSettings, LoopStatus, Outage, at_work,
-    client::{
-        CALL_TIMEOUT, Class, WriterContext, classify, pause_briefly, producer_config, to_message,
-    },
+    LoopHandle, LoopSettings, LoopStatus, Pause, at_work,
+    client::{Failed, WriterContext, pause_briefly, producer_config, to_message},
     group::{GroupReader, to_list},
     log::LogReader,
     spawn,
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{Producer, ThreadedProducer},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::Instant;
 use streams::{
-    Codec, Failure, Outgoing, Processor, Record, RegistryError, Timestamp, failpoint,
-    restore::restore,
-    store::{Positions, Store},
-    turn::{self, Offsets, first_offsets, next_offsets},
+    Codec, Effect, Engine, Event, Outgoing, Processor, RegistryError, Timestamp,
+    engine::{Class, Offsets},
+    failpoint,
+    limits::{CALL_TIMEOUT, RESTORE_RECORDS_MAX, TICK},
+    store::Store,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
-
-/// How often time acts on the partitions.
-const TICK: Duration = Duration::from_millis(200);
 
 /// What came of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,35 +33,23 @@ pub enum Step {
     Processed(usize),
 }
 
-/// Why a step did not end well, by what must be done.
-#[derive(Debug)]
-enum StepError {
-    /// The batch must come again; the clients are well.
-    Again(anyhow::Error),
-    /// The clients are lost.
-    Rebuild(anyhow::Error),
-    /// Waiting cannot cure it.
-    Stop(anyhow::Error),
-}
-
 struct Clients {
     reader: GroupReader,
     producer: ThreadedProducer<WriterContext>,
     deliveries: WriterContext,
+    /// For restores, and for reading back what was committed in doubt.
+    log: Option<LogReader>,
 }
 
 /// The loop of one [`Processor`]. One thread owns it, with its consumer and its producer.
 pub struct TransactionalLoop<P> {
     settings: LoopSettings,
-    processor: P,
+    engine: Engine<P>,
     store: Box<dyn Store>,
-    codec: Codec,
     clients: Option<Clients>,
-    /// Partitions whose state is restored, with the positions that it stands for.
-    tasks: BTreeMap<i32, Positions>,
+    /// What the engine asks for.
+    effect: Option<Effect>,
     next_tick: Instant,
-    /// The last batch was not handled, and has not come again.
-    batch_failed: bool,
     status: watch::Sender<LoopStatus>,
 }
 
@@ -95,125 +76,198 @@ impl<P: Processor> TransactionalLoop<P> {
         codec: Codec,
         status: watch::Sender<LoopStatus>,
     ) -> Self {
-        Self {
-            settings,
-            processor,
-            store,
-            codec,
-            clients: None,
-            tasks: BTreeMap::new(),
-            next_tick: Instant::now(),
-            batch_failed: false,
-            status,
-        }
+        let (engine, next_tick) = (Engine::new(processor, codec), Instant::now());
+        Self { settings, engine, store, clients: None, effect: None, next_tick, status }
     }
 
     fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut outage = Outage::new(self.settings.name, Some(self.status.clone()));
-        while !stop.is_cancelled() {
-            match self.try_step() {
-                // A failed batch may take some polls to come again: only its success ends the outage.
-                Ok(Step::Idle) if self.batch_failed => {}
-                Ok(_) => {
-                    outage.over();
-                    at_work(&self.status, self.tasks.keys().copied());
+        let mut pause = Pause::new(self.settings.name, self.status.clone());
+        let mut effect = self.first_effect();
+        loop {
+            let event = match effect {
+                // Only between two batches: what was begun is ended.
+                Effect::Poll | Effect::BackOff { .. } if stop.is_cancelled() => return Ok(()),
+                Effect::BackOff { cause } => {
+                    pause.wait(&cause, stop);
+                    Event::Proceed
                 }
-                Err(StepError::Again(error)) => outage.wait(&format!("{error:#}"), stop),
-                Err(StepError::Rebuild(error)) => {
-                    self.drop_clients();
-                    outage.wait(&format!("{error:#}"), stop);
+                Effect::Stop(error) => return Err(error),
+                Effect::Poll => {
+                    if self.engine.trouble().is_none() {
+                        pause.over();
+                        at_work(&self.status, self.engine.partitions());
+                    }
+                    self.perform(Effect::Poll)
                 }
-                Err(StepError::Stop(error)) => return Err(error),
-            }
+                other => self.perform(other),
+            };
+            effect = self.tell(event);
         }
-        Ok(())
     }
 
-    /// One turn: poll, decide, commit. Tests drive the loop with it.
+    /// One batch: poll, decide, commit. Tests drive the loop with it, and no back-off is waited for.
     ///
     /// # Errors
-    /// What went wrong; the next step begins where it can.
+    /// What went wrong; the next step goes on where it can.
     pub fn step(&mut self) -> anyhow::Result<Step> {
-        self.try_step().map_err(|error| match error {
-            StepError::Again(error) | StepError::Stop(error) => error,
-            StepError::Rebuild(error) => {
-                self.drop_clients();
-                error
+        let mut effect = match self.effect.take() {
+            Some(effect) => effect,
+            None => self.first_effect(),
+        };
+        let (mut has_polled, mut handled) = (false, 0);
+        loop {
+            let event = match effect {
+                Effect::Poll if has_polled => {
+                    self.effect = Some(Effect::Poll);
+                    return Ok(if handled == 0 { Step::Idle } else { Step::Processed(handled) });
+                }
+                Effect::BackOff { cause } => {
+                    self.effect = Some(self.tell(Event::Proceed));
+                    return Err(anyhow!(cause));
+                }
+                Effect::Stop(error) => return Err(error),
+                other => {
+                    has_polled |= matches!(other, Effect::Poll);
+                    self.perform(other)
+                }
+            };
+            if let Event::Polled(polled) = &event {
+                handled = polled.records.len();
             }
+            effect = self.tell(event);
+        }
+    }
+
+    fn first_effect(&mut self) -> Effect {
+        self.tell(Event::Proceed)
+    }
+
+    fn tell(&mut self, event: Event) -> Effect {
+        self.engine.next(event, Timestamp::now(), &*self.store)
+    }
+
+    fn perform(&mut self, effect: Effect) -> Event {
+        self.attempt(effect).unwrap_or_else(|Failed { class, error }| {
+            if class == Class::Retriable {
+                pause_briefly();
+            }
+            Event::Failed(class, error)
         })
     }
 
-    /// The next step joins the group anew, and restores what it is given.
-    fn drop_clients(&mut self) {
-        self.clients = None;
-        self.tasks.clear();
-    }
-
-    fn try_step(&mut self) -> Result<Step, StepError> {
-        self.connect()?;
-        let clients = self.clients.as_mut().expect("connect leaves clients");
-        clients.reader.poll().map_err(StepError::Rebuild)?;
-        self.settle_tasks().map_err(StepError::Rebuild)?;
-        let clients = self.clients.as_mut().expect("connect leaves clients");
-        let batch = clients.reader.take();
-        if batch.is_empty()
-            && let Some(outage) = clients.reader.outage()
-        {
-            return Err(StepError::Again(anyhow::anyhow!(outage)));
-        }
-        let result = self.handle(&batch);
-        if !batch.is_empty() {
-            self.batch_failed = result.is_err();
-        }
-        if let Err(error) = &result {
-            self.processor.reset();
-            if let (StepError::Again(_), Some(clients)) = (error, &mut self.clients) {
-                clients.reader.seek(&first_offsets(&batch)).map_err(StepError::Rebuild)?;
+    fn attempt(&mut self, effect: Effect) -> Result<Event, Failed> {
+        match effect {
+            Effect::Connect => self.connect(),
+            Effect::Disconnect => {
+                self.clients = None;
+                Ok(Event::Disconnected)
             }
+            Effect::Poll => self.poll(),
+            Effect::FetchOffsets { partition } => {
+                let committed = self.clients()?.reader.committed(partition);
+                Ok(Event::Offsets(committed.map_err(Failed::fatal)?))
+            }
+            Effect::FetchEnd { topic, partition } => {
+                let end = self.log()?.stable_end(topic, partition);
+                Ok(Event::End(end.map_err(Failed::fatal)?))
+            }
+            Effect::Read { topic, partition, from, to } => {
+                let read = self.log()?.read(&topic, partition, from, to, RESTORE_RECORDS_MAX);
+                let (records, next) = read.map_err(Failed::fatal)?;
+                Ok(Event::Read { records, next })
+            }
+            Effect::Apply(apply) => self.apply(apply),
+            Effect::Clear { partition } => {
+                self.store.clear(partition).map_err(Failed::fatal)?;
+                Ok(Event::Cleared)
+            }
+            Effect::Seek(offsets) => {
+                self.clients()?.reader.seek(&offsets).map_err(Failed::fatal)?;
+                Ok(Event::Sought)
+            }
+            Effect::CommitOffsets(offsets) => {
+                self.clients()?.reader.commit(&offsets).map_err(Failed::fatal)?;
+                self.committed(false)
+            }
+            transactional => self.transact(transactional),
         }
-        result
     }
 
-    /// Decide on `batch` and on what time brings, and commit.
-    fn handle(&mut self, batch: &[Record]) -> Result<Step, StepError> {
-        let tick = Instant::now() >= self.next_tick;
-        if batch.is_empty() && !tick {
-            return Ok(Step::Idle);
+    fn transact(&mut self, effect: Effect) -> Result<Event, Failed> {
+        let doubt_after = self.settings.doubt_after;
+        let Clients { reader, producer, deliveries, .. } = self.clients()?;
+        match effect {
+            Effect::Renew => {
+                producer.init_transactions(CALL_TIMEOUT).map_err(Failed::of)?;
+                Ok(Event::Renewed)
+            }
+            Effect::Begin => {
+                failpoint::reached("decided");
+                producer.begin_transaction().map_err(Failed::of)?;
+                deliveries.begin();
+                Ok(Event::Begun)
+            }
+            Effect::Send(outgoing) => {
+                for message in &outgoing {
+                    send(producer, deliveries, message).map_err(|error| lost(producer, error))?;
+                }
+                let delivered: Result<Offsets, _> = deliveries.wait();
+                let delivered = delivered.map_err(|error| {
+                    lost(producer, anyhow!("a record was not delivered: {error}"))
+                })?;
+                failpoint::reached("sent");
+                Ok(Event::Delivered(delivered))
+            }
+            Effect::SendOffsets(offsets) => {
+                let list = to_list(&offsets).map_err(Failed::fatal)?;
+                let group = reader.group_metadata().map_err(Failed::fatal)?;
+                let sent = producer.send_offsets_to_transaction(&list, &group, CALL_TIMEOUT);
+                sent.map_err(Failed::of)?;
+                failpoint::reached("offsets-sent");
+                Ok(Event::OffsetsAccepted)
+            }
+            Effect::Commit => {
+                let begun = Instant::now();
+                producer.commit_transaction(CALL_TIMEOUT).map_err(Failed::of)?;
+                let doubtful = begun.elapsed() >= doubt_after;
+                self.committed(doubtful)
+            }
+            Effect::Abort => {
+                let begun = Instant::now();
+                producer.abort_transaction(CALL_TIMEOUT).map_err(Failed::of)?;
+                Ok(Event::Aborted { doubtful: begun.elapsed() >= doubt_after })
+            }
+            other => unreachable!("{other:?} is not about a transaction"),
         }
-        if !batch.is_empty() {
-            failpoint::reached("polled");
-        }
-        let ticked: Vec<i32> = if tick { self.tasks.keys().copied().collect() } else { Vec::new() };
-        let (processor, store) = (&mut self.processor, &*self.store);
-        let decided = turn::decide(processor, store, &self.codec, now(), batch, &ticked);
-        let decided = decided.map_err(failed)?;
-        if tick {
-            self.next_tick = Instant::now() + TICK;
-        }
-        if batch.is_empty() && decided.is_empty() {
-            return Ok(Step::Idle);
-        }
-        let offsets = next_offsets(batch);
-        failpoint::reached("decided");
-        let delivered = self.commit(&decided.outgoing, &offsets)?;
+    }
+
+    fn committed(&mut self, doubtful: bool) -> Result<Event, Failed> {
         failpoint::reached("committed");
-        let (processor, store, tasks) = (&self.processor, &*self.store, &mut self.tasks);
-        turn::apply(processor, store, tasks, decided.writes, offsets, delivered)
-            .map_err(StepError::Rebuild)?;
-        failpoint::reached("applied");
-        Ok(Step::Processed(batch.len()))
+        Ok(Event::Committed { doubtful })
     }
 
-    /// Join the group and fence our predecessor, if that has not been done.
-    fn connect(&mut self) -> Result<(), StepError> {
-        if self.clients.is_some() {
-            return Ok(());
+    fn clients(&mut self) -> Result<&mut Clients, Failed> {
+        self.clients.as_mut().ok_or_else(|| Failed::fatal(anyhow!("not connected")))
+    }
+
+    fn log(&mut self) -> Result<&mut LogReader, Failed> {
+        let (bootstrap, client) =
+            (self.settings.bootstrap.clone(), format!("{}-restore", self.settings.member()));
+        let clients = self.clients()?;
+        if clients.log.is_none() {
+            clients.log = Some(LogReader::new(&bootstrap, &client).map_err(Failed::fatal)?);
         }
-        self.codec.warm_up(&self.processor.outputs()).map_err(|error| match error {
-            RegistryError::Incompatible { .. } => StepError::Stop(error.into()),
-            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => {
-                StepError::Again(error.into())
+        Ok(clients.log.as_mut().expect("it was made just now"))
+    }
+
+    /// Join the group and fence our predecessor.
+    fn connect(&mut self) -> Result<Event, Failed> {
+        let outputs = self.engine.processor().outputs();
+        self.engine.codec().warm_up(&outputs).map_err(|error| match error {
+            RegistryError::Incompatible { .. } => {
+                Failed { class: Class::Final, error: error.into() }
             }
+            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
         })?;
         let settings = &self.settings;
         let member = settings.member();
@@ -221,137 +275,55 @@ impl<P: Processor> TransactionalLoop<P> {
         let config = producer_config(&settings.bootstrap, &member, Some(&member));
         let producer: ThreadedProducer<WriterContext> = config
             .create_with_context(deliveries.clone())
-            .map_err(|error| StepError::Stop(error.into()))?;
+            .map_err(|error| Failed { class: Class::Final, error: error.into() })?;
         // First the fence, then the group: once it stands, nothing of a former self can be open.
-        retry(|| producer.init_transactions(CALL_TIMEOUT))
+        producer
+            .init_transactions(CALL_TIMEOUT)
             .with_context(|| format!("Kafka at {}", settings.bootstrap))
-            .map_err(StepError::Rebuild)?;
-        let reader =
-            GroupReader::join(settings, self.processor.inputs()).map_err(StepError::Rebuild)?;
-        self.clients = Some(Clients { reader, producer, deliveries });
-        self.tasks.clear();
-        self.batch_failed = false;
-        Ok(())
+            .map_err(Failed::fatal)?;
+        let inputs = self.engine.processor().inputs();
+        let reader = GroupReader::join(settings, inputs).map_err(Failed::fatal)?;
+        self.clients = Some(Clients { reader, producer, deliveries, log: None });
+        Ok(Event::Connected)
     }
 
-    /// Restore what was assigned, forget what was revoked.
-    fn settle_tasks(&mut self) -> anyhow::Result<()> {
-        let clients = self.clients.as_mut().expect("connect leaves clients");
-        let owned = clients.reader.partitions();
-        if self.tasks.keys().any(|partition| !owned.contains(partition)) {
-            // What failed may be somebody else's now.
-            self.batch_failed = false;
+    fn poll(&mut self) -> Result<Event, Failed> {
+        let tick = Instant::now() >= self.next_tick;
+        let clients = self.clients()?;
+        // A restore ends with the assignment that it was for.
+        clients.log = None;
+        let mut polled = clients.reader.poll().map_err(Failed::fatal)?;
+        polled.tick = tick;
+        if tick {
+            self.next_tick = Instant::now() + TICK;
         }
-        self.tasks.retain(|partition, _| owned.contains(partition));
-        let fresh: BTreeSet<i32> = clients.reader.take_fresh();
-        if fresh.is_empty() {
-            return Ok(());
+        if !polled.records.is_empty() {
+            failpoint::reached("polled");
         }
-        let mut log = match self.processor.sources().is_empty() {
-            true => None,
-            false => Some(LogReader::new(
-                &self.settings.bootstrap,
-                &format!("{}-restore", self.settings.member()),
-            )?),
-        };
-        for partition in fresh {
-            let positions = match &mut log {
-                None => Positions::new(),
-                Some(log) => {
-                    let committed = clients.reader.committed(partition)?;
-                    let (processor, store) = (&mut self.processor, &*self.store);
-                    restore(processor, store, &self.codec, log, partition, &committed, now())?
-                }
-            };
-            self.tasks.insert(partition, positions);
-        }
-        debug!(name = self.settings.name, partitions = ?self.tasks.keys(), "assigned");
-        Ok(())
+        Ok(Event::Polled(polled))
     }
 
-    /// One Kafka transaction: `outgoing` and `offsets`. Gives the last offset per partition that
-    /// was written.
-    fn commit(
-        &mut self,
-        outgoing: &[Outgoing],
-        offsets: &Offsets,
-    ) -> Result<HashMap<(String, i32), i64>, StepError> {
-        let clients = self.clients.as_ref().expect("connect leaves clients");
-        if outgoing.is_empty() {
-            // A transaction costs the broker some 2 ms whatever its size; offsets alone need none.
-            if !offsets.is_empty() {
-                clients.reader.commit(offsets).map_err(StepError::Rebuild)?;
-            }
-            return Ok(HashMap::new());
-        }
-        let producer = &clients.producer;
-        let attempt = || -> Result<_, TransactionError> {
-            producer.begin_transaction()?;
-            clients.deliveries.begin();
-            for message in outgoing {
-                send(producer, &clients.deliveries, message)?;
-            }
-            let delivered = clients.deliveries.wait().map_err(TransactionError::Delivery)?;
-            failpoint::reached("sent");
-            // With the offsets Kafka checks that we are still a member (KIP-447). What time alone has
-            // caused has none of its own: it goes with those that stand, or an instance that was
-            // replaced while it slept could still end an order for a partition that it has lost.
-            let list = if offsets.is_empty() {
-                to_list(&clients.reader.standing()?)?
-            } else {
-                to_list(offsets)?
-            };
-            let group = clients.reader.group_metadata()?;
-            retry(|| producer.send_offsets_to_transaction(&list, &group, CALL_TIMEOUT))?;
-            failpoint::reached("offsets-sent");
-            retry(|| producer.commit_transaction(CALL_TIMEOUT))?;
-            Ok(delivered)
-        };
-        attempt().map_err(|error| abort(producer, error))
+    fn apply(&mut self, apply: streams::engine::Apply) -> Result<Event, Failed> {
+        let streams::engine::Apply { partition, writes, positions } = apply;
+        self.store.apply(partition, writes, &positions).map_err(Failed::fatal)?;
+        let is_restored = self.engine.partitions().any(|known| known == partition);
+        failpoint::reached(if is_restored { "applied" } else { "restoring" });
+        Ok(Event::Applied)
     }
 }
 
-fn now() -> Timestamp {
-    Timestamp::from(SystemTime::now())
-}
-
-fn failed(failure: Failure) -> StepError {
-    match failure {
-        Failure::Retriable(error) => StepError::Again(error),
-        Failure::Poison(cause) => {
-            StepError::Rebuild(anyhow::anyhow!("no record to blame: {cause}"))
-        }
-        Failure::Fatal(error) => StepError::Rebuild(error),
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum TransactionError {
-    #[error("{0}")]
-    Kafka(#[from] KafkaError),
-    #[error("a record was not delivered: {0}")]
-    Delivery(String),
-    #[error("{0:#}")]
-    Other(#[from] anyhow::Error),
-}
-
-/// Give the transaction up; what must be done next.
-fn abort(producer: &ThreadedProducer<WriterContext>, error: TransactionError) -> StepError {
-    let fatal = matches!(&error, TransactionError::Kafka(kafka) if classify(kafka) == Class::Fatal);
-    if fatal || producer.client().fatal_error().is_some() {
-        return StepError::Rebuild(error.into());
-    }
-    match retry(|| producer.abort_transaction(CALL_TIMEOUT)) {
-        Ok(()) => StepError::Again(error.into()),
-        Err(also) => StepError::Rebuild(anyhow::anyhow!("{error}; abort: {also}")),
-    }
+/// A record was not taken: the transaction must be aborted, or the producer is lost.
+fn lost(producer: &ThreadedProducer<WriterContext>, error: anyhow::Error) -> Failed {
+    let fatal = producer.client().fatal_error().is_some();
+    let class = if fatal { Class::Fatal } else { Class::Abortable };
+    Failed { class, error }
 }
 
 fn send(
     producer: &ThreadedProducer<WriterContext>,
     deliveries: &WriterContext,
     outgoing: &Outgoing,
-) -> Result<(), KafkaError> {
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + CALL_TIMEOUT;
     let mut message = to_message(outgoing);
     loop {
@@ -365,21 +337,7 @@ fn send(
                 message = back;
                 pause_briefly();
             }
-            Err((error, _)) => return Err(error),
-        }
-    }
-}
-
-/// Call again while librdkafka says that the same call may succeed, for [`CALL_TIMEOUT`] in all.
-fn retry(mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + CALL_TIMEOUT;
-    loop {
-        match call() {
-            Err(error) if classify(&error) == Class::Retriable && Instant::now() < deadline => {
-                debug!("again: {error}");
-                pause_briefly();
-            }
-            result => return result,
+            Err((error, _)) => return Err(error.into()),
         }
     }
 }

@@ -119,6 +119,7 @@ macro_rules! avro_record {
     ($type:ty, $path:expr, $text:expr) => {
         impl $type {
             /// The schema file.
+            #[allow(unreachable_pub, reason = "the type may be private")]
             pub const SCHEMA: &'static $crate::avro::SchemaFile = {
                 static FILE: $crate::avro::SchemaFile = $crate::avro::SchemaFile::new($path, $text);
                 &FILE

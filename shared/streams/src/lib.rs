@@ -10,24 +10,25 @@
 
 pub mod avro;
 mod codec;
+pub mod engine;
 pub mod failpoint;
 mod failure;
 mod identity;
+pub mod limits;
 pub mod lineage;
 mod outage;
 pub mod partition;
 mod processor;
 pub mod record;
 mod registry;
-pub mod restore;
 pub mod store;
 mod table;
 pub mod time;
 pub mod topic;
-pub mod turn;
 pub mod tx;
 
 pub use codec::{Codec, VALUE_BYTES_MAX};
+pub use engine::{Effect, Engine, Event};
 pub use failure::Failure;
 pub use identity::{Owns, Service};
 pub use outage::{Backoff, Outage};

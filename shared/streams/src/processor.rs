@@ -1,7 +1,7 @@
 //! [`Processor`]: what a service does with records. Sync, no clock, no IO of its own except in
 //! [`Processor::flush`], so that the simulation can run the same code.
 
-use crate::{Failure, Record, Service, Tx, topic::TopicSpec};
+use crate::{Failure, Record, Service, Timestamp, Tx, topic::TopicSpec};
 
 /// How far a topic is read when state is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,21 +41,14 @@ pub trait Processor: Send {
         Vec::new()
     }
 
-    /// Handle one record.
+    /// Handle one record: decide, evolve the state, send what follows.
+    ///
+    /// A restore folds the records of the [`Source`]s with the same method, so that the two cannot
+    /// disagree: what is sent is then dropped ([`Tx::is_replay`]), and poison is passed by.
     ///
     /// # Errors
     /// [`Failure`] says what becomes of it.
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Self::Identity>) -> Result<(), Failure>;
-
-    /// Fold one record of a [`Source`] into the state, without any reaction. What `process` would
-    /// have refused must be ignored here as well.
-    ///
-    /// # Errors
-    /// [`Failure::Poison`] is skipped.
-    fn restore(&mut self, record: &Record, tx: &mut Tx<'_, Self::Identity>) -> Result<(), Failure> {
-        let _ = (record, tx);
-        Ok(())
-    }
 
     /// Time has passed for the partition that `tx` has begun.
     ///
@@ -78,4 +71,9 @@ pub trait Processor: Send {
 
     /// The batch was dropped: forget what was gathered for it.
     fn reset(&mut self) {}
+
+    /// Every input of `partition` was read to its end `at` that time, and all of it is committed.
+    fn caught_up(&mut self, partition: i32, at: Timestamp) {
+        let _ = (partition, at);
+    }
 }

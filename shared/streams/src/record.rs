@@ -36,6 +36,13 @@ impl Record {
         format!("{}/{}/{}", self.topic, self.partition, self.offset)
     }
 
+    /// Bytes of key, value and headers.
+    pub fn size(&self) -> usize {
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers = self.headers.0.iter().map(|(name, value)| name.len() + value.len());
+        bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>()
+    }
+
     /// The typed key.
     ///
     /// # Errors

@@ -14,6 +14,11 @@ use std::{
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The clock of this machine. For the shell: what decides is told the time.
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
     /// Milliseconds since the epoch.
     pub fn millis(self) -> i64 {
         self.0

@@ -63,6 +63,8 @@ pub struct Tx<'a, S> {
     scratch_outgoing: Vec<Outgoing>,
     overlay: BTreeMap<i32, Writes>,
     outgoing: Vec<Outgoing>,
+    /// A restore: what is sent is dropped.
+    replay: bool,
     identity: PhantomData<S>,
 }
 
@@ -79,8 +81,19 @@ impl<'a, S: Service> Tx<'a, S> {
             scratch_outgoing: Vec::new(),
             overlay: BTreeMap::new(),
             outgoing: Vec::new(),
+            replay: false,
             identity: PhantomData,
         }
+    }
+
+    /// The same for a restore: state changes as ever, and whatever is sent is dropped.
+    pub fn replay(store: &'a dyn Store, codec: &'a Codec, now: Timestamp) -> Self {
+        Self { replay: true, ..Self::new(store, codec, now) }
+    }
+
+    /// Whether this is a restore: the record was decided on before, and what came of it is in the log.
+    pub fn is_replay(&self) -> bool {
+        self.replay
     }
 
     /// The time of this transaction. Processors read no clock.
@@ -195,6 +208,9 @@ impl<'a, S: Service> Tx<'a, S> {
         F: Fact<V>,
         S: Owns<F>,
     {
+        if self.replay {
+            return Ok(());
+        }
         let value = self.codec.encode(&topic.spec, fact.value())?;
         let key_bytes = key.to_bytes();
         let place = key.partition_by();
@@ -217,6 +233,9 @@ impl<'a, S: Service> Tx<'a, S> {
     where
         S: Owns<V>,
     {
+        if self.replay {
+            return;
+        }
         self.scratch_outgoing.push(Outgoing {
             topic: topic.name(),
             partition: record.partition,

@@ -1,17 +1,21 @@
-//! [`Driver`]: runs a [`Processor`] record by record, without Kafka. Each record is a transaction
-//! of its own that always commits.
+//! [`Driver`]: runs a [`Processor`] in the [`Engine`], record by record, without Kafka. Each record is
+//! a transaction of its own that always commits.
 
-use contracts::{
-    Timestamp,
-    avro::Message,
-    topics::{Key, PARTITIONS, Topic},
+use contracts::topics::PARTITIONS;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
-use std::{collections::BTreeMap, sync::Arc};
 use streams::{
-    Codec, Fact, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing, Processor, Record, Store,
-    Tx,
+    Codec, Effect, Engine, Event, Fact, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing,
+    Processor, Record, Store, Timestamp, Tx,
+    avro::Message,
+    engine::{Apply, Polled},
+    partition::partition_for,
     record::names,
     store::{Entries, Positions},
+    topic::{Key, Topic},
+    tx::dlq_names,
 };
 
 /// What came of one record.
@@ -23,15 +27,17 @@ pub struct Fed {
     pub dead_letter: Option<String>,
 }
 
-/// A processor with a store in memory and a clock that stands still.
+/// An engine with a store in memory and a clock that does not move by itself.
 pub struct Driver<P> {
-    /// The processor.
-    pub processor: P,
+    engine: Engine<P>,
     /// Its state.
     pub store: MemoryStore,
-    codec: Codec,
     now: Timestamp,
+    /// The next offset of each partition, of what is made here.
     offsets: BTreeMap<(String, i32), i64>,
+    /// What the engine asks for next.
+    effect: Effect,
+    is_assigned: bool,
 }
 
 impl<P: Processor> Driver<P> {
@@ -44,7 +50,36 @@ impl<P: Processor> Driver<P> {
     pub fn with_store(processor: P, store: MemoryStore) -> Self {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
         let now = Timestamp(1_700_000_000_000);
-        Self { processor, store, codec, now, offsets: BTreeMap::new() }
+        let (engine, effect) = Self::start(processor, codec, now, &store);
+        Self { engine, store, now, offsets: BTreeMap::new(), effect, is_assigned: false }
+    }
+
+    fn start(
+        processor: P,
+        codec: Codec,
+        now: Timestamp,
+        store: &MemoryStore,
+    ) -> (Engine<P>, Effect) {
+        let mut engine = Engine::new(processor, codec);
+        let effect = engine.next(Event::Proceed, now, store);
+        (engine, effect)
+    }
+
+    /// Put another processor in the place of this one, as another life of the process has it.
+    pub fn restart(&mut self, processor: P) {
+        let codec = self.engine.codec().clone();
+        (self.engine, self.effect) = Self::start(processor, codec, self.now, &self.store);
+        self.is_assigned = false;
+    }
+
+    /// The processor.
+    pub fn processor(&self) -> &P {
+        self.engine.processor()
+    }
+
+    /// The processor, for a test that calls it by itself.
+    pub fn processor_mut(&mut self) -> &mut P {
+        self.engine.processor_mut()
     }
 
     /// Set the clock.
@@ -60,7 +95,7 @@ impl<P: Processor> Driver<P> {
 
     /// The codec, for what a test encodes or decodes itself.
     pub fn codec(&self) -> &Codec {
-        &self.codec
+        self.engine.codec()
     }
 
     /// The record that `source` would write, at the next offset of its partition.
@@ -74,7 +109,7 @@ impl<P: Processor> Driver<P> {
         message: &V,
         source: &str,
     ) -> Record {
-        let value = self.codec.encode(&topic.spec, message).expect("the message fits its schema");
+        let value = self.codec().encode(&topic.spec, message).expect("the message fits its schema");
         let mut headers = Headers::default();
         headers.push(names::SOURCE, source);
         headers.push(names::TYPE, message.name());
@@ -90,10 +125,8 @@ impl<P: Processor> Driver<P> {
         headers: Headers,
     ) -> Record {
         let key_bytes = key.to_bytes();
-        let partition = contracts::partition::partition_for(
-            key.partition_by().as_deref().unwrap_or(&key_bytes),
-            PARTITIONS,
-        );
+        let partition =
+            partition_for(key.partition_by().as_deref().unwrap_or(&key_bytes), PARTITIONS);
         let next = self.offsets.entry((topic.name().to_owned(), partition)).or_insert(0);
         let offset = *next;
         *next += 1;
@@ -128,23 +161,69 @@ impl<P: Processor> Driver<P> {
     /// # Panics
     /// When the processor fails in another way than by poison.
     pub fn feed_record(&mut self, record: &Record) -> Fed {
-        let mut tx = Tx::new(&self.store, &self.codec, self.now);
-        tx.begin(record);
-        let mut dead_letter = None;
-        match self.processor.process(record, &mut tx) {
-            Ok(()) => tx.keep(),
-            Err(Failure::Poison(cause)) => {
-                tx.dead_letter(record, &cause);
-                dead_letter = Some(cause);
-            }
-            Err(failure) => panic!("{}: {failure}", record.address()),
-        }
-        self.processor.flush(&mut tx).expect("flush succeeds");
-        tx.keep();
-        let positions = Positions::from([(record.topic.to_string(), record.offset + 1)]);
-        let mut sent = Self::commit(&self.store, tx, &positions, record.partition);
-        sent.retain(|outgoing| !outgoing.topic.ends_with(".dlq"));
+        let mut sent = self.run(vec![record.clone()], false);
+        let is_letter = |outgoing: &&Outgoing| outgoing.topic.ends_with(".dlq");
+        let letter = sent.iter().find(is_letter);
+        let cause = letter.and_then(|letter| letter.headers.get(dlq_names::CAUSE));
+        let dead_letter = cause.map(str::to_owned);
+        sent.retain(|outgoing| !is_letter(&outgoing));
         Fed { sent, dead_letter }
+    }
+
+    /// One batch through the engine; what it has sent.
+    fn run(&mut self, records: Vec<Record>, tick: bool) -> Vec<Outgoing> {
+        let (mut polled, mut sent) = (Some((records, tick)), Vec::new());
+        loop {
+            let event = match std::mem::replace(&mut self.effect, Effect::Poll) {
+                Effect::Poll => match polled.take() {
+                    Some((records, tick)) => self.polled(records, tick),
+                    None => return sent,
+                },
+                Effect::Send(outgoing) => {
+                    let offset = |out: &Outgoing| ((out.topic.to_owned(), out.partition), 0);
+                    let delivered = outgoing.iter().map(offset).collect();
+                    sent.extend(outgoing);
+                    Event::Delivered(delivered)
+                }
+                other => self.perform(other),
+            };
+            self.effect = self.engine.next(event, self.now, &self.store);
+        }
+    }
+
+    fn polled(&mut self, records: Vec<Record>, tick: bool) -> Event {
+        let inputs = self.engine.processor().inputs();
+        let partitions = inputs.iter().map(|topic| topic.partitions).max().unwrap_or(0);
+        let owned: BTreeSet<i32> = (0..partitions).collect();
+        let assigned = if self.is_assigned { BTreeSet::new() } else { owned.clone() };
+        self.is_assigned = true;
+        Event::Polled(Polled { owned, assigned, records, tick, ..Polled::default() })
+    }
+
+    /// Everything else succeeds at once: nothing is lost, and nobody else is there.
+    fn perform(&mut self, effect: Effect) -> Event {
+        match effect {
+            Effect::Connect => Event::Connected,
+            // The store is where the logs are.
+            Effect::FetchOffsets { partition } => {
+                let positions = self.store.positions(partition).expect("memory does not fail");
+                let offset = |(topic, position)| ((topic, partition), position);
+                Event::Offsets(positions.into_iter().map(offset).collect())
+            }
+            Effect::FetchEnd { topic, partition } => {
+                let positions = self.store.positions(partition).expect("memory does not fail");
+                Event::End(positions.get(topic).copied().unwrap_or(0))
+            }
+            Effect::Apply(Apply { partition, writes, positions }) => {
+                let applied = self.store.apply(partition, writes, &positions);
+                applied.expect("memory does not fail");
+                Event::Applied
+            }
+            Effect::Begin => Event::Begun,
+            Effect::SendOffsets(_) => Event::OffsetsAccepted,
+            Effect::Commit | Effect::CommitOffsets(_) => Event::Committed { doubtful: false },
+            other => panic!("{other:?}: the processor has failed"),
+        }
     }
 
     /// Feed an outgoing record to the processor, as if it had been read back from its topic.
@@ -170,30 +249,28 @@ impl<P: Processor> Driver<P> {
     /// # Panics
     /// When the processor fails in another way than by poison.
     pub fn restore(&mut self, record: &Record) {
-        let mut tx = Tx::new(&self.store, &self.codec, self.now);
+        let (store, codec) = (self.store.clone(), self.codec().clone());
+        let processor = self.engine.processor_mut();
+        let mut tx = Tx::replay(&store, &codec, self.now);
         tx.begin(record);
-        match self.processor.restore(record, &mut tx) {
+        match processor.process(record, &mut tx) {
             Ok(()) => tx.keep(),
             Err(Failure::Poison(_)) => return,
             Err(failure) => panic!("{}: {failure}", record.address()),
         }
         let positions = Positions::from([(record.topic.to_string(), record.offset + 1)]);
-        let sent = Self::commit(&self.store, tx, &positions, record.partition);
+        let (sent, mut writes) = tx.into_parts();
         assert!(sent.is_empty(), "a restore must not send: {sent:?}");
+        let writes = writes.remove(&record.partition).unwrap_or_default();
+        self.store.apply(record.partition, writes, &positions).expect("memory does not fail");
     }
 
-    /// Let time act on `partition`.
+    /// Let time act, on every partition; what is sent because of it.
     ///
     /// # Panics
     /// When the processor fails.
-    pub fn tick(&mut self, partition: i32) -> Vec<Outgoing> {
-        let mut tx = Tx::new(&self.store, &self.codec, self.now);
-        tx.begin_partition(partition);
-        self.processor.tick(&mut tx).expect("the tick succeeds");
-        tx.keep();
-        self.processor.flush(&mut tx).expect("flush succeeds");
-        tx.keep();
-        Self::commit(&self.store, tx, &Positions::new(), partition)
+    pub fn tick(&mut self) -> Vec<Outgoing> {
+        self.run(Vec::new(), true)
     }
 
     /// The message in an outgoing record.
@@ -202,7 +279,7 @@ impl<P: Processor> Driver<P> {
     /// When it is no `V`.
     pub fn message<K, V: Message>(&self, topic: &Topic<K, V>, outgoing: &Outgoing) -> V {
         let value = outgoing.value.as_deref().expect("the record has a value");
-        self.codec.decode(topic, value).expect("what was sent can be read")
+        self.codec().decode(topic, value).expect("what was sent can be read")
     }
 
     /// The messages that were sent to `topic`, in order.
@@ -218,20 +295,6 @@ impl<P: Processor> Driver<P> {
     pub fn state(&self) -> Vec<Entries> {
         let whole = |partition| self.store.range(partition, &[0], &[255], usize::MAX);
         (0..PARTITIONS).map(|partition| whole(partition).expect("memory does not fail")).collect()
-    }
-
-    fn commit(
-        store: &MemoryStore,
-        tx: Tx<'_, P::Identity>,
-        positions: &Positions,
-        partition: i32,
-    ) -> Vec<Outgoing> {
-        let (sent, mut writes) = tx.into_parts();
-        writes.entry(partition).or_default();
-        for (partition, writes) in writes {
-            store.apply(partition, writes, positions).expect("memory does not fail");
-        }
-        sent
     }
 }
 

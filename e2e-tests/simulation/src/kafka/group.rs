@@ -3,7 +3,7 @@
 use contracts::topics::PARTITIONS;
 use fastrand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
-use streams::turn::Offsets;
+use streams::engine::Offsets;
 
 /// One membership: it ends when the member is replaced or thrown out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,14 +2,15 @@
 //! in it: markers that come late, offsets that are not stable yet, producers and members that have
 //! been replaced and do not know it. Compaction, replication and brokers are not.
 
+mod consumer;
 mod group;
 mod partition;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use consumer::Consumer;
 pub(crate) use group::Membership;
 
-use anyhow::Context as _;
 use contracts::{
     Timestamp,
     partition::partition_for,
@@ -24,7 +25,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use streams::{Outgoing, Record, restore::Log, turn::Offsets};
+use streams::{Outgoing, Record, engine::Offsets};
 
 /// A topic, by its place in the registry.
 pub(crate) type Topic = usize;
@@ -61,6 +62,8 @@ pub(crate) struct Kafka {
     producers: BTreeMap<String, Producer>,
     groups: BTreeMap<&'static str, Group>,
     transactions: TransactionId,
+    /// Requests to commit that are still on their way: the producer's id and epoch.
+    delayed: Vec<(String, u32)>,
     /// Planted: readers see what is not committed.
     pub(crate) uncommitted: bool,
     /// Planted: nobody is fenced.
@@ -77,6 +80,7 @@ impl Kafka {
             producers: BTreeMap::new(),
             groups: BTreeMap::new(),
             transactions: 0,
+            delayed: Vec::new(),
             uncommitted: false,
             unfenced: false,
         }
@@ -127,6 +131,13 @@ impl Kafka {
         max: usize,
     ) -> (Vec<&Record>, i64) {
         self.partition(topic, partition).read(from, max, self.uncommitted)
+    }
+
+    /// The end of a partition, once no transaction on it is open.
+    pub(crate) fn decided_end(&self, topic: Topic, partition: i32) -> Option<i64> {
+        let partition = self.partition(topic, partition);
+        let is_decided = self.uncommitted || partition.stable_end() == partition.end();
+        is_decided.then(|| partition.end())
     }
 
     /// How far a partition can be read.
@@ -278,15 +289,39 @@ impl Kafka {
         Ok(())
     }
 
-    /// Commit: from here on the transaction counts, and its markers are to be written.
+    /// Commit: from here on the transaction counts, and its markers are to be written. The same
+    /// request again has the same answer.
     pub(crate) fn commit(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
         let producer = self.producer(id, epoch)?;
         match &producer.transaction {
-            Some(transaction) if transaction.fate == Fate::Open => {}
-            _ => return Err(Refusal::Fenced),
+            Some(transaction) if transaction.fate == Fate::Aborted => return Err(Refusal::Fenced),
+            Some(_) | None => {}
         }
         self.end(id, Fate::Committed);
         Ok(())
+    }
+
+    /// A request to commit stays on its way for a while.
+    pub(crate) fn delay_commit(&mut self, id: &str, epoch: u32) {
+        self.delayed.push((id.to_owned(), epoch));
+    }
+
+    /// A request that was on its way arrives, sooner where it does harm: it commits whatever its
+    /// producer has open by now, if its epoch is the same (KAFKA-17754).
+    pub(crate) fn deliver_delayed(&mut self, dice: &mut Rng) {
+        let is_harmful = |(id, epoch): &(String, u32)| {
+            let producer = self.producers.get(id).filter(|producer| producer.epoch == *epoch);
+            let open = producer.and_then(|producer| producer.transaction.as_ref());
+            open.is_some_and(|open| open.fate == Fate::Open && !open.touched.is_empty())
+        };
+        let odds = |delayed: &(String, u32)| if is_harmful(delayed) { 2 } else { 200 };
+        let chosen = self.delayed.iter().position(|delayed| dice.u32(0..odds(delayed)) == 0);
+        if let Some(chosen) = chosen {
+            let (id, epoch) = self.delayed.swap_remove(chosen);
+            // Nobody waits for the answer.
+            let _ = self.commit(&id, epoch);
+            self.complete(&id);
+        }
     }
 
     /// Abort what was begun. What is committed already stays so.
@@ -358,47 +393,5 @@ impl Kafka {
                 self.group(group).offsets.extend(offsets);
             }
         }
-    }
-}
-
-/// The logs as a restore reads them.
-pub(crate) struct Restoring<'a> {
-    /// The cluster.
-    pub(crate) kafka: &'a Kafka,
-    /// Planted: the ends of logs are where the group has got to.
-    pub(crate) short: Option<&'a Offsets>,
-    /// So many topics can still be read before the process dies, if it does.
-    pub(crate) dies_after: Option<usize>,
-}
-
-impl Log for Restoring<'_> {
-    fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
-        if let Some(short) = self.short.and_then(|short| short.get(&(topic.to_owned(), partition)))
-        {
-            return Ok(*short);
-        }
-        let log = self.kafka.partition(self.kafka.topic(topic), partition);
-        if self.kafka.uncommitted {
-            return Ok(log.end());
-        }
-        let open = log.stable_end() < log.end();
-        anyhow::ensure!(!open, "{topic}/{partition} has a transaction open");
-        Ok(log.end())
-    }
-
-    fn read(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        from: i64,
-        to: i64,
-        each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        if let Some(left) = &mut self.dies_after {
-            *left = left.checked_sub(1).context("the process dies")?;
-        }
-        let (records, _) = self.kafka.read(self.kafka.topic(topic), partition, from, usize::MAX);
-        let records = records.into_iter().take_while(|record| record.offset < to);
-        records.cloned().try_for_each(each)
     }
 }

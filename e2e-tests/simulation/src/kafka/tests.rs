@@ -43,8 +43,8 @@ fn what_is_committed_shows_when_its_marker_is_written() {
     kafka.send("a", epoch, message("one"), NOW).unwrap();
     kafka.commit("a", epoch).unwrap();
     assert!(keys(&kafka).is_empty());
-    let log = Restoring { kafka: &kafka, short: None, dies_after: None };
-    assert!(log.stable_end(ORDERS.name(), 0).is_err(), "a restore waits for the marker");
+    let topic = kafka.topic(ORDERS.name());
+    assert_eq!(kafka.decided_end(topic, 0), None, "a restore waits for the marker");
     kafka.init_transactions("a");
     assert_eq!(keys(&kafka), ["one"], "a successor completes what was committed");
 }
@@ -79,4 +79,27 @@ fn offsets_count_with_their_transaction_and_for_the_generation_of_now_alone() {
     kafka.begin("a", epoch, NOW).unwrap();
     let late = kafka.send_offsets(("a", epoch), "orders", membership, offsets());
     assert_eq!(late, Err(Refusal::IllegalGeneration));
+}
+
+#[test]
+fn a_delayed_commit_decides_the_next_transaction_unless_its_epoch_is_over() {
+    for renewed in [false, true] {
+        let mut kafka = Kafka::new();
+        let mut epoch = kafka.init_transactions("a");
+        kafka.begin("a", epoch, NOW).unwrap();
+        kafka.send("a", epoch, message("one"), NOW).unwrap();
+        kafka.delay_commit("a", epoch);
+        kafka.commit("a", epoch).unwrap();
+        kafka.complete("a");
+        if renewed {
+            epoch = kafka.init_transactions("a");
+        }
+        kafka.begin("a", epoch, NOW).unwrap();
+        kafka.send("a", epoch, message("half"), NOW).unwrap();
+        let mut dice = Rng::with_seed(7);
+        (0..2_000).for_each(|_| kafka.deliver_delayed(&mut dice));
+        assert_eq!(keys(&kafka).len(), if renewed { 1 } else { 2 });
+        let rest = kafka.send("a", epoch, message("rest"), NOW);
+        assert_eq!(rest.is_ok(), renewed);
+    }
 }

@@ -185,7 +185,7 @@ impl Actor for Intake {
         if self.batch.is_empty() { Progress::Idle } else { Progress::Moved }
     }
 
-    fn die(&mut self, _: bool) {
+    fn die(&mut self, _: &Sim, _: bool) {
         self.reader = None;
         self.epochs.clear();
         self.batch.clear();

@@ -154,7 +154,7 @@ impl Actor for Supervisor {
         }
     }
 
-    fn die(&mut self, _: bool) {
+    fn die(&mut self, _: &Sim, _: bool) {
         // Whoever answers this life finds nobody.
         self.life = self.life.wrapping_add(1 << 32);
         self.calls = 0;

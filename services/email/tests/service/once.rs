@@ -13,16 +13,17 @@ fn record(driver: &mut Driver<EmailLoop<Postbox>>, order: Order) -> Record {
 
 /// Process `batch` as a loop does, up to the first failure, and then give the transaction up.
 fn lose(driver: &mut Driver<EmailLoop<Postbox>>, batch: &[Record]) -> Result<(), Failure> {
-    let codec = driver.codec().clone();
-    let mut tx = Tx::new(&driver.store, &codec, Timestamp(0));
+    let (store, codec) = (driver.store.clone(), driver.codec().clone());
+    let mut tx = Tx::new(&store, &codec, Timestamp(0));
+    let processor = driver.processor_mut();
     let mut process = |record: &Record| {
         tx.begin(record);
-        driver.processor.process(record, &mut tx)?;
+        processor.process(record, &mut tx)?;
         tx.keep();
         Ok(())
     };
     let result = batch.iter().try_for_each(&mut process);
-    driver.processor.reset();
+    driver.processor_mut().reset();
     result
 }
 

@@ -28,6 +28,15 @@ pub struct Excerpt {
     pub products: BTreeMap<Sku, Product>,
 }
 
+/// What a PlaceOrder is judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// What the catalog says now.
+    Now(Excerpt),
+    /// It was judged before. The log has its order if it was accepted; without one it was refused.
+    Past,
+}
+
 /// An order that can be filled, with the catalog's names and prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
@@ -51,11 +60,11 @@ pub enum Decision {
     Repeated,
 }
 
-/// Decide on `command` at `now`. `excerpt` holds the catalog's rows for it.
+/// Decide on `command` at `now`, by what is `known`.
 pub fn decide(
     entry: &Entry,
     command: &PlaceOrder,
-    excerpt: &Excerpt,
+    known: &Known,
     terms: &Terms,
     now: Timestamp,
 ) -> Decision {
@@ -66,13 +75,26 @@ pub fn decide(
             "idempotency_key_reused",
             format!("another request has made order {} under this key", order.order_id),
         )]),
-        None => match price(&command.customer_id, &command.lines, excerpt) {
-            Ok(_) if entry.refused.contains(&command.command_id) => {
-                Decision::Refused(vec![refused_before()])
-            }
-            Ok(priced) => Decision::Accepted(open(command, priced, terms, now)),
-            Err(reasons) => Decision::Refused(reasons),
+        None => match known {
+            Known::Past => Decision::Refused(vec![refused_before()]),
+            Known::Now(excerpt) => decide_new(entry, command, excerpt, terms, now),
         },
+    }
+}
+
+fn decide_new(
+    entry: &Entry,
+    command: &PlaceOrder,
+    excerpt: &Excerpt,
+    terms: &Terms,
+    now: Timestamp,
+) -> Decision {
+    match price(&command.customer_id, &command.lines, excerpt) {
+        Ok(_) if entry.refused.contains(&command.command_id) => {
+            Decision::Refused(vec![refused_before()])
+        }
+        Ok(priced) => Decision::Accepted(open(command, priced, terms, now)),
+        Err(reasons) => Decision::Refused(reasons),
     }
 }
 

@@ -33,11 +33,3 @@ pub fn handle(
         }
     }
 }
-
-/// Know what [`handle`] would know, without a word to anybody.
-pub fn restore(entry: &mut Entry, command: &CancelOrder, offset: i64) {
-    match cancel_order::decide(entry, command, offset) {
-        Decision::Remembered => cancel_order::evolve(entry, command.command_id),
-        Decision::Refused(_) | Decision::Repeated => {}
-    }
-}

@@ -22,7 +22,13 @@ pub fn handle(
     order: &Order,
     record: &Record,
 ) -> Result<(), Failure> {
-    match restore(entry, order, record)? {
+    let key: OrderId = record.key_as()?;
+    order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
+    let decision = transition::decide(entry, order).map_err(Failure::poison)?;
+    if decision == Decision::Advanced {
+        transition::evolve(entry, order, placed_at(record));
+    }
+    match decision {
         // After a restore the log is read a second time from the committed offset, and what was
         // not committed was not copied either.
         Decision::Advanced | Decision::Repeated => tx.forward(record, &ORDERS_LATEST),
@@ -32,21 +38,6 @@ pub fn handle(
         }
     }
     Ok(())
-}
-
-/// Know what [`handle`] would know, without a word to anybody.
-///
-/// # Errors
-/// As [`handle`].
-pub fn restore(entry: &mut Entry, order: &Order, record: &Record) -> Result<Decision, Failure> {
-    let key: OrderId = record.key_as()?;
-    order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
-    let decision = transition::decide(entry, order).map_err(Failure::poison)?;
-    match decision {
-        Decision::Advanced => transition::evolve(entry, order, placed_at(record)),
-        Decision::Repeated | Decision::Outdated => {}
-    }
-    Ok(decision)
 }
 
 /// The offset of the PlaceOrder that caused `record`, if one did.

@@ -8,7 +8,7 @@ use crate::domain::{
     outcome::{self, Decision},
 };
 
-/// Handle `validation`, now or in a restore.
+/// Handle `validation`.
 ///
 /// # Errors
 /// [`Failure::Poison`] when it is malformed.

@@ -4,12 +4,9 @@ use contracts::{orders::PlaceOrder, owns::Orders, topics::ORDERS};
 use streams::{Failure, Tx};
 
 use super::refuse;
-use crate::{
-    catalog::Catalog,
-    domain::{
-        Entry,
-        place_order::{self, Decision, Terms},
-    },
+use crate::domain::{
+    Entry,
+    place_order::{self, Decision, Known, Terms},
 };
 
 /// Handle `command`.
@@ -20,11 +17,10 @@ pub fn handle(
     tx: &mut Tx<'_, Orders>,
     entry: &mut Entry,
     command: &PlaceOrder,
-    catalog: &Catalog,
+    known: &Known,
     terms: &Terms,
 ) -> Result<(), Failure> {
-    let excerpt = catalog.excerpt(&command.customer_id, &command.lines);
-    match place_order::decide(entry, command, &excerpt, terms, tx.now()) {
+    match place_order::decide(entry, command, known, terms, tx.now()) {
         Decision::Accepted(requested) => {
             tx.send(&ORDERS, &command.order_id, &requested)?;
             place_order::evolve(entry, &requested);
@@ -39,10 +35,4 @@ pub fn handle(
             Ok(())
         }
     }
-}
-
-/// Know what [`handle`] would know, without a word to anybody. `entry` has the order if the log does:
-/// a command that was handled and made none was refused.
-pub fn restore(entry: &mut Entry, command: &PlaceOrder) {
-    place_order::evolve_refused(entry, command);
 }

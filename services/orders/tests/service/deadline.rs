@@ -1,19 +1,12 @@
 //! Time ends what nothing else has ended.
 
-use contracts::{
-    Order, Status, Timestamp,
-    topics::{ORDERS, PARTITIONS},
-};
-use streams::{Outgoing, record::names};
+use contracts::{Order, Status, Timestamp, topics::ORDERS};
+use streams::record::names;
 
 use crate::{
     fixtures::{DEADLINE, NOW, order_id, passed, place},
     shop::{Shop, partition},
 };
-
-fn tick_all(shop: &mut Shop) -> Vec<Outgoing> {
-    (0..PARTITIONS).flat_map(|partition| shop.tick(partition)).collect()
-}
 
 #[test]
 fn a_requested_order_ends_at_its_deadline_and_not_before() {
@@ -22,15 +15,15 @@ fn a_requested_order_ends_at_its_deadline_and_not_before() {
     shop.read_back();
     shop.validation(&passed(1, "TEA"));
     shop.at(Timestamp((NOW + DEADLINE).millis() - 1));
-    assert_eq!(tick_all(&mut shop), []);
+    assert_eq!(shop.tick(), []);
     shop.at(NOW + DEADLINE);
-    let sent = tick_all(&mut shop);
+    let sent = shop.tick();
     let [order]: [Order; 1] = shop.driver.sent_on(&ORDERS, &sent).try_into().unwrap();
     assert_eq!((order.status, &*order.reasons[0].code), (Status::Cancelled, "deadline"));
     assert!(order.reasons[0].detail.contains("inventory:MUG"), "{:?}", order.reasons);
-    assert_eq!(tick_all(&mut shop), [], "one proposal in flight");
+    assert_eq!(shop.tick(), [], "one proposal in flight");
     shop.settle();
-    assert_eq!(tick_all(&mut shop), []);
+    assert_eq!(shop.tick(), []);
 }
 
 #[test]
@@ -39,7 +32,7 @@ fn what_time_writes_belongs_to_the_orders_story() {
     shop.command(place(1));
     shop.read_back();
     shop.at(NOW + DEADLINE);
-    let sent = tick_all(&mut shop);
+    let sent = shop.tick();
     let headers = &sent[0].headers;
     let expected = format!("orders/{}/0", partition(order_id(1)));
     assert_eq!(headers.get(names::CAUSATION_ID), Some(&*expected));
@@ -57,7 +50,7 @@ fn an_order_that_is_not_ours_to_end_or_not_in_the_log_yet_is_left_alone() {
     shop.validation(&passed(1, "TEA"));
     shop.validation(&passed(1, "MUG"));
     shop.at(NOW + DEADLINE);
-    assert_eq!(tick_all(&mut shop), [], "1 is being validated, 2 is being requested");
+    assert_eq!(shop.tick(), [], "1 is being validated, 2 is being requested");
     // Read back, the second one is over at once; the first is payments' to end.
     while shop.read_back().is_some() {}
     let status = |id| shop.entry(order_id(id)).order.unwrap().status;
@@ -73,6 +66,6 @@ fn a_backlog_is_worked_off_in_bounded_steps() {
         shop.read_back();
     }
     shop.at(NOW + DEADLINE);
-    let ended: Vec<_> = (0..4).map(|_| shop.tick(0).len()).collect();
+    let ended: Vec<_> = (0..4).map(|_| shop.tick().len()).collect();
     assert_eq!(ended, [200, 200, 50, 0]);
 }

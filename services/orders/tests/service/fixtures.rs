@@ -16,7 +16,7 @@ use orders::{
     catalog::Catalog,
     domain::{
         Entry,
-        place_order::{self, Terms},
+        place_order::{self, Known, Terms},
     },
 };
 use uuid::Uuid;
@@ -125,8 +125,8 @@ fn validation(id: u128, name: &str, outcome: Outcome, code: &str) -> OrderValida
 /// The first version of the order of `place(id)`.
 pub(crate) fn requested(id: u128) -> Order {
     let command = place(id);
-    let excerpt = catalog().excerpt(&command.customer_id, &command.lines);
-    match place_order::decide(&Entry::default(), &command, &excerpt, &terms(), NOW) {
+    let known = Known::Now(catalog().excerpt(&command.customer_id, &command.lines));
+    match place_order::decide(&Entry::default(), &command, &known, &terms(), NOW) {
         place_order::Decision::Accepted(next) => next.into_order(),
         other => panic!("the order of the fixtures is refused: {other:?}"),
     }

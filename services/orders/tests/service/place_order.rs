@@ -3,7 +3,7 @@
 use contracts::{Money, Order, Status, TransitionKind, orders::PlaceOrder};
 use orders::domain::{
     Entry,
-    place_order::{Decision, Terms, decide},
+    place_order::{Decision, Known, Terms, decide},
 };
 
 use crate::fixtures::{
@@ -11,8 +11,8 @@ use crate::fixtures::{
 };
 
 fn decide_on(entry: &Entry, command: &PlaceOrder) -> Decision {
-    let excerpt = catalog().excerpt(&command.customer_id, &command.lines);
-    decide(entry, command, &excerpt, &terms(), NOW)
+    let known = Known::Now(catalog().excerpt(&command.customer_id, &command.lines));
+    decide(entry, command, &known, &terms(), NOW)
 }
 
 fn accepted(decision: Decision) -> Order {
@@ -52,9 +52,9 @@ fn an_accepted_order_has_the_catalogs_names_and_prices_its_checks_and_its_deadli
 #[test]
 fn configured_checks_are_required_too() {
     let (command, extra_checks) = (place(1), vec!["fraud".to_owned()]);
-    let excerpt = catalog().excerpt(&command.customer_id, &command.lines);
+    let known = Known::Now(catalog().excerpt(&command.customer_id, &command.lines));
     let terms = Terms { extra_checks, ..terms() };
-    let order = accepted(decide(&Entry::default(), &command, &excerpt, &terms, NOW));
+    let order = accepted(decide(&Entry::default(), &command, &known, &terms, NOW));
     assert_eq!(order.required_checks, ["inventory:TEA", "inventory:MUG", "fraud"]);
 }
 

@@ -162,9 +162,9 @@ fn an_order_that_was_refused_stays_refused() {
     let knowing = |catalog| OrdersProcessor::new(catalog, terms());
     for loses_everything in [false, true] {
         let mut shop = Shop::new();
-        shop.driver.processor = knowing(Catalog::fixed([], []));
+        shop.driver.restart(knowing(Catalog::fixed([], [])));
         shop.command(place(1));
-        shop.driver.processor = knowing(catalog());
+        shop.driver.restart(knowing(catalog()));
         if loses_everything {
             shop.lose_everything();
         }

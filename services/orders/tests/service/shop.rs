@@ -96,8 +96,8 @@ impl Shop {
         }
     }
 
-    pub(crate) fn tick(&mut self, partition: i32) -> Vec<Outgoing> {
-        let sent = self.driver.tick(partition);
+    pub(crate) fn tick(&mut self) -> Vec<Outgoing> {
+        let sent = self.driver.tick();
         self.keep(&sent);
         sent
     }
@@ -113,7 +113,7 @@ impl Shop {
                 other => self.inputs.iter().filter(|r| &*r.topic == other).cloned().collect(),
             }
         };
-        for source in self.driver.processor.sources().iter().map(|s| source(s.topic.name)) {
+        for source in self.driver.processor().sources().iter().map(|s| source(s.topic.name)) {
             source.iter().for_each(|record| self.driver.restore(record));
         }
     }

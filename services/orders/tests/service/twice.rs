@@ -73,9 +73,8 @@ fn order_transition() {
 fn deadline() {
     let mut driver = with_order();
     driver.at(NOW + DEADLINE);
-    let partition = crate::shop::partition(order_id(1));
-    assert_eq!(driver.tick(partition).len(), 1);
+    assert_eq!(driver.tick().len(), 1);
     let state = driver.state();
-    assert_eq!(driver.tick(partition), []);
+    assert_eq!(driver.tick(), []);
     assert_eq!(driver.state(), state);
 }

@@ -1,0 +1,136 @@
+//! What an [`Engine`] does about failures: the table in its module, as code.
+
+use super::{Class, Effect, Engine, Phase, first_offsets};
+use crate::{Failure, Processor, Timestamp, limits::CALL_TIMEOUT};
+
+impl<P: Processor> Engine<P> {
+    /// An effect has failed.
+    pub(super) fn failed(&mut self, class: Class, error: anyhow::Error, now: Timestamp) -> Effect {
+        let cause = format!("{error:#}");
+        if class == Class::Final {
+            self.phase = Phase::Stopped;
+            return Effect::Stop(error);
+        }
+        let since = *self.trying_since.get_or_insert(now);
+        let in_time = class == Class::Retriable && now - since < CALL_TIMEOUT;
+        if in_time && let Some(effect) = self.repeat() {
+            return effect;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Connecting => self.back_off(cause),
+            Phase::Polling if class == Class::Retriable => self.back_off(cause),
+            Phase::Beginning | Phase::Sending | Phase::SendingOffsets if class != Class::Fatal => {
+                self.abort(cause)
+            }
+            // Out of time means that its outcome is unknown: only a new epoch settles it.
+            Phase::Committing if class == Class::Abortable => self.abort(cause),
+            // The store cannot be written: it is a cache, so it is made again.
+            Phase::Applying(_) => self.clear(self.tasks.keys().copied().collect(), cause),
+            Phase::Restoring(restore) if restore.waits_for_store() => {
+                self.clear(vec![restore.partition], cause)
+            }
+            _ => self.disconnect(cause),
+        }
+    }
+
+    /// The effect that was asked for last, if it may be asked for again.
+    fn repeat(&mut self) -> Option<Effect> {
+        match &self.phase {
+            Phase::Renewing | Phase::Doubting => Some(Effect::Renew),
+            Phase::Beginning => Some(Effect::Begin),
+            Phase::SendingOffsets => Some(Effect::SendOffsets(self.batch.offsets.clone())),
+            Phase::Committing if self.batch.is_transaction => {
+                self.batch.doubtful = true;
+                Some(Effect::Commit)
+            }
+            Phase::Committing => Some(Effect::CommitOffsets(self.batch.offsets.clone())),
+            Phase::Aborting { .. } => {
+                self.batch.doubtful = true;
+                Some(Effect::Abort)
+            }
+            Phase::Restoring(restore) => restore.repeat(),
+            Phase::Verifying(left) => left.last().map(|(place, last)| read_one(place, *last)),
+            Phase::Idle
+            | Phase::Connecting
+            | Phase::Polling
+            | Phase::Sending
+            | Phase::Applying(_)
+            | Phase::Seeking { .. }
+            | Phase::Clearing { .. }
+            | Phase::Disconnecting { .. }
+            | Phase::Waiting
+            | Phase::Stopped => None,
+        }
+    }
+
+    /// The processor could not decide on the batch, or not fold a record of a restore.
+    pub(super) fn undecided(&mut self, partition: i32, failure: Failure) -> Effect {
+        match failure {
+            // A partition that is not restored must be assigned again.
+            Failure::Retriable(error) if !self.unrestored.is_empty() => {
+                self.disconnect(format!("{error:#}"))
+            }
+            Failure::Retriable(error) => {
+                self.forget_batch();
+                self.rewind(format!("{error:#}"))
+            }
+            Failure::Fatal(error) => self.clear(vec![partition], format!("{error:#}")),
+            Failure::Poison(cause) => {
+                self.clear(vec![partition], format!("no record to blame: {cause}"))
+            }
+        }
+    }
+
+    /// Give the transaction up.
+    pub(super) fn abort(&mut self, cause: String) -> Effect {
+        self.forget_batch();
+        self.batch.doubtful = false;
+        self.ask(Phase::Aborting { cause }, Effect::Abort)
+    }
+
+    /// The batch comes again.
+    pub(super) fn rewind(&mut self, cause: String) -> Effect {
+        let offsets = first_offsets(&self.batch.polled.records);
+        match offsets.is_empty() {
+            true => self.back_off(cause),
+            false => self.ask(Phase::Seeking { cause }, Effect::Seek(offsets)),
+        }
+    }
+
+    /// Forget what the store has of the partitions, and begin again with new clients: what is read
+    /// back from the log is right, whatever was wrong here.
+    pub(super) fn clear(&mut self, mut left: Vec<i32>, cause: String) -> Effect {
+        match left.pop() {
+            Some(partition) => {
+                tracing::warn!(partition, "the state is read back from the log: {cause}");
+                self.ask(Phase::Clearing { left, cause }, Effect::Clear { partition })
+            }
+            None => self.disconnect(cause),
+        }
+    }
+
+    /// Drop the clients. The next ones join the group and restore what they are given.
+    pub(super) fn disconnect(&mut self, cause: String) -> Effect {
+        self.forget_batch();
+        self.connected = false;
+        self.tasks.clear();
+        self.unrestored.clear();
+        self.ask(Phase::Disconnecting { cause }, Effect::Disconnect)
+    }
+
+    pub(super) fn back_off(&mut self, cause: String) -> Effect {
+        self.trouble = Some(cause.clone());
+        self.ask(Phase::Waiting, Effect::BackOff { cause })
+    }
+
+    fn forget_batch(&mut self) {
+        self.processor.reset();
+        self.batch_failed |= !self.batch.polled.records.is_empty();
+    }
+}
+
+/// Read one record.
+pub(super) fn read_one((topic, partition): &(String, i32), offset: i64) -> Effect {
+    let (topic, partition) = (topic.clone(), *partition);
+    Effect::Read { topic, partition, from: offset, to: offset + 1 }
+}
