@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use service_kit::{BoundServer, Health, Limits, Shutdown};
+use service_kit::{Lifecycle, Limits, Running, Shutdown};
 
 pub use config::Config;
 
@@ -25,12 +25,12 @@ pub use config::Config;
 ///
 /// # Errors
 /// Fails if the journal cannot be opened or replayed, or the address is taken.
-pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<BoundServer> {
-    let health = Health::new();
-    let check = health.check("journal");
-    let bank = bank::Bank::open(&config.data_dir, check)?;
-    let routes = http::router(Arc::new(bank), shutdown.clone());
-    service_kit::serve(config.addr(), routes, &health, Limits::default(), shutdown)
+pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    let lifecycle = Lifecycle::new(shutdown);
+    let bank = bank::Bank::open(&config.data_dir, lifecycle.health().check("journal"))?;
+    let routes = http::router(Arc::new(bank), lifecycle.shutdown());
+    lifecycle
+        .serve(config.addr(), routes, Limits::default())
         .await
         .context("the address of the bank is BANK_ADDR, or else HTTP_ADDR")
 }

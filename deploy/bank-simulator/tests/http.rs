@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use service_kit::{BoundServer, LogFormat, Shutdown, config::loopback};
+use service_kit::{LogFormat, Running, Shutdown, config::loopback};
 
 use bank_simulator::Config;
 
@@ -27,7 +27,7 @@ struct Bank {
 /// A bank in this process, with a journal of its own.
 struct LocalBank {
     bank: Bank,
-    server: BoundServer,
+    server: Running,
     shutdown: Shutdown,
     _folder: TempDir,
 }

@@ -3,11 +3,12 @@
 //! *Live* means that the process answers; it depends on nothing else, because a restart does not
 //! bring back a broker. *Ready* means that every named check is up.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// The checks of one service. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ impl Health {
 
     /// Adds a check. It is down, as "starting", until its owner says otherwise.
     pub fn check(&self, name: impl Into<String>) -> Readiness {
-        let mut checks = lock(&self.checks);
+        let mut checks = self.checks.lock();
         let detail = Some("starting".to_owned());
         checks.push(Check { name: name.into(), status: Status::Down, detail });
         Readiness { checks: Arc::clone(&self.checks), index: checks.len() - 1 }
@@ -59,7 +60,7 @@ impl Health {
 
     /// Whether every check is up.
     pub fn is_ready(&self) -> bool {
-        lock(&self.checks).iter().all(|check| check.status == Status::Up)
+        self.checks.lock().iter().all(|check| check.status == Status::Up)
     }
 
     /// `GET /health/live` and `GET /health/ready`; [`serve`](crate::serve) mounts it.
@@ -101,7 +102,7 @@ impl Readiness {
     }
 
     fn set(&self, status: Status, detail: Option<String>) {
-        let mut checks = lock(&self.checks);
+        let mut checks = self.checks.lock();
         checks[self.index].status = status;
         checks[self.index].detail = detail;
     }
@@ -116,13 +117,8 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    let checks = lock(&health.checks).clone();
+    let checks = health.checks.lock().clone();
     (code, Json(Report { status, checks }))
-}
-
-/// A panic elsewhere cannot leave a check half written, so a poisoned lock is still good.
-fn lock(checks: &Mutex<Vec<Check>>) -> MutexGuard<'_, Vec<Check>> {
-    checks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! ```no_run
 //! use std::process::ExitCode;
 //!
-//! use service_kit::{CommonConfig, Health, Limits, Telemetry};
+//! use service_kit::{CommonConfig, Lifecycle, Limits, Telemetry};
 //!
 //! #[derive(clap::Parser)]
 //! struct Config {
@@ -18,11 +18,9 @@
 //!     let config: Config = service_kit::parse_config();
 //!     let telemetry = Telemetry::init("orders", &config.common);
 //!     service_kit::run(telemetry, |shutdown| async move {
-//!         let health = Health::new();
-//!         let addr = config.common.http_addr(8080);
-//!         let api = axum::Router::new();
-//!         let server = service_kit::serve(addr, api, &health, Limits::default(), shutdown).await?;
-//!         server.stopped().await
+//!         let lifecycle = Lifecycle::new(shutdown);
+//!         let (addr, api) = (config.common.http_addr(8080), axum::Router::new());
+//!         lifecycle.serve(addr, api, Limits::default()).await?.stopped().await
 //!     })
 //! }
 //! ```
@@ -34,6 +32,7 @@ pub mod config;
 pub mod health;
 pub mod http;
 pub mod json;
+pub mod lifecycle;
 pub mod openapi;
 mod probe;
 pub mod problem;
@@ -45,6 +44,7 @@ pub use config::{CommonConfig, LogFormat, parse_config};
 pub use health::{Health, Readiness};
 pub use http::{BoundServer, Limits, serve};
 pub use json::{ValidJson, ValidPath, ValidQuery};
+pub use lifecycle::{Lifecycle, Running};
 pub use problem::{FieldError, Problem};
 pub use run::{Shutdown, run};
 pub use telemetry::Telemetry;

@@ -21,8 +21,9 @@ const WORKER_THREADS: usize = 2;
 /// Bounds the threads behind file access and name resolution.
 const BLOCKING_THREADS_MAX: usize = 16;
 
-/// How long a service may take to finish once it was asked to.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a service may take to finish once it was asked to: more than its
+/// [`Lifecycle`](crate::Lifecycle) gives to its parts, and less than the 15 s after which it is killed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// How long blocking tasks that nobody waits for may hold up the end of the process.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(2);
@@ -113,7 +114,7 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.cancel();
         let error = until_stopped(std::future::pending(), &shutdown).await.unwrap_err();
-        assert_eq!(error.to_string(), "did not stop within 30 s");
+        assert_eq!(error.to_string(), "did not stop within 14 s");
     }
 
     #[tokio::test]

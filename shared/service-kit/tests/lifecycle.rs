@@ -1,0 +1,206 @@
+//! Goal: the end of any part of a service is noticed, named and awaited, and each part is a health
+//! check.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use axum::Router;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use service_kit::{Lifecycle, Limits, Readiness, Running, Shutdown, config::loopback};
+use tokio::{
+    net::TcpStream,
+    sync::{oneshot, watch},
+    time::timeout,
+};
+
+/// Longer than anything here takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A part that is well.
+async fn until(check: Readiness, shutdown: Shutdown) -> anyhow::Result<()> {
+    check.up();
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+async fn serve(lifecycle: &Lifecycle) -> Running {
+    let served = lifecycle.serve(loopback(0), Router::new(), Limits::default());
+    served.await.expect("a free port can be bound")
+}
+
+/// How the service has ended.
+async fn end(lifecycle: Lifecycle) -> Result<(), String> {
+    let stopped = timeout(DEADLINE, lifecycle.stopped()).await.expect("it ends");
+    stopped.map_err(|error| format!("{error:#}"))
+}
+
+async fn checks(running: &Running) -> (StatusCode, Value) {
+    let url = format!("http://{}/health/ready", running.local_addr());
+    let answer = reqwest::get(url).await.expect("the server answers");
+    let status = answer.status();
+    let body: Value = answer.json().await.expect("a report is JSON");
+    (status, body["checks"].clone())
+}
+
+#[tokio::test]
+async fn a_task_that_panics_ends_the_process() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    lifecycle.task("well", until);
+    lifecycle.task("supervisor", |_, _| async { panic!("out of coffee") });
+    let error = end(lifecycle).await.unwrap_err();
+    assert!(error.starts_with("supervisor has failed: "), "{error}");
+    assert!(error.contains("out of coffee"), "{error}");
+}
+
+#[tokio::test]
+async fn a_task_that_ends_early_ends_the_process() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    lifecycle.task("well", until);
+    lifecycle.task("relay", |check, _| async move {
+        check.up();
+        Ok(())
+    });
+    let error = end(lifecycle).await.unwrap_err();
+    assert_eq!(error, "relay has failed: it has ended before the shutdown");
+}
+
+#[tokio::test]
+async fn a_thread_that_ends_with_an_error_ends_the_server() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    let running = serve(&lifecycle).await;
+    let (status, followed) = watch::channel("joining");
+    let (end_with, ended) = oneshot::channel();
+    lifecycle.thread("loop", followed, |status| Some((*status).to_owned()), async {
+        ended.await.expect("the thread says how it ends")
+    });
+    drop(status);
+    end_with.send(Err(anyhow!("the registry refuses the schema"))).unwrap();
+    let addr = running.local_addr();
+    let stopped = timeout(DEADLINE, running.stopped()).await.expect("it ends");
+    let error = format!("{:#}", stopped.unwrap_err());
+    assert_eq!(error, "loop has failed: the registry refuses the schema");
+    assert!(TcpStream::connect(addr).await.is_err(), "it serves no more");
+}
+
+#[tokio::test]
+async fn the_first_failure_is_the_one_that_is_told() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    lifecycle.task("victim", |_, shutdown| async move {
+        shutdown.cancelled().await;
+        Err(anyhow!("what I need is gone"))
+    });
+    lifecycle.task("culprit", |_, _| async { Err(anyhow!("I give up")) });
+    assert_eq!(end(lifecycle).await.unwrap_err(), "culprit has failed: I give up");
+}
+
+#[tokio::test]
+async fn at_the_shutdown_every_part_is_awaited() {
+    let shutdown = Shutdown::new();
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let finished = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+    for (name, finished) in ["one", "two", "three"].into_iter().zip(finished.clone()) {
+        lifecycle.task(name, |_, shutdown| async move {
+            shutdown.cancelled().await;
+            // Work that is left to do.
+            tokio::task::spawn_blocking(std::thread::yield_now).await?;
+            finished.store(true, Ordering::Relaxed);
+            Ok(())
+        });
+    }
+    shutdown.cancel();
+    end(lifecycle).await.unwrap();
+    assert!(finished.iter().all(|finished| finished.load(Ordering::Relaxed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_does_not_end_in_time_is_named() {
+    let shutdown = Shutdown::new();
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    lifecycle.task("well", until);
+    lifecycle.task("stuck", |_, _| pending());
+    let (_status, followed) = watch::channel(());
+    lifecycle.thread("frozen", followed, |()| None, pending());
+    shutdown.cancel();
+    assert_eq!(end(lifecycle).await.unwrap_err(), "not ended within 12 s: stuck, frozen");
+}
+
+#[tokio::test]
+async fn a_part_that_fails_at_the_shutdown_is_told_too() {
+    let shutdown = Shutdown::new();
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    lifecycle.task("outbox", |_, shutdown| async move {
+        shutdown.cancelled().await;
+        Err(anyhow!("the last answers are lost"))
+    });
+    shutdown.cancel();
+    assert_eq!(end(lifecycle).await.unwrap_err(), "outbox has failed: the last answers are lost");
+}
+
+#[tokio::test]
+async fn each_part_is_a_health_check() {
+    let shutdown = Shutdown::new();
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let running = serve(&lifecycle).await;
+    lifecycle.task("relay", until);
+    let (status, followed) = watch::channel(Some("waiting for Kafka"));
+    let ended = lifecycle.shutdown();
+    lifecycle.thread("loop", followed, |status| status.map(str::to_owned), async move {
+        ended.cancelled().await;
+        Ok(())
+    });
+    let up = |name: &str| json!({ "name": name, "status": "up" });
+    let down = |name: &str, why: &str| json!({ "name": name, "status": "down", "detail": why });
+    let waiting = json!([up("http"), up("relay"), down("loop", "waiting for Kafka")]);
+    testkit::wait_for("the loop to be down", DEADLINE, || async {
+        let told = checks(&running).await;
+        if told == (StatusCode::SERVICE_UNAVAILABLE, waiting.clone()) { Ok(()) } else { Err(told) }
+    })
+    .await;
+    status.send_replace(None);
+    let well = json!([up("http"), up("relay"), up("loop")]);
+    testkit::wait_for("all to be up", DEADLINE, || async {
+        let told = checks(&running).await;
+        if told == (StatusCode::OK, well.clone()) { Ok(()) } else { Err(told) }
+    })
+    .await;
+    shutdown.cancel();
+    timeout(DEADLINE, running.stopped()).await.expect("it ends").unwrap();
+}
+
+#[tokio::test]
+async fn what_starts_up_may_end_and_leaves_other_parts_behind() {
+    let shutdown = Shutdown::new();
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let (go, gone) = oneshot::channel();
+    lifecycle.start_up(|check, lifecycle| async move {
+        check.down("waiting for the catalog");
+        gone.await?;
+        lifecycle.task("decisions", until);
+        Ok(())
+    });
+    assert!(!lifecycle.health().is_ready());
+    go.send(()).unwrap();
+    testkit::wait_for("readiness", DEADLINE, || async {
+        if lifecycle.health().is_ready() { Ok(()) } else { Err(lifecycle.health().clone()) }
+    })
+    .await;
+    assert!(!shutdown.is_cancelled(), "its end is not the end of the service");
+    shutdown.cancel();
+    end(lifecycle).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_start_up_ends_the_process() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    lifecycle.task("well", until);
+    lifecycle.start_up(|_, _| async { Err(anyhow!("an incompatible schema")) });
+    assert_eq!(end(lifecycle).await.unwrap_err(), "start-up has failed: an incompatible schema");
+}
