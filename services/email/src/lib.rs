@@ -52,7 +52,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let common = &config.common;
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::open(&common.state_dir.join(NAME))?);
+    let store = Box::new(DiskStore::open(&common.state_folder(NAME))?);
     let health = Health::new();
 
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());

@@ -64,7 +64,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     );
     tokio::spawn(report_ready(products.clone(), health.check("catalog")));
     let checks = [SPLIT, STOCK].map(|name| health.check(name));
-    let store = Box::new(DiskStore::open(&common.state_dir.join(STOCK))?);
+    let store = Box::new(DiskStore::open(&common.state_folder(STOCK))?);
 
     let commands = Sender::new(&common.kafka_bootstrap, codec.clone())?;
     let routes = http::router(http::App { products, commands })?;

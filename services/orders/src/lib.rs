@@ -57,7 +57,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = DiskStore::open(&common.state_dir.join(format!("{LOOP_NAME}-{instance}")))?;
+    let store = DiskStore::open(&common.state_folder(LOOP_NAME))?;
     let catalog = Catalog::follow(bootstrap, instance, &codec, &shutdown);
     let waiters = Waiters::new(config.waiters_max);
     waiters.follow(bootstrap, codec.clone(), shutdown.clone());

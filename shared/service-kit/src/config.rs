@@ -52,6 +52,12 @@ impl CommonConfig {
     pub fn http_addr(&self, default_port: u16) -> SocketAddr {
         self.http_addr.unwrap_or_else(|| loopback(default_port))
     }
+
+    /// Where this instance keeps the state of the loop `name`. Instances that share a `STATE_DIR`
+    /// do not share a folder: each may be used by one process at a time.
+    pub fn state_folder(&self, name: &str) -> PathBuf {
+        self.state_dir.join(format!("{name}-{}", self.instance))
+    }
 }
 
 /// How log lines are written.
@@ -138,6 +144,16 @@ mod tests {
         let common = Config::parse_from(["orders"]).common;
         assert_eq!(common.http_addr(8080), "127.0.0.1:8080".parse().unwrap());
         assert_eq!(common.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn instances_with_the_same_folder_for_state_do_not_share_it() {
+        let folder = |instance| {
+            let args = ["inventory", "--state-dir", "/state", "--instance", instance];
+            Config::parse_from(args).common.state_folder("inventory-stock")
+        };
+        assert_eq!(folder("0"), PathBuf::from("/state/inventory-stock-0"));
+        assert_eq!(folder("1"), PathBuf::from("/state/inventory-stock-1"));
     }
 
     #[test]
