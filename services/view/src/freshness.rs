@@ -6,7 +6,7 @@ use service_kit::{Outage, Readiness, Shutdown};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// How often the other instances' progress is read, and the database tested.
@@ -37,7 +37,7 @@ impl Freshness {
 
     /// The same, now, in milliseconds.
     pub fn staleness_ms(&self) -> Option<u64> {
-        let staleness = self.staleness(Timestamp::from(SystemTime::now()))?;
+        let staleness = self.staleness(Timestamp::now())?;
         u64::try_from(staleness.as_millis()).ok()
     }
 

@@ -10,11 +10,10 @@ use crate::{
 };
 use anyhow::Context;
 use rdkafka::producer::{Producer, ThreadedProducer};
-use std::{collections::BTreeMap, fmt, str::FromStr, time::SystemTime};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 use streams::limits::CALL_TIMEOUT;
 use streams::{
     Headers, Outgoing, Record, Timestamp,
-    lineage::rfc3339,
     topic::{TopicSpec, Writers},
     tx::dlq_names,
 };
@@ -185,7 +184,7 @@ pub fn settle(
 fn note(letter: &DeadLetter, done: Done) -> Outgoing {
     let mut headers = Headers::default();
     headers.push(DONE, format!("{} {}", letter.id.offset, done.as_str()));
-    headers.push(dlq_names::TIME, rfc3339(Timestamp::from(SystemTime::now())));
+    headers.push(dlq_names::TIME, Timestamp::now().rfc3339());
     Outgoing {
         topic: letter.topic.name,
         partition: letter.id.partition,

@@ -7,10 +7,7 @@ use rdkafka::{
     error::KafkaError,
     producer::{FutureProducer, FutureRecord},
 };
-use std::{
-    marker::PhantomData,
-    time::{Duration, SystemTime},
-};
+use std::{marker::PhantomData, time::Duration};
 use streams::{
     Codec, Fact, Failure, Owns, Service, Timestamp,
     avro::Message,
@@ -105,7 +102,7 @@ impl<S: Service> Sender<S> {
         let partition =
             partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions);
         let subject = String::from_utf8_lossy(&key_bytes);
-        let now = Timestamp::from(SystemTime::now());
+        let now = Timestamp::now();
         let headers = cause.headers::<S>(&fact.name(), &subject, now);
         let record = FutureRecord::to(topic.name())
             .partition(partition)

@@ -14,7 +14,7 @@ use rdkafka::{
 use std::{
     collections::{BTreeMap, HashSet},
     hash::Hash,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use streams::limits::CALL_TIMEOUT;
 use streams::{
@@ -158,7 +158,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
 
     /// Bad rows are rare: the producer lives as long as it takes to send one.
     fn dead_letter<S: Service>(&self, record: &Record, cause: &str) -> anyhow::Result<()> {
-        let letter = dead_letter::<S>(record, cause, Timestamp::from(SystemTime::now()));
+        let letter = dead_letter::<S>(record, cause, Timestamp::now());
         send_now(&self.bootstrap, &self.client, &letter)
     }
 }

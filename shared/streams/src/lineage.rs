@@ -46,7 +46,7 @@ impl Cause {
         headers.push(names::ID, uuid::Uuid::now_v7().to_string());
         headers.push(names::SOURCE, S::NAME);
         headers.push(names::TYPE, kind);
-        headers.push(names::TIME, rfc3339(at));
+        headers.push(names::TIME, at.rfc3339());
         headers.push(names::SUBJECT, subject);
         headers.push(names::CORRELATION_ID, self.correlation_id.as_deref().unwrap_or(subject));
         headers.push(names::LINEAGE, self.lineage_through::<S>());
@@ -71,38 +71,10 @@ impl Cause {
     }
 }
 
-/// `2026-11-21T08:30:00.123Z` (RFC 3339).
-pub fn rfc3339(at: Timestamp) -> String {
-    let (days, day_ms) = (at.millis().div_euclid(86_400_000), at.millis().rem_euclid(86_400_000));
-    let (year, month, day) = civil_from_days(days);
-    let (seconds, millis) = (day_ms / 1000, day_ms % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
-/// Days since the epoch to a date of the Gregorian calendar (Howard Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms").
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::topic::TopicSpec;
-
-    #[test]
-    fn times_are_rfc_3339() {
-        assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(Timestamp(1_709_210_096_789)), "2024-02-29T12:34:56.789Z");
-    }
 
     struct Sums;
     struct Counts;

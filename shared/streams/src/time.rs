@@ -1,4 +1,4 @@
-//! [`Timestamp`]: time as data. Nothing here reads a clock; the shell passes the time in.
+//! [`Timestamp`]: time as data. Only [`Timestamp::now`] reads a clock; the shell passes the time in.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -14,7 +14,8 @@ use std::{
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The clock of this machine. For the shell: what decides is told the time.
+    /// The time on the clock of this host. For the edge of a process alone: decisions get the time
+    /// passed in.
     pub fn now() -> Self {
         SystemTime::now().into()
     }
@@ -22,6 +23,13 @@ impl Timestamp {
     /// Milliseconds since the epoch.
     pub fn millis(self) -> i64 {
         self.0
+    }
+
+    /// `2026-11-21T08:30:00.123Z` (RFC 3339). A time beyond the years -9999 to 9999 becomes the
+    /// first or the last one in them.
+    pub fn rfc3339(self) -> String {
+        let bound = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        format!("{:.3}", jiff::Timestamp::from_millisecond(self.0).unwrap_or(bound))
     }
 }
 
@@ -48,5 +56,24 @@ impl Sub for Timestamp {
     /// The time from `earlier` to `self`, zero if `self` is the earlier one.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_210_096_789, "2024-02-29T12:34:56.789Z"),
+            (i64::MAX, "9999-12-30T22:00:00.999Z"),
+            (i64::MIN, "-009999-01-02T01:59:59.000Z"),
+        ] {
+            assert_eq!(Timestamp(millis).rfc3339(), text);
+        }
     }
 }

@@ -302,7 +302,7 @@ pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> O
     headers.push(dlq_names::PARTITION, record.partition.to_string());
     headers.push(dlq_names::OFFSET, record.offset.to_string());
     headers.push(dlq_names::SERVICE, S::NAME);
-    headers.push(dlq_names::TIME, crate::lineage::rfc3339(at));
+    headers.push(dlq_names::TIME, at.rfc3339());
     if record.headers.get(names::CAUSATION_ID).is_none() {
         headers.push(names::CAUSATION_ID, record.address());
     }

@@ -9,7 +9,7 @@ use contracts::{
 };
 use serde::{Deserialize, Serialize};
 use service_kit::{Problem, ValidJson, ValidPath, telemetry::trace_headers};
-use std::{fmt::Display, time::SystemTime};
+use std::fmt::Display;
 use streams::lineage::Cause;
 use streams_kafka::SendError;
 use utoipa::ToSchema;
@@ -66,7 +66,7 @@ pub(super) async fn restock(
         return Err(unknown(format_args!("there is no product {sku}")));
     }
     let command_id = CommandId(request.command_id.unwrap_or_else(Uuid::now_v7));
-    let issued_at = Timestamp::from(SystemTime::now());
+    let issued_at = Timestamp::now();
     let command: InventoryCommand =
         Restock { sku: sku.clone(), command_id, quantity, issued_at }.into();
     app.commands.send(&INVENTORY_COMMANDS, &sku, &command, cause(command_id)).await.map_err(

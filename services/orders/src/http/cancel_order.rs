@@ -1,17 +1,12 @@
 //! `POST /orders/{id}/cancellation`.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use contracts::{OrderId, orders::CancelOrder};
+use contracts::{OrderId, Timestamp, orders::CancelOrder};
 use serde::Deserialize;
 use service_kit::{Problem, ValidPath};
 
 use super::{
-    App,
-    answer::Accepted,
-    edge::{carry_out, now},
-    idempotency,
-    representation::OrderBody,
-    waiters::Goal,
+    App, answer::Accepted, edge::carry_out, idempotency, representation::OrderBody, waiters::Goal,
 };
 
 /// Which order.
@@ -50,6 +45,6 @@ pub(super) async fn cancel_order(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
 ) -> Result<Response, Problem> {
     let command_id = idempotency::cancel_order(&headers, id)?;
-    let command = CancelOrder { command_id, order_id: id, issued_at: now() };
+    let command = CancelOrder { command_id, order_id: id, issued_at: Timestamp::now() };
     carry_out(&app, &headers, command.into(), Goal::Cancelled).await
 }

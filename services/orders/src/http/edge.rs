@@ -1,16 +1,12 @@
 //! From a request to the command log, and back with an answer.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    time::{Duration, SystemTime},
-};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
-use contracts::{Timestamp, orders::OrderCommand, owns::Orders, topics::ORDER_COMMANDS};
+use contracts::{orders::OrderCommand, owns::Orders, topics::ORDER_COMMANDS};
 use service_kit::{Problem, telemetry::trace_headers};
 use streams::{lineage::Cause, record::names};
 use streams_kafka::{SendError, Sender};
@@ -36,11 +32,6 @@ impl CommandLog for Sender<Orders> {
             Sender::send(self, &ORDER_COMMANDS, &command.order_id(), command, cause).await
         })
     }
-}
-
-/// The time.
-pub(super) fn now() -> Timestamp {
-    Timestamp::from(SystemTime::now())
 }
 
 /// Send `command`, wait for `goal` if the client prefers that, and answer.

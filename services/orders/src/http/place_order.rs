@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use contracts::{
-    CustomerId, Sku,
+    CustomerId, Sku, Timestamp,
     orders::{PlaceOrder, RequestedLine},
 };
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     answer::{self, Accepted},
-    edge::{carry_out, now},
+    edge::carry_out,
     idempotency,
     representation::OrderBody,
     waiters::Goal,
@@ -90,7 +90,7 @@ fn command(headers: &HeaderMap, body: PlaceOrderBody) -> Result<PlaceOrder, Prob
     let (order_id, command_id) = idempotency::place_order(headers, &canonical)?;
     let PlaceOrderBody { customer_id, lines } = body;
     let lines = lines.into_iter().map(requested).collect();
-    Ok(PlaceOrder { command_id, order_id, customer_id, lines, issued_at: now() })
+    Ok(PlaceOrder { command_id, order_id, customer_id, lines, issued_at: Timestamp::now() })
 }
 
 /// A quantity beyond 32 bits stays out of range.

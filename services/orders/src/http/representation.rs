@@ -3,7 +3,6 @@
 
 use contracts::{Money, Order, OrderLine, Payment, Reason};
 use serde::Serialize;
-use streams::lineage::rfc3339;
 use utoipa::ToSchema;
 
 /// An order as the view shows it.
@@ -88,8 +87,8 @@ impl From<&Order> for OrderBody {
             total: MoneyBody::from(&order.total),
             payment: order.payment.as_ref().map(PaymentBody::from),
             reasons: order.reasons.iter().map(ReasonBody::from).collect(),
-            requested_at: rfc3339(order.requested_at),
-            deadline: rfc3339(order.deadline),
+            requested_at: order.requested_at.rfc3339(),
+            deadline: order.deadline.rfc3339(),
         }
     }
 }
@@ -118,7 +117,7 @@ impl From<&Payment> for PaymentBody {
             status: payment.status.as_str(),
             amount: MoneyBody::from(&payment.amount),
             reference: payment.reference.clone(),
-            decided_at: rfc3339(payment.decided_at),
+            decided_at: payment.decided_at.rfc3339(),
         }
     }
 }

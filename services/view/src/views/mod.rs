@@ -12,7 +12,6 @@ pub mod timeline;
 
 use contracts::{Money, Reason, Timestamp};
 use serde::{Deserialize, Serialize};
-use streams::lineage;
 use utoipa::ToSchema;
 
 /// An amount of money.
@@ -51,5 +50,5 @@ impl From<&Reason> for ReasonView {
 
 /// A time of the tables as HTTP has it: RFC 3339.
 pub(crate) fn time(millis: i64) -> String {
-    lineage::rfc3339(Timestamp(millis))
+    Timestamp(millis).rfc3339()
 }

@@ -6,10 +6,7 @@ use crate::{
     stories::{NOON, order_id, requested},
 };
 use contracts::Timestamp;
-use std::{
-    collections::BTreeSet,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, time::Duration};
 use testkit::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,12 +51,12 @@ async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
     // Records from long ago: the view is as old as the last of them.
     view.now = NOON;
     view.feed(&[requested(1)]);
-    let since_noon = Timestamp::from(SystemTime::now()) - NOON;
+    let since_noon = Timestamp::now() - NOON;
     let shown = staleness(&view.ask("/products").await).unwrap();
     assert!(shown >= u64::try_from(since_noon.as_millis()).unwrap(), "{shown}");
 
     // The input is drained: the view is up to date, and the others learn it.
-    view.now = Timestamp::from(SystemTime::now());
+    view.now = Timestamp::now();
     view.batch(&[]);
     let shown = staleness(&view.ask("/products").await).unwrap();
     assert!(shown < 10_000, "{shown}");
