@@ -1,15 +1,20 @@
 //! The HTTP server: one call that binds, limits, traces and stops in order.
 
-use std::{future::IntoFuture, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::IntoFuture, net::SocketAddr, pin::pin, time::Duration};
 
 use anyhow::Context;
 use axum::{
-    Router,
+    BoxError, Router,
+    error_handling::HandleErrorLayer,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
     serve::ListenerExt,
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tower::{
+    ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer,
+    timeout::TimeoutLayer,
+};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{health::Health, run::Shutdown};
@@ -118,12 +123,17 @@ async fn grace_is_over(shutdown: &Shutdown) {
 
 /// Wraps the routes in the layers; the first is the innermost.
 fn limited(routes: Router, limits: &Limits) -> Router {
-    let in_flight = Arc::new(Semaphore::new(limits.in_flight_max));
+    let timeout = limits.request_timeout;
+    // From the outside in. Load is shed at once, rather than queued until it is too late anyway.
+    let admission = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(move |error: BoxError| layers::not_admitted(error, timeout)))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(limits.in_flight_max))
+        .layer(TimeoutLayer::new(timeout));
     routes
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(limits.body_bytes_max, layers::read_body))
-        .layer(from_fn_with_state(limits.request_timeout, layers::limit_time))
-        .layer(from_fn_with_state(in_flight, layers::limit_in_flight))
+        .layer(admission)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(trace::Meter::new(), trace::trace))
 }

@@ -74,6 +74,17 @@ impl Server {
         request.timeout(DEADLINE).send().await.expect("the server answers")
     }
 
+    /// What is read on a connection on which a POST goes on with `rest`, until the server closes it.
+    async fn answer_to(&self, rest: &str) -> String {
+        let mut connection = TcpStream::connect(self.bound.local_addr()).await.expect("it listens");
+        let request = format!("POST /raw HTTP/1.1\r\nHost: shop\r\n{rest}");
+        connection.write_all(request.as_bytes()).await.expect("the server reads");
+        let mut answer = String::new();
+        let read = timeout(DEADLINE, connection.read_to_string(&mut answer)).await;
+        read.expect("the server answers and closes").expect("it is text");
+        answer
+    }
+
     /// Starts a request to /wait and returns when its handler runs.
     async fn start_waiting(&self) -> tokio::task::JoinHandle<reqwest::Result<Response>> {
         let request = Client::new().get(format!("{}/wait", self.url)).timeout(DEADLINE);
@@ -111,14 +122,26 @@ async fn a_body_of_one_mebibyte_is_refused_with_the_limit_and_not_with_a_reset()
 #[tokio::test]
 async fn a_client_that_asks_first_is_refused_before_it_sends_the_body() {
     let server = Server::start(Limits::default()).await;
-    let mut connection = TcpStream::connect(server.bound.local_addr()).await.unwrap();
-    let head = "POST /raw HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000000\r\n\
-        Expect: 100-continue\r\n\r\n";
-    connection.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let read = timeout(DEADLINE, connection.read_to_string(&mut answer)).await;
-    read.expect("the server answers and closes").unwrap();
+    let expect = "Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n";
+    let answer = server.answer_to(expect).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_without_a_declared_length_is_limited_too() {
+    let limits = Limits { body_bytes_max: 4, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let chunks = "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+        3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let answer = server.answer_to(chunks).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_a_problem() {
+    let server = Server::start(Limits::default()).await;
+    let answer = server.answer_to("Transfer-Encoding: chunked\r\n\r\nno length\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("unreadable_body"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
 //! The limits of the server, and errors that are problems whoever made them.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, time::Duration};
 
 use axum::{
+    BoxError,
     body::{Body, Bytes, HttpBody, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::sync::Semaphore;
-use tokio_stream::StreamExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower::timeout::error::Elapsed;
 
 use crate::problem::Problem;
 
@@ -46,26 +47,25 @@ fn awaits_permission(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes() == b"100-continue")
 }
 
-async fn buffer(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let mut chunks = body.into_data_stream();
-    let mut kept = Vec::new();
-    let mut total = 0;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| {
-            Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body cannot be read")
-                .detail(error.to_string())
-        })?;
-        total += chunk.len();
-        if total <= bytes_max {
-            kept.extend_from_slice(&chunk);
-        } else {
-            kept = Vec::new();
+async fn buffer(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    match Limited::new(&mut body, bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            drain(body).await;
+            Err(body_too_large(bytes_max))
         }
-        if total > bytes_max.saturating_add(DRAIN_BYTES_MAX) {
-            break;
+        Err(error) => {
+            let title = "The body cannot be read";
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", title);
+            Err(problem.detail(error.to_string()))
         }
     }
-    if total > bytes_max { Err(body_too_large(bytes_max)) } else { Ok(kept.into()) }
+}
+
+/// `tower_http`'s own limit answers without this, and so cuts off a client that is still sending.
+async fn drain(body: Body) {
+    let mut rest = Limited::new(body, DRAIN_BYTES_MAX);
+    while let Some(Ok(_)) = rest.frame().await {}
 }
 
 fn body_too_large(bytes_max: usize) -> Problem {
@@ -74,35 +74,17 @@ fn body_too_large(bytes_max: usize) -> Problem {
         .with("limit_bytes", bytes_max)
 }
 
-/// Answers 503 when the response does not start in time. What the request was about to do may or
-/// may not have happened.
-pub(super) async fn limit_time(
-    State(timeout): State<Duration>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "It took too long")
+/// Answers 503 for a request that is one too many, or whose response did not start in time: what
+/// the latter was about to do may or may not have happened.
+pub(super) async fn not_admitted(error: BoxError, timeout: Duration) -> Problem {
+    let problem = if error.is::<Elapsed>() {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "It took too long")
             .detail(format!("there was no answer within {timeout:?}"))
-            .retry_after(1)
-            .into_response(),
-    }
-}
-
-/// Sheds load at once rather than queueing what will be too late anyway.
-pub(super) async fn limit_in_flight(
-    State(in_flight): State<Arc<Semaphore>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Ok(_permit) = in_flight.try_acquire() else {
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy")
+    } else {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy")
             .detail("too many requests are in flight")
-            .retry_after(1)
-            .into_response();
     };
-    next.run(request).await
+    problem.retry_after(1)
 }
 
 /// Answers 500 for a handler that panicked. The panic hook has logged what and where.
