@@ -95,7 +95,7 @@ async fn a_bad_row_of_a_table_is_put_aside_once_and_the_others_are_read() {
     bench.produce(&CUSTOMERS.spec, key, b"not a row");
     for _ in 0..2 {
         let stop = CancellationToken::new();
-        let table: GlobalTable<CustomerId, _> = spawn_table::<Inventory, _, _>(
+        let (table, thread): (GlobalTable<CustomerId, _>, _) = spawn_table::<Inventory, _, _>(
             &bench.bootstrap,
             7,
             &CUSTOMERS,
@@ -106,6 +106,7 @@ async fn a_bad_row_of_a_table_is_put_aside_once_and_the_others_are_read() {
         ready.expect("the table is read to its end");
         assert!(table.get(&"ada".parse().unwrap()).is_some(), "ada comes by change data capture");
         stop.cancel();
+        thread.stopped().await.unwrap();
     }
     let found = wait_for_letters(&bench, ServiceName::Inventory, key, 1).await;
     assert!(found[0].cause().contains("the first byte is 0x6e"), "{}", found[0].cause());

@@ -23,11 +23,11 @@ pub use email::EmailLoop;
 pub use mailer::{DeliveryError, Mailer};
 
 use axum::Router;
-use service_kit::{BoundServer, Health, Limits, Shutdown};
+use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use smtp::SmtpMailer;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use streams::Codec;
-use streams_kafka::{DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
+use streams_kafka::{DiskStore, HttpRegistry, LoopSettings, LoopStatus, spawn_loop};
 use tokio::runtime::Handle;
 
 /// Consumer group, `transactional.id`, and the folder of the state.
@@ -35,13 +35,6 @@ const NAME: &str = "email";
 
 /// Most records in one transaction: as many mails, at most, a crash can repeat.
 pub const BATCH_RECORDS_MAX: usize = 16;
-
-/// A running service.
-pub struct Running {
-    server: BoundServer,
-    mails: LoopHandle,
-    shutdown: Shutdown,
-}
 
 /// Starts the loop and the health endpoints. What is away is waited for, in the background.
 ///
@@ -53,36 +46,16 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::open(&common.state_folder(NAME))?);
-    let health = Health::new();
 
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
-    tokio::spawn(mailer.watch(health.check("smtp"), shutdown.clone()));
-    let check = health.check(NAME);
+    lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
     let settings = LoopSettings {
         batch_records_max: BATCH_RECORDS_MAX,
         ..LoopSettings::new(&common.kafka_bootstrap, NAME, common.instance)
     };
-    let limits = Limits::default();
-    let server =
-        service_kit::serve(config.addr(), Router::new(), &health, limits, shutdown.clone()).await?;
-    let mails = spawn_loop(settings, EmailLoop::new(mailer), store, codec, shutdown.clone());
-    tokio::spawn(check.follow(mails.status(), LoopStatus::problem));
-    Ok(Running { server, mails, shutdown })
-}
-
-impl Running {
-    /// Waits until all of it has stopped. If one part fails, the other is stopped as well.
-    ///
-    /// # Errors
-    /// What the loop or the server has failed with.
-    pub async fn stopped(self) -> anyhow::Result<()> {
-        let ended = tokio::try_join!(self.mails.stopped(), self.server.stopped());
-        self.shutdown.cancel();
-        ended.map(drop)
-    }
-
-    /// Where the server listens.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
-    }
+    let mails = spawn_loop(settings, EmailLoop::new(mailer), store, codec, shutdown);
+    lifecycle.thread(NAME, mails.status(), LoopStatus::problem, mails.stopped());
+    Ok(running)
 }

@@ -45,7 +45,7 @@ impl SmtpMailer {
         &self,
         check: Readiness,
         shutdown: Shutdown,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
         let addr = self.addr.clone();
         let mut outage = Outage::new("the mail server", addr.to_string());
         async move {
@@ -64,7 +64,7 @@ impl SmtpMailer {
                 }
                 let pause = tokio::time::sleep(PROBE_INTERVAL);
                 if shutdown.run_until_cancelled(pause).await.is_none() {
-                    return;
+                    return Ok(());
                 }
             }
         }

@@ -9,7 +9,7 @@ use contracts::{
 };
 use service_kit::Shutdown;
 use streams::{Codec, GlobalTable};
-use streams_kafka::spawn_table;
+use streams_kafka::{LoopHandle, spawn_table};
 
 use crate::domain::place_order::Excerpt;
 
@@ -21,15 +21,19 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Follow the catalog until `shutdown`.
-    pub fn follow(bootstrap: &str, instance: u32, codec: &Codec, shutdown: &Shutdown) -> Self {
+    /// Follow the catalog until `shutdown`: products on one thread, customers on the other.
+    pub fn follow(
+        bootstrap: &str,
+        instance: u32,
+        codec: &Codec,
+        shutdown: &Shutdown,
+    ) -> (Self, [LoopHandle; 2]) {
         let (codec, stop) = (|| codec.clone(), || shutdown.clone());
-        let products = spawn_table::<Orders, _, _>;
-        let customers = spawn_table::<Orders, _, _>;
-        Self {
-            products: products(bootstrap, instance, &PRODUCTS, codec(), stop()),
-            customers: customers(bootstrap, instance, &CUSTOMERS, codec(), stop()),
-        }
+        let (products, first) =
+            spawn_table::<Orders, _, _>(bootstrap, instance, &PRODUCTS, codec(), stop());
+        let (customers, second) =
+            spawn_table::<Orders, _, _>(bootstrap, instance, &CUSTOMERS, codec(), stop());
+        (Self { products, customers }, [first, second])
     }
 
     /// A catalog that never changes, for tests and the simulation.

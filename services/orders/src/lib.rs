@@ -20,13 +20,15 @@ pub mod processor;
 pub mod store;
 pub mod topology;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use contracts::owns::Orders;
-use service_kit::{BoundServer, Health, Limits, Readiness, Shutdown};
-use streams::{Codec, Store};
-use streams_kafka::{DiskStore, HttpRegistry, LoopSettings, LoopStatus, Sender, spawn_loop};
-use tokio::{runtime::Handle, task::JoinHandle};
+use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use streams::Codec;
+use streams_kafka::{
+    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, spawn_loop,
+};
+use tokio::runtime::Handle;
 
 use catalog::Catalog;
 use http::{App, waiters::Waiters};
@@ -40,13 +42,6 @@ const LOOP_NAME: &str = "orders";
 /// Room for a client that waits a minute after a command that took its time to be acknowledged.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// A running service.
-pub struct Running {
-    server: BoundServer,
-    decisions: JoinHandle<anyhow::Result<()>>,
-    shutdown: Shutdown,
-}
-
 /// Start the service; it ends at `shutdown`. Nothing that it depends on need be there yet.
 ///
 /// # Errors
@@ -57,75 +52,36 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = DiskStore::open(&common.state_folder(LOOP_NAME))?;
-    let catalog = Catalog::follow(bootstrap, instance, &codec, &shutdown);
-    let waiters = Waiters::new(config.waiters_max);
-    waiters.follow(bootstrap, codec.clone(), shutdown.clone());
+    let store = Box::new(DiskStore::open(&common.state_folder(LOOP_NAME))?);
+    let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);
 
-    let health = Health::new();
-    let app = App {
-        catalog: catalog.clone(),
-        commands: Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?),
-        waiters,
-        view_url: config.view_url.as_str().into(),
-        shutdown: shutdown.clone(),
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let part = |name, thread: LoopHandle| {
+        lifecycle.thread(name, thread.status(), LoopStatus::problem, thread.stopped());
     };
-    let checks = (health.check("catalog"), health.check("decisions"));
+    let (catalog, [products, customers]) = Catalog::follow(bootstrap, instance, &codec, &shutdown);
+    part("catalog.products", products);
+    part("catalog.customers", customers);
+    let waiters = Waiters::new(config.waiters_max);
+    part("outcomes", waiters.follow(bootstrap, codec.clone(), shutdown.clone()));
+
+    let view_url = config.view_url.as_str().into();
+    let app = App { catalog: catalog.clone(), commands, waiters, view_url, shutdown };
     let limits = Limits { request_timeout: REQUEST_TIMEOUT, ..Limits::default() };
     let address = common.http_addr(config::PORT);
-    let server =
-        service_kit::serve(address, http::router(app)?, &health, limits, shutdown.clone()).await?;
-    // Only now: a second copy, which fails at the address, must not fence the first one.
-    let decisions = tokio::spawn(run_loop(
-        LoopSettings::new(bootstrap, LOOP_NAME, instance),
-        OrdersProcessor::new(catalog.clone(), config.terms()),
-        Box::new(store),
-        codec,
-        catalog,
-        checks,
-        shutdown.clone(),
-    ));
-    Ok(Running { server, decisions, shutdown })
-}
+    let running = lifecycle.serve(address, http::router(app)?, limits).await?;
 
-impl Running {
-    /// The address that the service listens on.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
-    }
-
-    /// Wait for the end.
-    ///
-    /// # Errors
-    /// What ended it, if it was not the shutdown: such as a schema that the registry refuses.
-    pub async fn stopped(self) -> anyhow::Result<()> {
-        let decided = self.decisions.await?;
-        // If the loop has died, the service has nothing left to promise.
-        self.shutdown.cancel();
-        self.server.stopped().await?;
-        decided
-    }
-}
-
-/// Run the loop, once the catalog is there: before that every product would be unknown.
-async fn run_loop(
-    settings: LoopSettings,
-    processor: OrdersProcessor,
-    store: Box<dyn Store>,
-    codec: Codec,
-    catalog: Catalog,
-    (catalog_check, check): (Readiness, Readiness),
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
-    catalog_check.down("waiting for catalog.products and catalog.customers to be read");
-    check.down("waiting for the catalog");
-    if shutdown.run_until_cancelled(catalog.ready()).await.is_none() {
-        return Ok(());
-    }
-    catalog_check.up();
-    let running = spawn_loop(settings, processor, store, codec, shutdown);
-    let watching = tokio::spawn(check.follow(running.status(), LoopStatus::problem));
-    let result = running.stopped().await;
-    watching.abort();
-    result
+    let settings = LoopSettings::new(bootstrap, LOOP_NAME, instance);
+    let processor = OrdersProcessor::new(catalog.clone(), config.terms());
+    // Before the catalog is there every product would be unknown.
+    lifecycle.start_up(|check, lifecycle| async move {
+        let shutdown = lifecycle.shutdown();
+        check.down("waiting for catalog.products and catalog.customers to be read");
+        if shutdown.run_until_cancelled(catalog.ready()).await.is_some() {
+            let thread = spawn_loop(settings, processor, store, codec, shutdown);
+            lifecycle.thread("decisions", thread.status(), LoopStatus::problem, thread.stopped());
+        }
+        Ok(())
+    });
+    Ok(running)
 }

@@ -76,7 +76,7 @@ impl LoopSettings {
 /// How a loop is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoopStatus {
-    /// Not in its group yet.
+    /// Not at work yet: joining its group, or reading a table for the first time.
     Starting,
     /// Something it needs is away.
     Waiting(String),
@@ -93,7 +93,7 @@ impl LoopStatus {
     /// Why the loop is not at work, if it is not: the detail of a health check.
     pub fn problem(&self) -> Option<String> {
         match self {
-            Self::Starting => Some("joining its group".into()),
+            Self::Starting => Some("starting".into()),
             Self::Waiting(cause) => Some(format!("waiting: {cause}")),
             Self::Running { .. } => None,
             Self::Stopped => Some("stopped".into()),
@@ -101,8 +101,8 @@ impl LoopStatus {
     }
 }
 
-/// A loop on its own thread. It ends when its token is cancelled, or on an error that waiting
-/// cannot cure.
+/// A loop on its own thread, or what follows a topic on one. It ends when its token is cancelled,
+/// or on an error that waiting cannot cure.
 pub struct LoopHandle {
     status: watch::Receiver<LoopStatus>,
     ended: oneshot::Receiver<anyhow::Result<()>>,
@@ -114,12 +114,18 @@ impl LoopHandle {
         self.status.clone()
     }
 
+    /// Wait until it is at work for the first time; false if it ends before.
+    pub async fn at_work(&self) -> bool {
+        let at_work = |status: &LoopStatus| matches!(status, LoopStatus::Running { .. });
+        self.status().wait_for(at_work).await.is_ok()
+    }
+
     /// Wait for its end.
     ///
     /// # Errors
     /// What ended it, if it was not the token: such as a schema that the registry refuses.
     pub async fn stopped(self) -> anyhow::Result<()> {
-        self.ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("the loop's thread panicked")))
+        self.ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("its thread has panicked")))
     }
 }
 
@@ -156,26 +162,26 @@ fn at_work(status: &watch::Sender<LoopStatus>, partitions: impl IntoIterator<Ite
 /// An [`Outage`] on a thread: waits, and shows it in the status of a loop.
 struct Pause {
     outage: Outage,
-    status: Option<watch::Sender<LoopStatus>>,
+    status: watch::Sender<LoopStatus>,
 }
 
 impl Pause {
-    fn new(name: impl Into<String>, status: impl Into<Option<watch::Sender<LoopStatus>>>) -> Self {
-        Self { outage: Outage::new(name), status: status.into() }
+    fn new(name: impl Into<String>, status: watch::Sender<LoopStatus>) -> Self {
+        Self { outage: Outage::new(name), status }
     }
 
     /// Something went wrong: wait, unless `stop` is cancelled.
     fn wait(&mut self, cause: &str, stop: &CancellationToken) {
         let wait = self.outage.failed(cause);
-        if let Some(status) = &self.status {
-            status.send_replace(LoopStatus::Waiting(cause.to_owned()));
-        }
+        self.status.send_replace(LoopStatus::Waiting(cause.to_owned()));
         pause(wait, stop);
     }
 
-    /// It works again.
-    fn over(&mut self) {
+    /// It works again; whether that is news.
+    fn over(&mut self) -> bool {
+        let was_open = self.outage.is_open();
         self.outage.recovered();
+        was_open
     }
 }
 
@@ -189,5 +195,39 @@ fn pause(duration: Duration, stop: &CancellationToken) {
             return;
         }
         thread::sleep(left.min(SLICE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use streams::topic::{TopicSpec, dead_letters};
+
+    /// Longer than anything here takes on a busy machine.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    async fn end(handle: LoopHandle) -> anyhow::Result<()> {
+        tokio::time::timeout(DEADLINE, handle.stopped()).await.expect("it ends")
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_ends_with_an_error() {
+        let handle = spawn("clumsy", |_| panic!("as asked"));
+        assert!(!handle.at_work().await);
+        assert!(end(handle).await.unwrap_err().to_string().contains("panicked"));
+    }
+
+    #[tokio::test]
+    async fn without_kafka_a_tail_says_that_it_waits_and_ends_when_asked_to() {
+        static TOPIC: TopicSpec = dead_letters("sums.dlq", "sums", 1);
+        let stop = CancellationToken::new();
+        // Port 1 is nobody's.
+        let tail = spawn_tail("127.0.0.1:1", "tail", vec![&TOPIC], stop.clone(), drop);
+        let mut status = tail.status();
+        let waits = |status: &LoopStatus| matches!(status, LoopStatus::Waiting(_));
+        let waiting = tokio::time::timeout(DEADLINE, status.wait_for(waits)).await;
+        assert!(waiting.expect("it waits").expect("it runs").problem().is_some());
+        stop.cancel();
+        end(tail).await.unwrap();
     }
 }

@@ -1,10 +1,12 @@
 //! Following a compacted topic into a [`GlobalTable`].
 
 use crate::{
-    Pause,
+    LoopHandle, LoopStatus, Pause,
     admin::send_now,
+    at_work,
     client::{ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
+    spawn,
 };
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -23,18 +25,20 @@ use streams::{
     topic::{Key, Topic},
     tx::dead_letter,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// Follow `topic` on a thread of its own until `stop` is cancelled; its rows are the table's. A row
-/// that cannot be read goes to the dead letters of `S`, at least once.
+/// Follow `topic` on a thread of its own until `stop` is cancelled; its rows are the table's. It is
+/// at work when it has read the topic to its end. A row that cannot be read goes to the dead letters
+/// of `S`, at least once.
 pub fn spawn_table<S, K, V>(
     bootstrap: &str,
     instance: u32,
     topic: &'static Topic<K, V>,
     codec: Codec,
     stop: CancellationToken,
-) -> GlobalTable<K, V>
+) -> (GlobalTable<K, V>, LoopHandle)
 where
     S: Service,
     K: Key + Eq + Hash + Send + Sync + 'static,
@@ -43,18 +47,18 @@ where
     let (table, writer) = GlobalTable::new();
     let client = format!("{}-{instance}-{}", S::NAME, topic.name());
     let bootstrap = bootstrap.to_owned();
-    let mut follower = Follower { bootstrap, client, topic, codec, writer };
-    let thread = std::thread::Builder::new().name(topic.name().to_owned());
-    let spawned = thread.spawn(move || {
-        let mut outage = Pause::new(follower.client.clone(), None);
+    let thread = spawn(topic.name(), move |status| {
+        let mut outage = Pause::new(client.clone(), status.clone());
+        let mut follower =
+            Follower { bootstrap, client, topic, codec, writer, status, is_read: false };
         while !stop.is_cancelled() {
             if let Err(error) = follower.follow::<S>(&stop, &mut outage) {
                 outage.wait(&format!("{error:#}"), &stop);
             }
         }
+        Ok(())
     });
-    spawned.expect("the operating system gives a thread");
-    table
+    (table, thread)
 }
 
 struct Follower<K: 'static, V: 'static> {
@@ -63,6 +67,9 @@ struct Follower<K: 'static, V: 'static> {
     topic: &'static Topic<K, V>,
     codec: Codec,
     writer: TableWriter<K, V>,
+    status: watch::Sender<LoopStatus>,
+    /// To its end, once.
+    is_read: bool,
 }
 
 impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
@@ -90,15 +97,20 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         }
         consumer.assign(&assignment)?;
         outage.over();
+        self.tell(partitions);
         let (mut names, mut unread) = (TopicNames::default(), (0..partitions).collect());
         while !stop.is_cancelled() {
             match consumer.poll(Duration::from_millis(500)) {
                 Some(Ok(message)) => {
                     let record = to_record(&message, &mut names);
                     self.take::<S>(&consumer, record, &mut settled, stop, outage)?;
+                    if outage.over() {
+                        self.tell(partitions);
+                    }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     self.reached_end(&mut unread, partition);
+                    self.tell(partitions);
                 }
                 Some(Err(error)) => debug!("{name}: {error}"),
                 None => {}
@@ -107,12 +119,21 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         Ok(())
     }
 
-    fn reached_end(&self, unread: &mut HashSet<i32>, partition: i32) {
-        if unread.remove(&partition)
-            && unread.is_empty()
-            && let Some(rows) = self.writer.reached_end()
-        {
-            info!(topic = self.topic.name(), rows, "table read");
+    fn tell(&self, partitions: i32) {
+        if self.is_read {
+            at_work(&self.status, 0..partitions);
+        } else {
+            self.status.send_replace(LoopStatus::Starting);
+        }
+    }
+
+    fn reached_end(&mut self, unread: &mut HashSet<i32>, partition: i32) {
+        unread.remove(&partition);
+        if !self.is_read && unread.is_empty() {
+            self.is_read = true;
+            if let Some(rows) = self.writer.reached_end() {
+                info!(topic = self.topic.name(), rows, "table read");
+            }
         }
     }
 

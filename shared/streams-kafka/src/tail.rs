@@ -1,51 +1,52 @@
 //! Following topics from now on, without a group: every instance sees every record.
 
 use crate::{
-    Pause,
+    LoopHandle, LoopStatus, Pause, at_work,
     client::{ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
+    spawn,
 };
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use streams::limits::CALL_TIMEOUT;
 use streams::{Record, topic::TopicSpec};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 /// Give `on_record` every record that arrives on `topics` from now on, until `stop` is cancelled.
-/// After an outage of Kafka it goes on where it was. The answer arrives when its place in every
-/// topic is known: what is written after that is heard.
+/// After an outage of Kafka it goes on where it was. It is at work when its place in every topic is
+/// known: what is written after that is heard.
 pub fn spawn_tail(
     bootstrap: &str,
     name: &'static str,
     topics: Vec<&'static TopicSpec>,
     stop: CancellationToken,
     on_record: impl FnMut(Record) + Send + 'static,
-) -> oneshot::Receiver<()> {
+) -> LoopHandle {
     let bootstrap = bootstrap.to_owned();
-    let (placed, is_placed) = oneshot::channel();
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let mut outage = Pause::new(name, None);
-        let mut tail = Tail { positions: BTreeMap::new(), placed: Some(placed), on_record };
+    spawn(name, move |status| {
+        let mut outage = Pause::new(name, status.clone());
+        let mut tail = Tail { positions: BTreeMap::new(), status, on_record };
         while !stop.is_cancelled() {
             if let Err(error) = tail.follow(&bootstrap, name, &topics, &stop, &mut outage) {
                 outage.wait(&format!("{error:#}"), &stop);
             }
         }
-    });
-    spawned.expect("the operating system gives a thread");
-    is_placed
+        Ok(())
+    })
 }
 
 struct Tail<F> {
     /// The next offset of each partition that has been seen.
     positions: BTreeMap<(String, i32), i64>,
-    /// Told once that all of them are known.
-    placed: Option<oneshot::Sender<()>>,
+    status: watch::Sender<LoopStatus>,
     on_record: F,
 }
 
@@ -74,10 +75,9 @@ impl<F: FnMut(Record)> Tail<F> {
         }
         consumer.assign(&assignment)?;
         outage.over();
-        if let Some(placed) = self.placed.take() {
-            // An error means that nobody wants to know.
-            let _ = placed.send(());
-        }
+        let partitions: BTreeSet<i32> =
+            self.positions.keys().map(|(_, partition)| *partition).collect();
+        at_work(&self.status, partitions);
         let mut names = TopicNames::default();
         while !stop.is_cancelled() {
             match consumer.poll(Duration::from_millis(500)) {

@@ -50,10 +50,11 @@ impl<K: Eq + Hash, V: Clone> GlobalTable<K, V> {
         *self.ready.borrow()
     }
 
-    /// Wait until the topic has been read to its end once.
+    /// Wait until the topic has been read to its end once: for ever, if its follower ends before.
     pub async fn ready(&self) {
-        // The sender is dropped only when the process ends.
-        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+        if self.ready.clone().wait_for(|ready| *ready).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -71,5 +72,32 @@ impl<K: Eq + Hash, V> TableWriter<K, V> {
     pub fn reached_end(&self) -> Option<usize> {
         let is_news = self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         is_news.then(|| self.rows.read().unwrap_or_else(PoisonError::into_inner).len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    fn is_over(wait: impl Future<Output = ()>) -> bool {
+        pin!(wait).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn a_table_is_ready_when_it_was_read_and_not_when_its_follower_is_gone() {
+        let (table, writer) = GlobalTable::new();
+        writer.set("TEA", Some(1));
+        assert!(!table.is_ready() && !is_over(table.ready()));
+        assert_eq!((writer.reached_end(), writer.reached_end()), (Some(1), None));
+        drop(writer);
+        assert!(table.is_ready() && is_over(table.ready()));
+
+        let (unread, writer) = GlobalTable::<&str, i32>::new();
+        drop(writer);
+        assert!(!unread.is_ready() && !is_over(unread.ready()));
     }
 }

@@ -2,12 +2,14 @@
 //! needs no Kafka runs in the [`Driver`].
 
 pub mod driver;
+mod http;
 mod kill;
 pub mod postgres;
 mod topology;
 mod wait;
 
 pub use driver::{Driver, Fed, apply_twice};
+pub use http::get;
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};
 pub use topology::assert_topology;
 pub use wait::{wait_for, wait_until};

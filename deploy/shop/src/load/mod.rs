@@ -251,7 +251,7 @@ async fn listen(state: &State, journal: Arc<Journal>, stop: CancellationToken) -
     let registry = HttpRegistry::new(state.url("registry")?, tokio::runtime::Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let kafka = state.url("kafka")?;
-    let placed = spawn_tail(kafka, "load", vec![&ORDER_VIEWS.spec], stop, move |record| {
+    let tail = spawn_tail(kafka, "load", vec![&ORDER_VIEWS.spec], stop, move |record| {
         let seen = record.value.as_deref().map(|value| codec.decode(&ORDER_VIEWS, value));
         // What cannot be read now is asked for later.
         if let Some(Ok(seen)) = seen
@@ -260,10 +260,10 @@ async fn listen(state: &State, journal: Arc<Journal>, stop: CancellationToken) -
             journal.settled(seen.order_id, Outcome::Settled(seen.order.status));
         }
     });
-    let placed = tokio::time::timeout(DEADLINE, placed).await;
-    placed
-        .with_context(|| format!("Kafka does not answer at {kafka}"))?
-        .context("listening has died")
+    let at_work = tokio::time::timeout(DEADLINE, tail.at_work()).await;
+    let at_work = at_work.with_context(|| format!("Kafka does not answer at {kafka}"))?;
+    anyhow::ensure!(at_work, "listening has died");
+    Ok(())
 }
 
 /// Asks the view for orders whose end was not announced: an order that was refused never is.

@@ -4,4 +4,5 @@ mod fixtures;
 mod mail;
 mod notice;
 mod once;
+mod parts;
 mod smtp;

@@ -177,5 +177,5 @@ async fn the_check_says_that_the_server_is_away() {
     wait_for("the mail server that is there", Duration::from_secs(10), ready).await;
     assert!(!health.is_ready());
     shutdown.cancel();
-    watch.await.unwrap();
+    watch.await.unwrap().unwrap();
 }

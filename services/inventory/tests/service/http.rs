@@ -77,7 +77,7 @@ async fn a_wrong_request_is_told_which_field_is_wrong() {
 #[tokio::test]
 async fn without_catalog_or_kafka_the_client_is_told_to_come_again() {
     let stop = Shutdown::new();
-    let unread = streams_kafka::spawn_table::<contracts::owns::Inventory, _, _>(
+    let (unread, thread) = streams_kafka::spawn_table::<contracts::owns::Inventory, _, _>(
         NO_KAFKA,
         0,
         &PRODUCTS,
@@ -90,6 +90,7 @@ async fn without_catalog_or_kafka_the_client_is_told_to_come_again() {
         assert_eq!(retry_after.as_deref(), Some("1"));
     }
     stop.cancel();
+    thread.stopped().await.unwrap();
 }
 
 #[test]

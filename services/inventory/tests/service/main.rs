@@ -2,5 +2,6 @@
 
 mod fixtures;
 mod http;
+mod parts;
 mod split;
 mod stock;

@@ -16,7 +16,7 @@ use contracts::{
 };
 use service_kit::Shutdown;
 use streams::{Codec, Failure, Record};
-use streams_kafka::spawn_tail;
+use streams_kafka::{LoopHandle, spawn_tail};
 use tokio::sync::oneshot;
 
 use crate::topology;
@@ -86,7 +86,7 @@ impl Waiters {
     }
 
     /// Hear what happens from now on, until `shutdown`.
-    pub fn follow(&self, bootstrap: &str, codec: Codec, shutdown: Shutdown) {
+    pub fn follow(&self, bootstrap: &str, codec: Codec, shutdown: Shutdown) -> LoopHandle {
         let waiters = self.clone();
         let topics = topology::WAITED_FOR.to_vec();
         spawn_tail(bootstrap, "orders-waiters", topics, shutdown, move |record| {
@@ -94,7 +94,7 @@ impl Waiters {
                 // Whoever waits for it waits in vain, and is told where to look.
                 tracing::warn!(record = record.address(), "not understood: {failure}");
             }
-        });
+        })
     }
 
     /// Register a waiter for what becomes of `command_id`.

@@ -239,7 +239,7 @@ async fn before_the_catalog_is_read_nobody_is_told_that_a_product_does_not_exist
     let codec = streams::Codec::new(Arc::new(streams::MemoryRegistry::default()));
     let shutdown = Shutdown::new();
     // Nothing listens there, so the tables are never read.
-    let catalog = Catalog::follow("127.0.0.1:1", 0, &codec, &shutdown);
+    let (catalog, threads) = Catalog::follow("127.0.0.1:1", 0, &codec, &shutdown);
     let edge = Edge::start().await;
     let app = App {
         catalog,
@@ -253,6 +253,9 @@ async fn before_the_catalog_is_read_nobody_is_told_that_a_product_does_not_exist
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
     shutdown.cancel();
+    for thread in threads {
+        thread.stopped().await.unwrap();
+    }
 }
 
 #[tokio::test]

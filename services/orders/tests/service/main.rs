@@ -11,6 +11,7 @@ mod edge;
 mod fixtures;
 mod next_step;
 mod outcome;
+mod parts;
 mod place_order;
 mod poison;
 mod restore;
