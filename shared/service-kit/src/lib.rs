@@ -38,6 +38,7 @@ mod probe;
 pub mod problem;
 pub mod run;
 pub mod telemetry;
+pub mod waiters;
 
 pub use backoff::{Backoff, Outage};
 pub use config::{CommonConfig, LogFormat, parse_config};
@@ -48,3 +49,4 @@ pub use lifecycle::{Lifecycle, Running};
 pub use problem::{FieldError, Problem};
 pub use run::{Shutdown, run};
 pub use telemetry::Telemetry;
+pub use waiters::{Waiter, Waiters};

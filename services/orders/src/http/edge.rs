@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     App, answer, prefer,
-    waiters::{Full, Goal, Outcome, Ticket},
+    waiters::{Goal, Outcome, Ticket},
 };
 
 /// What a [`CommandLog`] answers.
@@ -50,7 +50,7 @@ pub(super) async fn carry_out(
         return Ok(accepted.into_response());
     };
     let ticket = app.waiters.register(command.order_id(), command.command_id(), goal);
-    let ticket = ticket.map_err(|Full| {
+    let ticket = ticket.map_err(|_| {
         Problem::unavailable("too many requests wait for an outcome; come without `Prefer: wait`")
     })?;
     send(app, &command).await?;
@@ -84,6 +84,5 @@ async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {
 
 /// What came of the command within `wait`, unless the service stops before.
 async fn outcome(app: &App, mut ticket: Ticket, wait: Duration) -> Option<Outcome> {
-    let outcome = app.shutdown.run_until_cancelled(timeout(wait, ticket.outcome())).await?;
-    outcome.ok().flatten()
+    app.shutdown.run_until_cancelled(timeout(wait, ticket.outcome())).await?.ok()
 }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use contracts::{
@@ -14,10 +14,10 @@ use contracts::{
     orders::CommandRefused,
     topics::{ORDER_REFUSALS, ORDER_VIEWS},
 };
-use service_kit::Shutdown;
+use parking_lot::Mutex;
+use service_kit::{Shutdown, Waiter, waiters::Full};
 use streams::{Codec, Failure, Record};
 use streams_kafka::{LoopHandle, spawn_tail};
-use tokio::sync::oneshot;
 
 use crate::topology;
 
@@ -43,46 +43,31 @@ pub enum Goal {
     Cancelled,
 }
 
-/// There are as many waiters as may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
-
 /// The waiters of this instance. Clones share them.
 #[derive(Clone)]
 pub struct Waiters {
-    limit: usize,
-    state: Arc<Mutex<State>>,
+    waiting: service_kit::Waiters<OrderId, Outcome>,
+    settled: Arc<Mutex<Settled>>,
 }
 
 #[derive(Default)]
-struct State {
-    last_ticket: u64,
-    count: usize,
-    waiting: HashMap<OrderId, Vec<Waiter>>,
-    settled: HashMap<OrderId, Order>,
-    /// The keys of `settled`, oldest first.
-    settled_order: VecDeque<OrderId>,
-}
-
-struct Waiter {
-    ticket: u64,
-    command_id: CommandId,
-    goal: Goal,
-    answer: oneshot::Sender<Outcome>,
+struct Settled {
+    orders: HashMap<OrderId, Order>,
+    /// The keys of `orders`, oldest first.
+    ids: VecDeque<OrderId>,
 }
 
 /// A place among the waiters; dropping it gives the place up.
 pub struct Ticket {
-    state: Arc<Mutex<State>>,
-    order_id: OrderId,
-    number: u64,
-    answer: oneshot::Receiver<Outcome>,
+    /// What has been before it came.
+    known: Option<Outcome>,
+    waiter: Waiter<OrderId, Outcome>,
 }
 
 impl Waiters {
-    /// Nobody waits; `limit` may.
+    /// None waits; `limit` may.
     pub fn new(limit: usize) -> Self {
-        Self { limit, state: Arc::default() }
+        Self { waiting: service_kit::Waiters::new(limit), settled: Arc::default() }
     }
 
     /// Hear what happens from now on, until `shutdown`.
@@ -107,43 +92,34 @@ impl Waiters {
         command_id: CommandId,
         goal: Goal,
     ) -> Result<Ticket, Full> {
-        let mut state = lock(&self.state);
-        if state.count >= self.limit {
-            return Err(Full);
-        }
-        state.count += 1;
-        state.last_ticket += 1;
-        let number = state.last_ticket;
-        let (sender, answer) = oneshot::channel();
-        let waiter = Waiter { ticket: number, command_id, goal, answer: sender };
-        state.waiting.entry(order_id).or_default().push(waiter);
+        let is_answered = move |outcome: &Outcome| is_answered(goal, command_id, outcome);
+        let waiter = self.waiting.register(order_id, is_answered)?;
         // A cancellation is a new command, and wants an answer of its own.
-        if goal == Goal::Placed
-            && let Some(order) = state.settled.get(&order_id).cloned()
-        {
-            state.answer(order_id, &Outcome::Settled(Box::new(order)));
-        }
-        drop(state);
-        Ok(Ticket { state: Arc::clone(&self.state), order_id, number, answer })
+        let known = (goal == Goal::Placed).then(|| self.settled(order_id)).flatten();
+        Ok(Ticket { known: known.filter(is_answered), waiter })
     }
 
     /// The view shows `order`.
     pub fn on_view(&self, order: Order) {
         if order.status.is_terminal() {
-            let mut state = lock(&self.state);
-            state.answer(order.order_id, &Outcome::Settled(Box::new(order.clone())));
-            state.remember(order);
+            // In this order: who registers in between hears of it twice rather than never.
+            self.settled.lock().remember(order.clone());
+            self.waiting.tell(order.order_id, &Outcome::Settled(Box::new(order)));
         }
     }
 
     /// A command was refused.
     pub fn on_refusal(&self, refusal: CommandRefused) {
-        lock(&self.state).answer(refusal.order_id, &Outcome::Refused(refusal));
+        self.waiting.tell(refusal.order_id, &Outcome::Refused(refusal));
     }
 
     /// How many wait.
     pub fn count(&self) -> usize {
-        lock(&self.state).count
+        self.waiting.len()
+    }
+
+    fn settled(&self, order_id: OrderId) -> Option<Outcome> {
+        self.settled.lock().orders.get(&order_id).cloned().map(Box::new).map(Outcome::Settled)
     }
 
     fn hear(&self, codec: &Codec, record: &Record) -> Result<(), Failure> {
@@ -158,73 +134,39 @@ impl Waiters {
     }
 }
 
-impl State {
-    fn answer(&mut self, order_id: OrderId, outcome: &Outcome) {
-        let Some(waiters) = self.waiting.remove(&order_id) else { return };
-        let (answered, waiting): (Vec<_>, Vec<_>) =
-            waiters.into_iter().partition(|waiter| waiter.is_answered_by(outcome));
-        if !waiting.is_empty() {
-            self.waiting.insert(order_id, waiting);
-        }
-        self.count -= answered.len();
-        for waiter in answered {
-            // Its request may have ended in this moment.
-            let _ = waiter.answer.send(outcome.clone());
-        }
-    }
-
+impl Settled {
     fn remember(&mut self, order: Order) {
         let order_id = order.order_id;
-        if self.settled.insert(order_id, order).is_none() {
-            self.settled_order.push_back(order_id);
+        if self.orders.insert(order_id, order).is_none() {
+            self.ids.push_back(order_id);
         }
-        if self.settled_order.len() > SETTLED_MAX
-            && let Some(oldest) = self.settled_order.pop_front()
+        if self.ids.len() > SETTLED_MAX
+            && let Some(oldest) = self.ids.pop_front()
         {
-            self.settled.remove(&oldest);
-        }
-    }
-
-    fn give_up(&mut self, order_id: OrderId, ticket: u64) {
-        let Some(waiters) = self.waiting.get_mut(&order_id) else { return };
-        let before = waiters.len();
-        waiters.retain(|waiter| waiter.ticket != ticket);
-        self.count -= before - waiters.len();
-        if waiters.is_empty() {
-            self.waiting.remove(&order_id);
+            self.orders.remove(&oldest);
         }
     }
 }
 
-impl Waiter {
-    fn is_answered_by(&self, outcome: &Outcome) -> bool {
-        match (self.goal, outcome) {
-            (_, Outcome::Refused(refusal)) => refusal.command_id == self.command_id,
-            // Under a key that is used twice the order is another command's.
-            (Goal::Placed, Outcome::Settled(order)) => order.placed_by == self.command_id,
-            // An order that ended in another way has its cancellation refused, as every accepted
-            // one is kept.
-            (Goal::Cancelled, Outcome::Settled(order)) => {
-                matches!(order.status, Status::Cancelled | Status::Refunded)
-            }
+fn is_answered(goal: Goal, command_id: CommandId, outcome: &Outcome) -> bool {
+    match (goal, outcome) {
+        (_, Outcome::Refused(refusal)) => refusal.command_id == command_id,
+        // Under a key that is used twice the order is another command's.
+        (Goal::Placed, Outcome::Settled(order)) => order.placed_by == command_id,
+        // An order that ended in another way has its cancellation refused, as every accepted one is
+        // kept.
+        (Goal::Cancelled, Outcome::Settled(order)) => {
+            matches!(order.status, Status::Cancelled | Status::Refunded)
         }
     }
 }
 
 impl Ticket {
     /// Wait for the outcome.
-    pub async fn outcome(&mut self) -> Option<Outcome> {
-        (&mut self.answer).await.ok()
+    pub async fn outcome(&mut self) -> Outcome {
+        match self.known.take() {
+            Some(outcome) => outcome,
+            None => self.waiter.news().await,
+        }
     }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        lock(&self.state).give_up(self.order_id, self.number);
-    }
-}
-
-/// No code that holds the lock panics halfway through a change.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,10 @@ use contracts::{
     Order, Reason, Status,
     orders::{CommandRefused, OrderCommand},
 };
-use orders::http::waiters::{Full, Goal, Outcome, Waiters};
+use orders::http::waiters::{Goal, Outcome, Waiters};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use service_kit::waiters::Full;
 use testkit::wait_for;
 
 use crate::{
@@ -196,13 +197,17 @@ async fn each_waiter_hears_of_its_own_command_only() {
     let mut placed = register(1, 1, Goal::Placed);
     let mut cancelled = register(1, 2, Goal::Cancelled);
     let other = register(2, 3, Goal::Placed);
-    assert!(matches!(waiters.register(order_id(3), command_id(4), Goal::Placed).err(), Some(Full)));
+    assert!(matches!(
+        waiters.register(order_id(3), command_id(4), Goal::Placed).err(),
+        Some(Full(3))
+    ));
     waiters.on_view(Order { placed_by: command_id(1), ..order_at(Status::Confirmed, 1) });
-    assert!(matches!(placed.outcome().await, Some(Outcome::Settled(_))));
+    assert!(matches!(placed.outcome().await, Outcome::Settled(_)));
+    drop(placed);
     assert_eq!(waiters.count(), 2);
     let command = OrderCommand::from(crate::fixtures::cancel(1, 2));
     waiters.on_refusal(refusal(&command, "status", "already_confirmed"));
-    assert!(matches!(cancelled.outcome().await, Some(Outcome::Refused(_))));
-    drop(other);
+    assert!(matches!(cancelled.outcome().await, Outcome::Refused(_)));
+    drop((cancelled, other));
     assert_eq!(waiters.count(), 0);
 }
