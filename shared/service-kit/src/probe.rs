@@ -1,5 +1,5 @@
-//! `--healthcheck`: a container's health is asked by the service's own program, so that its image needs
-//! neither a shell nor curl.
+//! `--healthcheck`: the service's own program asks for a container's health, so that the image
+//! needs neither a shell nor curl.
 
 use std::{
     io::{self, Read, Write},
@@ -15,7 +15,8 @@ const FLAG: &str = "healthcheck";
 const ADDRESS: &str = "http_addr";
 /// A service answers in a millisecond or it is not well.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Far above what a report of all checks takes; it bounds what a stranger on the port can make us read.
+/// Far above what a report of all checks takes; it bounds what another server on the port can make
+/// us read.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Adds the flag to the settings of a service.

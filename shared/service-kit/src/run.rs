@@ -21,8 +21,8 @@ const WORKER_THREADS: usize = 2;
 /// Bounds the threads behind file access and name resolution.
 const BLOCKING_THREADS_MAX: usize = 16;
 
-/// How long a service may take to finish once it was asked to: more than its
-/// [`Lifecycle`](crate::Lifecycle) gives to its parts, and less than the 15 s after which it is killed.
+/// How long a service may take to finish once it was asked to: longer than
+/// [`Lifecycle`](crate::Lifecycle) waits for its parts, less than the 15 s until it is killed.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// How long blocking tasks that nobody waits for may hold up the end of the process.

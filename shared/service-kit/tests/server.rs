@@ -74,7 +74,7 @@ impl Server {
         request.timeout(DEADLINE).send().await.expect("the server answers")
     }
 
-    /// What is read on a connection on which a POST goes on with `rest`, until the server closes it.
+    /// The answer to a POST that goes on with `rest`, up to the end of the connection.
     async fn answer_to(&self, rest: &str) -> String {
         let mut connection = TcpStream::connect(self.bound.local_addr()).await.expect("it listens");
         let request = format!("POST /raw HTTP/1.1\r\nHost: shop\r\n{rest}");

@@ -29,9 +29,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// Follow `topic` on a thread of its own until `stop` is cancelled; its rows are the table's. It is
-/// at work when it has read the topic to its end. A row that cannot be read goes to the dead letters
-/// of `S`, at least once.
+/// Follow `topic` on a thread of its own until `stop` is cancelled; its rows are the table's. The
+/// thread is at work once it has read the topic to its end. A row that cannot be read goes to the
+/// dead letters of `S`, at least once.
 pub fn spawn_table<S, K, V>(
     bootstrap: &str,
     instance: u32,
