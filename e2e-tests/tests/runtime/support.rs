@@ -21,7 +21,7 @@ use std::{
 };
 use streams::{Codec, Failure, Processor, Record, Source, Store, Table, Tx, UpTo, lineage::Cause};
 use streams_kafka::{
-    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, TransactionalLoop,
+    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, Step, TransactionalLoop,
     read_topic, spawn_loop,
 };
 use tokio::sync::{OnceCell, watch};
@@ -94,6 +94,21 @@ impl Bench {
         ByHand { tally: TransactionalLoop::new(settings, tally, store, codec, status) }
     }
 
+    /// The same through another address of the broker, and with another idea of when a commit is in
+    /// doubt.
+    pub fn by_hand_through(
+        &self,
+        bootstrap: &str,
+        folder: &Path,
+        doubt_after: Option<Duration>,
+    ) -> ByHand {
+        let (mut settings, tally, store, codec) = self.parts(0, folder, 0);
+        settings.bootstrap = bootstrap.to_owned();
+        settings.doubt_after = doubt_after.unwrap_or(settings.doubt_after);
+        let (status, _) = watch::channel(LoopStatus::Starting);
+        ByHand { tally: TransactionalLoop::new(settings, tally, store, codec, status) }
+    }
+
     fn parts(
         &self,
         instance: u32,
@@ -147,6 +162,11 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// Take one step.
+    pub fn step(&mut self) -> anyhow::Result<Step> {
+        self.tally.step()
+    }
+
     /// Take steps until one fails; how it failed.
     pub fn failure(&mut self) -> String {
         testkit::wait_until("a step that fails", DEADLINE, || match self.tally.step() {

@@ -194,13 +194,12 @@ impl<P: Processor> TransactionalLoop<P> {
     }
 
     fn transact(&mut self, effect: Effect) -> Result<Event, Failed> {
+        if let Effect::Renew = effect {
+            return self.renew();
+        }
         let doubt_after = self.settings.doubt_after;
         let Clients { reader, producer, deliveries, .. } = self.clients()?;
         match effect {
-            Effect::Renew => {
-                producer.init_transactions(CALL_TIMEOUT).map_err(Failed::of)?;
-                Ok(Event::Renewed)
-            }
             Effect::Begin => {
                 failpoint::reached("decided");
                 producer.begin_transaction().map_err(Failed::of)?;
@@ -241,6 +240,15 @@ impl<P: Processor> TransactionalLoop<P> {
         }
     }
 
+    /// librdkafka takes one `init_transactions` per producer, so a new epoch is a new producer. The
+    /// old one is fenced by it.
+    fn renew(&mut self) -> Result<Event, Failed> {
+        let (producer, deliveries) = fencing_producer(&self.settings)?;
+        let clients = self.clients()?;
+        (clients.producer, clients.deliveries) = (producer, deliveries);
+        Ok(Event::Renewed)
+    }
+
     fn committed(&mut self, doubtful: bool) -> Result<Event, Failed> {
         failpoint::reached("committed");
         Ok(Event::Committed { doubtful })
@@ -269,20 +277,10 @@ impl<P: Processor> TransactionalLoop<P> {
             }
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
         })?;
-        let settings = &self.settings;
-        let member = settings.member();
-        let deliveries = WriterContext::default();
-        let config = producer_config(&settings.bootstrap, &member, Some(&member));
-        let producer: ThreadedProducer<WriterContext> = config
-            .create_with_context(deliveries.clone())
-            .map_err(|error| Failed { class: Class::Final, error: error.into() })?;
         // First the fence, then the group: once it stands, nothing of a former self can be open.
-        producer
-            .init_transactions(CALL_TIMEOUT)
-            .with_context(|| format!("Kafka at {}", settings.bootstrap))
-            .map_err(Failed::fatal)?;
+        let (producer, deliveries) = fencing_producer(&self.settings)?;
         let inputs = self.engine.processor().inputs();
-        let reader = GroupReader::join(settings, inputs).map_err(Failed::fatal)?;
+        let reader = GroupReader::join(&self.settings, inputs).map_err(Failed::fatal)?;
         self.clients = Some(Clients { reader, producer, deliveries, log: None });
         Ok(Event::Connected)
     }
@@ -310,6 +308,22 @@ impl<P: Processor> TransactionalLoop<P> {
         failpoint::reached(if is_restored { "applied" } else { "restoring" });
         Ok(Event::Applied)
     }
+}
+
+/// A producer that has fenced every other one with the loop's transactional id.
+fn fencing_producer(
+    settings: &LoopSettings,
+) -> Result<(ThreadedProducer<WriterContext>, WriterContext), Failed> {
+    let (member, deliveries) = (settings.member(), WriterContext::default());
+    let config = producer_config(&settings.bootstrap, &member, Some(&member));
+    let producer: ThreadedProducer<WriterContext> = config
+        .create_with_context(deliveries.clone())
+        .map_err(|error| Failed { class: Class::Final, error: error.into() })?;
+    producer
+        .init_transactions(CALL_TIMEOUT)
+        .with_context(|| format!("Kafka at {}", settings.bootstrap))
+        .map_err(Failed::fatal)?;
+    Ok((producer, deliveries))
 }
 
 /// A record was not taken: the transaction must be aborted, or the producer is lost.
