@@ -7,6 +7,7 @@
 use crate::{
     handlers::{Reaction, reaction},
     store::{
+        self,
         changes::Changes,
         offsets::{self, Place, Position},
         payments,
@@ -22,6 +23,7 @@ use contracts::{
 use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, HashMap},
+    slice,
     sync::Arc,
     time::SystemTime,
 };
@@ -73,9 +75,25 @@ impl Intake {
         // What may ask the registry blocks, so it comes before anything asynchronous.
         self.warm_up()?;
         let read = read(&self.codec, batch)?;
-        self.runtime.block_on(self.write(batch, read, now))
+        match self.runtime.block_on(self.write(batch, read.clone(), now)) {
+            // The database is there, but does not take one of them: it must not hold up the others.
+            Err(Failure::Poison(_)) => batch.iter().zip(read).try_for_each(|(record, read)| {
+                self.runtime.block_on(self.write_one(record, read, now))
+            }),
+            result => result,
+        }
     }
 
+    /// The same for one record; a dead letter, if the database does not take what it says.
+    async fn write_one(&self, record: &Record, read: Read, now: Timestamp) -> Result<(), Failure> {
+        let batch = slice::from_ref(record);
+        match self.write(batch, vec![read], now).await {
+            Err(Failure::Poison(cause)) => self.write(batch, vec![Err(cause)], now).await,
+            result => result,
+        }
+    }
+
+    /// One transaction; [`Failure::Poison`] if the database refuses it.
     async fn write(
         &self,
         batch: &[Record],
@@ -223,6 +241,9 @@ fn place(record: &Record) -> Place {
 }
 
 fn away(error: sqlx::Error) -> Failure {
+    if store::is_refused(&error) {
+        return Failure::poison(format!("the database refuses it: {error}"));
+    }
     Failure::Retriable(anyhow::Error::new(error).context("the database has not taken the batch"))
 }
 

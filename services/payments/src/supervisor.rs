@@ -9,15 +9,16 @@ use crate::{
     bank::Bank,
     domain::{Input, Task},
     store::{
+        self,
         changes::Changes,
         outbox,
-        payments::{self, Row},
+        payments::{self, Row, Rows},
     },
 };
 use anyhow::Context;
 use contracts::{OrderId, Timestamp};
 use service_kit::{Backoff, Outage, Readiness, Shutdown};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -218,8 +219,11 @@ impl Supervisor {
                 // The database is there, but does not take one of them: it must not hold up the
                 // others.
                 for called in &self.results {
-                    if let Err(error) = self.write(std::slice::from_ref(called)).await {
-                        tracing::error!("order {} is stuck: {error:#}", called.order_id);
+                    match self.write(std::slice::from_ref(called)).await {
+                        Err(error) if is_refused(&error) => {
+                            self.set_aside(called.order_id, format!("{error:#}"), false).await?;
+                        }
+                        result => result?,
                     }
                 }
             }
@@ -227,6 +231,21 @@ impl Supervisor {
         }
         self.results.clear();
         Ok(())
+    }
+
+    /// What `order_id` has come to is refused by the database: leave it alone for a while.
+    async fn set_aside(
+        &self,
+        order_id: OrderId,
+        cause: String,
+        expired: bool,
+    ) -> anyhow::Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let rows = payments::lock(&mut tx, &[order_id]).await?;
+        let mut changes = Changes::new(&self.codec, rows);
+        changes.set_aside(order_id, cause, expired);
+        changes.write(&mut tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// One transaction for several results, of those claims that still hold.
@@ -248,26 +267,61 @@ impl Supervisor {
         loop {
             let mut tx = self.pool.begin().await?;
             let rows = payments::lock_expired(&mut tx, now, EXPIRED_MAX).await?;
-            let orders: Vec<OrderId> = rows.keys().copied().collect();
-            let mut changes = Changes::new(&self.codec, rows);
-            for order_id in &orders {
-                changes.decide(*order_id, Input::DeadlinePassed, None, now)?;
+            let orders: Vec<OrderId> =
+                rows.good.keys().chain(rows.unreadable.keys()).copied().collect();
+            match self.end(tx, rows, &orders, now).await {
+                Err(error) if is_refused(&error) => {
+                    for order_id in &orders {
+                        self.expire_one(*order_id, now).await?;
+                    }
+                }
+                result => result?,
             }
-            changes.write(&mut tx).await?;
-            tx.commit().await?;
             if (orders.len() as i64) < EXPIRED_MAX {
                 return Ok(());
             }
         }
     }
 
+    /// The same for one of them, as the database does not take them together.
+    async fn expire_one(&self, order_id: OrderId, now: Timestamp) -> anyhow::Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let rows = payments::lock(&mut tx, &[order_id]).await?;
+        match self.end(tx, rows, &[order_id], now).await {
+            Err(error) if is_refused(&error) => {
+                self.set_aside(order_id, format!("{error:#}"), true).await
+            }
+            result => result,
+        }
+    }
+
+    /// Ends the `rows` of these orders, and the transaction.
+    async fn end(
+        &self,
+        mut tx: Transaction<'_, Postgres>,
+        rows: Rows,
+        orders: &[OrderId],
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut changes = Changes::new(&self.codec, rows);
+        for order_id in orders {
+            changes.settle(*order_id, Input::DeadlinePassed, now)?;
+        }
+        changes.write(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+
     async fn start_calls(&mut self, free: usize) -> anyhow::Result<()> {
         let (token, lease) = (Uuid::now_v7(), self.settings.bank_timeout + LEASE_MARGIN);
-        for row in payments::claim_due(&self.pool, free, token, lease).await? {
+        let Rows { good, unreadable } = payments::claim_due(&self.pool, free, token, lease).await?;
+        for row in good.into_values() {
             let Some(task) = row.payment.task() else { continue };
             failpoint::reached("bank-claimed");
             let (bank, timeout) = (self.bank.clone(), self.settings.bank_timeout);
             self.calls.spawn(async move { call(&bank, task, &row, token, timeout).await });
+        }
+        for (order_id, cause) in unreadable {
+            self.set_aside(order_id, cause, false).await?;
         }
         Ok(())
     }
@@ -304,9 +358,6 @@ fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// Whether the database was reached and said no, for another reason than its own state.
 fn is_refused(error: &anyhow::Error) -> bool {
-    let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
-    // Classes 22 and 23: data that it cannot take, a constraint that holds.
-    error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    error.downcast_ref().is_some_and(store::is_refused)
 }

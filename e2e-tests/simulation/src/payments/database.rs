@@ -103,7 +103,8 @@ impl Database {
         now: Timestamp,
         dice: &mut Rng,
     ) -> Result<(), String> {
-        let Gathered { rows, entries, outbox } = gathered;
+        let Gathered { rows, entries, outbox, aside } = gathered;
+        assert!(aside.is_empty(), "every payment of a simulation can be decided: {aside:?}");
         if let Some(row) = outbox.iter().find(|row| self.said.contains(&row.id())) {
             return Err(format!("outbox: {} was said before", row.id()));
         }

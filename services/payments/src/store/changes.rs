@@ -3,7 +3,7 @@
 
 use super::{
     outbox::{self, OutboxRow},
-    payments::{self, Row},
+    payments::{self, Aside, Row, Rows},
 };
 use crate::domain::{
     Account, Booking, Decision, Input,
@@ -45,6 +45,8 @@ pub struct Gathered {
     pub entries: Vec<LedgerEntry>,
     /// What is said.
     pub outbox: Vec<OutboxRow>,
+    /// Payments that cannot go on for now.
+    pub aside: Vec<Aside>,
 }
 
 /// Payments as they will be, ledger entries and messages: all or nothing.
@@ -52,23 +54,32 @@ pub struct Changes<'a> {
     codec: &'a Codec,
     /// Rows that are locked, as they were read or as they will be.
     rows: BTreeMap<OrderId, Row>,
+    /// Rows that are locked and cannot be read, and why.
+    unreadable: BTreeMap<OrderId, String>,
     changed: BTreeSet<OrderId>,
     bookings: Vec<(OrderId, Booking, Timestamp)>,
     outbox: Vec<OutboxRow>,
+    aside: Vec<Aside>,
 }
+
+/// How long a payment that cannot be decided or written is left alone. What is wrong with it is
+/// seldom mended by itself, and each attempt is an error in the log.
+pub const SET_ASIDE: Duration = Duration::from_secs(60);
 
 impl<'a> Changes<'a> {
     /// Nothing yet, over the `rows` that are locked.
-    pub fn new(codec: &'a Codec, rows: BTreeMap<OrderId, Row>) -> Self {
-        let (changed, bookings, outbox) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Self { codec, rows, changed, bookings, outbox }
+    pub fn new(codec: &'a Codec, rows: impl Into<Rows>) -> Self {
+        let Rows { good: rows, unreadable } = rows.into();
+        let (changed, bookings) = (BTreeSet::new(), Vec::new());
+        let (outbox, aside) = (Vec::new(), Vec::new());
+        Self { codec, rows, unreadable, changed, bookings, outbox, aside }
     }
 
     /// Decides on `input`, which was known `at`, and gathers what follows. `cause` is the record
     /// that the input came with; an answer of the bank has none and goes on with the payment's.
     ///
     /// # Errors
-    /// [`Failure::Poison`] if it cannot have happened.
+    /// [`Failure::Poison`] if it cannot have happened, or the payment cannot be read.
     pub fn decide(
         &mut self,
         order_id: OrderId,
@@ -76,6 +87,9 @@ impl<'a> Changes<'a> {
         cause: Option<Cause>,
         at: Timestamp,
     ) -> Result<(), Failure> {
+        if let Some(cause) = self.unreadable.get(&order_id) {
+            return Err(Failure::poison(cause));
+        }
         let before = self.rows.get(&order_id);
         let payment = before.map(|row| &row.payment);
         let cause = cause.or_else(|| before.map(|row| row.cause.clone())).unwrap_or_default();
@@ -107,28 +121,36 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// Decides on what a call to the bank gave. Nothing, if the claim of the caller has not held: the
-    /// row is then not among those that are locked.
+    /// Decides on what a call to the bank gave, or time. Nothing, if the claim of the caller has not
+    /// held: the row is then not among those that are locked. A payment that cannot be decided is
+    /// set aside.
     ///
     /// # Errors
-    /// As [`Codec::encode`].
+    /// As [`Codec::encode`], except for poison.
     pub fn settle(
         &mut self,
         order_id: OrderId,
         input: Input,
         at: Timestamp,
     ) -> Result<(), Failure> {
-        if self.payment(order_id).is_none() {
+        if !self.rows.contains_key(&order_id) && !self.unreadable.contains_key(&order_id) {
             tracing::debug!(%order_id, "somebody else has claimed it meanwhile");
             return Ok(());
         }
+        let expired = input == Input::DeadlinePassed;
         match self.decide(order_id, input, None, at) {
             Err(Failure::Poison(cause)) => {
-                tracing::error!("order {order_id}: {cause}");
+                self.set_aside(order_id, cause, expired);
                 Ok(())
             }
             result => result,
         }
+    }
+
+    /// Leaves a payment alone for a while; `expired`: although its deadline has come.
+    pub fn set_aside(&mut self, order_id: OrderId, cause: String, expired: bool) {
+        tracing::error!("order {order_id} is set aside for {SET_ASIDE:?}: {cause}");
+        self.aside.push(Aside { order_id, cause, retry_in: SET_ASIDE, expired });
     }
 
     /// `record` is poison: send it to the dead letters.
@@ -163,7 +185,7 @@ impl<'a> Changes<'a> {
         });
         let entries = entries.collect();
         let rows = self.changed.iter().filter_map(|order| self.rows.get(order).cloned()).collect();
-        Gathered { rows, entries, outbox: self.outbox }
+        Gathered { rows, entries, outbox: self.outbox, aside: self.aside }
     }
 
     /// Writes everything.
@@ -172,10 +194,11 @@ impl<'a> Changes<'a> {
     /// When the database is away, or one of its constraints holds: an order is captured once, a
     /// booking sums up to zero, a thing is said once.
     pub async fn write(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let Gathered { rows, entries, outbox } = self.gathered();
+        let Gathered { rows, entries, outbox, aside } = self.gathered();
         payments::upsert(tx, &rows).await?;
         book(tx, &entries).await?;
-        outbox::insert(tx, &outbox).await
+        outbox::insert(tx, &outbox).await?;
+        payments::set_aside(tx, &aside).await
     }
 
     fn message(

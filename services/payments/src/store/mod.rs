@@ -50,3 +50,10 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
+
+/// Whether the database was reached and said no, for another reason than its own state.
+pub fn is_refused(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    // Classes 22 and 23: data that it cannot take, a constraint that holds.
+    error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}

@@ -23,6 +23,47 @@ pub struct Row {
     pub due_in: Option<Duration>,
 }
 
+/// Payments that were read, as far as they can be.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Those that are as we write them.
+    pub good: BTreeMap<OrderId, Row>,
+    /// The others, and why they are not.
+    pub unreadable: BTreeMap<OrderId, String>,
+}
+
+/// A payment that cannot be decided or written, for a reason of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Whose payment.
+    pub order_id: OrderId,
+    /// What is wrong with it.
+    pub cause: String,
+    /// How long it is left alone.
+    pub retry_in: Duration,
+    /// Its deadline has come: it is not ended before that either.
+    pub expired: bool,
+}
+
+impl From<BTreeMap<OrderId, Row>> for Rows {
+    fn from(good: BTreeMap<OrderId, Row>) -> Self {
+        Self { good, unreadable: BTreeMap::new() }
+    }
+}
+
+impl FromIterator<(OrderId, Result<Row, String>)> for Rows {
+    fn from_iter<I: IntoIterator<Item = (OrderId, Result<Row, String>)>>(rows: I) -> Self {
+        let mut known = Self::default();
+        for (order_id, row) in rows {
+            match row {
+                Ok(row) => drop(known.good.insert(order_id, row)),
+                Err(cause) => drop(known.unreadable.insert(order_id, cause)),
+            }
+        }
+        known
+    }
+}
+
 macro_rules! columns {
     () => {
         "order_id, status, void_due, reference, \"order\"::text AS \"order\", \
@@ -33,11 +74,8 @@ macro_rules! columns {
 /// The payments of these orders that exist, locked until the transaction ends.
 ///
 /// # Errors
-/// When the database is away, or holds what we did not write.
-pub async fn lock(
-    tx: &mut PgConnection,
-    orders: &[OrderId],
-) -> Result<BTreeMap<OrderId, Row>, sqlx::Error> {
+/// When the database is away.
+pub async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Rows, sqlx::Error> {
     // Every transaction locks in this order, so that none waits for one that waits for it.
     let sql = concat!(
         "SELECT ",
@@ -46,7 +84,7 @@ pub async fn lock(
     );
     let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
     let rows = sqlx::query(sql).bind(ids).fetch_all(tx).await?;
-    rows.iter().map(keyed).collect()
+    rows.iter().map(read).collect()
 }
 
 /// The same for payments that were claimed with these tokens, and by nobody since.
@@ -56,7 +94,7 @@ pub async fn lock(
 pub async fn lock_claimed(
     tx: &mut PgConnection,
     claims: &[(OrderId, Uuid)],
-) -> Result<BTreeMap<OrderId, Row>, sqlx::Error> {
+) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "SELECT ",
         columns!(),
@@ -67,7 +105,7 @@ pub async fn lock_claimed(
     let (orders, tokens): (Vec<Uuid>, Vec<Uuid>) =
         claims.iter().map(|(order, token)| (order.0, *token)).unzip();
     let query = sqlx::query(sql).bind(orders).bind(tokens);
-    query.fetch_all(tx).await?.iter().map(keyed).collect()
+    query.fetch_all(tx).await?.iter().map(read).collect()
 }
 
 /// Up to `limit` payments whose deadline has passed while their outcome is unknown, locked until
@@ -80,15 +118,16 @@ pub async fn lock_expired(
     tx: &mut PgConnection,
     now: Timestamp,
     limit: i64,
-) -> Result<BTreeMap<OrderId, Row>, sqlx::Error> {
+) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM payments WHERE status = 'intent' AND deadline_ms <= $1 \
+             AND (expire_again_at IS NULL OR expire_again_at <= now()) \
          ORDER BY deadline_ms LIMIT $2 FOR UPDATE SKIP LOCKED"
     );
     let query = sqlx::query(sql).bind(now.millis()).bind(limit);
-    query.fetch_all(tx).await?.iter().map(keyed).collect()
+    query.fetch_all(tx).await?.iter().map(read).collect()
 }
 
 /// Claims up to `limit` payments that are due, with `token`: for `lease` they are nobody else's.
@@ -100,7 +139,7 @@ pub async fn claim_due(
     limit: usize,
     token: Uuid,
     lease: Duration,
-) -> Result<Vec<Row>, sqlx::Error> {
+) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "UPDATE payments SET lease_token = $1, attempts = attempts + 1, \
              due_at = now() + $2 * interval '1 second' \
@@ -110,7 +149,7 @@ pub async fn claim_due(
         columns!()
     );
     let query = sqlx::query(sql).bind(token).bind(lease.as_secs_f64());
-    query.bind(limit as i64).fetch_all(pool).await?.iter().map(row).collect()
+    query.bind(limit as i64).fetch_all(pool).await?.iter().map(read).collect()
 }
 
 /// What comes next, and when; zero if its time has come, `None` if there is nothing.
@@ -131,7 +170,8 @@ pub async fn agenda(pool: &PgPool, now: Timestamp) -> Result<Agenda, sqlx::Error
         "SELECT (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM payments \
                  WHERE due_at IS NOT NULL), \
                 (SELECT (min(deadline_ms) - $1)::float8 / 1000 FROM payments \
-                 WHERE status = 'intent')",
+                 WHERE status = 'intent' \
+                     AND (expire_again_at IS NULL OR expire_again_at <= now()))",
     )
     .bind(now.millis())
     .fetch_one(pool)
@@ -173,7 +213,8 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
              causationid = excluded.causationid, correlationid = excluded.correlationid, \
              traceparent = excluded.traceparent, lineage = excluded.lineage, \
              attempts = excluded.attempts, last_error = excluded.last_error, \
-             due_at = excluded.due_at, lease_token = NULL, updated_at = now()",
+             due_at = excluded.due_at, lease_token = NULL, expire_again_at = NULL, \
+             updated_at = now()",
     )
     .bind(column(rows, |row| row.payment.order.order_id.0))
     .bind(column(rows, |row| row.payment.status.as_str()))
@@ -193,8 +234,36 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
     Ok(())
 }
 
-fn keyed(from: &PgRow) -> Result<(OrderId, Row), sqlx::Error> {
-    Ok((OrderId(from.try_get("order_id")?), row(from)?))
+/// Leaves the payments alone for a while. Whoever had claimed one of them has lost it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn set_aside(tx: &mut PgConnection, aside: &[Aside]) -> Result<(), sqlx::Error> {
+    if aside.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE payments SET last_error = given.cause, lease_token = NULL, updated_at = now(), \
+             due_at = CASE WHEN due_at IS NOT NULL THEN now() + wait END, \
+             expire_again_at = CASE WHEN expired THEN now() + wait ELSE expire_again_at END \
+         FROM (SELECT id, cause, wait_s * interval '1 second' AS wait, expired \
+             FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::bool[]) \
+                 AS one (id, cause, wait_s, expired)) AS given \
+         WHERE order_id = id",
+    )
+    .bind(aside.iter().map(|one| one.order_id.0).collect::<Vec<_>>())
+    .bind(aside.iter().map(|one| storable(&one.cause)).collect::<Vec<_>>())
+    .bind(aside.iter().map(|one| one.retry_in.as_secs_f64()).collect::<Vec<_>>())
+    .bind(aside.iter().map(|one| one.expired).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// One row that is not as we write it must not stand for the database.
+fn read(from: &PgRow) -> Result<(OrderId, Result<Row, String>), sqlx::Error> {
+    let row = row(from).map_err(|error| format!("the payment cannot be read: {error}"));
+    Ok((OrderId(from.try_get("order_id")?), row))
 }
 
 fn row(from: &PgRow) -> Result<Row, sqlx::Error> {

@@ -221,6 +221,15 @@ pub(crate) fn apply(intake: &Intake, batch: &[Record]) -> Result<(), Failure> {
     block_in_place(|| intake.apply_at(batch, now()))
 }
 
+/// The same, a moment before `time`.
+pub(crate) fn apply_before(
+    intake: &Intake,
+    batch: &[Record],
+    time: Timestamp,
+) -> Result<(), Failure> {
+    block_in_place(|| intake.apply_at(batch, Timestamp(time.millis() - 1)))
+}
+
 pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
 }
