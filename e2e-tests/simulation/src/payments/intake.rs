@@ -1,22 +1,20 @@
-//! The intake of payments: `orders` into the database. Compare `services/payments/src/intake.rs`
-//! and `streams/src/kafka/ledger.rs`.
+//! The intake of payments, as one process runs it. Compare `streams/src/kafka/ledger.rs`.
 
 use crate::{
     faults::Fault,
     kafka::{Membership, Topic},
-    planted::Planted,
+    payments::{at_once, database::Connection},
     sim::{Actor, Progress, Sim},
 };
 use contracts::{Timestamp, topics::ORDERS};
-use payments::{
-    intake::{gather, orders_of, read},
-    store::{changes::Changes, offsets::Place},
-};
+use payments::{database::Place, processor::PaymentsIntake};
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     time::Duration,
 };
-use streams::Record;
+use streams::{Codec, Failure, Record};
 
 const GROUP: &str = "payments";
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -35,19 +33,24 @@ pub(crate) struct Intake {
     name: String,
     topic: Topic,
     reader: Option<Reader>,
-    epochs: BTreeMap<Place, i64>,
+    codec: Codec,
+    service: PaymentsIntake,
+    /// Wakes the supervisor.
+    work: Rc<Cell<bool>>,
     batch: Vec<Record>,
     wait_until: Timestamp,
 }
 
 impl Intake {
-    pub(crate) fn new(sim: &Sim, instance: u32) -> Self {
+    pub(crate) fn new(sim: &Sim, instance: u32, work: Rc<Cell<bool>>) -> Self {
         Self {
             instance,
             name: format!("payments-{instance}"),
             topic: sim.kafka.topic(ORDERS.name()),
             reader: None,
-            epochs: BTreeMap::new(),
+            codec: sim.codec.clone(),
+            service: PaymentsIntake::new(sim.codec.clone()),
+            work,
             batch: Vec::new(),
             wait_until: Timestamp::default(),
         }
@@ -74,18 +77,24 @@ impl Intake {
     /// Make the offsets of fresh partitions ours.
     fn claim(&mut self, sim: &mut Sim) -> Option<Progress> {
         let reader = self.reader.as_mut().filter(|reader| !reader.unclaimed.is_empty())?;
-        if sim.strikes(Fault::SqlAway, &self.name) {
-            self.wait_until = sim.now + BACKOFF;
-            return Some(Progress::Moved);
-        }
         let place = |partition: &i32| (ORDERS.name().to_owned(), *partition);
         let places: Vec<Place> = reader.unclaimed.iter().map(place).collect();
-        for (place, position) in sim.payments.claim(&places) {
-            reader.positions.insert(place.1, position.next_offset);
-            self.epochs.insert(place, position.epoch);
+        let mut database = Connection::new(sim, &self.name);
+        let claimed = at_once(self.service.claim(&mut database, &places));
+        if database.died {
+            return Some(Progress::Died);
         }
-        reader.unclaimed.clear();
-        sim.note(&self.name, None, || format!("claims {places:?}"));
+        match claimed {
+            Ok(claimed) => {
+                let offset = |((_, partition), next): (Place, i64)| (partition, next);
+                reader.positions.extend(claimed.into_iter().map(offset));
+                reader.unclaimed.clear();
+            }
+            Err(failure) => {
+                sim.note(&self.name, None, || format!("waits: {failure}"));
+                self.wait_until = sim.now + BACKOFF;
+            }
+        }
         Some(Progress::Moved)
     }
 
@@ -102,51 +111,26 @@ impl Intake {
 
     /// One SQL transaction.
     fn apply(&mut self, sim: &mut Sim, batch: &[Record]) -> Progress {
-        if sim.strikes(Fault::CrashBeforeSql, &self.name) {
+        let read = self.service.read(batch).expect("a registry in memory answers");
+        let now = sim.now;
+        let mut database = Connection::new(sim, &self.name);
+        let applied = at_once(self.service.apply(&mut database, &read, now));
+        if database.died {
             return Progress::Died;
         }
-        if sim.strikes(Fault::SqlAway, &self.name) {
-            return self.again(sim, batch, "Postgres does not answer");
-        }
-        let places: BTreeSet<Place> =
-            batch.iter().map(|record| (record.topic.to_string(), record.partition)).collect();
-        let mut positions = BTreeMap::new();
-        for place in places {
-            let known = sim.payments.offsets.get(&place).copied();
-            let ours = known.is_some_and(|known| self.epochs.get(&place) == Some(&known.epoch));
-            let unfenced = sim.is_planted(Planted::NoFencing);
-            match known {
-                Some(position) if ours || unfenced => positions.insert(place, position),
-                _ => {
-                    sim.note(&self.name, None, || "is fenced".to_owned());
-                    self.reader = None;
-                    self.wait_until = sim.now + BACKOFF;
-                    return Progress::Moved;
-                }
-            };
-        }
-        let orders = batch.iter().map(|record| crate::read::record(&sim.codec, record).1);
-        let orders = sim.trace.is_kept().then(|| orders.flatten().collect());
-        let read = read(&sim.codec, batch).expect("a registry in memory answers");
-        let mut changes = Changes::new(&sim.codec, sim.payments.rows(&orders_of(&read)));
-        let next = gather(&mut changes, batch, read, &positions, sim.now);
-        let next = next.expect("a registry in memory answers");
-        let gathered = changes.gathered();
-        if let Err(refused) = sim.payments.write(gathered, sim.now, &mut sim.dice) {
-            return self.again(sim, batch, &refused);
-        }
-        sim.payments.offsets.extend(next);
-        sim.note(&self.name, orders, || "commits in Postgres".to_owned());
-        if sim.strikes(Fault::CrashAfterSql, &self.name) {
-            return Progress::Died;
-        }
-        if sim.strikes(Fault::SqlUnknown, &self.name) {
-            return self.again(sim, batch, "the answer to the commit is lost");
+        match applied {
+            Ok(calls_for_work) => self.work.set(self.work.get() || calls_for_work),
+            Err(Failure::Fatal(cause)) => {
+                sim.note(&self.name, None, || format!("{cause:#}"));
+                self.reader = None;
+                self.wait_until = sim.now + BACKOFF;
+            }
+            Err(failure) => self.again(sim, batch, &failure.to_string()),
         }
         Progress::Moved
     }
 
-    fn again(&mut self, sim: &mut Sim, batch: &[Record], why: &str) -> Progress {
+    fn again(&mut self, sim: &mut Sim, batch: &[Record], why: &str) {
         sim.note(&self.name, None, || format!("takes its batch again: {why}"));
         self.wait_until = sim.now + BACKOFF;
         if let Some(reader) = &mut self.reader {
@@ -154,7 +138,6 @@ impl Intake {
                 reader.positions.insert(record.partition, record.offset);
             }
         }
-        Progress::Moved
     }
 }
 
@@ -187,7 +170,7 @@ impl Actor for Intake {
 
     fn die(&mut self, _: &Sim, _: bool) {
         self.reader = None;
-        self.epochs.clear();
+        self.service = PaymentsIntake::new(self.codec.clone());
         self.batch.clear();
         self.wait_until = Timestamp::default();
     }

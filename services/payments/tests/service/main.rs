@@ -5,7 +5,7 @@
 
 mod bad_rows;
 mod bank;
-mod fixtures;
+mod database;
 mod outcomes;
 mod records;
 mod service;

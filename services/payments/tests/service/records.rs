@@ -1,14 +1,12 @@
 //! Goal: a batch of records, its effects and its offsets are one thing: all, once, or nothing.
 
-use crate::{
-    fixtures::{cancelled_after_payment, requested, validated},
-    shop::{Shop, apply, tomorrow},
-};
+use crate::shop::{Shop, apply, tomorrow};
 use contracts::topics;
 use sqlx::Row;
 use std::sync::Arc;
 use streams::{Failure, Record};
 use streams_kafka::Ledger;
+use testkit::orders::{cancelled_after_payment, requested, validated};
 use tokio::{sync::Notify, task::spawn_blocking};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,13 +3,13 @@
 
 use crate::{
     bank::Fault,
-    fixtures::validated,
     shop::{SOON, Shop, apply, statuses, tomorrow},
 };
 use contracts::{Order, Status};
-use service_kit::{Health, Outage, Shutdown};
+use service_kit::{Health, Shutdown};
 use std::sync::Arc;
-use testkit::{postgres::Postgres, wait_for};
+use streams::Outage;
+use testkit::{orders::validated, postgres::Postgres, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_the_banks_answer_and_its_commit_is_made_up_for() {
@@ -51,7 +51,7 @@ async fn a_result_that_comes_after_its_lease_is_dropped() {
     // It thaws and finishes what it had begun.
     let (health, shutdown) = (Health::new(), Shutdown::new());
     shutdown.cancel();
-    frozen.run(health.check("database"), Outage::new("Postgres", "here"), shutdown).await;
+    frozen.run(health.check("database"), Outage::new("Postgres"), shutdown).await;
     assert_eq!(shop.count(written).await, before);
     assert_eq!(statuses(&shop.events(&order).await), [Status::Paid]);
 }

@@ -1,68 +1,15 @@
 //! Rows of `payments`: read and locked, claimed with a lease, written.
 
 use super::storable;
-use crate::domain::{Payment, Status};
+use crate::{
+    database::{Agenda, Aside, Row, Rows},
+    domain::{Payment, Status},
+};
 use contracts::{OrderId, Timestamp};
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
-use std::{collections::BTreeMap, time::Duration};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use std::time::Duration;
 use streams::lineage::Cause;
 use uuid::Uuid;
-
-/// A payment with what is needed to work on it.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The payment.
-    pub payment: Payment,
-    /// The record that gave payments the baton.
-    pub cause: Cause,
-    /// Calls to the bank for the task at hand.
-    pub attempts: u32,
-    /// How the last one failed.
-    pub last_error: Option<String>,
-    /// When the bank is to be called (again), from now on; about half to all of it, at random.
-    pub due_in: Option<Duration>,
-}
-
-/// Payments that were read, as far as they can be.
-#[derive(Debug, Default)]
-pub struct Rows {
-    /// Those that are as we write them.
-    pub good: BTreeMap<OrderId, Row>,
-    /// The others, and why they are not.
-    pub unreadable: BTreeMap<OrderId, String>,
-}
-
-/// A payment that cannot be decided or written, for a reason of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aside {
-    /// Whose payment.
-    pub order_id: OrderId,
-    /// What is wrong with it.
-    pub cause: String,
-    /// How long it is left alone.
-    pub retry_in: Duration,
-    /// Its deadline has come: it is not ended before that either.
-    pub expired: bool,
-}
-
-impl From<BTreeMap<OrderId, Row>> for Rows {
-    fn from(good: BTreeMap<OrderId, Row>) -> Self {
-        Self { good, unreadable: BTreeMap::new() }
-    }
-}
-
-impl FromIterator<(OrderId, Result<Row, String>)> for Rows {
-    fn from_iter<I: IntoIterator<Item = (OrderId, Result<Row, String>)>>(rows: I) -> Self {
-        let mut known = Self::default();
-        for (order_id, row) in rows {
-            match row {
-                Ok(row) => drop(known.good.insert(order_id, row)),
-                Err(cause) => drop(known.unreadable.insert(order_id, cause)),
-            }
-        }
-        known
-    }
-}
 
 macro_rules! columns {
     () => {
@@ -75,7 +22,7 @@ macro_rules! columns {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Rows, sqlx::Error> {
+pub(super) async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Rows, sqlx::Error> {
     // Every transaction locks in this order, so that none waits for one that waits for it.
     let sql = concat!(
         "SELECT ",
@@ -91,7 +38,7 @@ pub async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Rows, sql
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn lock_claimed(
+pub(super) async fn lock_claimed(
     tx: &mut PgConnection,
     claims: &[(OrderId, Uuid)],
 ) -> Result<Rows, sqlx::Error> {
@@ -114,10 +61,10 @@ pub async fn lock_claimed(
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn lock_expired(
+pub(super) async fn lock_expired(
     tx: &mut PgConnection,
     now: Timestamp,
-    limit: i64,
+    limit: usize,
 ) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "SELECT ",
@@ -126,7 +73,7 @@ pub async fn lock_expired(
              AND (expire_again_at IS NULL OR expire_again_at <= now()) \
          ORDER BY deadline_ms LIMIT $2 FOR UPDATE SKIP LOCKED"
     );
-    let query = sqlx::query(sql).bind(now.millis()).bind(limit);
+    let query = sqlx::query(sql).bind(now.millis()).bind(limit as i64);
     query.fetch_all(tx).await?.iter().map(read).collect()
 }
 
@@ -134,8 +81,8 @@ pub async fn lock_expired(
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn claim_due(
-    pool: &PgPool,
+pub(super) async fn claim_due(
+    connection: &mut PgConnection,
     limit: usize,
     token: Uuid,
     lease: Duration,
@@ -149,23 +96,17 @@ pub async fn claim_due(
         columns!()
     );
     let query = sqlx::query(sql).bind(token).bind(lease.as_secs_f64());
-    query.bind(limit as i64).fetch_all(pool).await?.iter().map(read).collect()
-}
-
-/// What comes next, and when; zero if its time has come, `None` if there is nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Agenda {
-    /// The time until the bank is to be called.
-    pub due_in: Option<Duration>,
-    /// The time until a payment with an unknown outcome expires.
-    pub deadline_in: Option<Duration>,
+    query.bind(limit as i64).fetch_all(connection).await?.iter().map(read).collect()
 }
 
 /// What comes next after `now`.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn agenda(pool: &PgPool, now: Timestamp) -> Result<Agenda, sqlx::Error> {
+pub(super) async fn agenda(
+    connection: &mut PgConnection,
+    now: Timestamp,
+) -> Result<Agenda, sqlx::Error> {
     let (due_in_s, deadline_in_s): (Option<f64>, Option<f64>) = sqlx::query_as(
         "SELECT (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM payments \
                  WHERE due_at IS NOT NULL), \
@@ -174,18 +115,18 @@ pub async fn agenda(pool: &PgPool, now: Timestamp) -> Result<Agenda, sqlx::Error
                      AND (expire_again_at IS NULL OR expire_again_at <= now()))",
     )
     .bind(now.millis())
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     // Far enough ahead is the same as never, and a `Duration` has its bounds.
     let wait = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
     Ok(Agenda { due_in: due_in_s.map(wait), deadline_in: deadline_in_s.map(wait) })
 }
 
-/// Writes the rows, new or known. Whoever had claimed one of them has lost it.
+/// Writes the rows, new or known. A claim on one of them ends.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
+pub(super) async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -234,11 +175,11 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
     Ok(())
 }
 
-/// Leaves the payments alone for a while. Whoever had claimed one of them has lost it.
+/// Leaves the payments alone for a while. A claim on one of them ends.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn set_aside(tx: &mut PgConnection, aside: &[Aside]) -> Result<(), sqlx::Error> {
+pub(super) async fn set_aside(tx: &mut PgConnection, aside: &[Aside]) -> Result<(), sqlx::Error> {
     if aside.is_empty() {
         return Ok(());
     }
