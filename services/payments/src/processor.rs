@@ -17,7 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     slice,
 };
-use streams::{Codec, Failure, Record, RegistryError, failpoint, lineage::Cause};
+use streams::{Codec, Failure, Record, RegistryError, engine::Offsets, failpoint, lineage::Cause};
 
 /// A record and what it asks for; poison has its cause.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl PaymentsIntake {
         &mut self,
         database: &mut D,
         partitions: &[Place],
-    ) -> Result<BTreeMap<Place, i64>, Failure> {
+    ) -> Result<Offsets, Failure> {
         let positions = database.claim_partitions(partitions).await;
         let positions = positions.map_err(|error| match error {
             DbError::Refused(error) | DbError::Away(error) => {

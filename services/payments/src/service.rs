@@ -12,15 +12,14 @@ use crate::{
 use anyhow::Context;
 use contracts::{
     Timestamp,
-    owns::Payments,
     topics::{self, TopicSpec},
 };
 use service_kit::{
     BoundServer, Health, Limits, Outage, Readiness, Shutdown, backoff::until_available,
 };
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
-use streams::{Codec, Failure, Record, RegistryError};
-use streams_kafka::{HttpRegistry, Ledger, LoopSettings, LoopStatus, spawn_ledger};
+use streams::{Codec, Failure, Record, RegistryError, engine::Offsets};
+use streams_kafka::{FencedConsumer, HttpRegistry, LoopSettings, LoopStatus, spawn_fenced};
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -104,7 +103,7 @@ async fn work(
     let intake = Intake::new(database.clone(), codec.clone(), Arc::clone(&work), Handle::current());
     let settings =
         LoopSettings::new(&config.common.kafka_bootstrap, "payments", config.common.instance);
-    let orders = spawn_ledger(settings, intake, codec.clone(), shutdown.clone());
+    let orders = spawn_fenced(settings, intake, codec.clone(), shutdown.clone());
     tokio::spawn(checks.orders.follow(orders.status(), LoopStatus::problem));
     let supervisor = Supervisor::new(codec, config.supervisor(), Uuid::now_v7());
     let worker = Worker::new(supervisor, database, bank, work, checks.bank);
@@ -149,7 +148,7 @@ impl Intake {
         Self { intake: PaymentsIntake::new(codec), database, work, runtime }
     }
 
-    /// Applies a batch at the time `now`. Blocks, as [`Ledger::apply`].
+    /// Applies a batch at the time `now`. Blocks, as [`FencedConsumer::apply`].
     ///
     /// # Errors
     /// As [`PaymentsIntake::apply`].
@@ -164,9 +163,7 @@ impl Intake {
     }
 }
 
-impl Ledger for Intake {
-    type Identity = Payments;
-
+impl FencedConsumer for Intake {
     fn inputs(&self) -> Vec<&'static TopicSpec> {
         topics::inputs(&topology::FLOWS)
     }
@@ -175,9 +172,8 @@ impl Ledger for Intake {
         topics::outputs(&topology::FLOWS)
     }
 
-    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Vec<(String, i32, i64)>, Failure> {
-        let claimed = self.runtime.block_on(self.intake.claim(&mut self.database, partitions))?;
-        Ok(claimed.into_iter().map(|((topic, partition), next)| (topic, partition, next)).collect())
+    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure> {
+        self.runtime.block_on(self.intake.claim(&mut self.database, partitions))
     }
 
     fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ use streams::{
     Codec, Failure, Headers, MemoryRegistry, Outage, Record, RegistryError, SchemaRegistry,
     record::names,
 };
-use streams_kafka::Ledger;
+use streams_kafka::FencedConsumer;
 use testkit::{postgres, wait_for};
 use tokio::{
     runtime::Handle,
