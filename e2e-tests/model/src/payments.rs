@@ -6,7 +6,7 @@ use crate::{
     world::{Call, Life},
 };
 use contracts::{Order, ServiceName, Status, Timestamp, TransitionKind};
-use payments::domain::{Decision, Input, Task, decide, evolve};
+use payments::domain::{Decision, Input, State, Task, decide, evolve};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -118,7 +118,8 @@ impl Life {
 
     /// One SQL transaction: what `input` changes, and the message about it.
     fn settle(&mut self, input: Input, at: Timestamp, broken: Option<Broken>) -> Result<()> {
-        let decision = decide(self.payment.as_deref(), input, at);
+        let state: State = self.payment.as_deref().cloned();
+        let decision = decide(&state, input, at);
         match &decision {
             Decision::Capture { next, .. } => self.outbox.push(next.order().clone()),
             Decision::Decline { next, .. } => self.outbox.push(next.order().clone()),
@@ -131,7 +132,7 @@ impl Life {
             | Decision::Retry(_)
             | Decision::Ignored(_) => {}
         }
-        let mut payment = evolve(self.payment.as_deref().cloned(), &decision);
+        let mut payment = evolve(state, &decision);
         if let (Some(Broken::NoVoid), Some(payment)) = (broken, &mut payment) {
             payment.void_due = false;
         }

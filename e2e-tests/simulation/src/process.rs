@@ -13,7 +13,7 @@ use contracts::{ServiceName, Timestamp};
 use email::EmailLoop;
 use inventory::{SplitLoop, StockLoop};
 use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 use streams::limits::SESSION_TIMEOUT;
 use view::{freshness::Freshness, processor::Projector};
 
@@ -57,7 +57,9 @@ impl Process {
                 ]
             }
             ServiceName::Payments => {
-                vec![Box::new(Intake::new(sim, instance)), Box::new(Supervisor::new(sim, instance))]
+                let work = Rc::<Cell<bool>>::default();
+                let intake = Intake::new(sim, instance, Rc::clone(&work));
+                vec![Box::new(intake), Box::new(Supervisor::new(instance, work))]
             }
             ServiceName::View => {
                 let effects = sim.effects.clone();

@@ -295,7 +295,9 @@ impl<P: Processor> Stage<P> {
 
     fn commit(&self, sim: &mut Sim, epoch: u32) -> Event {
         let again = |why: &str| Event::Failed(Class::Retriable, anyhow::anyhow!(why.to_owned()));
-        if sim.strikes(Fault::CommitDelayed, &self.id) {
+        // What is planted shows only where this happens.
+        let sought = sim.is_planted(Planted::ReuseProducer) && sim.dice.u32(0..20) == 0;
+        if sought || sim.strikes(Fault::CommitDelayed, &self.id) {
             // The request is on its way; the client loses its patience, and sends another one.
             sim.kafka.delay_commit(&self.id, epoch);
             return again("the connection is lost");

@@ -9,6 +9,8 @@ use std::{net::SocketAddr, time::Duration};
 /// The port that payments serves on unless told otherwise.
 const PORT: u16 = 8082;
 
+const DEFAULT: Settings = Settings::DEFAULT;
+
 /// Charges validated orders, gives money back, and keeps the books.
 #[derive(Clone, Parser)]
 #[command(name = "payments", version)]
@@ -35,7 +37,7 @@ pub struct Config {
     #[arg(
         long,
         env = "BANK_TIMEOUT_MS",
-        default_value_t = 2_000,
+        default_value_t = DEFAULT.bank_timeout.as_millis() as u64,
         value_parser = clap::value_parser!(u64).range(50..=30_000)
     )]
     pub bank_timeout_ms: u64,
@@ -44,7 +46,7 @@ pub struct Config {
     #[arg(
         long,
         env = "BANK_CONCURRENCY",
-        default_value_t = 32,
+        default_value_t = DEFAULT.concurrency_max as u16,
         value_parser = clap::value_parser!(u16).range(1..=1_000)
     )]
     pub bank_concurrency: u16,
@@ -53,7 +55,7 @@ pub struct Config {
     #[arg(
         long,
         env = "POLL_INTERVAL_MS",
-        default_value_t = 500,
+        default_value_t = DEFAULT.poll_interval.as_millis() as u64,
         value_parser = clap::value_parser!(u64).range(10..=60_000)
     )]
     pub poll_interval_ms: u64,
@@ -62,7 +64,7 @@ pub struct Config {
     #[arg(
         long,
         env = "OUTBOX_RETENTION_HOURS",
-        default_value_t = 7 * 24,
+        default_value_t = DEFAULT.outbox_retention.as_secs() / 3_600,
         value_parser = clap::value_parser!(u64).range(1..=10_000)
     )]
     pub outbox_retention_hours: u64,

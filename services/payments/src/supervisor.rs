@@ -1,33 +1,25 @@
-//! [`Supervisor`]: sees to it that every payment comes to its end (scheduler-agent-supervisor).
+//! [`Supervisor`]: sees to it that every payment comes to its end (scheduler-agent-supervisor). It
+//! has no clock, no task and no connection of its own: it is given the time, the database and what
+//! the bank has answered, and says which calls are to be made.
 //!
-//! What is to be done stands in the database, so a crash loses nothing: a payment that is due is
+//! What is to be done is in the database, so a crash loses nothing: a payment that is due is
 //! claimed with a lease, the bank is called, and the result is written only if the claim still
 //! holds. When an instance dies with a call in flight, the lease ends and another instance calls
 //! again, with the same key. N instances share the work, as each skips what another has locked.
 
 use crate::{
-    bank::Bank,
-    domain::{Input, Task},
-    store::{
-        changes::Changes,
-        outbox,
-        payments::{self, Row},
-    },
+    changes::Changes,
+    database::{DbError, PaymentsDb, PaymentsTx, Row, Rows},
+    domain::{Input, Payment, Task},
 };
 use anyhow::Context;
 use contracts::{OrderId, Timestamp};
-use service_kit::{Backoff, Outage, Readiness, Shutdown};
-use sqlx::PgPool;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{slice, time::Duration};
 use streams::{Codec, failpoint};
-use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use uuid::Uuid;
 
 /// Most payments that end by their deadline in one transaction.
-const EXPIRED_MAX: i64 = 200;
+const EXPIRED_MAX: usize = 200;
 
 /// How much longer than the bank's timeout a claim holds: time to write the result.
 const LEASE_MARGIN: Duration = Duration::from_secs(3);
@@ -40,6 +32,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How often old outbox rows are removed.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// Most rows that are removed at a time, so that their locks are held for moments only.
+const PRUNE_ROWS_MAX: u32 = 10_000;
 
 /// What the supervisor goes by.
 #[derive(Debug, Clone)]
@@ -54,259 +49,339 @@ pub struct Settings {
     pub outbox_retention: Duration,
 }
 
+impl Settings {
+    /// What holds unless the configuration says otherwise.
+    pub const DEFAULT: Self = Self {
+        bank_timeout: Duration::from_secs(2),
+        concurrency_max: 32,
+        poll_interval: Duration::from_millis(500),
+        outbox_retention: Duration::from_secs(7 * 24 * 60 * 60),
+    };
+}
+
+/// A call to the bank that is to be made.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What is asked of the bank.
+    pub task: Task,
+    /// For whom; the order id is the idempotency key.
+    pub payment: Payment,
+    /// The trace that the call belongs to (W3C Trace Context).
+    pub traceparent: Option<String>,
+    /// Which call for the same task this is, from 1.
+    pub attempt: u32,
+    token: Uuid,
+    timeout: Duration,
+}
+
+impl Call {
+    /// Whose payment it is about.
+    pub fn order_id(&self) -> OrderId {
+        self.payment.order.order_id
+    }
+
+    /// How long to wait for the answer from `now` on: for a charge, not beyond its deadline. `None`
+    /// if it is too late to call: the result is [`Input::DeadlinePassed`] then.
+    pub fn timeout(&self, now: Timestamp) -> Option<Duration> {
+        let timeout = match self.task {
+            Task::Charge => self.timeout.min(self.payment.order.deadline - now),
+            Task::Void | Task::Refund => self.timeout,
+        };
+        Some(timeout).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// The call is over: what it gave, and when that was known. An answer that came in time counts,
+    /// however long the database is away.
+    pub fn over(&self, input: Input, at: Timestamp) -> Called {
+        Called { order_id: self.order_id(), token: self.token, input, at }
+    }
+}
+
 /// What one call to the bank gave.
-#[derive(Debug)]
-struct Called {
+#[derive(Debug, Clone)]
+pub struct Called {
     order_id: OrderId,
     token: Uuid,
     input: Input,
-    /// When it was known. An answer that came in time counts, however long the database is away.
     at: Timestamp,
+}
+
+/// What is to be done after a step.
+#[derive(Debug)]
+pub struct Next {
+    /// Calls to make now, all at a time.
+    pub calls: Vec<Call>,
+    /// How long there is nothing to do after that, unless a call ends or new work is announced;
+    /// zero if there may be more to do already.
+    pub idle: Duration,
 }
 
 /// Works off what is due. See the module.
 pub struct Supervisor {
-    pool: PgPool,
     codec: Codec,
-    bank: Bank,
     settings: Settings,
-    work: Arc<Notify>,
-    bank_check: Readiness,
-    bank_outage: Outage,
-    /// Calls in a row that the bank has not answered.
-    unanswered: u32,
-    calls: JoinSet<Called>,
+    /// Tells this supervisor's claims from those of every other one.
+    life: Uuid,
+    claims: u64,
+    calls_under_way: usize,
     /// Results that are not written yet.
     results: Vec<Called>,
-    pruned_at: Option<Instant>,
+    /// Calls in a row that the bank has not answered, and how the last one failed.
+    unanswered: (u32, String),
+    pruned_at: Option<Timestamp>,
 }
 
 impl Supervisor {
-    /// A supervisor over the tables of `pool`. `codec` must have been warmed up. `work` wakes it,
-    /// and `bank_check` tells how the bank is.
-    pub fn new(
-        pool: PgPool,
-        codec: Codec,
-        bank: Bank,
-        settings: Settings,
-        work: Arc<Notify>,
-        bank_check: Readiness,
-    ) -> Self {
-        // Nothing is known against the bank before the first call.
-        bank_check.up();
-        let bank_outage = Outage::new("the bank", bank.url());
-        let (calls, results) = (JoinSet::new(), Vec::new());
-        Self {
-            pool,
-            codec,
-            bank,
-            settings,
-            work,
-            bank_check,
-            bank_outage,
-            unanswered: 0,
-            calls,
-            results,
-            pruned_at: None,
-        }
+    /// A supervisor that has not done anything. `codec` must have been warmed up. `life` is an id
+    /// that no other supervisor has had.
+    pub fn new(codec: Codec, settings: Settings, life: Uuid) -> Self {
+        let (unanswered, results) = ((0, String::new()), Vec::new());
+        let (claims, calls_under_way, pruned_at) = (0, 0, None);
+        Self { codec, settings, life, claims, calls_under_way, results, unanswered, pruned_at }
     }
 
-    /// Works until `shutdown`, and then as long as calls are under way. Whatever happens to the
-    /// database is waited for; `database` and `outage` tell how it is.
-    pub async fn run(mut self, database: Readiness, mut outage: Outage, shutdown: Shutdown) {
-        let (mut backoff, work) = (Backoff::default(), Arc::clone(&self.work));
-        while !shutdown.is_cancelled() {
-            let wait = match self.step().await {
-                Ok(wait) => {
-                    outage.recovered();
-                    database.up();
-                    backoff.reset();
-                    wait
-                }
-                Err(error) => {
-                    database.down(outage.failed(format_args!("{error:#}")));
-                    backoff.next()
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = self.called() => {}
-                () = work.notified() => {}
-                () = sleep(wait) => {}
-            }
-        }
-        self.finish().await;
-    }
-
-    /// Writes the results that are here, ends what has expired, starts what is due; how long there
-    /// is nothing to do after that, unless a call ends or new work is announced.
+    /// One step at the time `now`: writes the results that are here; or else ends what has expired;
+    /// or else claims what is due, and says which calls to make. It may be dropped at any time: what
+    /// was not done is done by a later step.
     ///
     /// # Errors
-    /// When the database is away; results are kept for the next step.
-    pub async fn step(&mut self) -> anyhow::Result<Duration> {
-        self.write_results().await.context("cannot write what the bank has answered")?;
-        let now = now();
-        let agenda = payments::agenda(&self.pool, now).await?;
-        if agenda.deadline_in == Some(Duration::ZERO) {
-            self.expire(now).await.context("cannot end what has expired")?;
+    /// When the database is away; results are kept for a later step.
+    pub async fn step<D: PaymentsDb>(
+        &mut self,
+        database: &mut D,
+        now: Timestamp,
+    ) -> anyhow::Result<Next> {
+        if !self.results.is_empty() {
+            self.write_results(database).await?;
+            return Ok(Next { calls: Vec::new(), idle: Duration::ZERO });
         }
-        let free = self.settings.concurrency_max.saturating_sub(self.calls.len());
-        if free > 0 && agenda.due_in == Some(Duration::ZERO) {
-            self.start_calls(free).await.context("cannot claim what is due")?;
+        self.prune(database, now).await;
+        let agenda = database.agenda(now).await.context("cannot see what is due")?;
+        if agenda.deadline_in == Some(Duration::ZERO)
+            && self.expire(database, now).await.context("cannot end what has expired")?
+        {
+            return Ok(Next { calls: Vec::new(), idle: Duration::ZERO });
         }
-        self.prune().await.context("cannot prune the outbox")?;
         // With no call free, the next thing to happen is that one ends.
+        let free = self.settings.concurrency_max.saturating_sub(self.calls_under_way);
         let due_in = agenda.due_in.filter(|_| free > 0);
+        let mut calls = Vec::new();
+        if due_in == Some(Duration::ZERO) {
+            calls = self.claim(database, free).await.context("cannot claim what is due")?;
+        }
         let wait = due_in.into_iter().chain(agenda.deadline_in).min();
         let poll_interval = self.settings.poll_interval;
-        Ok(wait.unwrap_or(poll_interval).clamp(LOOK_AGAIN.min(poll_interval), poll_interval))
+        let idle = wait.unwrap_or(poll_interval);
+        Ok(Next { calls, idle: idle.clamp(LOOK_AGAIN.min(poll_interval), poll_interval) })
     }
 
-    /// Waits until a call has ended, for ever if there is none, and takes all that have.
-    async fn called(&mut self) {
-        let Some(mut called) = self.calls.join_next().await else {
-            return std::future::pending().await;
-        };
-        loop {
-            // A call that was lost to a panic is made again when its lease ends.
-            if let Ok(called) = called {
-                self.judge_bank(&called.input);
-                self.results.push(called);
-            }
-            match self.calls.try_join_next() {
-                Some(next) => called = next,
-                None => return,
-            }
-        }
-    }
-
-    /// Lets the calls under way end, as their answers are worth more than those of a repetition.
-    async fn finish(&mut self) {
-        while !self.calls.is_empty() {
-            self.called().await;
-        }
-        if let Err(error) = self.write_results().await {
-            tracing::warn!("answers of the bank are left for the next start: {error:#}");
-        }
-    }
-
-    /// Tells how the bank is: away after several calls in a row without an answer, as a single one
-    /// may be lost on a good day.
-    fn judge_bank(&mut self, input: &Input) {
-        match input {
+    /// A call is over.
+    pub fn called(&mut self, called: Called) {
+        self.call_lost();
+        match &called.input {
             Input::BankUnknown(why) => {
-                self.unanswered += 1;
-                if self.unanswered >= UNANSWERED_MAX {
-                    self.bank_check.down(self.bank_outage.failed(why));
-                }
+                let (silences, last) = &mut self.unanswered;
+                *silences = silences.saturating_add(1);
+                last.clone_from(why);
             }
             Input::BankAnswered(_) | Input::VoidConfirmed | Input::RefundConfirmed => {
-                self.unanswered = 0;
-                self.bank_outage.recovered();
-                self.bank_check.up();
+                self.unanswered.0 = 0;
             }
             Input::DeadlinePassed | Input::OrderValidated(_) | Input::RefundDue(_) => {}
         }
+        self.results.push(called);
     }
 
-    async fn write_results(&mut self) -> anyhow::Result<()> {
-        if self.results.is_empty() {
-            return Ok(());
-        }
-        match self.write(&self.results).await {
-            Err(error) if is_refused(&error) => {
+    /// A call has ended and left nothing: it is made again when its lease ends.
+    pub fn call_lost(&mut self) {
+        self.calls_under_way = self.calls_under_way.saturating_sub(1);
+    }
+
+    /// Why the bank counts as away, if it does: after several calls in a row without an answer, as
+    /// a single one may be lost on a good day.
+    pub fn bank_problem(&self) -> Option<&str> {
+        let (silences, last) = &self.unanswered;
+        (*silences >= UNANSWERED_MAX).then_some(last)
+    }
+
+    /// Writes the results that are here.
+    ///
+    /// # Errors
+    /// When the database is away; what is not written is kept.
+    pub async fn write_results<D: PaymentsDb>(&mut self, database: &mut D) -> anyhow::Result<()> {
+        const CONTEXT: &str = "cannot write what the bank has answered";
+        match self.write(database, &self.results).await {
+            Err(WriteError::Refused(_)) => {
                 // The database is there, but does not take one of them: it must not hold up the
                 // others.
-                for called in &self.results {
-                    if let Err(error) = self.write(std::slice::from_ref(called)).await {
-                        tracing::error!("order {} is stuck: {error:#}", called.order_id);
+                while let Some(called) = self.results.last() {
+                    match self.write(database, slice::from_ref(called)).await {
+                        Err(WriteError::Refused(cause)) => {
+                            let aside = self.set_aside(database, called.order_id, cause, false);
+                            aside.await.context(CONTEXT)?;
+                        }
+                        result => result.context(CONTEXT)?,
                     }
+                    self.results.pop();
                 }
             }
-            result => result?,
+            result => result.context(CONTEXT)?,
         }
         self.results.clear();
         Ok(())
     }
 
     /// One transaction for several results, of those claims that still hold.
-    async fn write(&self, results: &[Called]) -> anyhow::Result<()> {
-        let mut tx = self.pool.begin().await?;
+    async fn write<D: PaymentsDb>(
+        &self,
+        database: &mut D,
+        results: &[Called],
+    ) -> Result<(), WriteError> {
+        let mut tx = database.begin().await?;
         let claims: Vec<_> = results.iter().map(|called| (called.order_id, called.token)).collect();
-        let rows = payments::lock_claimed(&mut tx, &claims).await?;
-        let mut changes = Changes::new(&self.codec, rows);
+        let mut changes = Changes::new(&self.codec, tx.lock_claimed(&claims).await?);
         for Called { order_id, input, at, .. } in results {
-            changes.settle(*order_id, input.clone(), *at)?;
+            changes.settle(*order_id, input.clone(), *at).map_err(anyhow::Error::new)?;
         }
-        changes.write(&mut tx).await?;
+        tx.write(changes.gathered()).await?;
         tx.commit().await?;
         failpoint::reached("result-written");
         Ok(())
     }
 
-    async fn expire(&self, now: Timestamp) -> anyhow::Result<()> {
-        loop {
-            let mut tx = self.pool.begin().await?;
-            let rows = payments::lock_expired(&mut tx, now, EXPIRED_MAX).await?;
-            let orders: Vec<OrderId> = rows.keys().copied().collect();
-            let mut changes = Changes::new(&self.codec, rows);
-            for order_id in &orders {
-                changes.decide(*order_id, Input::DeadlinePassed, None, now)?;
+    /// Ends what has expired, up to a limit; whether there was anything.
+    async fn expire<D: PaymentsDb>(
+        &self,
+        database: &mut D,
+        now: Timestamp,
+    ) -> anyhow::Result<bool> {
+        let mut tx = database.begin().await?;
+        let rows = tx.lock_expired(now, EXPIRED_MAX).await?;
+        let orders: Vec<OrderId> =
+            rows.good.keys().chain(rows.unreadable.keys()).copied().collect();
+        match self.end(tx, rows, now).await {
+            Err(WriteError::Refused(_)) => {
+                for order_id in &orders {
+                    self.expire_one(database, *order_id, now).await?;
+                }
             }
-            changes.write(&mut tx).await?;
-            tx.commit().await?;
-            if (orders.len() as i64) < EXPIRED_MAX {
-                return Ok(());
+            result => result?,
+        }
+        Ok(!orders.is_empty())
+    }
+
+    /// The same for one of them, as the database does not take them together.
+    async fn expire_one<D: PaymentsDb>(
+        &self,
+        database: &mut D,
+        order_id: OrderId,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut tx = database.begin().await?;
+        let rows = tx.lock_payments(&[order_id]).await?;
+        match self.end(tx, rows, now).await {
+            Err(WriteError::Refused(cause)) => {
+                self.set_aside(database, order_id, cause, true).await
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Ends the payments of `rows`, and the transaction.
+    async fn end(
+        &self,
+        mut tx: impl PaymentsTx,
+        rows: Rows,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
+        let orders: Vec<OrderId> =
+            rows.good.keys().chain(rows.unreadable.keys()).copied().collect();
+        let mut changes = Changes::new(&self.codec, rows);
+        for order_id in orders {
+            changes.settle(order_id, Input::DeadlinePassed, now).map_err(anyhow::Error::new)?;
+        }
+        tx.write(changes.gathered()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Leaves a payment alone for a while, as the database refuses what it has come to.
+    async fn set_aside<D: PaymentsDb>(
+        &self,
+        database: &mut D,
+        order_id: OrderId,
+        cause: String,
+        expired: bool,
+    ) -> anyhow::Result<()> {
+        let mut tx = database.begin().await?;
+        let mut changes = Changes::new(&self.codec, tx.lock_payments(&[order_id]).await?);
+        changes.set_aside(order_id, cause, expired);
+        tx.write(changes.gathered()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Claims up to `free` payments that are due; the calls to make for them.
+    async fn claim<D: PaymentsDb>(
+        &mut self,
+        database: &mut D,
+        free: usize,
+    ) -> anyhow::Result<Vec<Call>> {
+        self.claims += 1;
+        let token = Uuid::new_v5(&self.life, &self.claims.to_be_bytes());
+        let timeout = self.settings.bank_timeout;
+        let rows = database.claim_due(free, token, timeout + LEASE_MARGIN).await?;
+        for (order_id, cause) in rows.unreadable {
+            // If that fails, the claim keeps it aside for a while.
+            if let Err(error) = self.set_aside(database, order_id, cause, false).await {
+                tracing::warn!("order {order_id} is not set aside: {error:#}");
+            }
+        }
+        let call = |row: Row| {
+            let (attempt, traceparent) = (row.attempts, row.cause.traceparent);
+            let task = row.payment.task()?;
+            Some(Call { task, payment: row.payment, traceparent, attempt, token, timeout })
+        };
+        let calls: Vec<Call> = rows.good.into_values().filter_map(call).collect();
+        self.calls_under_way += calls.len();
+        Ok(calls)
+    }
+
+    /// Removes old rows of the outbox, if it is time. Nothing depends on it, so nothing waits for it.
+    async fn prune<D: PaymentsDb>(&mut self, database: &mut D, now: Timestamp) {
+        if self.pruned_at.is_some_and(|at| now - at < PRUNE_INTERVAL) {
+            return;
+        }
+        let retention = self.settings.outbox_retention;
+        match database.prune_outbox(retention, PRUNE_ROWS_MAX).await {
+            // There is more, for the next step.
+            Ok(pruned) if pruned == u64::from(PRUNE_ROWS_MAX) => {}
+            Ok(pruned) => {
+                self.pruned_at = Some(now);
+                tracing::debug!("{pruned} old rows have left the outbox");
+            }
+            Err(error) => {
+                self.pruned_at = Some(now);
+                tracing::warn!("old rows stay in the outbox: {error}");
             }
         }
     }
+}
 
-    async fn start_calls(&mut self, free: usize) -> anyhow::Result<()> {
-        let (token, lease) = (Uuid::now_v7(), self.settings.bank_timeout + LEASE_MARGIN);
-        for row in payments::claim_due(&self.pool, free, token, lease).await? {
-            let Some(task) = row.payment.task() else { continue };
-            failpoint::reached("bank-claimed");
-            let (bank, timeout) = (self.bank.clone(), self.settings.bank_timeout);
-            self.calls.spawn(async move { call(&bank, task, &row, token, timeout).await });
+/// Why a transaction was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    /// The database takes the rest, but not this.
+    #[error("{0}")]
+    Refused(String),
+    /// The database, or what encodes the messages, is away.
+    #[error(transparent)]
+    Away(#[from] anyhow::Error),
+}
+
+impl From<DbError> for WriteError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Refused(_) => Self::Refused(error.to_string()),
+            DbError::Away(error) => Self::Away(error),
         }
-        Ok(())
     }
-
-    async fn prune(&mut self) -> anyhow::Result<()> {
-        if self.pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_INTERVAL) {
-            let pruned = outbox::prune(&self.pool, self.settings.outbox_retention).await?;
-            self.pruned_at = Some(Instant::now());
-            tracing::debug!("{pruned} old rows have left the outbox");
-        }
-        Ok(())
-    }
-}
-
-/// Calls the bank; for a charge, not beyond its deadline.
-async fn call(bank: &Bank, task: Task, row: &Row, token: Uuid, timeout: Duration) -> Called {
-    let order = &row.payment.order;
-    let timeout = match task {
-        Task::Charge => timeout.min(order.deadline - now()),
-        Task::Void | Task::Refund => timeout,
-    };
-    let input = if timeout.is_zero() {
-        Input::DeadlinePassed
-    } else {
-        bank.perform(task, &row.payment, row.cause.traceparent.as_deref(), timeout).await
-    };
-    failpoint::reached("bank-answered");
-    let (order_id, attempt) = (order.order_id, row.attempts);
-    tracing::debug!(%order_id, ?task, attempt, ?input, "called the bank");
-    Called { order_id, token, input, at: now() }
-}
-
-fn now() -> Timestamp {
-    SystemTime::now().into()
-}
-
-/// Whether the database was reached and said no, for another reason than its own state.
-fn is_refused(error: &anyhow::Error) -> bool {
-    let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
-    // Classes 22 and 23: data that it cannot take, a constraint that holds.
-    error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }

@@ -128,11 +128,6 @@ impl GroupReader {
         self.owned.iter().map(|(_, partition)| *partition).collect()
     }
 
-    /// What is ours of partition number `partition`.
-    pub(crate) fn owned(&self, partition: i32) -> Vec<(String, i32)> {
-        self.owned.iter().filter(|(_, owned)| *owned == partition).cloned().collect()
-    }
-
     /// Whether Kafka has gone from sight since the last call, and is still gone.
     fn outage(&self) -> Option<String> {
         if !self.consumer.context().take_outage() {

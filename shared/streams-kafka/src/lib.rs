@@ -5,8 +5,8 @@ pub mod admin;
 mod client;
 mod disk;
 pub mod dlq;
+mod fenced;
 mod group;
-mod ledger;
 mod log;
 mod registry;
 mod sender;
@@ -15,7 +15,7 @@ mod tail;
 mod transactional;
 
 pub use disk::DiskStore;
-pub use ledger::{Ledger, spawn_ledger};
+pub use fenced::{FencedConsumer, spawn_fenced};
 pub use log::read_topic;
 pub use registry::HttpRegistry;
 pub use sender::{SendError, Sender};

@@ -13,6 +13,7 @@ mod codec;
 pub mod engine;
 pub mod failpoint;
 mod failure;
+pub mod fenced;
 mod identity;
 pub mod limits;
 pub mod lineage;

@@ -4,6 +4,7 @@
 pub mod driver;
 mod http;
 mod kill;
+pub mod orders;
 pub mod postgres;
 mod topology;
 mod wait;

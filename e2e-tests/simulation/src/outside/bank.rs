@@ -1,30 +1,26 @@
 //! The bank behind a bad line. What it decides is the bank simulator's own ledger; what it says is
-//! told as `services/payments/src/bank.rs` reads it from the bank's HTTP.
+//! told as `services/payments/src/adapters/bank.rs` reads it from the bank's HTTP.
 
-use crate::{faults::Fault, payments::supervisor::Called, read::short, sim::Sim};
+use crate::{faults::Fault, read::short, sim::Sim};
 use auditor::{BankEntry, Booking};
 use bank_simulator::ledger::{
     Answer as Told, ChargeOrder, EntryKind, Fact, Filter, Ledger, Request, Rules, decide,
 };
-use contracts::{Money, Order, OrderId, Timestamp};
-use payments::domain::{Answer, Input, Task};
+use contracts::{Money, OrderId, Timestamp};
+use payments::{
+    domain::{Answer, Input, Task},
+    supervisor::{Call, Called},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// A call of payments.
-pub(crate) struct Call {
-    pub(crate) caller: u64,
-    pub(crate) lease: u64,
-    pub(crate) task: Task,
-    pub(crate) order: Order,
-    pub(crate) gives_up_at: Timestamp,
-}
-
 /// A call on its way.
 struct Line {
+    caller: u64,
     call: Call,
+    gives_up_at: Timestamp,
     /// When the bank hears of it, if it ever does.
     arrives_at: Option<Timestamp>,
     /// How long the answer takes, if it comes back.
@@ -81,12 +77,12 @@ impl Bank {
     }
 
     fn handle(&mut self, call: &Call, now: Timestamp) -> Input {
-        let Call { task, order, .. } = call;
+        let (task, order) = (call.task, &call.payment.order);
         let mut key = order.order_id.to_string();
         if self.keyless {
             // Each charge is a new one; what undoes a charge is about the last.
             let charges = self.charges.entry(order.order_id).or_insert(0);
-            *charges += usize::from(*task == Task::Charge);
+            *charges += usize::from(task == Task::Charge);
             key = format!("{key}#{charges}");
         }
         let amount_minor = order.total.amount_minor;
@@ -106,7 +102,7 @@ impl Bank {
             let applied = self.ledger.apply(Fact { at, key, change });
             applied.expect("what the bank decides follows from what it knows");
         }
-        heard(*task, told)
+        heard(task, told)
     }
 
     /// The statement, for the auditor.
@@ -128,22 +124,30 @@ impl Bank {
     }
 }
 
-impl Call {
-    /// Put it on the line, with what happens to it there.
-    pub(crate) fn make(self, sim: &mut Sim) {
-        let latency = |sim: &mut Sim| Duration::from_millis(sim.dice.u64(1..=200));
-        let lost = sim.strikes(Fault::BankRequestLost, "bank");
-        let late = sim.strikes(Fault::BankLate, "bank");
-        let answer_lost = sim.strikes(Fault::BankAnswerLost, "bank");
-        let arrives_after = match late {
-            true => Duration::from_millis(sim.dice.u64(2_000..=20_000)),
-            false => latency(sim),
-        };
-        let arrives_at = (!lost).then_some(sim.now + arrives_after);
-        let answer_takes = (!answer_lost).then(|| latency(sim));
-        let line = Line { call: self, arrives_at, answer_takes, answer: None, over: false };
-        sim.bank.lines.push(line);
-    }
+/// Put the call of a `caller` on the line, with what happens to it there.
+pub(crate) fn call(sim: &mut Sim, actor: &str, caller: u64, call: Call) {
+    let (task, order_id, attempt) = (call.task, call.order_id(), call.attempt);
+    let Some(timeout) = call.timeout(sim.now) else {
+        let called = call.over(Input::DeadlinePassed, sim.now);
+        sim.bank.answers.entry(caller).or_default().push(called);
+        return;
+    };
+    sim.note(actor, Some(BTreeSet::from([order_id])), || {
+        format!("calls the bank: {task:?} {}, attempt {attempt}", short(order_id))
+    });
+    let latency = |sim: &mut Sim| Duration::from_millis(sim.dice.u64(1..=200));
+    let lost = sim.strikes(Fault::BankRequestLost, "bank");
+    let late = sim.strikes(Fault::BankLate, "bank");
+    let answer_lost = sim.strikes(Fault::BankAnswerLost, "bank");
+    let arrives_after = match late {
+        true => Duration::from_millis(sim.dice.u64(2_000..=20_000)),
+        false => latency(sim),
+    };
+    let arrives_at = (!lost).then_some(sim.now + arrives_after);
+    let answer_takes = (!answer_lost).then(|| latency(sim));
+    let (gives_up_at, answer, over) = (sim.now + timeout, None, false);
+    let line = Line { caller, call, gives_up_at, arrives_at, answer_takes, answer, over };
+    sim.bank.lines.push(line);
 }
 
 /// Let the lines move on; whether any did.
@@ -163,30 +167,29 @@ fn advance(sim: &mut Sim, line: &mut Line) -> bool {
     let mut moved = false;
     if let Some(arrives_at) = line.arrives_at.take_if(|at| *at <= sim.now) {
         moved = true;
-        let orders = BTreeSet::from([line.call.order.order_id]);
+        let orders = BTreeSet::from([line.call.order_id()]);
         let input = match sim.strikes(Fault::BankError, "bank") {
             true => Input::BankUnknown("the bank answered 503".into()),
             false => sim.bank.handle(&line.call, arrives_at),
         };
-        let (task, order) = (line.call.task, short(line.call.order.order_id));
+        let (task, order) = (line.call.task, short(line.call.order_id()));
         sim.note("bank", Some(orders), || format!("{task:?} {order}: {input:?}"));
         line.answer = line.answer_takes.map(|takes| (input, arrives_at + takes));
     }
     if line.over {
         return moved;
     }
-    let answer = line.answer.take_if(|(_, at)| *at <= sim.now.min(line.call.gives_up_at));
+    let answer = line.answer.take_if(|(_, at)| *at <= sim.now.min(line.gives_up_at));
     let (input, at) = match answer {
         Some(answer) => answer,
-        None if sim.now >= line.call.gives_up_at => {
+        None if sim.now >= line.gives_up_at => {
             (Input::BankUnknown("the bank has not answered in time".into()), sim.now)
         }
         None => return moved,
     };
     line.over = true;
-    let (order_id, lease) = (line.call.order.order_id, line.call.lease);
-    let called = Called { order_id, lease, input, at };
-    sim.bank.answers.entry(line.call.caller).or_default().push(called);
+    let called = line.call.over(input, at);
+    sim.bank.answers.entry(line.caller).or_default().push(called);
     true
 }
 

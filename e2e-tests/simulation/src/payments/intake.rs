@@ -1,160 +1,156 @@
-//! The intake of payments: `orders` into the database. Compare `services/payments/src/intake.rs`
-//! and `streams/src/kafka/ledger.rs`.
+//! The intake of payments, as one process runs it: drives the [`FencedEngine`] on the modelled Kafka
+//! and the service's intake on the modelled database, one effect at a time, so that others move
+//! between any two of them.
 
 use crate::{
     faults::Fault,
-    kafka::{Membership, Topic},
-    planted::Planted,
+    kafka::{Consumer, Topic},
+    payments::{at_once, database::Connection},
     sim::{Actor, Progress, Sim},
 };
 use contracts::{Timestamp, topics::ORDERS};
-use payments::{
-    intake::{gather, orders_of, read},
-    store::{changes::Changes, offsets::Place},
+use payments::processor::PaymentsIntake;
+use std::{cell::Cell, rc::Rc, time::Duration};
+use streams::{
+    Failure, Record,
+    engine::Class,
+    fenced::{Effect, Event, FencedEngine},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-use streams::Record;
 
 const GROUP: &str = "payments";
-const BACKOFF: Duration = Duration::from_millis(50);
-const BATCH_MAX: usize = 64;
 
-struct Reader {
-    membership: Membership,
-    owned: BTreeSet<i32>,
-    unclaimed: BTreeSet<i32>,
-    positions: BTreeMap<i32, i64>,
-}
+/// Longest wait after a failure.
+const BACKOFF_MAX_MS: u64 = 400;
+
+const BATCH_MAX: usize = 64;
 
 /// One instance's intake.
 pub(crate) struct Intake {
     instance: u32,
     name: String,
     topic: Topic,
-    reader: Option<Reader>,
-    epochs: BTreeMap<Place, i64>,
-    batch: Vec<Record>,
+    life: Life,
+    /// Wakes the supervisor.
+    work: Rc<Cell<bool>>,
+}
+
+/// What is lost when the process dies.
+struct Life {
+    service: PaymentsIntake,
+    engine: FencedEngine,
+    /// What the engine asks for.
+    effect: Effect,
+    consumer: Option<Consumer>,
     wait_until: Timestamp,
 }
 
+impl Life {
+    fn begin(sim: &Sim) -> Self {
+        let mut engine = FencedEngine::new(&[&ORDERS.spec]);
+        let effect = engine.next(Event::Proceed);
+        let service = PaymentsIntake::new(sim.codec.clone());
+        Self { service, engine, effect, consumer: None, wait_until: Timestamp::default() }
+    }
+}
+
 impl Intake {
-    pub(crate) fn new(sim: &Sim, instance: u32) -> Self {
-        Self {
-            instance,
-            name: format!("payments-{instance}"),
-            topic: sim.kafka.topic(ORDERS.name()),
-            reader: None,
-            epochs: BTreeMap::new(),
-            batch: Vec::new(),
-            wait_until: Timestamp::default(),
-        }
+    pub(crate) fn new(sim: &Sim, instance: u32, work: Rc<Cell<bool>>) -> Self {
+        let (name, topic) = (format!("payments-{instance}"), sim.kafka.topic(ORDERS.name()));
+        Self { instance, name, topic, life: Life::begin(sim), work }
     }
 
-    fn take_assignment(&mut self, sim: &mut Sim) -> bool {
-        let known = self.reader.as_ref().map(|reader| reader.membership);
-        let polled = known.and_then(|membership| sim.kafka.group(GROUP).poll(membership));
-        let (membership, owned) = match polled {
-            Some((membership, _)) if Some(membership) == known => return false,
-            Some(polled) => polled,
-            None => {
-                let membership = sim.kafka.group(GROUP).join(self.instance, &mut sim.dice);
-                let polled = sim.kafka.group(GROUP).poll(membership);
-                polled.expect("who has just joined is a member")
-            }
-        };
-        sim.note(&self.name, None, || format!("owns partitions {owned:?}"));
-        let unclaimed = owned.clone();
-        self.reader = Some(Reader { membership, owned, unclaimed, positions: BTreeMap::new() });
-        true
+    fn tell(&mut self, event: Event) -> Progress {
+        self.life.effect = self.life.engine.next(event);
+        Progress::Moved
     }
 
-    /// Make the offsets of fresh partitions ours.
-    fn claim(&mut self, sim: &mut Sim) -> Option<Progress> {
-        let reader = self.reader.as_mut().filter(|reader| !reader.unclaimed.is_empty())?;
-        if sim.strikes(Fault::SqlAway, &self.name) {
-            self.wait_until = sim.now + BACKOFF;
-            return Some(Progress::Moved);
+    /// Read a batch of any size.
+    fn poll(&mut self, sim: &mut Sim) -> Progress {
+        let consumer = self.life.consumer.as_mut().expect("the engine connects before it polls");
+        let max = sim.dice.usize(1..=BATCH_MAX);
+        let polled = consumer.poll(&mut sim.kafka, &mut sim.dice, max);
+        if !polled.assigned.is_empty() {
+            let owned = &polled.owned;
+            sim.note(&self.name, None, || format!("owns partitions {owned:?}"));
         }
-        let place = |partition: &i32| (ORDERS.name().to_owned(), *partition);
-        let places: Vec<Place> = reader.unclaimed.iter().map(place).collect();
-        for (place, position) in sim.payments.claim(&places) {
-            reader.positions.insert(place.1, position.next_offset);
-            self.epochs.insert(place, position.epoch);
+        sim.note_polled(&self.name, &polled.records);
+        let is_idle = polled.records.is_empty() && polled.assigned.is_empty();
+        self.tell(Event::Polled(polled));
+        // A claim may be tried again, though nothing has come.
+        if is_idle && matches!(self.life.effect, Effect::Poll) {
+            return Progress::Idle;
         }
-        reader.unclaimed.clear();
-        sim.note(&self.name, None, || format!("claims {places:?}"));
-        Some(Progress::Moved)
+        Progress::Moved
     }
 
-    fn poll(&mut self, sim: &mut Sim) {
-        let Some(reader) = &mut self.reader else { return };
-        for partition in &reader.owned {
-            let Some(position) = reader.positions.get_mut(partition) else { continue };
-            let max = sim.dice.usize(0..=BATCH_MAX);
-            let (records, next) = sim.kafka.read(self.topic, *partition, *position, max);
-            self.batch.extend(records.into_iter().cloned());
-            *position = next;
-        }
+    fn claim(&mut self, sim: &mut Sim, places: &[(String, i32)]) -> Option<Event> {
+        let mut database = Connection::new(sim, &self.name);
+        let claimed = at_once(self.life.service.claim(&mut database, places));
+        (!database.died).then(|| claimed.map_or_else(failed, Event::Claimed))
     }
 
     /// One SQL transaction.
-    fn apply(&mut self, sim: &mut Sim, batch: &[Record]) -> Progress {
-        if sim.strikes(Fault::CrashBeforeSql, &self.name) {
-            return Progress::Died;
+    fn apply(&mut self, sim: &mut Sim, batch: &[Record]) -> Option<Event> {
+        let read = self.life.service.read(batch).expect("a registry in memory answers");
+        let now = sim.now;
+        let mut database = Connection::new(sim, &self.name);
+        let applied = at_once(self.life.service.apply(&mut database, &read, now));
+        if database.died {
+            return None;
         }
-        if sim.strikes(Fault::SqlAway, &self.name) {
-            return self.again(sim, batch, "Postgres does not answer");
-        }
-        let places: BTreeSet<Place> =
-            batch.iter().map(|record| (record.topic.to_string(), record.partition)).collect();
-        let mut positions = BTreeMap::new();
-        for place in places {
-            let known = sim.payments.offsets.get(&place).copied();
-            let ours = known.is_some_and(|known| self.epochs.get(&place) == Some(&known.epoch));
-            let unfenced = sim.is_planted(Planted::NoFencing);
-            match known {
-                Some(position) if ours || unfenced => positions.insert(place, position),
-                _ => {
-                    sim.note(&self.name, None, || "is fenced".to_owned());
-                    self.reader = None;
-                    self.wait_until = sim.now + BACKOFF;
-                    return Progress::Moved;
-                }
-            };
-        }
-        let orders = batch.iter().map(|record| crate::read::record(&sim.codec, record).1);
-        let orders = sim.trace.is_kept().then(|| orders.flatten().collect());
-        let read = read(&sim.codec, batch).expect("a registry in memory answers");
-        let mut changes = Changes::new(&sim.codec, sim.payments.rows(&orders_of(&read)));
-        let next = gather(&mut changes, batch, read, &positions, sim.now);
-        let next = next.expect("a registry in memory answers");
-        let gathered = changes.gathered();
-        if let Err(refused) = sim.payments.write(gathered, sim.now, &mut sim.dice) {
-            return self.again(sim, batch, &refused);
-        }
-        sim.payments.offsets.extend(next);
-        sim.note(&self.name, orders, || "commits in Postgres".to_owned());
-        if sim.strikes(Fault::CrashAfterSql, &self.name) {
-            return Progress::Died;
-        }
-        if sim.strikes(Fault::SqlUnknown, &self.name) {
-            return self.again(sim, batch, "the answer to the commit is lost");
-        }
-        Progress::Moved
+        Some(match applied {
+            Ok(calls_for_work) => {
+                self.work.set(self.work.get() || calls_for_work);
+                Event::Applied
+            }
+            Err(failure) => failed(failure),
+        })
     }
 
-    fn again(&mut self, sim: &mut Sim, batch: &[Record], why: &str) -> Progress {
-        sim.note(&self.name, None, || format!("takes its batch again: {why}"));
-        self.wait_until = sim.now + BACKOFF;
-        if let Some(reader) = &mut self.reader {
-            for record in batch.iter().rev() {
-                reader.positions.insert(record.partition, record.offset);
+    /// What comes of an effect; none if the process dies.
+    fn perform(&mut self, sim: &mut Sim, effect: Effect) -> Option<Event> {
+        Some(match effect {
+            Effect::Connect => {
+                let (kafka, dice) = (&mut sim.kafka, &mut sim.dice);
+                let topics = vec![self.topic];
+                let consumer = Consumer::join(kafka, dice, GROUP, self.instance, topics);
+                self.life.consumer = Some(consumer);
+                sim.note(&self.name, None, || "joins its group".to_owned());
+                Event::Connected
             }
-        }
-        Progress::Moved
+            Effect::Disconnect => {
+                self.life.consumer = None;
+                Event::Disconnected
+            }
+            Effect::Claim(places) => return self.claim(sim, &places),
+            Effect::Seek(offsets) => {
+                let consumer = self.life.consumer.as_mut().expect("the engine has connected");
+                consumer.seek(&sim.kafka, offsets);
+                Event::Sought
+            }
+            Effect::Apply(batch) => {
+                if sim.strikes(Fault::CrashAfterPoll, &self.name) {
+                    return None;
+                }
+                return self.apply(sim, &batch);
+            }
+            Effect::BackOff { cause } => {
+                sim.note(&self.name, None, || format!("waits: {cause}"));
+                let wait = Duration::from_millis(sim.dice.u64(50..=BACKOFF_MAX_MS));
+                self.life.wait_until = sim.now + wait;
+                Event::Proceed
+            }
+            Effect::Stop(error) => panic!("{}: {error:#}", self.name),
+            Effect::Poll => unreachable!("a poll is a step of its own"),
+        })
+    }
+}
+
+fn failed(failure: Failure) -> Event {
+    match failure {
+        Failure::Retriable(error) => Event::Failed(Class::Retriable, error),
+        Failure::Fatal(error) => Event::Failed(Class::Fatal, error),
+        Failure::Poison(cause) => Event::Failed(Class::Fatal, anyhow::anyhow!(cause)),
     }
 }
 
@@ -164,31 +160,19 @@ impl Actor for Intake {
     }
 
     fn step(&mut self, sim: &mut Sim) -> Progress {
-        if sim.now < self.wait_until {
+        if sim.now < self.life.wait_until {
             return Progress::Idle;
         }
-        if !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            if sim.strikes(Fault::CrashAfterPoll, &self.name) {
-                return Progress::Died;
-            }
-            return self.apply(sim, &batch);
+        match std::mem::replace(&mut self.life.effect, Effect::Poll) {
+            Effect::Poll => self.poll(sim),
+            effect => match self.perform(sim, effect) {
+                Some(event) => self.tell(event),
+                None => Progress::Died,
+            },
         }
-        if self.take_assignment(sim) {
-            return Progress::Moved;
-        }
-        if let Some(progress) = self.claim(sim) {
-            return progress;
-        }
-        self.poll(sim);
-        sim.note_polled(&self.name, &self.batch);
-        if self.batch.is_empty() { Progress::Idle } else { Progress::Moved }
     }
 
-    fn die(&mut self, _: &Sim, _: bool) {
-        self.reader = None;
-        self.epochs.clear();
-        self.batch.clear();
-        self.wait_until = Timestamp::default();
+    fn die(&mut self, sim: &Sim, _: bool) {
+        self.life = Life::begin(sim);
     }
 }

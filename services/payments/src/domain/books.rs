@@ -1,6 +1,6 @@
 //! Double-entry bookkeeping: which entries a decision makes. A booking always sums up to zero.
 
-use super::payment::{AtBank, Decision, Payment};
+use super::payment::{AtBank, Decision, State};
 
 /// An account of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,14 +53,14 @@ impl Booking {
 }
 
 /// What `decision` books. A void books something only if the capture that it undoes was known.
-pub fn booking(payment: Option<&Payment>, decision: &Decision) -> Option<Booking> {
+pub fn booking(state: &State, decision: &Decision) -> Option<Booking> {
     match decision {
         Decision::Capture { .. }
         | Decision::Decline { at_bank: AtBank::Captured { .. }, .. }
         | Decision::VoidLate { .. } => Some(Booking::Capture),
         Decision::Refund { .. } => Some(Booking::Refund),
         Decision::Voided => {
-            payment.and_then(|payment| payment.reference.as_ref()).map(|_| Booking::Void)
+            state.as_ref().and_then(|payment| payment.reference.as_ref()).map(|_| Booking::Void)
         }
         Decision::Decline { at_bank: AtBank::Nothing | AtBank::Unknown, .. }
         | Decision::Intend(_)

@@ -6,5 +6,5 @@ pub mod payment;
 
 pub use books::{Account, Booking};
 pub use payment::{
-    Answer, AtBank, Decision, Ignored, Input, Payment, Status, Task, decide, evolve,
+    Answer, AtBank, Decision, Ignored, Input, Payment, State, Status, Task, decide, evolve,
 };

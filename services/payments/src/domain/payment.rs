@@ -13,6 +13,9 @@ use std::time::Duration;
 
 // ---------------------------------------------------------------------------------------- State
 
+/// What payments knows of one order; `None` before it has heard of it.
+pub type State = Option<Payment>;
+
 /// The payment of one order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payment {
@@ -198,7 +201,7 @@ pub enum AtBank {
 /// Why nothing is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// The record has been handled before, or an later one of its order has.
+    /// The record has been handled before, or a later one of its order.
     AlreadyKnown,
     /// The charge has its outcome already.
     AlreadySettled,
@@ -212,31 +215,31 @@ pub enum Ignored {
 
 // --------------------------------------------------------------------------------------- decide
 
-/// Decides on `input` for the payment of one order (`None`: not heard of yet) at the time `now`.
+/// Decides on `input` for the payment of one order at the time `now`.
 ///
 /// An answer counts if it is here before the deadline; a capture that is, wins over a deadline that
 /// comes later.
-pub fn decide(payment: Option<&Payment>, input: Input, now: Timestamp) -> Decision {
+pub fn decide(state: &State, input: Input, now: Timestamp) -> Decision {
     match input {
-        Input::OrderValidated(order) => on_order_validated(payment, order, now),
-        Input::RefundDue(order) => on_refund_due(payment, order),
-        Input::BankAnswered(answer) => known(payment, |p| on_bank_answered(p, answer, now)),
-        Input::BankUnknown(why) => known(payment, |p| on_bank_unknown(p, why, now)),
-        Input::DeadlinePassed => known(payment, |p| on_deadline(p, now)),
-        Input::VoidConfirmed => known(payment, on_void_confirmed),
-        Input::RefundConfirmed => known(payment, |p| on_refund_confirmed(p, now)),
+        Input::OrderValidated(order) => on_order_validated(state, order, now),
+        Input::RefundDue(order) => on_refund_due(state, order),
+        Input::BankAnswered(answer) => known(state, |p| on_bank_answered(p, answer, now)),
+        Input::BankUnknown(why) => known(state, |p| on_bank_unknown(p, why, now)),
+        Input::DeadlinePassed => known(state, |p| on_deadline(p, now)),
+        Input::VoidConfirmed => known(state, on_void_confirmed),
+        Input::RefundConfirmed => known(state, |p| on_refund_confirmed(p, now)),
     }
 }
 
-fn known(payment: Option<&Payment>, decide: impl FnOnce(&Payment) -> Decision) -> Decision {
-    match payment {
+fn known(state: &State, decide: impl FnOnce(&Payment) -> Decision) -> Decision {
+    match state {
         Some(payment) => decide(payment),
         None => Decision::Impossible("the bank was never asked for this order".into()),
     }
 }
 
-fn on_order_validated(payment: Option<&Payment>, order: Order, now: Timestamp) -> Decision {
-    match payment {
+fn on_order_validated(state: &State, order: Order, now: Timestamp) -> Decision {
+    match state {
         Some(_) => Decision::Ignored(Ignored::AlreadyKnown),
         // The bank was never asked, so it holds nothing.
         None if now >= order.deadline => decline(&order, deadline_reason(), AtBank::Nothing, now),
@@ -244,8 +247,8 @@ fn on_order_validated(payment: Option<&Payment>, order: Order, now: Timestamp) -
     }
 }
 
-fn on_refund_due(payment: Option<&Payment>, order: Order) -> Decision {
-    let Some(payment) = payment else {
+fn on_refund_due(state: &State, order: Order) -> Decision {
+    let Some(payment) = state else {
         return Decision::Impossible("a refund is due, but the order was never paid here".into());
     };
     match order.follows(Some(&payment.order)) {
@@ -349,13 +352,13 @@ fn possible(decision: Result<Decision, Impossible>) -> Decision {
 
 // --------------------------------------------------------------------------------------- evolve
 
-/// The payment after `decision`.
-pub fn evolve(payment: Option<Payment>, decision: &Decision) -> Option<Payment> {
+/// What is known after `decision`.
+pub fn evolve(state: State, decision: &Decision) -> State {
     let at_rest = |order: &Order, status| Payment {
         order: order.clone(),
         status,
         void_due: false,
-        reference: payment.as_ref().and_then(|payment| payment.reference.clone()),
+        reference: state.as_ref().and_then(|payment| payment.reference.clone()),
     };
     match decision {
         Decision::Intend(order) => Some(at_rest(order, Status::Intent)),
@@ -373,15 +376,15 @@ pub fn evolve(payment: Option<Payment>, decision: &Decision) -> Option<Payment> 
                 }
             })
         }
-        Decision::VoidLate { reference } => payment.map(|payment| Payment {
+        Decision::VoidLate { reference } => state.map(|payment| Payment {
             void_due: true,
             reference: Some(reference.clone()),
             ..payment
         }),
-        Decision::Voided => payment.map(|payment| Payment { void_due: false, ..payment }),
+        Decision::Voided => state.map(|payment| Payment { void_due: false, ..payment }),
         Decision::OweRefund(order) => Some(at_rest(order, Status::RefundDue)),
         Decision::Refund { next } => Some(at_rest(next.order(), Status::Refunded)),
-        Decision::Retry(_) | Decision::Ignored(_) | Decision::Impossible(_) => payment,
+        Decision::Retry(_) | Decision::Ignored(_) | Decision::Impossible(_) => state,
     }
 }
 

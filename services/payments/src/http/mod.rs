@@ -1,10 +1,15 @@
 //! The books over HTTP, read-only: for auditors and for people. Customers ask the view.
 
-use crate::store::report::{self, AccountBalance, Balance, EntryReport, PaymentReport};
+use crate::{
+    adapters::{
+        Postgres,
+        postgres::report::{AccountBalance, Balance, EntryReport, PaymentReport},
+    },
+    database::DbError,
+};
 use axum::{Json, Router, extract::State, routing::get};
 use contracts::OrderId;
 use service_kit::{Problem, ValidPath};
-use sqlx::PgPool;
 use utoipa::OpenApi;
 use uuid::Uuid;
 
@@ -17,15 +22,15 @@ use uuid::Uuid;
 )]
 struct Api;
 
-/// The routes over the tables of `pool`.
+/// The routes over `database`.
 ///
 /// # Errors
 /// When the OpenAPI document cannot be written.
-pub fn router(pool: PgPool) -> anyhow::Result<Router> {
+pub fn router(database: Postgres) -> anyhow::Result<Router> {
     let routes = Router::new()
         .route("/payments/{order_id}", get(payment))
         .route("/ledger/balance", get(balance))
-        .with_state(pool);
+        .with_state(database);
     Ok(routes.merge(service_kit::openapi::router(&Api::openapi())?))
 }
 
@@ -34,10 +39,10 @@ pub fn router(pool: PgPool) -> anyhow::Result<Router> {
     params(("order_id" = String, Path, format = "uuid")),
     responses((status = 200, body = PaymentReport), (status = 404), (status = 503)))]
 async fn payment(
-    State(pool): State<PgPool>,
+    State(database): State<Postgres>,
     ValidPath(order_id): ValidPath<Uuid>,
 ) -> Result<Json<PaymentReport>, Problem> {
-    let found = report::payment(&pool, OrderId(order_id)).await.map_err(|e| away(&e))?;
+    let found = database.payment(OrderId(order_id)).await.map_err(|e| away(&e))?;
     let nothing = || Problem::not_found(format!("there is no payment for order {order_id}"));
     found.map(Json).ok_or_else(nothing)
 }
@@ -45,11 +50,11 @@ async fn payment(
 /// The balance of every account, and how many payments there are of each status.
 #[utoipa::path(get, path = "/ledger/balance",
     responses((status = 200, body = Balance), (status = 503)))]
-async fn balance(State(pool): State<PgPool>) -> Result<Json<Balance>, Problem> {
-    report::balance(&pool).await.map(Json).map_err(|error| away(&error))
+async fn balance(State(database): State<Postgres>) -> Result<Json<Balance>, Problem> {
+    database.balance().await.map(Json).map_err(|error| away(&error))
 }
 
-fn away(error: &sqlx::Error) -> Problem {
+fn away(error: &DbError) -> Problem {
     tracing::debug!("the books cannot be read: {error}");
     Problem::unavailable("the database of payments does not answer")
 }

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     AnswerLost,
     /// It fails, and nothing is booked.
     Failed,
+    /// It is booked, and the answer is followed by 16 MiB of spaces.
+    LongAnswer,
 }
 
 /// How a key stands.
@@ -141,6 +143,12 @@ async fn interfere(State(bank): State<BankDouble>, request: Request, next: Next)
         Some(Fault::AnswerLost) => {
             next.run(request).await;
             std::future::pending().await
+        }
+        Some(Fault::LongAnswer) => {
+            let (head, body) = next.run(request).await.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let long = [body.to_vec(), vec![b' '; 16 << 20]].concat();
+            (head.status, long).into_response()
         }
     }
 }

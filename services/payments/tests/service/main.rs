@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod bad_rows;
 mod bank;
-mod fixtures;
+mod database;
 mod outcomes;
 mod records;
 mod service;

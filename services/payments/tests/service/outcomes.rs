@@ -2,11 +2,16 @@
 
 use crate::{
     bank::{Fault, Held},
-    fixtures::{cancelled, validated},
     shop::{SOON, Shop, Worker, apply, in_millis, now, statuses, tomorrow},
 };
 use contracts::{Order, Status, Timestamp};
-use testkit::wait_for;
+use service_kit::{Health, Shutdown};
+use std::sync::Arc;
+use streams::Outage;
+use testkit::{
+    orders::{cancelled, validated},
+    wait_for,
+};
 
 /// Time enough to read an order and to call the bank, also on a busy machine.
 const SHORT_MS: u64 = 2_500;
@@ -60,6 +65,25 @@ async fn a_lost_answer_is_asked_for_again_and_captures_once() {
     assert_eq!(shop.bank.requests(&key), ["charge", "charge", "charge"]);
     assert_eq!(shop.bank.statement(&key), ["capture"]);
     assert_eq!(statuses(&shop.events(&order).await), [Status::Paid]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_long_is_not_read_to_its_end_and_is_none() {
+    let (shop, order, key) = given(tomorrow).await;
+    shop.bank.fail("charge", &key, Fault::LongAnswer, Some(1));
+    let mut supervisor = shop.supervisor();
+    let intake = shop.intake(&Arc::default()).await;
+    apply(&intake, &[shop.record(&order)]).unwrap();
+    supervisor.step().await.unwrap();
+    let (health, shutdown) = (Health::new(), Shutdown::new());
+    shutdown.cancel();
+    supervisor.run(health.check("database"), Outage::new("Postgres"), shutdown).await;
+    let report = shop.report(&order).await.unwrap();
+    assert!(report.last_error.is_some_and(|error| error.contains("longer than 65536 bytes")));
+    assert_eq!(report.status, "intent");
+    let _worker = shop.worker();
+    shop.wait_for(&order, "captured").await;
+    assert_eq!(shop.bank.statement(&key), ["capture"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

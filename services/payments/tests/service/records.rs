@@ -1,14 +1,12 @@
 //! Goal: a batch of records, its effects and its offsets are one thing: all, once, or nothing.
 
-use crate::{
-    fixtures::{cancelled_after_payment, requested, validated},
-    shop::{Shop, apply, tomorrow},
-};
+use crate::shop::{Shop, apply, tomorrow};
 use contracts::topics;
 use sqlx::Row;
 use std::sync::Arc;
 use streams::{Failure, Record};
-use streams_kafka::Ledger;
+use streams_kafka::FencedConsumer;
+use testkit::orders::{cancelled_after_payment, requested, validated};
 use tokio::{sync::Notify, task::spawn_blocking};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +100,7 @@ async fn a_new_owner_goes_on_where_the_old_one_stopped() {
         intake.claim(&[("orders".into(), 0), ("orders".into(), 1)]).unwrap()
     });
     let name = topics::ORDERS.name().to_owned();
-    assert_eq!(claimed.await.unwrap(), [(name.clone(), 0, 1), (name, 1, 0)]);
+    assert_eq!(claimed.await.unwrap(), [((name.clone(), 0), 1), ((name, 1), 0)].into());
     assert_eq!(shop.count("SELECT max(epoch) FROM consumer_offsets").await, 2);
 }
 

@@ -1,16 +1,12 @@
 //! Goal: the whole service answers over HTTP while what it needs is away, and says what it waits
 //! for.
 
-use crate::{
-    fixtures::validated,
-    shop::{SOON, Shop, apply, now, tomorrow},
-};
+use crate::shop::{SOON, Shop, apply, now, tomorrow};
 use clap::Parser;
-use payments::Config;
+use payments::{config::Config, service};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
-use std::sync::Arc;
-use testkit::wait_for;
+use testkit::{orders::validated, wait_for};
 
 async fn get(url: &str) -> (u16, Value) {
     let answer = reqwest::get(url).await.unwrap();
@@ -36,7 +32,7 @@ async fn the_books_can_be_read_and_health_says_what_is_missing() {
     ]);
     config.database_url = shop.database.clone();
     let shutdown = Shutdown::new();
-    let running = payments::start(&config, shutdown.clone()).await.unwrap();
+    let running = service::start(&config, shutdown.clone()).await.unwrap();
     let url = format!("http://{}", running.local_addr());
 
     let (status, payment) = get(&format!("{url}/payments/{}", order.order_id)).await;
@@ -67,11 +63,10 @@ async fn instances_that_start_together_make_the_tables_once() {
         .execute(&shop.pool)
         .await
         .unwrap();
-    let pool = Arc::new(shop.pool.clone());
     let migrations: Vec<_> = (0..4)
         .map(|_| {
-            let pool = Arc::clone(&pool);
-            tokio::spawn(async move { payments::store::migrate(&pool).await })
+            let database = shop.postgres.clone();
+            tokio::spawn(async move { database.migrate().await })
         })
         .collect();
     for migration in migrations {

@@ -3,13 +3,13 @@
 
 use crate::{
     bank::Fault,
-    fixtures::validated,
     shop::{SOON, Shop, apply, statuses, tomorrow},
 };
 use contracts::{Order, Status};
-use service_kit::{Health, Outage, Shutdown};
+use service_kit::{Health, Shutdown};
 use std::sync::Arc;
-use testkit::{postgres::Postgres, wait_for};
+use streams::Outage;
+use testkit::{orders::validated, postgres::Postgres, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_the_banks_answer_and_its_commit_is_made_up_for() {
@@ -51,7 +51,7 @@ async fn a_result_that_comes_after_its_lease_is_dropped() {
     // It thaws and finishes what it had begun.
     let (health, shutdown) = (Health::new(), Shutdown::new());
     shutdown.cancel();
-    frozen.run(health.check("database"), Outage::new("Postgres", "here"), shutdown).await;
+    frozen.run(health.check("database"), Outage::new("Postgres"), shutdown).await;
     assert_eq!(shop.count(written).await, before);
     assert_eq!(statuses(&shop.events(&order).await), [Status::Paid]);
 }
@@ -127,4 +127,18 @@ async fn old_rows_leave_the_outbox() {
     sqlx::query(age).execute(&shop.pool).await.unwrap();
     shop.supervisor().step().await.unwrap();
     assert_eq!(shop.count("SELECT count(*) FROM outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_old_rows_than_one_statement_removes_leave_the_outbox_one_after_the_other() {
+    let shop = Shop::open().await;
+    let many = "INSERT INTO outbox (id, aggregatetype, aggregateid, type, created_at) \
+                SELECT gen_random_uuid(), 'orders', 'old', 'unknown', now() - interval '1 hour' \
+                FROM generate_series(1, 10001)";
+    sqlx::query(many).execute(&shop.pool).await.unwrap();
+    let mut supervisor = shop.supervisor();
+    for left in [1, 0] {
+        supervisor.step().await.unwrap();
+        assert_eq!(shop.count("SELECT count(*) FROM outbox").await, left);
+    }
 }

@@ -3,16 +3,18 @@
 use crate::bank::BankDouble;
 use contracts::{Order, Status, Timestamp, topics, topics::Key};
 use payments::{
-    bank::Bank,
-    intake::Intake,
-    store::{
-        self,
-        report::{self, PaymentReport},
+    adapters::{
+        Bank, Postgres,
+        postgres::{
+            report::{EntryReport, PaymentReport},
+            session,
+        },
     },
+    service::Intake,
     supervisor::{Settings, Supervisor},
-    topology,
+    topology, worker,
 };
-use service_kit::{Health, Outage, Shutdown};
+use service_kit::{Health, Shutdown};
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions};
 use std::{
     sync::{
@@ -22,9 +24,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 use streams::{
-    Codec, Failure, Headers, MemoryRegistry, Record, RegistryError, SchemaRegistry, record::names,
+    Codec, Failure, Headers, MemoryRegistry, Outage, Record, RegistryError, SchemaRegistry,
+    record::names,
 };
-use testkit::{postgres::Postgres, wait_for};
+use streams_kafka::FencedConsumer;
+use testkit::{postgres, wait_for};
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -36,15 +40,17 @@ use uuid::Uuid;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Shop {
-    pub(crate) pool: PgPool,
     /// For what the tests read and write themselves.
-    pub(crate) codec: Codec,
+    pub(crate) pool: PgPool,
     /// For payments.
+    pub(crate) postgres: Postgres,
+    pub(crate) codec: Codec,
+    /// For payments; its look-ups block.
     remote: Codec,
     pub(crate) bank: BankDouble,
     pub(crate) database: PgConnectOptions,
     next_offset: AtomicI64,
-    _postgres: Option<Arc<Postgres>>,
+    _server: Option<Arc<postgres::Postgres>>,
 }
 
 /// A registry that blocks its caller for each look-up, as the real one does.
@@ -81,43 +87,47 @@ impl Shop {
             sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
             return Self::over(server.database(&name), None).await;
         }
-        let postgres = Postgres::shared().await.unwrap();
-        let url = postgres.database(&name).await.unwrap();
-        Self::over(url.parse().unwrap(), Some(postgres)).await
+        let server = postgres::Postgres::shared().await.unwrap();
+        let url = server.database(&name).await.unwrap();
+        Self::over(url.parse().unwrap(), Some(server)).await
     }
 
     /// A shop over a new database.
-    pub(crate) async fn over(database: PgConnectOptions, postgres: Option<Arc<Postgres>>) -> Self {
-        let pool = store::connect(&database);
-        store::migrate(&pool).await.unwrap();
+    pub(crate) async fn over(
+        database: PgConnectOptions,
+        server: Option<Arc<postgres::Postgres>>,
+    ) -> Self {
+        let postgres = Postgres::new(&database);
+        postgres.migrate().await.unwrap();
         let registry = Arc::new(MemoryRegistry::default());
         let remote = RemoteRegistry { registry: Arc::clone(&registry), runtime: Handle::current() };
         let remote = Codec::new(Arc::new(remote));
         block_in_place(|| remote.warm_up(&topics::outputs(&topology::FLOWS))).unwrap();
         Self {
-            pool,
+            pool: session::pool(&database, "tests", 4),
+            postgres,
             codec: Codec::new(registry),
             remote,
             bank: BankDouble::start().await,
             database,
             next_offset: AtomicI64::new(0),
-            _postgres: postgres,
+            _server: server,
         }
     }
 
     /// An intake that owns partition 0.
     pub(crate) async fn intake(&self, work: &Arc<Notify>) -> Intake {
-        let (pool, codec) = (self.pool.clone(), self.remote.clone());
-        let mut intake = Intake::new(pool, codec, Arc::clone(work), Handle::current());
-        intake.take_over(&[("orders".into(), 0)]).await.unwrap();
+        let (database, codec) = (self.postgres.clone(), self.remote.clone());
+        let mut intake = Intake::new(database, codec, Arc::clone(work), Handle::current());
+        block_in_place(|| intake.claim(&[("orders".into(), 0)])).unwrap();
         intake
     }
 
-    pub(crate) fn supervisor(&self) -> Supervisor {
+    pub(crate) fn supervisor(&self) -> worker::Worker {
         self.supervisor_with(&Arc::default(), &Health::new())
     }
 
-    fn supervisor_with(&self, work: &Arc<Notify>, health: &Health) -> Supervisor {
+    fn supervisor_with(&self, work: &Arc<Notify>, health: &Health) -> worker::Worker {
         let settings = Settings {
             bank_timeout: Duration::from_millis(300),
             concurrency_max: 8,
@@ -125,14 +135,15 @@ impl Shop {
             outbox_retention: Duration::from_secs(60),
         };
         let bank = Bank::new(&self.bank.url).unwrap();
-        let (pool, codec) = (self.pool.clone(), self.remote.clone());
-        Supervisor::new(pool, codec, bank, settings, Arc::clone(work), health.check("bank"))
+        let supervisor = Supervisor::new(self.remote.clone(), settings, Uuid::now_v7());
+        let (database, work) = (self.postgres.clone(), Arc::clone(work));
+        worker::Worker::new(supervisor, database, bank, work, health.check("bank"))
     }
 
     pub(crate) fn worker(&self) -> Worker {
         let (work, health, shutdown) = (Arc::default(), Health::new(), Shutdown::new());
         let supervisor = self.supervisor_with(&work, &health);
-        let outage = Outage::new("Postgres", "the test's server");
+        let outage = Outage::new("Postgres");
         let run = supervisor.run(health.check("database"), outage, shutdown.clone());
         Worker { work, health, shutdown, task: tokio::spawn(run) }
     }
@@ -168,7 +179,7 @@ impl Shop {
     }
 
     pub(crate) async fn report(&self, order: &Order) -> Option<PaymentReport> {
-        report::payment(&self.pool, order.order_id).await.unwrap()
+        self.postgres.payment(order.order_id).await.unwrap()
     }
 
     /// Waits for the payment to look so: `declined+void`.
@@ -185,7 +196,7 @@ impl Shop {
     /// What the ledger has for this order: `capture bank 1300`, in order.
     pub(crate) async fn entries(&self, order: &Order) -> Vec<String> {
         let entries = self.report(order).await.map(|report| report.entries).unwrap_or_default();
-        let line = |entry: &report::EntryReport| {
+        let line = |entry: &EntryReport| {
             format!("{} {} {}", entry.kind, entry.account, entry.amount_minor)
         };
         entries.iter().map(line).collect()
@@ -219,6 +230,15 @@ impl Drop for Worker {
 /// Applies a batch as the loop does: outside of the runtime.
 pub(crate) fn apply(intake: &Intake, batch: &[Record]) -> Result<(), Failure> {
     block_in_place(|| intake.apply_at(batch, now()))
+}
+
+/// The same, a moment before `time`.
+pub(crate) fn apply_before(
+    intake: &Intake,
+    batch: &[Record],
+    time: Timestamp,
+) -> Result<(), Failure> {
+    block_in_place(|| intake.apply_at(batch, Timestamp(time.millis() - 1)))
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::books::{self, Booking};
-use crate::fixtures::{cancelled_after_payment, validated};
+use testkit::orders::{cancelled_after_payment, validated};
 
 const DEADLINE: Timestamp = Timestamp(1_000);
 const EARLY: Timestamp = Timestamp(999);
@@ -28,7 +28,7 @@ fn refund_due() -> Input {
 }
 
 /// A decision by its name and what it leaves behind: `declined+void ch_1`.
-fn name(payment: Option<&Payment>, decision: &Decision) -> String {
+fn name(state: &State, decision: &Decision) -> String {
     match decision {
         Decision::Retry(_) => "retry".into(),
         Decision::Ignored(why) => format!("ignored {why:?}"),
@@ -40,7 +40,7 @@ fn name(payment: Option<&Payment>, decision: &Decision) -> String {
         | Decision::Voided
         | Decision::OweRefund(_)
         | Decision::Refund { .. } => {
-            let after = evolve(payment.cloned(), decision).expect("the payment is known");
+            let after = evolve(state.clone(), decision).expect("the payment is known");
             let void = if after.void_due { "+void" } else { "" };
             let reference = after.reference.map(|text| format!(" {text}")).unwrap_or_default();
             format!("{}{void}{reference}", after.status.as_str())
@@ -50,13 +50,13 @@ fn name(payment: Option<&Payment>, decision: &Decision) -> String {
 
 /// The events so far, the event at a time, and what is decided.
 fn check(given: &[(Input, Timestamp)], when: (Input, Timestamp), then: &str) {
-    let payment = given.iter().fold(None, |payment, (input, now)| {
-        let decision = decide(payment.as_ref(), input.clone(), *now);
-        evolve(payment, &decision)
+    let state = given.iter().fold(None, |state, (input, now)| {
+        let decision = decide(&state, input.clone(), *now);
+        evolve(state, &decision)
     });
-    let decision = decide(payment.as_ref(), when.0.clone(), when.1);
+    let decision = decide(&state, when.0.clone(), when.1);
     let told = format!("given {given:?}\nwhen {when:?}");
-    assert_eq!(name(payment.as_ref(), &decision), then, "{told}");
+    assert_eq!(name(&state, &decision), then, "{told}");
 }
 
 fn intent() -> (Input, Timestamp) {
@@ -131,7 +131,7 @@ fn what_cannot_have_happened_is_said_to_be_impossible() {
 
 /// What must hold after each sequence of events, whatever it is.
 struct Story {
-    payment: Option<Payment>,
+    payment: State,
     outcomes: Vec<&'static str>,
     bookings: Vec<Booking>,
 }
@@ -139,8 +139,8 @@ struct Story {
 fn tell(inputs: &[(Input, Timestamp)]) -> Story {
     let mut story = Story { payment: None, outcomes: Vec::new(), bookings: Vec::new() };
     for (input, now) in inputs {
-        let decision = decide(story.payment.as_ref(), input.clone(), *now);
-        story.bookings.extend(books::booking(story.payment.as_ref(), &decision));
+        let decision = decide(&story.payment, input.clone(), *now);
+        story.bookings.extend(books::booking(&story.payment, &decision));
         match &decision {
             Decision::Capture { .. } => story.outcomes.push("received"),
             Decision::Decline { .. } => story.outcomes.push("declined"),

@@ -1,8 +1,8 @@
 //! What payments makes of a record on `orders`: one file per event that it acts upon, and a name
 //! for each one that it does not.
 
-mod on_order_cancelled;
-mod on_order_validated;
+mod order_cancelled;
+mod order_validated;
 
 use crate::domain::Input;
 use contracts::{Order, OrderId, TransitionKind, topics};
@@ -39,8 +39,8 @@ pub fn reaction(codec: &Codec, record: &Record) -> Result<Reaction, Failure> {
     let order: Order = codec.decode(&topics::ORDERS, bytes)?;
     order.check_written(record.key_as()?, record.headers.source()).map_err(Failure::poison)?;
     match order.transition {
-        TransitionKind::OrderValidated => on_order_validated::reaction(order),
-        TransitionKind::OrderCancelled => Ok(on_order_cancelled::reaction(order)),
+        TransitionKind::OrderValidated => order_validated::reaction(order),
+        TransitionKind::OrderCancelled => Ok(order_cancelled::reaction(order)),
         TransitionKind::OrderRequested => Ok(Reaction::Nothing(NotForUs::OrdersHoldsTheBaton)),
         TransitionKind::OrderRejected | TransitionKind::OrderConfirmed => {
             Ok(Reaction::Nothing(NotForUs::Settled))

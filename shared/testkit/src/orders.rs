@@ -1,20 +1,20 @@
-//! Orders as payments meets them, made through the baton table.
+//! Orders on their way, made through the baton table: what a test begins with.
 
 use contracts::{
     CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
-    transitions::{OrderCancelled, OrderRequested, OrderValidated, PaymentReceived},
+    transitions::{OrderCancelled, OrderRequested, OrderValidated, PaymentReceived, Transition},
 };
 use uuid::Uuid;
 
 /// Version 1: an order of 13.00 EUR.
-pub(crate) fn requested(deadline: Timestamp) -> Order {
+pub fn requested(deadline: Timestamp) -> Order {
     let customer = Customer {
-        customer_id: "ada".parse().unwrap(),
+        customer_id: "ada".parse().expect("it is well formed"),
         name: "Ada Lovelace".into(),
         email: "ada@example.org".into(),
     };
     let line = OrderLine {
-        sku: "TEA".parse().unwrap(),
+        sku: "TEA".parse().expect("it is well formed"),
         name: "Darjeeling".into(),
         quantity: 2,
         unit_price_minor: 650,
@@ -32,18 +32,22 @@ pub(crate) fn requested(deadline: Timestamp) -> Order {
 }
 
 /// Version 2: payments holds the baton.
-pub(crate) fn validated(deadline: Timestamp) -> Order {
-    requested(deadline).next(OrderValidated, Timestamp(2)).unwrap().into_order()
+pub fn validated(deadline: Timestamp) -> Order {
+    next(&requested(deadline), OrderValidated, Timestamp(2))
 }
 
 /// Version 4: what orders makes of the paid `order` when its customer cancels it.
-pub(crate) fn cancelled(paid: &Order) -> Order {
+pub fn cancelled(paid: &Order) -> Order {
     let reason = Reason::new("customer", "cancelled_by_customer", "changed their mind");
-    paid.next(OrderCancelled { reason }, Timestamp(4)).unwrap().into_order()
+    next(paid, OrderCancelled { reason }, Timestamp(4))
 }
 
 /// Version 4 of the validated `order`: paid as `ch_1`, then cancelled.
-pub(crate) fn cancelled_after_payment(order: &Order) -> Order {
+pub fn cancelled_after_payment(order: &Order) -> Order {
     let received = PaymentReceived { reference: "ch_1".into(), at: Timestamp(3) };
-    cancelled(order.next(received, Timestamp(3)).unwrap().order())
+    cancelled(&next(order, received, Timestamp(3)))
+}
+
+fn next<T: Transition>(order: &Order, transition: T, at: Timestamp) -> Order {
+    order.next(transition, at).expect("the table has this step").into_order()
 }

@@ -1,10 +1,10 @@
 //! Goal: each event on `orders` is acted upon or left alone by name, and poison says why it is one.
 
 use super::*;
-use crate::fixtures::{cancelled_after_payment, requested, validated};
 use contracts::{Timestamp, topics::Key};
 use std::sync::Arc;
 use streams::{Headers, MemoryRegistry, record::names};
+use testkit::orders::{cancelled_after_payment, requested, validated};
 
 const DEADLINE: Timestamp = Timestamp(1_000);
 

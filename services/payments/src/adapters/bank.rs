@@ -1,7 +1,10 @@
 //! The bank over HTTP. It is outside the shop: it may be slow, lose an answer or be away, so every
 //! call has a timeout and a key that makes it safe to repeat: the order id.
 
-use crate::domain::{Answer, Input, Payment, Task};
+use crate::{
+    domain::{Answer, Input, Task},
+    supervisor::Call,
+};
 use contracts::Order;
 use reqwest::{RequestBuilder, Response, StatusCode, redirect::Policy};
 use serde::Deserialize;
@@ -10,6 +13,9 @@ use std::time::Duration;
 
 /// Longest text of the bank that is kept, in characters.
 const TEXT_CHARS_MAX: usize = 200;
+
+/// Longest answer that is read, in bytes. What the bank says takes some hundred.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// A client of the bank. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -42,17 +48,11 @@ impl Bank {
         &self.url
     }
 
-    /// Does `task` for `payment`; what came of it within `timeout`. What did not arrive, or does
-    /// not say what the bank did, is [`Input::BankUnknown`].
-    pub async fn perform(
-        &self,
-        task: Task,
-        payment: &Payment,
-        traceparent: Option<&str>,
-        timeout: Duration,
-    ) -> Input {
-        let mut request = self.request(task, &payment.order).timeout(timeout);
-        if let Some(traceparent) = traceparent {
+    /// Makes `call`; what came of it within `timeout`. What did not arrive, or does not say what the
+    /// bank did, is [`Input::BankUnknown`].
+    pub async fn perform(&self, call: &Call, timeout: Duration) -> Input {
+        let mut request = self.request(call.task, &call.payment.order).timeout(timeout);
+        if let Some(traceparent) = &call.traceparent {
             request = request.header("traceparent", traceparent);
         }
         let response = match request.send().await {
@@ -64,7 +64,7 @@ impl Bank {
             Ok(body) => body,
             Err(error) => return Input::BankUnknown(format!("{status}, but {error}")),
         };
-        match task {
+        match call.task {
             Task::Charge => charged(status, body),
             Task::Void => voided(status, &body),
             Task::Refund => refunded(status, &body),
@@ -95,8 +95,16 @@ impl Bank {
 }
 
 /// A body that is not what was expected says nothing, but the status still does.
-async fn read(response: Response) -> Result<Body, String> {
-    let bytes = response.bytes().await.map_err(|error| format!("the answer broke off: {error}"))?;
+async fn read(mut response: Response) -> Result<Body, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| format!("the answer broke off: {error}"))?
+    {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
 }
 

@@ -1,27 +1,15 @@
 //! Rows of `payments`: read and locked, claimed with a lease, written.
 
 use super::storable;
-use crate::domain::{Payment, Status};
+use crate::{
+    database::{Agenda, Aside, Row, Rows},
+    domain::{Payment, Status},
+};
 use contracts::{OrderId, Timestamp};
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
-use std::{collections::BTreeMap, time::Duration};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use std::time::Duration;
 use streams::lineage::Cause;
 use uuid::Uuid;
-
-/// A payment with what is needed to work on it.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The payment.
-    pub payment: Payment,
-    /// The record that gave payments the baton.
-    pub cause: Cause,
-    /// Calls to the bank for the task at hand.
-    pub attempts: u32,
-    /// How the last one failed.
-    pub last_error: Option<String>,
-    /// When the bank is to be called (again), from now on; about half to all of it, at random.
-    pub due_in: Option<Duration>,
-}
 
 macro_rules! columns {
     () => {
@@ -33,11 +21,8 @@ macro_rules! columns {
 /// The payments of these orders that exist, locked until the transaction ends.
 ///
 /// # Errors
-/// When the database is away, or holds what we did not write.
-pub async fn lock(
-    tx: &mut PgConnection,
-    orders: &[OrderId],
-) -> Result<BTreeMap<OrderId, Row>, sqlx::Error> {
+/// When the database is away.
+pub(super) async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Rows, sqlx::Error> {
     // Every transaction locks in this order, so that none waits for one that waits for it.
     let sql = concat!(
         "SELECT ",
@@ -46,17 +31,17 @@ pub async fn lock(
     );
     let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
     let rows = sqlx::query(sql).bind(ids).fetch_all(tx).await?;
-    rows.iter().map(keyed).collect()
+    rows.iter().map(read).collect()
 }
 
 /// The same for payments that were claimed with these tokens, and by nobody since.
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn lock_claimed(
+pub(super) async fn lock_claimed(
     tx: &mut PgConnection,
     claims: &[(OrderId, Uuid)],
-) -> Result<BTreeMap<OrderId, Row>, sqlx::Error> {
+) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "SELECT ",
         columns!(),
@@ -67,7 +52,7 @@ pub async fn lock_claimed(
     let (orders, tokens): (Vec<Uuid>, Vec<Uuid>) =
         claims.iter().map(|(order, token)| (order.0, *token)).unzip();
     let query = sqlx::query(sql).bind(orders).bind(tokens);
-    query.fetch_all(tx).await?.iter().map(keyed).collect()
+    query.fetch_all(tx).await?.iter().map(read).collect()
 }
 
 /// Up to `limit` payments whose deadline has passed while their outcome is unknown, locked until
@@ -76,31 +61,32 @@ pub async fn lock_claimed(
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn lock_expired(
+pub(super) async fn lock_expired(
     tx: &mut PgConnection,
     now: Timestamp,
-    limit: i64,
-) -> Result<BTreeMap<OrderId, Row>, sqlx::Error> {
+    limit: usize,
+) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM payments WHERE status = 'intent' AND deadline_ms <= $1 \
+             AND (expire_again_at IS NULL OR expire_again_at <= now()) \
          ORDER BY deadline_ms LIMIT $2 FOR UPDATE SKIP LOCKED"
     );
-    let query = sqlx::query(sql).bind(now.millis()).bind(limit);
-    query.fetch_all(tx).await?.iter().map(keyed).collect()
+    let query = sqlx::query(sql).bind(now.millis()).bind(limit as i64);
+    query.fetch_all(tx).await?.iter().map(read).collect()
 }
 
 /// Claims up to `limit` payments that are due, with `token`: for `lease` they are nobody else's.
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn claim_due(
-    pool: &PgPool,
+pub(super) async fn claim_due(
+    connection: &mut PgConnection,
     limit: usize,
     token: Uuid,
     lease: Duration,
-) -> Result<Vec<Row>, sqlx::Error> {
+) -> Result<Rows, sqlx::Error> {
     let sql = concat!(
         "UPDATE payments SET lease_token = $1, attempts = attempts + 1, \
              due_at = now() + $2 * interval '1 second' \
@@ -110,42 +96,37 @@ pub async fn claim_due(
         columns!()
     );
     let query = sqlx::query(sql).bind(token).bind(lease.as_secs_f64());
-    query.bind(limit as i64).fetch_all(pool).await?.iter().map(row).collect()
-}
-
-/// What comes next, and when; zero if its time has come, `None` if there is nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Agenda {
-    /// The time until the bank is to be called.
-    pub due_in: Option<Duration>,
-    /// The time until a payment with an unknown outcome expires.
-    pub deadline_in: Option<Duration>,
+    query.bind(limit as i64).fetch_all(connection).await?.iter().map(read).collect()
 }
 
 /// What comes next after `now`.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn agenda(pool: &PgPool, now: Timestamp) -> Result<Agenda, sqlx::Error> {
+pub(super) async fn agenda(
+    connection: &mut PgConnection,
+    now: Timestamp,
+) -> Result<Agenda, sqlx::Error> {
     let (due_in_s, deadline_in_s): (Option<f64>, Option<f64>) = sqlx::query_as(
         "SELECT (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM payments \
                  WHERE due_at IS NOT NULL), \
                 (SELECT (min(deadline_ms) - $1)::float8 / 1000 FROM payments \
-                 WHERE status = 'intent')",
+                 WHERE status = 'intent' \
+                     AND (expire_again_at IS NULL OR expire_again_at <= now()))",
     )
     .bind(now.millis())
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     // Far enough ahead is the same as never, and a `Duration` has its bounds.
     let wait = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
     Ok(Agenda { due_in: due_in_s.map(wait), deadline_in: deadline_in_s.map(wait) })
 }
 
-/// Writes the rows, new or known. Whoever had claimed one of them has lost it.
+/// Writes the rows, new or known. A claim on one of them ends.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
+pub(super) async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -173,7 +154,8 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
              causationid = excluded.causationid, correlationid = excluded.correlationid, \
              traceparent = excluded.traceparent, lineage = excluded.lineage, \
              attempts = excluded.attempts, last_error = excluded.last_error, \
-             due_at = excluded.due_at, lease_token = NULL, updated_at = now()",
+             due_at = excluded.due_at, lease_token = NULL, expire_again_at = NULL, \
+             updated_at = now()",
     )
     .bind(column(rows, |row| row.payment.order.order_id.0))
     .bind(column(rows, |row| row.payment.status.as_str()))
@@ -193,8 +175,36 @@ pub async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Err
     Ok(())
 }
 
-fn keyed(from: &PgRow) -> Result<(OrderId, Row), sqlx::Error> {
-    Ok((OrderId(from.try_get("order_id")?), row(from)?))
+/// Leaves the payments alone for a while. A claim on one of them ends.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn set_aside(tx: &mut PgConnection, aside: &[Aside]) -> Result<(), sqlx::Error> {
+    if aside.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE payments SET last_error = given.cause, lease_token = NULL, updated_at = now(), \
+             due_at = CASE WHEN due_at IS NOT NULL THEN now() + wait END, \
+             expire_again_at = CASE WHEN expired THEN now() + wait ELSE expire_again_at END \
+         FROM (SELECT id, cause, wait_s * interval '1 second' AS wait, expired \
+             FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::bool[]) \
+                 AS one (id, cause, wait_s, expired)) AS given \
+         WHERE order_id = id",
+    )
+    .bind(aside.iter().map(|one| one.order_id.0).collect::<Vec<_>>())
+    .bind(aside.iter().map(|one| storable(&one.cause)).collect::<Vec<_>>())
+    .bind(aside.iter().map(|one| one.retry_in.as_secs_f64()).collect::<Vec<_>>())
+    .bind(aside.iter().map(|one| one.expired).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// One row that is not as we write it must not stand for the database.
+fn read(from: &PgRow) -> Result<(OrderId, Result<Row, String>), sqlx::Error> {
+    let row = row(from).map_err(|error| format!("the payment cannot be read: {error}"));
+    Ok((OrderId(from.try_get("order_id")?), row))
 }
 
 fn row(from: &PgRow) -> Result<Row, sqlx::Error> {

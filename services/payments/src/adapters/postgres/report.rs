@@ -2,7 +2,7 @@
 
 use contracts::{Money, OrderId};
 use serde::Serialize;
-use sqlx::{PgPool, Row as _, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -70,8 +70,8 @@ pub struct AccountBalance {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn payment(
-    pool: &PgPool,
+pub(super) async fn payment(
+    connection: &mut PgConnection,
     order_id: OrderId,
 ) -> Result<Option<PaymentReport>, sqlx::Error> {
     let found = sqlx::query(
@@ -79,7 +79,7 @@ pub async fn payment(
          FROM payments WHERE order_id = $1",
     )
     .bind(order_id.0)
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = found else { return Ok(None) };
     let entries = sqlx::query(
@@ -87,7 +87,7 @@ pub async fn payment(
          WHERE order_id = $1 ORDER BY entry_id",
     )
     .bind(order_id.0)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let entry = |row: &PgRow| {
         Ok::<_, sqlx::Error>(EntryReport {
@@ -115,12 +115,12 @@ pub async fn payment(
 ///
 /// # Errors
 /// When the database is away.
-pub async fn balance(pool: &PgPool) -> Result<Balance, sqlx::Error> {
+pub(super) async fn balance(connection: &mut PgConnection) -> Result<Balance, sqlx::Error> {
     let accounts = sqlx::query(
         "SELECT account, currency, sum(amount_minor)::bigint AS balance_minor, count(*) AS entries \
          FROM ledger_entries GROUP BY account, currency ORDER BY currency, account",
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     let account = |row: &PgRow| {
         Ok::<_, sqlx::Error>(AccountBalance {
@@ -134,7 +134,7 @@ pub async fn balance(pool: &PgPool) -> Result<Balance, sqlx::Error> {
         "SELECT status, count(*) FROM payments GROUP BY status \
          UNION ALL SELECT 'void_due', count(*) FROM payments WHERE void_due",
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(Balance {
         accounts: accounts.iter().map(account).collect::<Result<_, _>>()?,

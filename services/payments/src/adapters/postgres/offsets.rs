@@ -1,27 +1,17 @@
-//! Offsets with an epoch per partition: who was given a partition later shuts out who had it
-//! before.
+//! Offsets with an epoch per partition: the instance that was given a partition later shuts out the
+//! one that had it before.
 
-use sqlx::{PgConnection, PgPool, Row};
+use crate::database::{Place, Position};
+use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 
-/// A partition of a topic.
-pub type Place = (String, i32);
-
-/// What is known of one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The first record that has not been applied.
-    pub next_offset: i64,
-    /// How often the partition was given to somebody.
-    pub epoch: i64,
-}
-
-/// Takes the partitions over: from now on only who knows the answered epochs may write for them.
+/// Takes the partitions over: from now on only an instance that knows the answered epochs may write
+/// for them.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn claim(
-    pool: &PgPool,
+pub(super) async fn claim(
+    connection: &mut PgConnection,
     places: &[Place],
 ) -> Result<BTreeMap<Place, Position>, sqlx::Error> {
     // In order, so that two instances that claim at the same time do not block each other.
@@ -36,7 +26,7 @@ pub async fn claim(
     )
     .bind(topics)
     .bind(partitions)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows.iter().map(position).collect()
 }
@@ -45,7 +35,7 @@ pub async fn claim(
 ///
 /// # Errors
 /// When the database is away.
-pub async fn lock(
+pub(super) async fn lock(
     tx: &mut PgConnection,
     places: &[Place],
 ) -> Result<BTreeMap<Place, Position>, sqlx::Error> {
@@ -66,7 +56,7 @@ pub async fn lock(
 ///
 /// # Errors
 /// When the database is away.
-pub async fn advance(
+pub(super) async fn advance(
     tx: &mut PgConnection,
     positions: &BTreeMap<Place, Position>,
 ) -> Result<u64, sqlx::Error> {

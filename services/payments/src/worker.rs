@@ -1,0 +1,152 @@
+//! [`Worker`]: runs the supervisor: gives it the time, makes the calls that it asks for, and wakes
+//! it when one of them has ended or the intake has work for it.
+
+use crate::{
+    adapters::{Bank, Postgres},
+    domain::Input,
+    supervisor::{Call, Called, Supervisor},
+};
+use contracts::Timestamp;
+use service_kit::{Readiness, Shutdown};
+use std::{
+    fmt::Display,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use streams::{Outage, failpoint};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+
+/// A dependency, and how it is.
+struct Watched {
+    check: Readiness,
+    outage: Outage,
+}
+
+impl Watched {
+    fn is_there(&mut self) {
+        self.outage.recovered();
+        self.check.up();
+    }
+
+    /// How long to wait for it.
+    fn is_away(&mut self, why: impl Display) -> Duration {
+        let wait = self.outage.failed(why);
+        self.check.down(self.outage.to_string());
+        wait
+    }
+}
+
+/// Runs a supervisor over Postgres and the bank.
+pub struct Worker {
+    supervisor: Supervisor,
+    database: Postgres,
+    bank: Bank,
+    work: Arc<Notify>,
+    bank_watched: Watched,
+    calls: JoinSet<Called>,
+}
+
+impl Worker {
+    /// Runs `supervisor`. `work` wakes it, and `bank_check` shows how the bank is.
+    pub fn new(
+        supervisor: Supervisor,
+        database: Postgres,
+        bank: Bank,
+        work: Arc<Notify>,
+        bank_check: Readiness,
+    ) -> Self {
+        let outage = Outage::new(format!("the bank at {}", bank.url()));
+        let mut bank_watched = Watched { check: bank_check, outage };
+        // Nothing is known against the bank before the first call.
+        bank_watched.is_there();
+        Self { supervisor, database, bank, work, bank_watched, calls: JoinSet::new() }
+    }
+
+    /// Works until `shutdown`, and then as long as calls are under way. An outage of the database is
+    /// waited for; `check` shows it, and `outage` logs it.
+    pub async fn run(mut self, check: Readiness, outage: Outage, shutdown: Shutdown) {
+        let mut database = Watched { check, outage };
+        let work = Arc::clone(&self.work);
+        while !shutdown.is_cancelled() {
+            let wait = match self.step().await {
+                Ok(idle) => {
+                    database.is_there();
+                    idle
+                }
+                Err(error) => database.is_away(format_args!("{error:#}")),
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.called() => {}
+                () = work.notified() => {}
+                () = sleep(wait) => {}
+            }
+        }
+        self.finish().await;
+    }
+
+    /// A step of the supervisor, and the calls that it asks for; how long there is nothing to do
+    /// after that.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn step(&mut self) -> anyhow::Result<Duration> {
+        let next = self.supervisor.step(&mut self.database, now()).await?;
+        for call in next.calls {
+            failpoint::reached("bank-claimed");
+            self.calls.spawn(make(self.bank.clone(), call));
+        }
+        Ok(next.idle)
+    }
+
+    /// Waits until a call has ended, for ever if there is none, and takes all that have.
+    async fn called(&mut self) {
+        let Some(mut called) = self.calls.join_next().await else {
+            return std::future::pending().await;
+        };
+        loop {
+            match called {
+                Ok(called) => self.supervisor.called(called),
+                Err(error) => {
+                    tracing::error!("a call to the bank has died: {error}");
+                    self.supervisor.call_lost();
+                }
+            }
+            match self.calls.try_join_next() {
+                Some(next) => called = next,
+                None => break,
+            }
+        }
+        match self.supervisor.bank_problem() {
+            // The calls have a back-off of their own.
+            Some(problem) => drop(self.bank_watched.is_away(problem)),
+            None => self.bank_watched.is_there(),
+        }
+    }
+
+    /// Lets the calls under way end, as their answers are worth more than those of a repetition.
+    async fn finish(&mut self) {
+        while !self.calls.is_empty() {
+            self.called().await;
+        }
+        if let Err(error) = self.supervisor.write_results(&mut self.database).await {
+            tracing::warn!("answers of the bank are left for the next start: {error:#}");
+        }
+    }
+}
+
+/// Makes one call.
+async fn make(bank: Bank, call: Call) -> Called {
+    let input = match call.timeout(now()) {
+        Some(timeout) => bank.perform(&call, timeout).await,
+        None => Input::DeadlinePassed,
+    };
+    failpoint::reached("bank-answered");
+    let (order_id, task, attempt) = (call.order_id(), call.task, call.attempt);
+    tracing::debug!(%order_id, ?task, attempt, ?input, "called the bank");
+    call.over(input, now())
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}

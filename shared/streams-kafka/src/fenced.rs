@@ -1,0 +1,144 @@
+//! [`spawn_fenced`]: drives a [`FencedEngine`] on a real Kafka. What to do, and what a failure means
+//! for the batch, the engine says; here are the calls.
+
+use crate::{
+    LoopHandle, LoopSettings, LoopStatus, Pause, at_work, client::Failed, group::GroupReader, spawn,
+};
+use anyhow::anyhow;
+use streams::{
+    Codec, Failure, Record, RegistryError,
+    engine::{Class, Offsets},
+    failpoint,
+    fenced::{Effect, Event, FencedEngine},
+    topic::TopicSpec,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A service's reaction to its input topics, with offsets in a database of its own instead of a Kafka
+/// transaction. Its calls may block.
+pub trait FencedConsumer: Send {
+    /// The topics to read, co-partitioned.
+    fn inputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// The topics to write through an outbox, whose schemas must be registered first.
+    fn outputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// These (topic, partition) are ours now: raise their epochs, so that the instance that had them
+    /// before can write no more. Gives the next offset of each, 0 where there is none yet.
+    ///
+    /// # Errors
+    /// [`Failure::Retriable`] while the database is away.
+    fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure>;
+
+    /// One transaction: what the records of `batch` cause, and the offsets after them, guarded by the
+    /// epochs. Poison is dead-lettered inside of it; records below the stored offset change nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Retriable`] while the database is away, [`Failure::Fatal`] when fenced.
+    fn apply(&mut self, batch: &[Record]) -> Result<(), Failure>;
+}
+
+/// Run `consumer` on a thread of its own until `stop` is cancelled. Kafka, its topics and the
+/// registry may come later, and go and come back.
+pub fn spawn_fenced<C: FencedConsumer + 'static>(
+    settings: LoopSettings,
+    consumer: C,
+    codec: Codec,
+    stop: CancellationToken,
+) -> LoopHandle {
+    spawn(settings.name, move |status| {
+        let engine = FencedEngine::new(&consumer.inputs());
+        FencedLoop { settings, consumer, codec, engine, reader: None }.run(&stop, &status)
+    })
+}
+
+struct FencedLoop<C> {
+    settings: LoopSettings,
+    consumer: C,
+    codec: Codec,
+    engine: FencedEngine,
+    reader: Option<GroupReader>,
+}
+
+impl<C: FencedConsumer> FencedLoop<C> {
+    fn run(
+        mut self,
+        stop: &CancellationToken,
+        status: &watch::Sender<LoopStatus>,
+    ) -> anyhow::Result<()> {
+        let mut pause = Pause::new(self.settings.name, status.clone());
+        let mut effect = self.engine.next(Event::Proceed);
+        loop {
+            let event = match effect {
+                // Only between two batches: what was begun is ended.
+                Effect::Poll | Effect::BackOff { .. } if stop.is_cancelled() => return Ok(()),
+                Effect::BackOff { cause } => {
+                    pause.wait(&cause, stop);
+                    Event::Proceed
+                }
+                Effect::Stop(error) => return Err(error),
+                other => {
+                    if matches!(other, Effect::Poll) && self.engine.trouble().is_none() {
+                        pause.over();
+                        at_work(status, self.engine.partitions());
+                    }
+                    let done = self.perform(other);
+                    done.unwrap_or_else(|Failed { class, error }| Event::Failed(class, error))
+                }
+            };
+            effect = self.engine.next(event);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<Event, Failed> {
+        match effect {
+            Effect::Connect => self.connect(),
+            Effect::Disconnect => {
+                self.reader = None;
+                Ok(Event::Disconnected)
+            }
+            Effect::Poll => Ok(Event::Polled(self.reader()?.poll().map_err(Failed::fatal)?)),
+            Effect::Claim(partitions) => {
+                let offsets = self.consumer.claim(&partitions).map_err(failed)?;
+                failpoint::reached("claimed");
+                Ok(Event::Claimed(offsets))
+            }
+            Effect::Seek(offsets) => {
+                self.reader()?.seek(&offsets).map_err(Failed::fatal)?;
+                Ok(Event::Sought)
+            }
+            Effect::Apply(batch) => {
+                failpoint::reached("polled");
+                self.consumer.apply(&batch).map_err(failed)?;
+                Ok(Event::Applied)
+            }
+            other => unreachable!("{other:?} is not for Kafka or the database"),
+        }
+    }
+
+    fn reader(&mut self) -> Result<&mut GroupReader, Failed> {
+        self.reader.as_mut().ok_or_else(|| Failed::fatal(anyhow!("not connected")))
+    }
+
+    fn connect(&mut self) -> Result<Event, Failed> {
+        self.codec.warm_up(&self.consumer.outputs()).map_err(|error| match error {
+            RegistryError::Incompatible { .. } => {
+                Failed { class: Class::Final, error: error.into() }
+            }
+            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
+        })?;
+        let reader = GroupReader::join(&self.settings, self.consumer.inputs());
+        self.reader = Some(reader.map_err(Failed::fatal)?);
+        Ok(Event::Connected)
+    }
+}
+
+/// What a failure of the service means for the loop.
+fn failed(failure: Failure) -> Failed {
+    match failure {
+        Failure::Retriable(error) => Failed { class: Class::Retriable, error },
+        Failure::Fatal(error) => Failed { class: Class::Fatal, error },
+        Failure::Poison(cause) => Failed::fatal(anyhow!("no record to blame: {cause}")),
+    }
+}
