@@ -2,8 +2,8 @@
 
 use crate::{Outside, PATIENCE};
 use anyhow::Result;
+use client::{OrderClient, order_body};
 use contracts::OrderId;
-use shop::order_client::{OrderClient, order_body};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;

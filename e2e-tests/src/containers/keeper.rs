@@ -2,11 +2,13 @@
 
 use super::Model;
 use anyhow::{Context, Result, ensure};
-use shop::{
+use client::{
+    Dirs, SERVICES, State,
     containers::{Container, Project, docker},
-    settings::{Dirs, Ports, SERVICES, State, urls_at},
-    supervisor::control::{self, Reply, Request},
+    control::{self, Reply, Request},
+    urls_at,
 };
+use native::Ports;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
