@@ -12,7 +12,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use service_kit::backoff::Backoff;
+use streams::Backoff;
 use uuid::Uuid;
 
 /// Longer than any service takes to say that it cannot answer now.

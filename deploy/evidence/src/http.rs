@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use auditor::{BankEntry, Booking, Mail};
-use chrono::DateTime;
 use contracts::{Money, Timestamp};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
@@ -110,10 +109,12 @@ pub(super) async fn mailbox(http: &Client, url: &str) -> Result<Mailbox> {
             break;
         }
         for message in listed.messages {
-            let at = DateTime::parse_from_rfc3339(&message.created);
-            let at = at.with_context(|| format!("the time of the mail {}", message.id))?;
+            let at: jiff::Timestamp = message
+                .created
+                .parse()
+                .with_context(|| format!("the time of the mail {}", message.id))?;
             let to = message.to.into_iter().next().map(|to| to.address).unwrap_or_default();
-            let at = Timestamp(at.timestamp_millis());
+            let at = Timestamp(at.as_millisecond());
             mails.insert(message.id, Mail { message_id: message.message_id, to, at });
         }
     }

@@ -1,6 +1,6 @@
 //! [`Journal`]: what became of every order of a run, and when.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -11,6 +11,10 @@ use crate::mix::Kind;
 
 /// How many of the things that should not be are kept in words; all are counted.
 const TROUBLES_TOLD: usize = 10;
+/// Ends that are remembered before their order is known here. A 202 is late by seconds at most, while at most
+/// 256 customers wait for one; the others are strangers' orders, which never get known. One that is forgotten
+/// is asked for later.
+const EARLY_MAX: usize = 4_096;
 
 /// What a client was answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,8 +79,26 @@ pub struct Stories {
 struct State {
     stories: Stories,
     places: HashMap<OrderId, usize>,
-    /// Orders that were seen to end before their 202 was here, and strangers.
+    /// Orders that were seen to end before their 202 was here, and strangers, for [`EARLY_MAX`] of them.
     early: HashMap<OrderId, (Instant, Outcome)>,
+    /// The keys of `early`, the oldest first; those that were taken out may still be here.
+    early_since: VecDeque<OrderId>,
+}
+
+impl State {
+    /// The first word about an end counts; the oldest of them makes room for a new one.
+    fn remember(&mut self, order: OrderId, settled: (Instant, Outcome)) {
+        if self.early.contains_key(&order) {
+            return;
+        }
+        if self.early_since.len() == EARLY_MAX
+            && let Some(oldest) = self.early_since.pop_front()
+        {
+            self.early.remove(&oldest);
+        }
+        self.early.insert(order, settled);
+        self.early_since.push_back(order);
+    }
 }
 
 /// The stories while they happen.
@@ -111,9 +133,7 @@ impl Journal {
             Some(place) => {
                 state.stories.orders[place].settled.get_or_insert((now, outcome));
             }
-            None => {
-                state.early.entry(order).or_insert((now, outcome));
-            }
+            None => state.remember(order, (now, outcome)),
         }
     }
 
@@ -169,6 +189,21 @@ mod tests {
         journal.replied(place, Reply::Accepted(order));
         let settled = journal.look(|stories| stories.orders[place].settled);
         assert_eq!(settled.map(|(_, outcome)| outcome), Some(CONFIRMED));
+    }
+
+    #[test]
+    fn strangers_are_forgotten_and_the_latest_of_them_are_remembered() {
+        let journal = Journal::default();
+        let order = |n: usize| OrderId(Uuid::from_u128(n as u128));
+        (0..3 * EARLY_MAX).for_each(|n| journal.settled(order(n), CONFIRMED));
+        assert_eq!(journal.state().early.len(), EARLY_MAX);
+        assert_eq!(journal.state().early_since.len(), EARLY_MAX);
+        let settled = |n| {
+            let place = journal.due(Kind::Plain, Instant::now());
+            journal.replied(place, Reply::Accepted(order(n)));
+            journal.look(|stories| stories.orders[place].settled.is_some())
+        };
+        assert!(settled(3 * EARLY_MAX - 1) && !settled(0));
     }
 
     #[test]
