@@ -8,8 +8,9 @@ use auditor::{
 use contracts::catalog::Product;
 use contracts::{CommandId, Money, OrderId, Reason, Sku, Timestamp};
 use serde::Deserialize;
+use sqlx::postgres::PgRow;
 use sqlx::types::{Json, Uuid};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Row as _};
 
 /// One consistent look at a database.
 async fn snapshot(url: &str) -> Result<PgConnection> {
@@ -75,34 +76,28 @@ async fn orders(db: &mut PgConnection) -> Result<Vec<OrderRow>> {
         SELECT order_id, version, status, customer_id, lines, total_minor, currency, payment,
             reasons, requested_at, deadline
         FROM orders";
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        order_id: Uuid,
-        version: i64,
-        status: String,
-        customer_id: String,
-        lines: Json<Vec<LineRow>>,
-        total_minor: i64,
-        currency: String,
-        payment: Option<Json<PaymentSection>>,
-        reasons: Json<Vec<Reason>>,
-        requested_at: i64,
-        deadline: i64,
-    }
-    let rows: Vec<Row> = sqlx::query_as(ROWS).fetch_all(db).await?;
-    let row = |row: Row| OrderRow {
-        order_id: OrderId(row.order_id),
-        version: row.version,
-        status: row.status,
-        customer_id: row.customer_id,
-        lines: row.lines.0,
-        total: Money { amount_minor: row.total_minor, currency: row.currency },
-        payment: row.payment.map(|payment| payment.0),
-        reasons: row.reasons.0,
-        requested_at: Timestamp(row.requested_at),
-        deadline: Timestamp(row.deadline),
+    let rows = sqlx::query(ROWS).fetch_all(db).await?;
+    let row = |row: &PgRow| {
+        let Json(lines): Json<Vec<LineRow>> = row.try_get("lines")?;
+        let Json(reasons): Json<Vec<Reason>> = row.try_get("reasons")?;
+        let payment: Option<Json<PaymentSection>> = row.try_get("payment")?;
+        Ok(OrderRow {
+            order_id: OrderId(row.try_get("order_id")?),
+            version: row.try_get("version")?,
+            status: row.try_get("status")?,
+            customer_id: row.try_get("customer_id")?,
+            lines,
+            total: Money {
+                amount_minor: row.try_get("total_minor")?,
+                currency: row.try_get("currency")?,
+            },
+            payment: payment.map(|Json(payment)| payment),
+            reasons,
+            requested_at: Timestamp(row.try_get("requested_at")?),
+            deadline: Timestamp(row.try_get("deadline")?),
+        })
     };
-    Ok(rows.into_iter().map(row).collect())
+    rows.iter().map(row).collect()
 }
 
 async fn timeline(db: &mut PgConnection) -> Result<Vec<TimelineRow>> {
@@ -111,31 +106,25 @@ async fn timeline(db: &mut PgConnection) -> Result<Vec<TimelineRow>> {
             topic || '/' || log_partition || '/' || log_offset AS address, writer, lineage,
             causation_id, occurred_at, latency_ms
         FROM timeline";
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        order_id: Uuid,
-        version: i64,
-        transition: String,
-        status: String,
-        address: String,
-        writer: String,
-        lineage: Option<String>,
-        causation_id: Option<String>,
-        occurred_at: i64,
-        latency_ms: i64,
-    }
+    type Row =
+        (Uuid, i64, String, String, String, String, Option<String>, Option<String>, i64, i64);
     let rows: Vec<Row> = sqlx::query_as(ROWS).fetch_all(db).await?;
-    let row = |row: Row| TimelineRow {
-        order_id: OrderId(row.order_id),
-        version: row.version,
-        transition: row.transition,
-        status: row.status,
-        address: row.address,
-        writer: row.writer,
-        lineage: row.lineage,
-        causation: row.causation_id,
-        occurred_at: Timestamp(row.occurred_at),
-        latency_ms: row.latency_ms,
+    let row = |row: Row| {
+        let (id, version, transition, status, address, writer, lineage, causation, at, latency_ms) =
+            row;
+        let (order_id, occurred_at) = (OrderId(id), Timestamp(at));
+        TimelineRow {
+            order_id,
+            version,
+            transition,
+            status,
+            address,
+            writer,
+            lineage,
+            causation,
+            occurred_at,
+            latency_ms,
+        }
     };
     Ok(rows.into_iter().map(row).collect())
 }

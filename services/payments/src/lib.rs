@@ -17,6 +17,7 @@ mod fixtures;
 pub mod handlers;
 pub mod http;
 pub mod intake;
+mod migrations;
 pub mod store;
 pub mod supervisor;
 pub mod topology;

@@ -6,15 +6,13 @@ pub mod outbox;
 pub mod payments;
 pub mod report;
 
+use crate::migrations::MIGRATIONS;
 use sqlx::{
     PgPool,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::time::Duration;
-
-/// What the database must look like; part of the binary.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Most connections of one instance.
 const CONNECTIONS_MAX: u32 = 8;
