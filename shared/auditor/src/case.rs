@@ -5,7 +5,7 @@ use contracts::{
     Order, OrderId, Timestamp,
     topics::{Cleanup, TopicSpec},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How much earlier than a topic's retention says its records may go: brokers delete whole segments.
 const RETENTION_MARGIN: Duration = Duration::from_secs(60 * 60);
@@ -21,14 +21,14 @@ pub(crate) struct Case<'a> {
 impl<'a> Case<'a> {
     pub(crate) fn new(evidence: &'a Evidence) -> Self {
         let letters = Letters::new(evidence);
-        let mut by_order: BTreeMap<OrderId, Vec<&Logged<Order>>> = BTreeMap::new();
+        let mut by_order: BTreeMap<OrderId, Vec<&Logged<Arc<Order>>>> = BTreeMap::new();
         for record in &evidence.log.orders {
             if let Ok(order_id) = record.key.parse() {
                 by_order.entry(order_id).or_default().push(record);
             }
         }
         let at_rest = |at: Timestamp| at + evidence.grace <= evidence.taken_at;
-        let fold = |(order_id, records): (OrderId, Vec<&'a Logged<Order>>)| {
+        let fold = |(order_id, records): (OrderId, Vec<&'a Logged<Arc<Order>>>)| {
             (order_id, History::fold(&order_id.to_string(), &records, &letters, at_rest))
         };
         let histories = by_order.into_iter().map(fold).collect();

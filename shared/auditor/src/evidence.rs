@@ -10,10 +10,9 @@ use contracts::{
     email::EmailSent,
     inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
     orders::{CommandRefused, OrderCommand},
-    view::ViewUpdated,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Everything that was seen of a shop.
 #[derive(Debug, Clone, Default)]
@@ -40,12 +39,14 @@ pub struct Evidence {
 }
 
 /// The topics, whole, as a `read_committed` reader sees them.
+///
+/// An order stands on three of them at each of its versions: it may be one value that they share.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     /// `orders`.
-    pub orders: Vec<Logged<Order>>,
+    pub orders: Vec<Logged<Arc<Order>>>,
     /// `orders.latest`.
-    pub orders_latest: Vec<Logged<Order>>,
+    pub orders_latest: Vec<Logged<Arc<Order>>>,
     /// `orders.commands`.
     pub order_commands: Vec<Logged<OrderCommand>>,
     /// `orders.refusals`.
@@ -61,9 +62,20 @@ pub struct Log {
     /// `catalog.products`; a deleted row is a product of `None`.
     pub catalog_products: Vec<Logged<Option<Product>>>,
     /// `order-views`.
-    pub order_views: Vec<Logged<ViewUpdated>>,
+    pub order_views: Vec<Logged<Announcement>>,
     /// `emails`.
     pub emails: Vec<Logged<EmailSent>>,
+}
+
+/// What `order-views` says: an order can be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// The record's key.
+    pub order_id: OrderId,
+    /// The version that a reader sees at least.
+    pub view_version: i64,
+    /// The order as the view shows it.
+    pub order: Arc<Order>,
 }
 
 /// One record of a topic.

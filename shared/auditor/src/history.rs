@@ -16,7 +16,7 @@ use contracts::{
     Order, ServiceName, Status, Timestamp, TransitionKind, partition::partition_for,
     topics::PARTITIONS,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// From where, what happens, to where, and who alone may write it: the Law, stated a second time.
 const TABLE: [(Option<Status>, TransitionKind, Status, &str); 10] = {
@@ -48,14 +48,14 @@ pub(crate) fn is_terminal(status: Status) -> bool {
 /// A transition that counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step<'a> {
-    pub(crate) record: &'a Logged<Order>,
+    pub(crate) record: &'a Logged<Arc<Order>>,
     pub(crate) order: &'a Order,
 }
 
 /// A record that is no next transition.
 #[derive(Debug)]
 pub(crate) struct Outcast<'a> {
-    pub(crate) record: &'a Logged<Order>,
+    pub(crate) record: &'a Logged<Arc<Order>>,
     /// The law that it breaks, if not everybody has refused it.
     pub(crate) law: Law,
     pub(crate) why: String,
@@ -76,7 +76,7 @@ impl<'a> History<'a> {
     /// The history of `key` from its `records`, in the order of the log.
     pub(crate) fn fold(
         key: &str,
-        records: &[&'a Logged<Order>],
+        records: &[&'a Logged<Arc<Order>>],
         letters: &Letters<'_>,
         at_rest: impl Fn(Timestamp) -> bool,
     ) -> Self {

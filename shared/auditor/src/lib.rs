@@ -27,9 +27,9 @@ mod story;
 mod verdict;
 
 pub use evidence::{
-    BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow, Log, Logged,
-    Mail, OrderRow, PaymentRow, PaymentSection, Payments, ProductRow, RefusalRow, SalesRow,
-    StockRow, TimelineRow, View,
+    Announcement, BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow,
+    Log, Logged, Mail, OrderRow, PaymentRow, PaymentSection, Payments, ProductRow, RefusalRow,
+    SalesRow, StockRow, TimelineRow, View,
 };
 pub use law::Law;
 pub use story::Moment;

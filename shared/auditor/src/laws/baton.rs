@@ -8,7 +8,7 @@ use crate::{
     verdict::{Findings, Subject},
 };
 use contracts::{Order, OrderId, OrderLine, PaymentStatus, TransitionKind};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut refused = 0;
@@ -143,7 +143,7 @@ fn first_of(faults: &[(bool, &'static str)]) -> Option<&'static str> {
 
 /// `orders.latest`: for each order the last state, and never a step back.
 fn latest(case: &Case<'_>, findings: &mut Findings<'_>) {
-    let mut latest: BTreeMap<&str, &Logged<Order>> = BTreeMap::new();
+    let mut latest: BTreeMap<&str, &Logged<Arc<Order>>> = BTreeMap::new();
     for record in &case.evidence.log.orders_latest {
         let Some(order) = record.read() else { continue };
         let known = latest.insert(&record.key, record).and_then(Logged::read);
@@ -154,6 +154,7 @@ fn latest(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
     for (order_id, history) in &case.histories {
         let found = latest.remove(order_id.to_string().as_str()).and_then(Logged::read);
+        let found = found.map(Arc::as_ref);
         let version = found.map(|order| order.version);
         copy(findings, Law::Latest, *order_id, history, version, |order| found == Some(order));
     }

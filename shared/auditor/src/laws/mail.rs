@@ -1,7 +1,7 @@
 //! Mails: one per order and kind, the right one, and not before the view has announced the outcome.
 
 use crate::{
-    Law, Mail,
+    Announcement, Law, Mail,
     case::Case,
     history::{History, Step},
     verdict::{Findings, Subject},
@@ -10,7 +10,6 @@ use contracts::{
     OrderId, ServiceName, Status, Timestamp,
     email::{EmailKind, EmailSent},
     topics::ORDER_VIEWS,
-    view::ViewUpdated,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,18 +142,18 @@ fn due(
 }
 
 /// What the view has announced, by address.
-fn announced<'a>(case: &Case<'a>) -> BTreeMap<String, &'a ViewUpdated> {
+fn announced<'a>(case: &Case<'a>) -> BTreeMap<String, &'a Announcement> {
     let views = case.evidence.log.order_views.iter();
     views.filter_map(|record| Some((record.address("order-views"), record.read()?))).collect()
 }
 
 /// The mail that `update` deserves, if it announces the end of its order.
-fn announces(update: &ViewUpdated) -> Option<About> {
+fn announces(update: &Announcement) -> Option<About> {
     Some((update.order_id, deserved(update.order.status)?))
 }
 
 /// The mails whose announcements email has put aside.
-fn refused(case: &Case<'_>, announced: &BTreeMap<String, &ViewUpdated>) -> BTreeSet<About> {
+fn refused(case: &Case<'_>, announced: &BTreeMap<String, &Announcement>) -> BTreeSet<About> {
     let letters = case.evidence.letters.iter().filter(|l| l.service == ServiceName::Email);
     letters.filter_map(|letter| announces(announced.get(&letter.origin)?)).collect()
 }
@@ -162,7 +161,7 @@ fn refused(case: &Case<'_>, announced: &BTreeMap<String, &ViewUpdated>) -> BTree
 /// What caused a mail is an announcement of the view, of the outcome that the mail is about.
 fn after_view(
     case: &Case<'_>,
-    announced: &BTreeMap<String, &ViewUpdated>,
+    announced: &BTreeMap<String, &Announcement>,
     findings: &mut Findings<'_>,
 ) {
     for record in &case.evidence.log.emails {

@@ -148,7 +148,7 @@ fn announced(case: &Case<'_>, findings: &mut Findings<'_>) {
         let (order, version) = (&update.order, update.order.version);
         let history = case.histories.get(&order.order_id);
         let step = history.and_then(|history| history.at(version));
-        let same = step.is_some_and(|step| step.order == order);
+        let same = step.is_some_and(|step| step.order == &**order);
         let holds = same && update.view_version >= version;
         announced.insert((order.order_id, version));
         findings.check_now(Law::Announced, update.order_id, holds, || {

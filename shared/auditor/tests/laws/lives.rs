@@ -6,6 +6,7 @@ use contracts::{
     Order, OrderId, PaymentStatus, Reason, ServiceName, Status as S, TransitionKind as T,
     inventory::ReservationState,
 };
+use std::sync::Arc;
 
 /// A clean shop, and the orders that lived in it.
 pub struct Lives {
@@ -124,7 +125,7 @@ fn by_customer(order: &mut Order) {
 fn forged_and_refused(shop: &mut Shop, order_id: OrderId) {
     let record = shop.evidence.log.orders.iter().rfind(|r| r.key == order_id.to_string());
     let mut forged = record.unwrap().clone();
-    let order = forged.value.as_mut().unwrap();
+    let order = Arc::make_mut(forged.value.as_mut().unwrap());
     (order.version, order.status, order.transition) = (5, S::Validated, T::OrderValidated);
     forged.timestamp = shop.now();
     forged.offset = 1000;

@@ -7,6 +7,7 @@ use contracts::{
     inventory::{InventoryCommand, ReservationState, Restock, StockEntry, StockLevel},
     orders::OrderCommand,
 };
+use std::sync::Arc;
 use uuid::Uuid;
 
 type Mutation = (Law, &'static str, fn(&mut Lives));
@@ -39,7 +40,7 @@ pub const MUTATIONS: &[Mutation] = &[
         let (id, e) = (l.confirmed, l.evidence());
         let mut fork = find(&mut e.log.orders, |record| is(record, id, 2)).clone();
         fork.offset = 2000;
-        fork.value.as_mut().unwrap().occurred_at.0 += 1;
+        Arc::make_mut(fork.value.as_mut().unwrap()).occurred_at.0 += 1;
         e.log.orders.push(fork);
     }),
     (Law::Terminal, "one reader has not refused what follows the end", |l| {
@@ -300,7 +301,7 @@ fn is_commit_of(entry: &StockEntry, id: OrderId) -> bool {
     }
 }
 
-fn is(record: &Logged<Order>, order_id: OrderId, version: i64) -> bool {
+fn is(record: &Logged<Arc<Order>>, order_id: OrderId, version: i64) -> bool {
     let order = read(record);
     (order.order_id, order.version) == (order_id, version)
 }
@@ -323,7 +324,7 @@ fn is_cancel_of(record: &Logged<OrderCommand>, id: OrderId) -> bool {
 
 fn last(evidence: &Evidence, order_id: OrderId) -> Order {
     let mut records = evidence.log.orders_latest.iter().rev();
-    read(records.find(|record| read(record).order_id == order_id).unwrap()).clone()
+    read(records.find(|record| read(record).order_id == order_id).unwrap()).as_ref().clone()
 }
 
 /// Change a version of an order wherever it travels whole.
@@ -331,13 +332,13 @@ fn alter(evidence: &mut Evidence, order_id: OrderId, version: i64, change: impl 
     let log = &mut evidence.log;
     for record in log.orders.iter_mut().chain(&mut log.orders_latest) {
         if is(record, order_id, version) {
-            change(record.value.as_mut().unwrap());
+            change(Arc::make_mut(record.value.as_mut().unwrap()));
         }
     }
     for record in &mut log.order_views {
         let update = record.value.as_mut().unwrap();
         if (update.order_id, update.view_version) == (order_id, version) {
-            change(&mut update.order);
+            change(Arc::make_mut(&mut update.order));
         }
     }
 }

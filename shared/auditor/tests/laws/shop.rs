@@ -1,8 +1,9 @@
 //! A small shop that makes no mistake: it lives a few orders and writes down the evidence.
 
 use auditor::{
-    BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow, Logged, Mail,
-    OrderRow, PaymentRow, PaymentSection, ProductRow, RefusalRow, SalesRow, StockRow, TimelineRow,
+    Announcement, BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow,
+    Logged, Mail, OrderRow, PaymentRow, PaymentSection, ProductRow, RefusalRow, SalesRow, StockRow,
+    TimelineRow,
 };
 use contracts::{
     CommandId, Customer, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason,
@@ -16,9 +17,8 @@ use contracts::{
     orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder, RequestedLine},
     partition::partition_for,
     topics::PARTITIONS,
-    view::ViewUpdated,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// The time from acceptance to the deadline.
@@ -294,8 +294,8 @@ impl Shop {
         let key = next.order_id.to_string();
         let cause = Some(self.command_of(next.placed_by));
         let log = &mut self.evidence.log;
-        let place = append(&mut log.orders, &key, (at, writer), cause, next.clone());
-        append(&mut log.orders_latest, &key, (at, "orders"), None, next.clone());
+        let place = append(&mut log.orders, &key, (at, writer), cause, Arc::new(next.clone()));
+        append(&mut log.orders_latest, &key, (at, "orders"), None, Arc::new(next.clone()));
         self.show(&next, writer, place);
         next
     }
@@ -363,12 +363,8 @@ impl Shop {
 
     fn announce(&mut self, order: &Order) {
         let (order_id, key, now) = (order.order_id, order.order_id.to_string(), self.now);
-        let update = ViewUpdated {
-            order_id,
-            view_version: order.version,
-            order: order.clone(),
-            updated_at: now,
-        };
+        let order_seen = Arc::new(order.clone());
+        let update = Announcement { order_id, view_version: order.version, order: order_seen };
         let log = &mut self.evidence.log;
         let (partition, offset) = append(&mut log.order_views, &key, (now, "view"), None, update);
         if order.status == Status::Confirmed {
