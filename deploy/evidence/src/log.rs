@@ -116,7 +116,10 @@ impl Reader<'_> {
                 Err(Failure::Poison(cause)) => Err(cause),
                 Err(failure) => return Err(anyhow!("{}: {failure}", record.address())),
             };
-            records.push(logged(&record, value));
+            let mut logged = logged(&record, value);
+            // No law asks where the records of other topics have come by.
+            logged.lineage = logged.lineage.filter(|_| topic.name() == topics::ORDERS.name());
+            records.push(logged);
             Ok(())
         };
         read_topic(self.kafka, &topic.spec, each).with_context(|| topic.name())?;

@@ -76,8 +76,7 @@ async fn orders(db: &mut PgConnection) -> Result<Vec<OrderRow>> {
         SELECT order_id, version, status, customer_id, lines, total_minor, currency, payment,
             reasons, requested_at, deadline
         FROM orders";
-    let rows = sqlx::query(ROWS).fetch_all(db).await?;
-    let row = |row: &PgRow| {
+    let row = |row: PgRow| {
         let Json(lines): Json<Vec<LineRow>> = row.try_get("lines")?;
         let Json(reasons): Json<Vec<Reason>> = row.try_get("reasons")?;
         let payment: Option<Json<PaymentSection>> = row.try_get("payment")?;
@@ -97,7 +96,7 @@ async fn orders(db: &mut PgConnection) -> Result<Vec<OrderRow>> {
             deadline: Timestamp(row.try_get("deadline")?),
         })
     };
-    rows.iter().map(row).collect()
+    Ok(sqlx::query(ROWS).try_map(row).fetch_all(db).await?)
 }
 
 async fn timeline(db: &mut PgConnection) -> Result<Vec<TimelineRow>> {

@@ -91,7 +91,7 @@ pub struct Logged<T> {
     pub key: String,
     /// Who wrote it: the header `ce_source`.
     pub writer: Option<String>,
-    /// The header `lineage`.
+    /// The header `lineage`. A collector may leave it out elsewhere than on `orders`.
     pub lineage: Option<String>,
     /// The header `causationid`: `topic/partition/offset`.
     pub causation: Option<String>,
