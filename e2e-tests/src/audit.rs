@@ -1,6 +1,9 @@
 //! [`audit`]: whether every law of the shop holds for some traffic, whatever happened meanwhile.
 
-use crate::{Outside, Placed, outside::PATIENCE};
+use crate::{
+    outside::{Outside, PATIENCE},
+    traffic::Placed,
+};
 use anyhow::{Result, ensure};
 use auditor::{Scope, Verdict, audit_of};
 use evidence::audit_at_rest;

@@ -1,6 +1,6 @@
 //! [`Traffic`]: customers who order at a steady rate and do not give up.
 
-use crate::{Outside, PATIENCE};
+use crate::outside::{Outside, PATIENCE};
 use anyhow::Result;
 use client::{OrderClient, order_body};
 use contracts::OrderId;

@@ -1,6 +1,6 @@
 //! [`Keeper`]: answers the control socket of a shop in containers.
 
-use super::Model;
+use super::model::Model;
 use anyhow::{Context, Result, ensure};
 use client::{
     Dirs, SERVICES, State,

@@ -1,6 +1,10 @@
 //! [`Case`]: the evidence, put in order.
 
-use crate::{Evidence, Logged, history::History, letters::Letters};
+use crate::{
+    evidence::{Evidence, Logged},
+    history::History,
+    letters::Letters,
+};
 use contracts::{
     Order, OrderId, Timestamp,
     topics::{Cleanup, TopicSpec},

@@ -11,7 +11,7 @@
 //! history. One that nobody refused is a violation, and where it can be, it is followed, as
 //! everybody else has followed it: so what comes after it is judged by itself.
 
-use crate::{Law, Logged, letters::Letters};
+use crate::{evidence::Logged, law::Law, letters::Letters};
 use contracts::{
     Order, ServiceName, Status, Timestamp, TransitionKind, partition::partition_for,
     topics::PARTITIONS,

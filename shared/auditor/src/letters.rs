@@ -1,6 +1,6 @@
 //! [`Letters`]: who refused which record, by the dead letters.
 
-use crate::Evidence;
+use crate::evidence::Evidence;
 use contracts::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -33,10 +33,7 @@ pub use evidence::{
 };
 pub use law::Law;
 pub use story::Moment;
-pub use verdict::{Scope, Tally, Verdict, Violation};
-
-/// Most violations of one law that a verdict shows; all are counted.
-pub const VIOLATIONS_SHOWN_MAX: usize = 10;
+pub use verdict::{Scope, Tally, VIOLATIONS_SHOWN_MAX, Verdict, Violation};
 
 /// What does not hold in the whole shop.
 pub fn audit(evidence: &Evidence) -> Verdict {

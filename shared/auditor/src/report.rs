@@ -1,6 +1,10 @@
 //! A [`Verdict`] for people.
 
-use crate::{Law, Moment, Tally, Verdict, Violation};
+use crate::{
+    law::Law,
+    story::Moment,
+    verdict::{Tally, Verdict, Violation},
+};
 use std::fmt;
 
 /// Most orders whose story is told.

@@ -1,6 +1,6 @@
 //! What happened to an order, from everything that was seen of it, in the order of time.
 
-use crate::{Evidence, Logged};
+use crate::evidence::{Evidence, Logged};
 use contracts::{OrderId, Timestamp, inventory::StockEntry};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

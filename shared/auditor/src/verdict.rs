@@ -1,12 +1,15 @@
 //! [`Verdict`]: what was checked, and what does not hold.
 
-use crate::{Evidence, Law, Moment, VIOLATIONS_SHOWN_MAX, case::Case, story};
+use crate::{case::Case, evidence::Evidence, law::Law, story, story::Moment};
 use contracts::{OrderId, Sku, Timestamp};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+
+/// Most violations of one law that a verdict shows; all are counted.
+pub const VIOLATIONS_SHOWN_MAX: usize = 10;
 
 /// Whose violations count. By default everybody's.
 #[derive(Debug, Clone, Default)]

@@ -1,9 +1,10 @@
 //! What was agreed: an order is what its PlaceOrder asked for, at names and prices that the catalog had.
 
 use crate::{
-    Law, Logged,
     case::Case,
+    evidence::Logged,
     history::Step,
+    law::Law,
     verdict::{Findings, Subject},
 };
 use contracts::{

@@ -1,9 +1,10 @@
 //! Who writes what, and after what: the log of `orders` by itself, and its last states.
 
 use crate::{
-    Law, Logged,
     case::Case,
+    evidence::Logged,
     history::{History, Step, names},
+    law::Law,
     laws::copy,
     verdict::{Findings, Subject},
 };

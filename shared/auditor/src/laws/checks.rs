@@ -2,9 +2,10 @@
 //! set. For each check the first outcome on `order-validations` counts.
 
 use crate::{
-    Law, Logged,
     case::Case,
+    evidence::Logged,
     history::{History, Step},
+    law::Law,
     verdict::Findings,
 };
 use contracts::{

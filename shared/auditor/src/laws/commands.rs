@@ -1,9 +1,10 @@
 //! Commands: each is answered, once and for all, and an accepted cancellation is kept.
 
 use crate::{
-    Law, Logged,
     case::Case,
+    evidence::Logged,
     history::{History, Step, is_terminal},
+    law::Law,
     verdict::Findings,
 };
 use contracts::{

@@ -1,9 +1,9 @@
 //! Every order ends, in time and with a reason.
 
 use crate::{
-    Law,
     case::Case,
     history::{History, Step},
+    law::Law,
     verdict::Findings,
 };
 use contracts::{OrderId, Status, TransitionKind};

@@ -2,9 +2,10 @@
 //! records by someone who is not their topic's writer.
 
 use crate::{
-    Law, Logged,
     case::Case,
+    evidence::Logged,
     history::names,
+    law::Law,
     verdict::{Findings, Subject},
 };
 use contracts::{

@@ -1,9 +1,10 @@
 //! Mails: one per order and kind, the right one, and not before the view has announced the outcome.
 
 use crate::{
-    Announcement, Law, Mail,
     case::Case,
+    evidence::{Announcement, Mail},
     history::{History, Step},
+    law::Law,
     verdict::{Findings, Subject},
 };
 use contracts::{

@@ -12,9 +12,9 @@ mod stock;
 mod view;
 
 use crate::{
-    Law,
     case::Case,
     history::History,
+    law::Law,
     verdict::{Findings, Subject},
 };
 use contracts::{Order, OrderId, Timestamp};

@@ -4,9 +4,10 @@
 //! the statement and not in the ledger.
 
 use crate::{
-    BankEntry, Booking, Law, LedgerEntry, PaymentRow,
     case::Case,
+    evidence::{BankEntry, Booking, LedgerEntry, PaymentRow},
     history::{History, Step},
+    law::Law,
     laws::{NEVER, later, unknown},
     verdict::{Findings, Subject},
 };

@@ -5,8 +5,8 @@
 //! some point, and what follows must be news.
 
 use crate::{
-    Law,
     case::Case,
+    law::Law,
     laws::{NEVER, later},
     verdict::{Findings, Subject},
 };

@@ -1,9 +1,10 @@
 //! The view: each of its tables is the fold of the log, and what it announced is what it shows.
 
 use crate::{
-    Law, Logged, OrderRow, TimelineRow,
     case::Case,
+    evidence::{Logged, OrderRow, TimelineRow},
     history::Step,
+    law::Law,
     laws::{NEVER, copy, unknown},
     verdict::{Findings, Subject},
 };
