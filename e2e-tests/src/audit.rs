@@ -1,9 +1,12 @@
 //! [`audit`]: whether every law of the shop holds for some traffic, whatever happened meanwhile.
 
-use crate::{Outside, Placed, outside::PATIENCE};
+use crate::{
+    outside::{Outside, PATIENCE},
+    traffic::Placed,
+};
 use anyhow::{Result, ensure};
 use auditor::{Scope, Verdict, audit_of};
-use shop::evidence::audit_at_rest;
+use evidence::audit_at_rest;
 use std::time::Duration;
 
 /// How long an effect may take: as long as anybody waits, as other tests may have a service down. It makes

@@ -1,11 +1,10 @@
 //! [`Outside`]: a shop as its customers, its bank, its mail server and its operator see it.
 
 use anyhow::{Context, Result, ensure};
+use client::{OrderClient, Shop, order_body};
 use contracts::OrderId;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
-use shop::client::Shop;
-use shop::order_client::{OrderClient, order_body};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything that the shop promises.
@@ -245,7 +244,7 @@ impl Outside {
     /// # Errors
     /// When it cannot be run.
     pub async fn cli(&self, args: &[&str]) -> Result<(bool, String)> {
-        let program = shop::client::program()?;
+        let program = client::program()?;
         let dir = &self.shop.state().dir;
         let output =
             tokio::process::Command::new(program).args(args).arg("--dir").arg(dir).output().await?;

@@ -1,9 +1,9 @@
 //! [`Traffic`]: customers who order at a steady rate and do not give up.
 
-use crate::{Outside, PATIENCE};
+use crate::outside::{Outside, PATIENCE};
 use anyhow::Result;
+use client::{OrderClient, order_body};
 use contracts::OrderId;
-use shop::order_client::{OrderClient, order_body};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;

@@ -2,9 +2,10 @@
 
 use crate::containers::{Model, compose_file};
 use anyhow::{Context, Result, bail, ensure};
-use shop::{
-    client::{Shop, StartOptions, program},
+use client::{
+    Shop, StartOptions,
     containers::{answers, docker},
+    program,
 };
 use std::collections::BTreeMap;
 

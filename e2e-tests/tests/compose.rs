@@ -10,8 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use client::{PORTS, SERVICES};
 use serde_json::{Map, Value};
-use shop::settings::{PORTS, SERVICES};
 
 const MEMORY_MAX_MB: u64 = 3 * 1024;
 
@@ -67,7 +67,7 @@ fn images_have_the_versions_of_the_native_shop() {
     let services = services();
     let image = |name: &str| services[name]["image"].as_str().unwrap();
     assert_eq!(tag(image("kafka")), maven("deploy/kafka/pom.xml", "kafka_2.13"));
-    let install = read("deploy/shop/src/install.rs");
+    let install = read("deploy/native/src/install.rs");
     let registry = between(&install, "io.apicurio:apicurio-registry-app:", ":");
     assert_eq!(tag(image("registry")), registry);
     assert_eq!(image("databases"), image("postgres"));
@@ -105,7 +105,7 @@ fn kafka_has_the_settings_of_the_native_shop() {
         let name = format!("KAFKA_{}", key.replace('.', "_").to_uppercase());
         assert_eq!(kafka.get(&name), Some(value), "{name}");
     }
-    let part = read("deploy/shop/src/parts/kafka.rs");
+    let part = read("deploy/native/src/parts/kafka.rs");
     assert_eq!(kafka["CLUSTER_ID"], between(&part, "CLUSTER_ID: &str = \"", "\""));
     assert!(part.contains(&kafka["KAFKA_HEAP_OPTS"]));
 }
@@ -146,7 +146,7 @@ fn connect_has_the_settings_of_the_native_shop() {
         };
         assert_eq!(connect.get(&name), Some(&value), "{name}");
     }
-    let part = read("deploy/shop/src/parts/connect.rs");
+    let part = read("deploy/native/src/parts/connect.rs");
     assert!(part.contains(&connect["HEAP_OPTS"]));
 }
 

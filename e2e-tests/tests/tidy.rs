@@ -136,6 +136,31 @@ fn no_crate_reaches_where_it_must_not() {
     assert_none("dependencies", &broken);
 }
 
+/// The layers, from the lowest to the highest: a crate depends on its own layer and on those below.
+const LAYERS: [&str; 4] = ["shared", "services", "deploy", "e2e-tests"];
+
+#[test]
+fn dependencies_point_downwards() {
+    let manifests: Vec<_> =
+        files("toml").into_iter().filter(|(path, _)| path.ends_with("/Cargo.toml")).collect();
+    let layer_of = |path: &str| LAYERS.iter().position(|layer| path.starts_with(layer));
+    // A crate has the name of its folder.
+    let name_of = |path: &str| path.rsplit('/').nth(1).unwrap_or_default().to_owned();
+    let layers: Vec<_> =
+        manifests.iter().map(|(path, _)| (name_of(path), layer_of(path).unwrap())).collect();
+    let mut broken = Vec::new();
+    for (path, text) in &manifests {
+        let own = layer_of(path).unwrap();
+        let depends: BTreeSet<_> =
+            text.lines().filter_map(|l| l.split(['.', ' ']).next()).collect();
+        let above = layers.iter().filter(|(_, layer)| *layer > own);
+        for (name, layer) in above.filter(|(name, _)| depends.contains(name.as_str())) {
+            broken.push(format!("{path} depends on {name} in {}", LAYERS[*layer]));
+        }
+    }
+    assert_none("arrows point downwards", &broken);
+}
+
 #[test]
 fn every_service_has_the_same_skeleton() {
     let mut broken = Vec::new();

@@ -1,26 +1,21 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use client::Found;
+use client::control::Request;
+use native::Scale;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{
-    audit, chaos, detach, dlq, down, load, logs, order, provision, status, topics, up,
-};
-use crate::find::Found;
-use crate::order_client::OrderClient;
-use crate::progress::Progress;
-use crate::settings::{EnvSetting, PortSetting, Scale};
-use crate::supervisor::control::Request;
+use crate::commands::place::Place;
+use crate::commands::{audit, chaos, dlq, down, load, logs, order, provision, status, topics, up};
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
 #[derive(Debug, Parser)]
 #[command(name = "shop", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -28,7 +23,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the shop: Kafka, registry, Connect, PostgreSQL, mail sink, bank and services
-    Up(UpArgs),
+    Up(up::UpArgs),
     /// Fetch the servers that `up` would fetch, once, into the cache that all shops share
     Fetch,
     /// End a running shop
@@ -49,7 +44,7 @@ enum Command {
         place: Place,
     },
     /// Place an order and follow it until it is settled
-    Order(OrderArgs),
+    Order(order::OrderArgs),
     /// Place many orders of all kinds at a steady rate, and measure
     Load(load::LoadArgs),
     /// Break a shop under load at random, see how it recovers, and judge it
@@ -57,7 +52,7 @@ enum Command {
     /// Show the choreography: every topic, who writes it and who reads it
     Topics,
     /// Look at the records that a service could not handle, and deal with them
-    Dlq(DlqArgs),
+    Dlq(dlq::DlqArgs),
     /// Check every law of the shop against its log, its books, its mails and its views
     Audit {
         #[command(flatten)]
@@ -110,20 +105,6 @@ enum Command {
     },
 }
 
-/// Which shop is meant.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Place {
-    /// The folder of the shop
-    #[arg(long, env = "SHOP_DIR", default_value = ".shop")]
-    dir: PathBuf,
-}
-
-impl Place {
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-}
-
 #[derive(Args, Debug)]
 struct Named {
     /// A service (all its instances), one instance (orders-0, orders-1), or kafka, registry, connect,
@@ -133,125 +114,10 @@ struct Named {
     place: Place,
 }
 
-#[derive(Args, Debug)]
-struct OrderArgs {
-    /// What to order, such as TEA=2 MUG=1
-    #[arg(required = true, value_name = "SKU=QUANTITY")]
-    lines: Vec<order::Line>,
-    /// Who orders: ada, grace, alan, or declan whom the bank always declines
-    #[arg(long, default_value = "ada")]
-    customer: String,
-    /// Give up after this many seconds
-    #[arg(long, default_value_t = 90)]
-    patience_s: u64,
-    /// Where orders listens, when not the shop in --dir
-    #[arg(long, env = "ORDERS_URL")]
-    orders_url: Option<String>,
-    /// Where the view listens, when not the shop in --dir
-    #[arg(long, env = "VIEW_URL")]
-    view_url: Option<String>,
-    #[command(flatten)]
-    place: Place,
-}
-
-impl OrderArgs {
-    async fn run(self) -> Result<()> {
-        let client = match (self.orders_url, self.view_url) {
-            (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?,
-            (orders, view) => {
-                let state = Found::at(&self.place.dir).await?.state()?;
-                let orders = orders.as_deref().map_or_else(|| state.url("orders"), Ok)?;
-                let view = view.as_deref().map_or_else(|| state.url("view"), Ok)?;
-                OrderClient::new(orders, view)?
-            }
-        };
-        let patience = Duration::from_secs(self.patience_s);
-        order::run(&client, &self.customer, &self.lines, patience).await
-    }
-}
-
-#[derive(Args, Debug)]
-struct DlqArgs {
-    #[command(subcommand)]
-    action: dlq::Action,
-    /// Where Kafka listens, when not the shop in --dir
-    #[arg(long, env = "KAFKA_BOOTSTRAP", global = true)]
-    kafka: Option<String>,
-    /// The folder of the shop
-    #[arg(long, env = "SHOP_DIR", default_value = ".shop", global = true)]
-    dir: PathBuf,
-}
-
-impl DlqArgs {
-    async fn run(self) -> Result<()> {
-        let bootstrap = match self.kafka {
-            Some(kafka) => kafka,
-            None => Found::at(&self.dir).await?.state()?.url("kafka")?.to_owned(),
-        };
-        // The calls block on Kafka.
-        tokio::task::spawn_blocking(move || dlq::run(&bootstrap, self.action)).await?
-    }
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum PortChoice {
-    /// The documented ports
-    Default,
-    /// Free ports for all parts, so that two shops run side by side
-    Auto,
-}
-
-/// How to start a shop.
-#[derive(Args, Debug)]
-pub(crate) struct UpArgs {
-    /// The folder of the shop
-    #[arg(long, env = "SHOP_DIR", default_value = ".shop")]
-    pub(crate) dir: PathBuf,
-    /// Return when the shop is healthy, and leave it running
-    #[arg(short, long)]
-    detach: bool,
-    /// Forget everything that the shop remembers, and start anew
-    #[arg(long)]
-    pub(crate) fresh: bool,
-    /// Which ports to use
-    #[arg(long, value_enum, default_value = "default")]
-    ports: PortChoice,
-    /// Move one port; may be repeated
-    #[arg(long, value_name = "NAME=PORT")]
-    pub(crate) port: Vec<PortSetting>,
-    /// Start N instances of a service; may be repeated
-    #[arg(long, value_name = "SERVICE=N")]
-    pub(crate) scale: Vec<Scale>,
-    /// Set a variable of a service; may be repeated
-    #[arg(long, value_name = "SERVICE.KEY=VALUE")]
-    pub(crate) env: Vec<EnvSetting>,
-    /// Start Kafka, registry, Connect, PostgreSQL and the mail sink only
-    #[arg(long)]
-    pub(crate) infra_only: bool,
-    /// End the shop when stdin is closed: whoever started it cannot leave it behind
-    #[arg(long)]
-    pub(crate) until_stdin_closes: bool,
-    /// Wipe the data at the end; the logs stay
-    #[arg(long)]
-    pub(crate) forget: bool,
-    /// Run it all in containers: `docker compose up`, with clear words when that cannot be
-    #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale", "env", "infra_only"])]
-    docker: bool,
-    /// This process was started by --detach
-    #[arg(long, hide = true)]
-    pub(crate) detached: bool,
-}
-
-impl UpArgs {
-    pub(crate) fn ports_auto(&self) -> bool {
-        self.ports == PortChoice::Auto
-    }
-}
-
 /// Runs a command; errors are told on stderr.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
-    if matches!(&cli.command, Command::Up(args) if args.detached) {
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    if matches!(&cli.command, Command::Up(args) if args.detached()) {
         // Leaves the terminal's session, so that closing the terminal does not end the shop. It fails
         // only when this process leads a session already.
         let _ = nix::unistd::setsid();
@@ -277,22 +143,18 @@ pub fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<()> {
     match command {
-        Command::Up(args) if args.docker => {
-            anyhow::bail!("`--docker` is done by the script ./shop")
-        }
-        Command::Up(args) if args.detach => detach::run(&args.dir).await,
         Command::Up(args) => up::run(args).await,
-        Command::Fetch => crate::install::artifacts(&Progress::start()).await.map(drop),
-        Command::Down(place) => down::run(&place.dir).await,
-        Command::Status(place) => status::run(&Found::at(&place.dir).await?).await,
+        Command::Fetch => native::fetch().await,
+        Command::Down(place) => down::run(place.dir()).await,
+        Command::Status(place) => status::run(&Found::at(place.dir()).await?).await,
         Command::Logs { name, follow, lines, place } => {
-            logs::run(&place.dir, &name, follow, lines).await
+            logs::run(place.dir(), &name, follow, lines).await
         }
-        Command::Order(args) => args.run().await,
+        Command::Order(args) => order::run(args).await,
         Command::Load(args) => load::run(args).await,
-        Command::Audit { options, place } => audit::run(&place.dir, &options).await,
+        Command::Audit { options, place } => audit::run(place.dir(), &options).await,
         Command::Chaos(args) => chaos::run(args).await,
-        Command::Dlq(args) => args.run().await,
+        Command::Dlq(args) => dlq::run(args).await,
         Command::Topics => {
             topics::run();
             Ok(())
@@ -315,14 +177,14 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Provision(args) => provision::run(args).await,
         Command::MailSink { smtp, http } => {
             let stop = CancellationToken::new();
-            crate::mail_sink::serve(smtp, http, stop).await
+            mail_sink::serve(smtp, http, stop).await
         }
     }
 }
 
 /// Asks the running shop for something, and shows how it stands after.
 async fn tell(place: &Place, request: Request) -> Result<()> {
-    let shop = Found::at(&place.dir).await?;
+    let shop = Found::at(place.dir()).await?;
     shop.ask(request).await?;
     status::run(&shop).await
 }

@@ -1,7 +1,7 @@
 //! What the auditor gets to see: everything, as an observer from outside would find it.
 
 use crate::sim::Sim;
-use auditor::{Evidence, LedgerEntry, Letter, Log, Logged, PaymentRow, Payments};
+use auditor::{Announcement, Evidence, LedgerEntry, Letter, Log, Logged, PaymentRow, Payments};
 use contracts::{
     Money, ServiceName, Timestamp,
     avro::Message,
@@ -12,7 +12,7 @@ use contracts::{
     },
 };
 use payments::domain::Booking;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use streams::{Record, record::names, tx::dlq_names};
 
 /// Longest way of an effect, once nothing goes wrong any more.
@@ -24,8 +24,8 @@ pub(crate) fn take(sim: &Sim) -> Evidence {
         taken_at: sim.now,
         grace: GRACE,
         log: Log {
-            orders: logged(sim, &ORDERS, |order| order),
-            orders_latest: logged(sim, &ORDERS_LATEST, |LatestOrder(order)| order),
+            orders: logged(sim, &ORDERS, Arc::new),
+            orders_latest: logged(sim, &ORDERS_LATEST, |LatestOrder(order)| Arc::new(order)),
             order_commands: logged(sim, &ORDER_COMMANDS, |command| command),
             order_refusals: logged(sim, &ORDER_REFUSALS, |refusal| refusal),
             order_validations: logged(sim, &ORDER_VALIDATIONS, |validation| validation),
@@ -33,7 +33,11 @@ pub(crate) fn take(sim: &Sim) -> Evidence {
             stock: logged(sim, &STOCK, |level| level),
             reservations: logged(sim, &RESERVATIONS, |entry| entry),
             catalog_products: logged(sim, &PRODUCTS, Some),
-            order_views: logged(sim, &ORDER_VIEWS, |update| update),
+            order_views: logged(sim, &ORDER_VIEWS, |update| Announcement {
+                order_id: update.order_id,
+                view_version: update.view_version,
+                order: Arc::new(update.order),
+            }),
             emails: logged(sim, &EMAILS, |mail| mail),
         },
         letters: ServiceName::ALL.into_iter().flat_map(|service| letters(sim, service)).collect(),

@@ -1,12 +1,14 @@
 //! [`Keeper`]: answers the control socket of a shop in containers.
 
-use super::Model;
+use super::model::Model;
 use anyhow::{Context, Result, ensure};
-use shop::{
+use client::{
+    Dirs, SERVICES, State,
     containers::{Container, Project, docker},
-    settings::{Dirs, Ports, SERVICES, State, urls_at},
-    supervisor::control::{self, Reply, Request},
+    control::{self, Reply, Request},
+    urls_at,
 };
+use native::Ports;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,

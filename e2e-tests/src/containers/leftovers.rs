@@ -5,10 +5,11 @@
 //! killed, or of a machine that was switched off.
 
 use anyhow::Result;
-use shop::{
+use client::{
     containers::{PROJECT_LABEL, Project, docker},
-    settings::{PortBlock, fingerprint},
+    fingerprint,
 };
+use native::PortBlock;
 use std::collections::BTreeSet;
 
 /// The project of whoever holds the block of ports that begins with `first`.
@@ -59,7 +60,7 @@ async fn projects() -> Result<BTreeSet<String>> {
 #[allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 mod tests {
     use super::*;
-    use shop::containers::answers;
+    use client::containers::answers;
 
     /// Needs Docker, and no image.
     #[tokio::test]

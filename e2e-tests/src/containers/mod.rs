@@ -11,15 +11,11 @@ mod leftovers;
 mod model;
 
 use anyhow::{Context, Result};
+use client::{Dirs, containers::Project, control};
 use keeper::Keeper;
 pub use leftovers::sweep;
 pub use model::Model;
-use shop::{
-    containers::Project,
-    ending,
-    settings::{Dirs, EnvSetting, Ports, Scale},
-    supervisor::control,
-};
+use native::{EnvSetting, Ports, Scale, told_to_end};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -73,7 +69,7 @@ pub fn compose_file() -> PathBuf {
 /// # Errors
 /// When the shop does not start, or something of it cannot be removed.
 pub async fn keep(arguments: Arguments) -> Result<()> {
-    let mut end = ending::told_to_end(arguments.until_stdin_closes, false)?;
+    let mut end = told_to_end(arguments.until_stdin_closes, false)?;
     let dirs = Dirs::create(&arguments.dir)?;
     let _lock = dirs.take_lock()?;
     for name in sweep().await? {

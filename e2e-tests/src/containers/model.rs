@@ -4,8 +4,8 @@
 //! test changes what `docker compose config` makes of it, and Compose runs the result.
 
 use anyhow::{Context, Result, ensure};
+use client::SERVICES;
 use serde_json::{Map, Value, json};
-use shop::settings::SERVICES;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

@@ -8,7 +8,7 @@ use std::process::Command;
 const SEED: &str = "214";
 
 fn chaos(args: &[&str]) -> (bool, String) {
-    let program = shop::client::program().unwrap();
+    let program = client::program().unwrap();
     let output = Command::new(program).args(["chaos", "--seed", SEED]).args(args).output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&told).into_owned())

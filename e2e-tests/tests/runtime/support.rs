@@ -1,5 +1,6 @@
 //! A broker and a registry for all tests of this binary, and a small processor to try the runtime.
 
+use client::{Shop, StartOptions};
 use contracts::{
     Sku, Timestamp,
     inventory::{
@@ -9,7 +10,6 @@ use contracts::{
     owns::Inventory,
     topics::{INVENTORY_COMMANDS, ORDER_VALIDATIONS, RESERVATIONS, TopicSpec},
 };
-use shop::client::{Shop, StartOptions};
 use std::{
     collections::BTreeMap,
     path::Path,

@@ -1,9 +1,8 @@
 //! One shop for all tests, and customers who do not mind a service that is away for a moment.
 
+use client::{Shop, StartOptions, order_body};
 use contracts::OrderId;
 use e2e_tests::{Outside, PATIENCE};
-use shop::client::{Shop, StartOptions};
-use shop::order_client::order_body;
 use tokio::sync::{Mutex, OnceCell, RwLock};
 use uuid::Uuid;
 

@@ -3,6 +3,7 @@
 
 use crate::support::spoiled;
 use auditor::{Law, Verdict, audit};
+use client::order_body;
 use contracts::{
     OrderId, Sku, Timestamp,
     inventory::{Reservation, ReservationState, StockEntry, StockEntryKey},
@@ -10,8 +11,8 @@ use contracts::{
     topics::RESERVATIONS,
 };
 use e2e_tests::{Outside, PATIENCE};
+use evidence::audit_at_rest;
 use reqwest::StatusCode;
-use shop::{evidence::audit_at_rest, order_client::order_body};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use streams::{Codec, lineage::Cause};
 use streams_kafka::{HttpRegistry, Sender};

@@ -1,9 +1,9 @@
 //! Bad input gets a problem (RFC 9457) that names the field, and loses nothing.
 
 use crate::support::together;
+use client::order_body;
 use e2e_tests::{Answer, PATIENCE};
 use serde_json::{Value, json};
-use shop::order_client::order_body;
 
 fn assert_problem(answer: &Answer, status: u16, field: &str) {
     assert_eq!(answer.status.as_u16(), status, "{answer:?}");

@@ -2,9 +2,9 @@
 //! by change data capture.
 
 use crate::support::together;
+use client::order_body;
 use e2e_tests::PATIENCE;
 use serde_json::json;
-use shop::order_client::order_body;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {

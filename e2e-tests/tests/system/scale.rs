@@ -1,8 +1,8 @@
 //! Instances of a service share its partitions; when one dies, the other takes over.
 
 use crate::support::alone;
+use client::service_of;
 use e2e_tests::{Outside, PATIENCE, Traffic, audit};
-use shop::settings::service_of;
 use std::collections::BTreeMap;
 
 /// Wait until each instance of the service is ready, and has partitions to work on.

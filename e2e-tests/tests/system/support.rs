@@ -1,7 +1,7 @@
 //! The shops of the tests, and whose turn it is in each.
 
+use client::{Shop, StartOptions};
 use e2e_tests::Outside;
-use shop::client::{Shop, StartOptions};
 use std::ops::Deref;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

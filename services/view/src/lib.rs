@@ -21,6 +21,7 @@ pub mod domain;
 pub mod freshness;
 pub mod handlers;
 pub mod http;
+mod migrations;
 pub mod notifications;
 pub mod processor;
 pub mod store;

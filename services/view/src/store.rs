@@ -3,6 +3,7 @@
 use crate::{
     batch::{Batch, OrderRecord},
     domain::history::Verdict,
+    migrations::MIGRATIONS,
     notifications,
     processor::{Tables, Verdicts},
     views::{customer_orders, order, products, refusals, sales, timeline},
@@ -132,7 +133,7 @@ impl Store {
 
     /// Make what tables are missing. Several instances may try at once.
     async fn migrate(&self) -> anyhow::Result<()> {
-        let migrate = async { sqlx::migrate!().run(&self.pool).await };
+        let migrate = async { MIGRATIONS.run(&self.pool).await };
         let migrated = self.migrated.get_or_try_init(|| migrate).await;
         migrated.map(drop).context("the tables cannot be made")
     }

@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use auditor::Verdict;
 use clap::Args;
-
-use crate::evidence::{audit_at_rest, collect};
-use crate::find::Found;
+use client::Found;
+use evidence::{audit_at_rest, collect};
 
 /// Neither clean nor not: a part did not answer.
 #[derive(Debug)]

@@ -1,35 +1,20 @@
 //! `shop chaos`: a shop under load in which things break, and the verdict on it.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use auditor::Verdict;
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use client::Progress;
+use load::Settings;
+use load::chaos::plan::{self, Plan};
+use load::chaos::{Ground, Run};
+use load::mix::Mix;
+use native::told_to_end;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{minutes, orders_in, rate};
-use crate::chaos::act::Breaker;
-use crate::chaos::plan::{self, Plan};
-use crate::chaos::recovery::{Happened, recovery};
-use crate::chaos::{report, timeline};
-use crate::cli::Place;
-use crate::client::{Shop, StartOptions};
-use crate::ending::told_to_end;
-use crate::evidence::audit_at_rest;
-use crate::load::journal::Stories;
-use crate::load::mix::Mix;
-use crate::load::{self, Load};
-use crate::progress::Progress;
-use crate::settings::{Dirs, service_of};
-
-/// A deadline is a minute, and what was held up by the last fault may need another one.
-const SETTLED_WITHIN: Duration = Duration::from_secs(180);
-/// What follows from an order's end, such as its mail, is waited for so long: email may have to catch up with
-/// everything that was held up. A verdict with nothing on its way does not depend on it.
-const AUDIT_GRACE: Duration = Duration::from_secs(120);
-const AUDIT_PATIENCE: Duration = Duration::from_secs(180);
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+use super::place::Place;
 
 /// What to break, and where.
 #[derive(Args, Debug)]
@@ -91,8 +76,11 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
     progress
         .step("chaos", format!("{} faults in {} min, --seed {seed}", plan.0.len(), args.minutes));
     let stop = interrupted()?;
-    let ground = Ground::prepare(&args, seed, &stop, progress).await?;
-    let settings = load::Settings { seed, mix: args.mix, orders, rate: args.rate };
+    let ground = match args.running {
+        true => Ground::running(args.place.dir(), progress).await?,
+        false => Ground::start(seed, &stop, progress).await?,
+    };
+    let settings = Settings { seed, mix: args.mix, orders, rate: args.rate };
     let run = Run::through(&ground, plan, settings, &stop, progress).await?;
     print!("{}", run.report());
     if let Some(file) = &args.svg {
@@ -132,187 +120,6 @@ fn interrupted() -> Result<CancellationToken> {
         }
     });
     Ok(stop)
-}
-
-/// The shop that is broken.
-struct Ground {
-    shop: Shop,
-    dirs: Dirs,
-    is_own: bool,
-    /// How many instances a running shop had before.
-    instances_before: Vec<(&'static str, u16)>,
-}
-
-impl Ground {
-    async fn prepare(
-        args: &ChaosArgs,
-        seed: u64,
-        stop: &CancellationToken,
-        progress: Progress,
-    ) -> Result<Self> {
-        if args.running {
-            return Self::running(args.place.dir(), progress).await;
-        }
-        let dir =
-            std::env::temp_dir().join(format!("murmuration-chaos-{seed}-{}", std::process::id()));
-        progress.step("chaos", format!("starting a shop in {}", dir.display()));
-        let scale = plan::INSTANCES.map(|(service, instances)| (service.to_owned(), instances));
-        let options = StartOptions {
-            scale: scale.to_vec(),
-            dir: Some(dir.clone()),
-            ..StartOptions::default()
-        };
-        let shop = stop.run_until_cancelled(Shop::start(options)).await;
-        let shop = shop.context("interrupted before the shop was ready")??;
-        progress.step("chaos", "the shop is ready");
-        Ok(Self { shop, dirs: Dirs::at(&dir), is_own: true, instances_before: Vec::new() })
-    }
-
-    /// The plan wants two instances of some services, so a running shop gets them.
-    async fn running(dir: &Path, progress: Progress) -> Result<Self> {
-        let mut shop = Shop::attach(dir)?;
-        let parts = shop.status().await.context("only a shop of `./shop up` can be broken")?;
-        let mut instances_before = Vec::new();
-        for (service, wanted) in plan::INSTANCES {
-            let count = parts.iter().filter(|part| service_of(&part.name) == service).count();
-            instances_before.push((service, u16::try_from(count).context("too many instances")?));
-            progress.step("chaos", format!("scaling {service} from {count} to {wanted}"));
-            shop.scale(service, wanted).await?;
-        }
-        Ok(Self { shop, dirs: Dirs::at(dir), is_own: false, instances_before })
-    }
-
-    /// Ends a shop that was started for this, and says where it is when it is kept.
-    async fn leave(self, keep: bool, is_clean: bool, progress: Progress) -> Result<()> {
-        let Self { mut shop, dirs, is_own, instances_before } = self;
-        for (service, instances) in instances_before {
-            shop.scale(service, instances).await?;
-        }
-        drop(shop);
-        if !is_own {
-            return Ok(());
-        }
-        if keep || !is_clean {
-            let dir = dirs.root().display();
-            let again = format!("./shop up --dir {dir} --ports auto");
-            progress.step("chaos", format!("data and logs are in {dir}; {again} starts it again"));
-            return Ok(());
-        }
-        super::up::wipe(&dirs)?;
-        std::fs::remove_dir_all(dirs.root()).context("the shop's folder cannot be removed")
-    }
-}
-
-/// What happened.
-struct Run {
-    begin: Instant,
-    stories: Stories,
-    faults: Vec<Happened>,
-    healed: Result<()>,
-    /// What the auditor says of the whole shop.
-    audited: Result<Verdict>,
-}
-
-impl Run {
-    /// Breaks the shop under load, mends it, and waits until every order has ended.
-    async fn through(
-        ground: &Ground,
-        plan: Plan,
-        settings: load::Settings,
-        stop: &CancellationToken,
-        progress: Progress,
-    ) -> Result<Self> {
-        let state = ground.shop.state();
-        let breaker = Breaker::new(&ground.dirs, state, stop.clone(), progress)?;
-        let mut load = Load::start(state, settings).await?;
-        let begin = Instant::now();
-        let faults = breaker.carry_out(plan, begin);
-        let faults = with_progress(&load, faults, progress).await;
-        if stop.is_cancelled() {
-            load.stop_placing();
-        }
-        with_progress_until(stop, &mut load).await?;
-        progress.step("chaos", "nothing breaks any more; waiting for every part and every order");
-        let healed = breaker.heal().await;
-        with_progress(&load, load.all_settled(SETTLED_WITHIN), progress).await;
-        progress.step("chaos", load.journal().look(load::report::progress));
-        let audited = audit_at_rest(state, AUDIT_GRACE, AUDIT_PATIENCE, auditor::audit).await;
-        let stories = load.journal().look(Clone::clone);
-        Ok(Self { begin, stories, faults, healed, audited })
-    }
-
-    fn report(&self) -> String {
-        let seen =
-            self.faults.iter().map(|fault| (fault.clone(), recovery(fault, &self.stories.orders)));
-        let seen: Vec<_> = seen.collect();
-        let (faults, kinds) = (report::faults(self.begin, &seen), report::kinds(&seen));
-        let audited =
-            self.audited.as_ref().map_or_else(|error| format!("{error:#}"), Verdict::to_string);
-        format!("\n{}\n{faults}\n{kinds}\n{audited}\n", load::report::summary(&self.stories))
-    }
-
-    fn picture(&self, title: &str) -> String {
-        timeline::draw(title, self.begin, &self.stories.orders, &self.faults)
-    }
-
-    /// Everything that is not as it should be, in one error.
-    fn verdict(&self, is_interrupted: bool) -> Result<()> {
-        let mut wrong = Vec::new();
-        if is_interrupted {
-            wrong.push("it was interrupted: this is a part of the run".to_owned());
-        }
-        let under_way = self.stories.orders.iter().filter(|story| story.is_under_way()).count();
-        if under_way > 0 {
-            wrong.push(format!("{under_way} orders have not ended"));
-        }
-        if self.stories.troubles > 0 {
-            wrong.push(format!("{} answers were not what they should be", self.stories.troubles));
-        }
-        if let Err(ill) = &self.healed {
-            wrong.push(format!("{ill:#}"));
-        }
-        match &self.audited {
-            Err(error) => wrong.push(format!("the shop could not be audited: {error:#}")),
-            Ok(verdict) if !verdict.is_clean() => {
-                wrong.push(format!("the audit found {} violations", verdict.violation_count()));
-            }
-            Ok(verdict) if verdict.pending() > 0 => {
-                let (pending, waited) = (verdict.pending(), AUDIT_PATIENCE.as_secs());
-                wrong.push(format!("{pending} effects are still on their way after {waited} s"));
-            }
-            Ok(_) => {}
-        }
-        let undone = self.faults.iter().filter_map(|fault| {
-            Some(format!("{} could not be done: {}", fault.act, fault.failed.as_ref()?))
-        });
-        wrong.extend(undone);
-        if wrong.is_empty() {
-            Ok(())
-        } else {
-            bail!("verdict: NOT clean\n  {}", wrong.join("\n  "))
-        }
-    }
-}
-
-/// Says from time to time how the orders stand while `work` goes on.
-async fn with_progress<T>(load: &Load, work: impl Future<Output = T>, progress: Progress) -> T {
-    let mut work = std::pin::pin!(work);
-    let mut tick =
-        tokio::time::interval_at((Instant::now() + PROGRESS_EVERY).into(), PROGRESS_EVERY);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = tick.tick() => progress.step("load", load.journal().look(load::report::progress)),
-        }
-    }
-}
-
-/// Waits until every order is answered. An interruption ends the placing of further ones.
-async fn with_progress_until(stop: &CancellationToken, load: &mut Load) -> Result<()> {
-    if stop.run_until_cancelled(load.placed()).await.is_none() {
-        load.stop_placing();
-    }
-    load.placed().await
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use client::{Dirs, State};
 use tokio::process::Command;
-
-use crate::settings::{Dirs, State};
 
 /// Starts the shop in the background, shows its progress, and returns when it is healthy.
 pub(crate) async fn run(dir: &Path) -> Result<()> {

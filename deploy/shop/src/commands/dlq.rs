@@ -1,13 +1,29 @@
 //! `shop dlq`: the records that a service could not handle.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use client::Found;
 use contracts::{ServiceName, topics};
 use streams_kafka::dlq::{DeadLetter, Done, LetterId, list, settle};
 
+/// What to do, and where.
+#[derive(Args, Debug)]
+pub(crate) struct DlqArgs {
+    #[command(subcommand)]
+    action: Action,
+    /// Where Kafka listens, when not the shop in --dir
+    #[arg(long, env = "KAFKA_BOOTSTRAP", global = true)]
+    kafka: Option<String>,
+    /// The folder of the shop
+    #[arg(long, env = "SHOP_DIR", default_value = ".shop", global = true)]
+    dir: PathBuf,
+}
+
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Action {
+enum Action {
     /// List those that nobody has dealt with
     List {
         /// Of one service only: orders, inventory, payments, email, view
@@ -35,8 +51,20 @@ pub(crate) enum Action {
     },
 }
 
-/// Does it. Blocks.
-pub(crate) fn run(bootstrap: &str, action: Action) -> Result<()> {
+/// Does it.
+///
+/// # Errors
+/// When there is no shop or no such dead letter, or Kafka does not do it.
+pub(crate) async fn run(args: DlqArgs) -> Result<()> {
+    let bootstrap = match args.kafka {
+        Some(kafka) => kafka,
+        None => Found::at(&args.dir).await?.state()?.url("kafka")?.to_owned(),
+    };
+    // The calls block on Kafka.
+    tokio::task::spawn_blocking(move || carry_out(&bootstrap, args.action)).await?
+}
+
+fn carry_out(bootstrap: &str, action: Action) -> Result<()> {
     match action {
         Action::List { service, all } => {
             let services = service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use client::{Found, Progress};
+use load::{Load, Settings, mix::Mix, report};
 
-use crate::cli::Place;
-use crate::find::Found;
-use crate::load::{Load, Settings, mix::Mix, report};
-use crate::progress::Progress;
+use super::place::Place;
 
 const ORDERS_MAX: u64 = 1_000_000;
 const RATE_MAX: f64 = 10_000.0;

@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
-use crate::containers::Project;
-use crate::find::Found;
-use crate::settings::{Dirs, State, part_called};
-use crate::supervisor::log::tail;
+use client::containers::Project;
+use client::log::tail;
+use client::{Dirs, Found, State, part_called};
 
 /// Prints the last `lines` lines of a log, and goes on with new ones when `follow` is set.
 pub(crate) async fn run(dir: &Path, name: &str, follow: bool, lines: usize) -> Result<()> {

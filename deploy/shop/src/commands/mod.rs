@@ -2,12 +2,13 @@
 
 pub(crate) mod audit;
 pub(crate) mod chaos;
-pub(crate) mod detach;
+mod detach;
 pub(crate) mod dlq;
 pub(crate) mod down;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod order;
+pub(crate) mod place;
 pub(crate) mod provision;
 pub(crate) mod status;
 pub(crate) mod topics;

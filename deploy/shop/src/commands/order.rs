@@ -3,11 +3,53 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use clap::Args;
+use client::{Found, OrderClient, OrderView, order_body};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::order_client::{OrderClient, OrderView, order_body};
+use super::place::Place;
+
+/// What to order, and for whom.
+#[derive(Args, Debug)]
+pub(crate) struct OrderArgs {
+    /// What to order, such as TEA=2 MUG=1
+    #[arg(required = true, value_name = "SKU=QUANTITY")]
+    lines: Vec<Line>,
+    /// Who orders: ada, grace, alan, or declan whom the bank always declines
+    #[arg(long, default_value = "ada")]
+    customer: String,
+    /// Give up after this many seconds
+    #[arg(long, default_value_t = 90)]
+    patience_s: u64,
+    /// Where orders listens, when not the shop in --dir
+    #[arg(long, env = "ORDERS_URL")]
+    orders_url: Option<String>,
+    /// Where the view listens, when not the shop in --dir
+    #[arg(long, env = "VIEW_URL")]
+    view_url: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Does it.
+///
+/// # Errors
+/// When there is no shop, the order is not accepted, ends otherwise than confirmed, or does not end in time.
+pub(crate) async fn run(args: OrderArgs) -> Result<()> {
+    let client = match (args.orders_url, args.view_url) {
+        (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?,
+        (orders, view) => {
+            let state = Found::at(args.place.dir()).await?.state()?;
+            let orders = orders.as_deref().map_or_else(|| state.url("orders"), Ok)?;
+            let view = view.as_deref().map_or_else(|| state.url("view"), Ok)?;
+            OrderClient::new(orders, view)?
+        }
+    };
+    let patience = Duration::from_secs(args.patience_s);
+    follow(&client, &args.customer, &args.lines, patience).await
+}
 
 /// One `SKU=QUANTITY`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,10 +92,7 @@ struct Timeline {
 }
 
 /// Places an order of `lines` for `customer` and prints each transition as it appears.
-///
-/// # Errors
-/// When it is not accepted, ends otherwise than confirmed, or has no end within `patience`.
-pub(crate) async fn run(
+async fn follow(
     client: &OrderClient,
     customer: &str,
     lines: &[Line],

@@ -9,9 +9,8 @@ use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::progress::Progress;
-use crate::provision::{catalog, connectors, schemas, stock, topics};
-use crate::template::render;
+use client::Progress;
+use native::provision::{catalog, connectors, schemas, stock, topics};
 
 /// How long to wait before a server is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -119,8 +118,8 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
             progress.step("registry", "schemas are registered");
         }
         Step::Connectors { connect, postgres, registry, watch } => {
-            let fill = |text: &str| render(text, |name| place_of(name, &postgres, &registry));
-            let connect = connectors::Connect::new(connect, fill)?;
+            let lookup = |name: &str| place_of(name, &postgres, &registry);
+            let connect = connectors::Connect::new(connect, lookup)?;
             connect.wait_running(patience).await?;
             progress.step("connect", "connectors run");
             if watch {
@@ -202,8 +201,8 @@ mod tests {
     fn every_placeholder_of_the_connectors_is_known() {
         let (postgres, registry) =
             ("postgres:5432".parse().unwrap(), "registry:8080".parse().unwrap());
-        let fill = |text: &str| render(text, |name| place_of(name, &postgres, &registry));
-        connectors::Connect::new("http://connect:8083".into(), fill).unwrap();
+        let lookup = |name: &str| place_of(name, &postgres, &registry);
+        connectors::Connect::new("http://connect:8083".into(), lookup).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,10 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::find::Found;
-use crate::settings::State;
-use crate::supervisor::control::Request;
-use crate::supervisor::{PartState, PartStatus};
+use client::control::Request;
+use client::{Found, PartState, PartStatus, State};
 
 /// Prints a table of the parts.
 pub(crate) async fn run(shop: &Found) -> Result<()> {

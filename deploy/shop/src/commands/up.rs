@@ -1,201 +1,99 @@
-//! `shop up`: starts everything, watches over it, and stops it in order.
+//! `shop up`: runs a shop until it is told to end.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use client::State;
+use native::{EnvSetting, PortSetting, Scale, UpOptions};
 
-use crate::cli::UpArgs;
-use crate::ending;
-use crate::install;
-use crate::parts::{Site, bank, connect, kafka, mail, postgres, registry};
-use crate::progress::Progress;
-use crate::provision::{catalog, connectors, databases, schemas, stock, topics};
-use crate::running::{Running, SERVICE_DEADLINE};
-use crate::settings::{Dirs, Ports, SERVICES};
-use crate::supervisor::{Part, PartSpec, control, leftovers};
+use super::detach;
+use super::status::what_next;
 
-/// How long a server may take to answer: a cold start on a busy machine.
-const SERVER_DEADLINE: Duration = Duration::from_secs(90);
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum PortChoice {
+    /// The documented ports
+    Default,
+    /// Free ports for all parts, so that two shops run side by side
+    Auto,
+}
 
-/// Runs a shop until it is told to end.
+/// How to start a shop.
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// The folder of the shop
+    #[arg(long, env = "SHOP_DIR", default_value = ".shop")]
+    dir: PathBuf,
+    /// Return when the shop is healthy, and leave it running
+    #[arg(short, long)]
+    detach: bool,
+    /// Forget everything that the shop remembers, and start anew
+    #[arg(long)]
+    fresh: bool,
+    /// Which ports to use
+    #[arg(long, value_enum, default_value = "default")]
+    ports: PortChoice,
+    /// Move one port; may be repeated
+    #[arg(long, value_name = "NAME=PORT")]
+    port: Vec<PortSetting>,
+    /// Start N instances of a service; may be repeated
+    #[arg(long, value_name = "SERVICE=N")]
+    scale: Vec<Scale>,
+    /// Set a variable of a service; may be repeated
+    #[arg(long, value_name = "SERVICE.KEY=VALUE")]
+    env: Vec<EnvSetting>,
+    /// Start Kafka, registry, Connect, PostgreSQL and the mail sink only
+    #[arg(long)]
+    infra_only: bool,
+    /// End the shop when stdin is closed: whoever started it cannot leave it behind
+    #[arg(long)]
+    until_stdin_closes: bool,
+    /// Wipe the data at the end; the logs stay
+    #[arg(long)]
+    forget: bool,
+    /// Run it all in containers: `docker compose up`, with clear words when that cannot be
+    #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale", "env", "infra_only"])]
+    docker: bool,
+    /// This process was started by --detach
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+impl UpArgs {
+    /// Whether `--detach` has started this process.
+    pub(crate) fn detached(&self) -> bool {
+        self.detached
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// When the shop does not start: the message says which part, and why.
 pub(crate) async fn run(args: UpArgs) -> Result<()> {
-    let progress = Progress::start();
-    let dirs = Dirs::create(&args.dir)?;
-    if args.fresh && dirs.control_socket().exists() {
-        // A fresh start replaces a running shop; for any other start that is an error.
-        super::down::run(&args.dir).await?;
+    if args.docker {
+        bail!("`--docker` is done by the script ./shop")
     }
-    let lock = dirs.take_lock()?;
-    clean(&dirs, args.fresh, &progress)?;
-    let ports = Ports::choose(args.ports_auto(), &args.port)?;
-    ports.check_free()?;
-
-    let mut end = ending::told_to_end(args.until_stdin_closes, args.detached)?;
-    let started = async {
-        let site = Site {
-            artifacts: install::artifacts(&progress).await?,
-            postgres: postgres::Home::find(&dirs, &progress)?,
-            ports: ports.all().clone(),
-            env: args.env.clone(),
-            bin: bin_dir()?,
-            dirs: dirs.clone(),
-        };
-        anyhow::Ok(Arc::new(Running::new(site, ports)))
-    };
-    let running = tokio::select! {
-        running = started => running?,
-        why = &mut end => { progress.step("shop", format!("{why}: not started")); return Ok(()) }
-    };
-    control::serve(&dirs.control_socket(), Arc::clone(&running))?;
-
-    let outcome = tokio::select! {
-        result = live(&args, &running, progress) => result,
-        why = &mut end => { progress.step("shop", why); Ok(()) }
-        () = running.stop.cancelled() => { progress.step("shop", "asked to stop"); Ok(()) }
-    };
-    running.stop.cancel();
-    // A failed state file removal only leaves a stale one, which the lock tells from a living shop.
-    let _ = std::fs::remove_file(dirs.state());
-    progress.step("shop", "stopping");
-    tokio::select! {
-        () = running.supervisor.stop_all() => progress.step("shop", "stopped"),
-        _ = tokio::signal::ctrl_c() => progress.step("shop", "killed; what is left ends next time"),
+    if args.detach {
+        return detach::run(&args.dir).await;
     }
-    let _ = std::fs::remove_file(dirs.control_socket());
-    if args.forget {
-        wipe(&dirs)?;
-    }
-    drop(lock);
-    outcome
-}
-
-/// Starts everything and then waits for ever; the caller ends it.
-async fn live(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
-    start(args, running, progress).await?;
-    running.write_state()?;
-    progress.step("shop", "ready");
-    if !args.infra_only {
-        print!("{}", super::status::what_next(&running.state()));
-    }
-    std::future::pending().await
-}
-
-/// Starts the parts, each as soon as what it needs is there.
-async fn start(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
-    let site = &running.site;
-    launch(running, mail::spec(site)?);
-    let kafka = async {
-        progress.step("kafka", "starting");
-        let part = launch(running, kafka::prepare(site).await?);
-        healthy(running, &part, progress).await?;
-        let made = topics::ensure(&site.bootstrap()).await?;
-        progress.step("kafka", format!("topics are there, {made} of them new"));
-        // Connect needs nothing else to start, and takes longest.
-        progress.step("connect", "starting");
-        anyhow::Ok(launch(running, connect::spec(site)?))
+    let infra_only = args.infra_only;
+    let options = UpOptions {
+        dir: args.dir,
+        fresh: args.fresh,
+        ports_auto: args.ports == PortChoice::Auto,
+        port: args.port,
+        scale: args.scale,
+        env: args.env,
+        infra_only,
+        until_stdin_closes: args.until_stdin_closes,
+        forget: args.forget,
+        detached: args.detached,
     };
-    let registry = async {
-        progress.step("registry", "starting");
-        let part = launch(running, registry::spec(site)?);
-        healthy(running, &part, progress).await?;
-        schemas::ensure(&site.registry_url()).await?;
-        progress.step("registry", "schemas are registered");
-        anyhow::Ok(())
-    };
-    let postgres = async {
-        progress.step("postgres", "starting");
-        let part = launch(running, postgres::prepare(site).await?);
-        healthy(running, &part, progress).await?;
-        databases::ensure(site).await?;
-        progress.step("postgres", "databases are there");
-        anyhow::Ok(())
-    };
-    let (connect, (), ()) = tokio::try_join!(kafka, registry, postgres)?;
-
-    let connect = async {
-        healthy(running, &connect, progress).await?;
-        let api = connectors::Connect::new(site.http("connect"), |text| site.render(text))?;
-        api.wait_running(SERVER_DEADLINE).await?;
-        progress.step("connect", "connectors run");
-        tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
-        anyhow::Ok(())
-    };
-    let services = async {
-        if args.infra_only {
-            return Ok(());
+    let ready = |state: &State| {
+        if !infra_only {
+            print!("{}", what_next(state));
         }
-        start_services(args, running, progress).await
     };
-    tokio::try_join!(connect, services)?;
-    if !args.infra_only {
-        stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
-        progress.step("inventory", "has its first stock");
-        catalog::known(&running.instances_of("orders"), SERVICE_DEADLINE).await?;
-        progress.step("orders", "knows the catalog");
-    }
-    Ok(())
-}
-
-async fn start_services(args: &UpArgs, running: &Arc<Running>, progress: Progress) -> Result<()> {
-    for name in SERVICES.into_iter().chain(["bank-simulator"]) {
-        let program = running.site.bin.join(name);
-        ensure!(program.exists(), "{} is not built: `cargo build` makes it", program.display());
-    }
-    let mut parts = vec![launch(running, bank::spec(&running.site))];
-    for service in SERVICES {
-        let scale = args.scale.iter().find(|scale| scale.service == service);
-        for instance in 0..scale.map_or(1, |scale| scale.instances) {
-            parts.push(running.launch_service(service, instance)?);
-        }
-    }
-    for part in &parts {
-        running.supervisor.wait_healthy(part, SERVICE_DEADLINE).await?;
-        progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
-    }
-    Ok(())
-}
-
-fn launch(running: &Running, spec: PartSpec) -> Arc<Part> {
-    running.supervisor.launch(spec)
-}
-
-async fn healthy(running: &Running, part: &Part, progress: Progress) -> Result<()> {
-    running.supervisor.wait_healthy(part, SERVER_DEADLINE).await?;
-    progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
-    Ok(())
-}
-
-/// Ends what a killed shop left running, and wipes the data when a fresh start is asked for.
-fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
-    let _ = std::fs::remove_file(dirs.state());
-    let left = leftovers::end_leftovers(dirs)?;
-    if !left.is_empty() {
-        progress.step("shop", format!("ended what a killed shop left: {}", left.join(", ")));
-    }
-    if fresh {
-        wipe(dirs)?;
-        std::fs::create_dir_all(dirs.data())?;
-        progress.step("shop", "data wiped");
-    }
-    Ok(())
-}
-
-/// Forgets everything that the shop remembers.
-pub(crate) fn wipe(dirs: &Dirs) -> Result<()> {
-    let elsewhere = postgres::elsewhere(dirs);
-    for dir in [dirs.data(), elsewhere] {
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir)
-                .with_context(|| format!("cannot wipe {}", dir.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Cargo puts all executables of the workspace into one folder: the one of this program.
-fn bin_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    Ok(program.parent().context("an executable is in a folder")?.to_owned())
+    native::up(options, ready).await
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use client::{Shop, StartOptions};
 use serde_json::Value;
-use shop::client::{Shop, StartOptions};
 use tokio::time::{Instant, sleep};
 
 const DEADLINE: Duration = Duration::from_secs(90);

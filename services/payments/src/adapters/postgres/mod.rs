@@ -2,6 +2,7 @@
 //! locks rows in the same order, so that none waits for one that waits for it.
 
 mod ledger;
+mod migrations;
 mod offsets;
 mod outbox;
 mod payments;
@@ -10,14 +11,12 @@ pub mod session;
 
 use crate::database::{Agenda, ChangeSet, DbError, PaymentsDb, PaymentsTx, Place, Position, Rows};
 use contracts::{OrderId, Timestamp};
+use migrations::MIGRATIONS;
 use report::{Balance, PaymentReport};
 use session::Session;
-use sqlx::{PgPool, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
-
-/// What the database must look like; part of the binary.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Most connections of one instance.
 const CONNECTIONS_MAX: u32 = 8;

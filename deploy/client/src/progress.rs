@@ -1,0 +1,28 @@
+//! Progress on the terminal: one line per step, with the time since the start.
+
+use std::time::Instant;
+
+/// Prints steps with the seconds since it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    started: Instant,
+}
+
+impl Progress {
+    /// Starts the clock.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// Prints one step: which part, and what happened to it.
+    pub fn step(&self, part: &str, what: impl std::fmt::Display) {
+        println!("[{:6.1}s] {part:<10} {what}", self.seconds());
+    }
+
+    /// Seconds since the start.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}

@@ -1,0 +1,95 @@
+//! [`State`]: the file by which the other commands find a running shop.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::dirs::Dirs;
+use crate::parts::HOST;
+
+/// What a healthy shop says about itself in `shop.json`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct State {
+    /// The folder of the shop.
+    pub dir: PathBuf,
+    /// The supervisor's process; 0 when there is none on this machine, as with containers.
+    pub pid: u32,
+    /// Ports by part: `orders`, `kafka`, ...
+    pub ports: BTreeMap<String, u16>,
+    /// Where each part is reached: base URLs for HTTP, `host:port` for Kafka and SMTP, connection strings
+    /// (`postgres.payments`) for databases, and one entry (`orders-1`) per further instance.
+    pub urls: BTreeMap<String, String>,
+    /// The Compose project, when the parts are containers.
+    #[serde(default)]
+    pub project: Option<String>,
+}
+
+/// Where each part is reached, by its port: the addresses of a [`State`].
+#[must_use]
+pub fn urls_at(ports: &BTreeMap<String, u16>) -> BTreeMap<String, String> {
+    let mut urls = BTreeMap::new();
+    for (name, port) in ports {
+        match name.as_str() {
+            "kafka" | "smtp" => {
+                urls.insert(name.clone(), format!("{HOST}:{port}"));
+            }
+            "registry" => {
+                urls.insert(name.clone(), format!("http://{HOST}:{port}/apis/ccompat/v7"));
+            }
+            "postgres" => {
+                for database in ["catalog", "payments", "view"] {
+                    let url = format!("postgres://shop@{HOST}:{port}/{database}");
+                    urls.insert(format!("postgres.{database}"), url);
+                }
+            }
+            // Kafka's own.
+            "controller" => {}
+            _ => {
+                urls.insert(name.clone(), format!("http://{HOST}:{port}"));
+            }
+        }
+    }
+    urls
+}
+
+impl State {
+    /// Reads the state file of the shop in `dirs`.
+    ///
+    /// # Errors
+    /// When no shop is up there; the message says how to start or find one.
+    pub fn read(dirs: &Dirs) -> Result<Self> {
+        let path = dirs.state();
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            bail!(
+                "no running shop in {}, nor in containers: start one with `./shop up` or \
+                 `docker compose up`, or say where it is with --dir DIR",
+                dirs.root().display()
+            );
+        };
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    /// Writes the state file as a whole: readers see the old one or the new one.
+    ///
+    /// # Errors
+    /// When the folder is not writable.
+    pub fn write(&self, dirs: &Dirs) -> Result<()> {
+        let temporary = dirs.root().join("shop.json.new");
+        std::fs::write(&temporary, serde_json::to_vec_pretty(self)?)?;
+        std::fs::rename(&temporary, dirs.state())?;
+        Ok(())
+    }
+
+    /// Where `part` is reached.
+    ///
+    /// # Errors
+    /// When the shop has no such part.
+    pub fn url(&self, part: &str) -> Result<&str> {
+        self.urls.get(part).map(String::as_str).with_context(|| {
+            let known: Vec<_> = self.urls.keys().map(String::as_str).collect();
+            format!("the shop has no `{part}`; it has {}", known.join(", "))
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! What can be seen of a running shop, collected for the auditor. Only addresses are used, so it does
+//! not matter where the parts run.
+//!
+//! Effects are read before their causes: the mails, the statement and the tables first, then the topics
+//! from the end of the choreography to its beginning. So whatever an effect shows, its cause is in the
+//! evidence too; and a cause that shows no effect is either younger than the beginning of the look,
+//! which the auditor takes as on its way, or older, which it does not.
+
+mod http;
+mod log;
+mod tables;
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use auditor::{Evidence, Verdict};
+use client::State;
+use contracts::Timestamp;
+use tokio::time::Instant;
+
+/// Looks at everything in the shop of `state`.
+///
+/// # Errors
+/// When a part cannot be looked at; the message names it.
+pub async fn collect(state: &State, grace: Duration) -> Result<Evidence> {
+    let taken_at = Timestamp::from(SystemTime::now());
+    let http = reqwest::Client::builder().timeout(http::TIMEOUT).build()?;
+    let mailbox = http::mailbox(&http, state.url("mail")?);
+    let mailbox = mailbox.await.context("the mail server cannot be looked at")?;
+    let bank = http::statement(&http, state.url("bank")?);
+    let bank = bank.await.context("the bank's statement cannot be looked at")?;
+    let view = tables::view(state.url("postgres.view")?);
+    let view = view.await.context("the database of the view cannot be looked at")?;
+    let payments = tables::payments(state.url("postgres.payments")?);
+    let payments = payments.await.context("the database of payments cannot be looked at")?;
+    let (kafka, registry) = (state.url("kafka")?.to_owned(), state.url("registry")?.to_owned());
+    let runtime = tokio::runtime::Handle::current();
+    // The calls block on Kafka and the registry.
+    let read = tokio::task::spawn_blocking(move || log::read(&kafka, &registry, runtime));
+    let (log, letters) = read.await?.context("the topics cannot be looked at")?;
+    let http::Mailbox { mails, since: mails_since } = mailbox;
+    Ok(Evidence { taken_at, grace, log, letters, payments, bank, mails, mails_since, view })
+}
+
+/// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict. A part
+/// that cannot be looked at may be back before that: it is told once, and looked at again.
+///
+/// # Errors
+/// As [`collect`], when that does not change.
+pub async fn audit_at_rest(
+    state: &State,
+    grace: Duration,
+    patience: Duration,
+    judge: impl Fn(&Evidence) -> Verdict,
+) -> Result<Verdict> {
+    const PAUSE: Duration = Duration::from_millis(500);
+    let until = Instant::now() + patience;
+    let mut is_told = false;
+    loop {
+        match collect(state, grace).await.map(|evidence| judge(&evidence)) {
+            Ok(verdict) if verdict.pending() == 0 => return Ok(verdict),
+            last if Instant::now() >= until => return last,
+            Ok(_) => {}
+            Err(error) if !is_told => {
+                eprintln!("{error:#}; looking again");
+                is_told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,211 @@
+//! The topics, as a `read_committed` reader sees them. What cannot be decoded is kept with the cause.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use auditor::{Announcement, Letter, Log, Logged};
+use contracts::avro::Message;
+use contracts::order::LatestOrder;
+use contracts::topics::{self, Topic};
+use contracts::view::ViewUpdated;
+use contracts::{Order, OrderId, ServiceName, Timestamp};
+use streams::record::names;
+use streams::{Codec, Failure, Record};
+use streams_kafka::dlq::{self, DeadLetter};
+use streams_kafka::{HttpRegistry, read_topic};
+use tokio::runtime::Handle;
+
+/// Reads everything, from the end of the choreography to its beginning. Blocks.
+pub(super) fn read(kafka: &str, registry: &str, runtime: Handle) -> Result<(Log, Vec<Letter>)> {
+    let reader =
+        Reader { kafka, codec: Codec::new(Arc::new(HttpRegistry::new(registry, runtime)?)) };
+    let (letters, mut known) = (reader.letters()?, Known::default());
+    // The fields of a struct are evaluated in the order in which they are written.
+    let log = Log {
+        emails: reader.topic(&topics::EMAILS)?,
+        order_views: reader.announcements(&mut known)?,
+        orders_latest: reader.orders(
+            &topics::ORDERS_LATEST,
+            &mut known,
+            |LatestOrder(order)| order,
+        )?,
+        stock: reader.topic(&topics::STOCK)?,
+        reservations: reader.topic(&topics::RESERVATIONS)?,
+        order_validations: reader.topic(&topics::ORDER_VALIDATIONS)?,
+        order_refusals: reader.topic(&topics::ORDER_REFUSALS)?,
+        orders: reader.orders(&topics::ORDERS, &mut known, |order| order)?,
+        inventory_commands: reader.topic(&topics::INVENTORY_COMMANDS)?,
+        order_commands: reader.topic(&topics::ORDER_COMMANDS)?,
+        catalog_products: reader.products()?,
+    };
+    Ok((log, letters))
+}
+
+/// The orders that were read so far: each stands on three topics, and is kept once.
+#[derive(Default)]
+struct Known(HashMap<(OrderId, i64), Vec<Arc<Order>>>);
+
+impl Known {
+    /// `order`, as the value that is known already if there is one.
+    fn share(&mut self, order: Order) -> Arc<Order> {
+        // More than one of a version is what an audit is there to find.
+        let versions = self.0.entry((order.order_id, order.version)).or_default();
+        if let Some(known) = versions.iter().find(|known| ***known == order) {
+            return Arc::clone(known);
+        }
+        let order = Arc::new(order);
+        versions.push(Arc::clone(&order));
+        order
+    }
+}
+
+struct Reader<'a> {
+    kafka: &'a str,
+    codec: Codec,
+}
+
+impl Reader<'_> {
+    fn topic<K, V: Message>(&self, topic: &Topic<K, V>) -> Result<Vec<Logged<V>>> {
+        self.records(topic, |record| self.value(topic, record))
+    }
+
+    /// `orders`, and its copies as the orders that they are.
+    fn orders<V: Message>(
+        &self,
+        topic: &Topic<OrderId, V>,
+        known: &mut Known,
+        order: impl Fn(V) -> Order,
+    ) -> Result<Vec<Logged<Arc<Order>>>> {
+        self.records(topic, |record| Ok(known.share(order(self.value(topic, record)?))))
+    }
+
+    fn announcements(&self, known: &mut Known) -> Result<Vec<Logged<Announcement>>> {
+        let topic = &topics::ORDER_VIEWS;
+        self.records(topic, |record| {
+            let ViewUpdated { order_id, view_version, order, .. } = self.value(topic, record)?;
+            Ok(Announcement { order_id, view_version, order: known.share(order) })
+        })
+    }
+
+    /// Where a row was deleted there is a record without a value.
+    fn products(&self) -> Result<Vec<Logged<Option<contracts::catalog::Product>>>> {
+        let topic = &topics::PRODUCTS;
+        self.records(topic, |record| match &record.value {
+            Some(bytes) => self.codec.decode(topic, bytes).map(Some),
+            None => Ok(None),
+        })
+    }
+
+    fn value<K, V: Message>(&self, topic: &Topic<K, V>, record: &Record) -> Result<V, Failure> {
+        match &record.value {
+            Some(bytes) => self.codec.decode(topic, bytes),
+            None => Err(Failure::poison("the record has no value")),
+        }
+    }
+
+    fn records<K, V, T>(
+        &self,
+        topic: &Topic<K, V>,
+        mut decode: impl FnMut(&Record) -> Result<T, Failure>,
+    ) -> Result<Vec<Logged<T>>> {
+        let mut records = Vec::new();
+        let each = |record: Record| {
+            let value = match decode(&record) {
+                Ok(value) => Ok(value),
+                Err(Failure::Poison(cause)) => Err(cause),
+                Err(failure) => return Err(anyhow!("{}: {failure}", record.address())),
+            };
+            let mut logged = logged(&record, value);
+            // No law asks where the records of other topics have come by.
+            logged.lineage = logged.lineage.filter(|_| topic.name() == topics::ORDERS.name());
+            records.push(logged);
+            Ok(())
+        };
+        read_topic(self.kafka, &topic.spec, each).with_context(|| topic.name())?;
+        Ok(records)
+    }
+
+    fn letters(&self) -> Result<Vec<Letter>> {
+        let mut letters = Vec::new();
+        for service in ServiceName::ALL {
+            letters.extend(
+                dlq::list(self.kafka, topics::dlq(service))?.iter().map(|l| letter(service, l)),
+            );
+        }
+        Ok(letters)
+    }
+}
+
+fn logged<T>(record: &Record, value: Result<T, String>) -> Logged<T> {
+    let header = |name| record.headers.get(name).map(str::to_owned);
+    Logged {
+        partition: record.partition,
+        offset: record.offset,
+        timestamp: Timestamp(record.timestamp_ms),
+        key: key_of(record),
+        writer: header(names::SOURCE),
+        lineage: header(names::LINEAGE),
+        causation: header(names::CAUSATION_ID),
+        value,
+    }
+}
+
+fn letter(service: ServiceName, letter: &DeadLetter) -> Letter {
+    Letter {
+        service,
+        partition: letter.id.partition,
+        offset: letter.id.offset,
+        timestamp: Timestamp(letter.record.timestamp_ms),
+        key: key_of(&letter.record),
+        origin: letter.origin(),
+        cause: letter.cause().to_owned(),
+        settled: letter.done.is_some(),
+    }
+}
+
+fn key_of(record: &Record) -> String {
+    String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::{CommandId, Customer, Money, Status, TransitionKind};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn order(id: u128, version: i64) -> Order {
+        Order {
+            order_id: OrderId(Uuid::from_u128(id)),
+            version,
+            transition: TransitionKind::OrderRequested,
+            status: Status::Requested,
+            customer: Customer {
+                customer_id: "ada".parse().unwrap(),
+                name: "Ada".into(),
+                email: "ada@example.org".into(),
+            },
+            lines: Vec::new(),
+            total: Money::new(0, "EUR"),
+            required_checks: Vec::new(),
+            reasons: Vec::new(),
+            payment: None,
+            placed_by: CommandId(Uuid::from_u128(1)),
+            requested_at: Timestamp(1),
+            deadline: Timestamp(2),
+            occurred_at: Timestamp(1),
+        }
+    }
+
+    #[test]
+    fn an_order_is_kept_once_and_two_that_differ_are_two() {
+        let mut known = Known::default();
+        let first = known.share(order(1, 1));
+        assert!(Arc::ptr_eq(&first, &known.share(order(1, 1))));
+        let forged = known.share(Order { deadline: Timestamp(9), ..order(1, 1) });
+        assert_eq!((first.deadline, forged.deadline), (Timestamp(2), Timestamp(9)));
+        assert!(Arc::ptr_eq(&forged, &known.share(forged.as_ref().clone())));
+        assert_eq!(known.share(order(1, 2)).version, 2);
+    }
+}

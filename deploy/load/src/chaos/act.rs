@@ -1,0 +1,233 @@
+//! Carries out the faults of a [`Plan`], and undoes them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use client::control::{Request, ask};
+use client::{Dirs, PartState, PartStatus, Progress, State, part_called, service_of};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::plan::{Act, BankFault, Fault, INSTANCES, Plan, usual_instances};
+use super::recovery::Happened;
+
+/// Longer than a killed Kafka needs under load, with a service behind it that waits for it.
+const HEALED_WITHIN: Duration = Duration::from_secs(120);
+const BANK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Breaks a native shop, through the control socket of its supervisor and the bank's own faults.
+#[derive(Clone, Debug)]
+pub(super) struct Breaker {
+    socket: PathBuf,
+    bank: String,
+    http: reqwest::Client,
+    /// Ends every fault before its time.
+    stop: CancellationToken,
+    progress: Progress,
+}
+
+impl Breaker {
+    /// A breaker of the shop in `dirs`, until `stop`.
+    ///
+    /// # Errors
+    /// When the shop has no bank.
+    pub(crate) fn new(
+        dirs: &Dirs,
+        state: &State,
+        stop: CancellationToken,
+        progress: Progress,
+    ) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(BANK_TIMEOUT).build()?;
+        let bank = state.url("bank")?.to_owned();
+        Ok(Self { socket: dirs.control_socket(), bank, http, stop, progress })
+    }
+
+    /// Carries out the plan, its times counted from `begin`; what happened, in the order of its begin.
+    ///
+    /// Returns when every fault is over, or those that had begun are when it is stopped.
+    pub(super) async fn carry_out(&self, plan: Plan, begin: Instant) -> Vec<Happened> {
+        let mut under_way = JoinSet::new();
+        for fault in plan.0 {
+            let breaker = self.clone();
+            under_way.spawn(async move {
+                let wait = tokio::time::sleep_until((begin + fault.at).into());
+                breaker.stop.run_until_cancelled(wait).await?;
+                Some(breaker.one(&fault).await)
+            });
+        }
+        let mut happened: Vec<_> = under_way.join_all().await.into_iter().flatten().collect();
+        happened.sort_by_key(|fault| fault.begin);
+        happened
+    }
+
+    async fn one(&self, fault: &Fault) -> Happened {
+        let there = self.there(&fault.act).await;
+        let begin = Instant::now();
+        self.progress.step("chaos", &fault.act);
+        let done = match there {
+            Ok(run) => self.begin_and_end(fault, begin, run).await,
+            Err(absent) => Err(absent),
+        };
+        let failed = done.err().map(|error| format!("{error:#}"));
+        let end = Instant::now();
+        match &failed {
+            Some(why) => self.progress.step("chaos", format!("{}: {why}", fault.act)),
+            None => self.progress.step("chaos", format!("{} is over", fault.act)),
+        }
+        Happened { act: fault.act.clone(), begin, end, failed }
+    }
+
+    /// Waits for a process that is not there to be killed or frozen: it was killed before and is about to start
+    /// again, or a scaling has not brought it back yet, because other faults held it up. Which run of it that is.
+    async fn there(&self, act: &Act) -> Result<Option<String>> {
+        let (Act::Kill(name) | Act::Freeze(name)) = act else { return Ok(None) };
+        let runs = |part: &PartStatus| part.state == PartState::Running;
+        Ok(self.once(name, runs).await?.run)
+    }
+
+    /// Waits until the part called `name` is as it should be.
+    async fn once(
+        &self,
+        name: &str,
+        is_so: impl Fn(&PartStatus) -> bool + Send + Sync,
+    ) -> Result<PartStatus> {
+        let find = |parts: Vec<PartStatus>| {
+            let mut parts = parts.into_iter();
+            let part =
+                parts.find(|part| part.name == part_called(name)).ok_or("it is not there")?;
+            let last = format!("it is {:?}, healthy: {:?}", part.state, part.healthy);
+            is_so(&part).then_some(part).ok_or(last)
+        };
+        self.until(&self.stop, find).await
+    }
+
+    /// Looks at all parts until `look` has what it wants, or `given_up`; then what it said last is the error.
+    async fn until<T>(
+        &self,
+        given_up: &CancellationToken,
+        look: impl Fn(Vec<PartStatus>) -> Result<T, String> + Send,
+    ) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            let last = match look(self.parts().await?) {
+                Ok(found) => return Ok(found),
+                Err(last) => last,
+            };
+            ensure!(started.elapsed() < HEALED_WITHIN && !given_up.is_cancelled(), "{last}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn begin_and_end(
+        &self,
+        fault: &Fault,
+        begin: Instant,
+        run: Option<String>,
+    ) -> Result<()> {
+        let lasts = || async {
+            let wait = tokio::time::sleep_until((begin + fault.lasts).into());
+            // When it is cut short, it is undone all the same.
+            let _ = self.stop.run_until_cancelled(wait).await;
+        };
+        match &fault.act {
+            Act::Kill(name) => {
+                self.ask(Request::Kill { name: name.clone(), restart: true }).await?;
+                // It may be frozen, or scaled away, before it is well; at the end every part has to be.
+                let is_back = |part: &PartStatus| part.healthy == Some(true) && part.run != run;
+                let _ = self.once(name, is_back).await;
+                Ok(())
+            }
+            Act::Freeze(name) => {
+                self.ask(Request::Pause { name: name.clone() }).await?;
+                lasts().await;
+                self.ask(Request::Resume { name: name.clone() }).await
+            }
+            Act::Scale { service, to } => {
+                let scale = |instances| Request::Scale { service: service.clone(), instances };
+                self.scale(fault, scale(*to)).await;
+                lasts().await;
+                self.scale(fault, scale(usual_instances(service))).await;
+                Ok(())
+            }
+            Act::Bank(bad_day) => {
+                self.bank(&faults_of(*bad_day)).await?;
+                lasts().await;
+                self.bank(&json!({})).await
+            }
+        }
+    }
+
+    /// A new instance waits for what other faults have taken away. That it is not ready in time is told, and is no
+    /// failure: it goes on to start, and when nothing breaks any more every part has to be healthy.
+    async fn scale(&self, fault: &Fault, request: Request) {
+        if let Err(late) = self.ask(request).await {
+            let why = format!("{late:#}");
+            let why = why.lines().next().unwrap_or_default();
+            self.progress.step("chaos", format!("{}: {why}", fault.act));
+        }
+    }
+
+    /// Ends everything that a cut or failed fault may have left, and waits until every part is healthy.
+    ///
+    /// # Errors
+    /// When a part is not healthy in time: which, and how it stands.
+    pub(super) async fn heal(&self) -> Result<()> {
+        for part in self.parts().await? {
+            if part.state == PartState::Paused {
+                self.ask(Request::Resume { name: part.name }).await?;
+            }
+        }
+        let all_well = |parts: Vec<PartStatus>| {
+            let (seconds, ill) = (HEALED_WITHIN.as_secs(), ill(&parts));
+            if ill.is_empty() {
+                return Ok(());
+            }
+            Err(format!("not healthy after {seconds} s: {}", ill.join(", ")))
+        };
+        // Also a run that was cut short is mended.
+        self.until(&CancellationToken::new(), all_well).await?;
+        self.bank(&json!({})).await
+    }
+
+    async fn parts(&self) -> Result<Vec<PartStatus>> {
+        ask(&self.socket, &Request::Status).await?.parts()
+    }
+
+    async fn ask(&self, request: Request) -> Result<()> {
+        ask(&self.socket, &request).await.map(drop)
+    }
+
+    async fn bank(&self, faults: &Value) -> Result<()> {
+        let url = format!("{}/faults", self.bank);
+        let answer =
+            self.http.put(&url).json(faults).send().await.context("the bank does not answer")?;
+        let status = answer.status();
+        ensure!(status.is_success(), "the bank answers {status} to PUT /faults");
+        Ok(())
+    }
+}
+
+/// The parts that are not healthy, and the services that have not as many instances as usual.
+fn ill(parts: &[PartStatus]) -> Vec<String> {
+    let sick = parts.iter().filter(|part| part.healthy != Some(true)).map(|p| p.name.clone());
+    let scaled = INSTANCES.iter().filter_map(|(service, wanted)| {
+        let count = parts.iter().filter(|part| service_of(&part.name) == *service).count();
+        let told = format!("{service} with {count} of {wanted} instances");
+        (count != usize::from(*wanted)).then_some(told)
+    });
+    sick.chain(scaled).collect()
+}
+
+/// What `PUT /faults` of the bank simulator takes.
+fn faults_of(bad_day: BankFault) -> Value {
+    match bad_day {
+        BankFault::Declines => json!({ "declined_customers": ["ada", "grace", "alan", "declan"] }),
+        BankFault::LostAnswers => json!({ "timeout_rate": 0.33 }),
+        BankFault::LostRequests => json!({ "lost_before_rate": 0.33 }),
+        BankFault::Latency => json!({ "latency_ms": { "min": 200, "max": 1500 } }),
+        BankFault::Errors => json!({ "error_rate": 0.33 }),
+        BankFault::Outage => json!({ "outage": true }),
+    }
+}

@@ -1,0 +1,66 @@
+//! A private PostgreSQL, with the server that the system has.
+//!
+//! It trusts every connection, listens on 127.0.0.1 only, and holds nothing but demo data.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use client::Health;
+use tokio::process::Command;
+
+use super::postgres_home::Home;
+use super::site::Site;
+use crate::supervisor::{PartSpec, Signal};
+
+const SETTINGS: &str = include_str!("../../../debezium/postgresql.conf");
+
+/// Makes the database cluster on the first start, and says what to run.
+pub(crate) async fn prepare(site: &Site) -> Result<PartSpec> {
+    let home = &site.postgres;
+    if !home.data.join("PG_VERSION").exists() {
+        init(home).await?;
+    }
+    let settings = home.data.join("postgresql.conf");
+    std::fs::write(&settings, site.render(SETTINGS)?)?;
+    if let Some((uid, gid)) = home.user {
+        chown(&settings, Some(uid), Some(gid))?;
+    }
+    let port = site.port("postgres");
+    Ok(PartSpec {
+        name: "postgres".into(),
+        service: "postgres".into(),
+        program: home.program("postgres"),
+        args: vec!["-D".into(), home.data.to_string_lossy().into_owned()],
+        env: BTreeMap::new(),
+        cwd: home.data.clone(),
+        user: home.user,
+        port,
+        health: Health::Sql { psql: home.program("psql"), port },
+        // "Fast shutdown": ends sessions instead of waiting for them.
+        stop_signal: Signal::SIGINT,
+        grace: Duration::from_secs(15),
+    })
+}
+
+async fn init(home: &Home) -> Result<()> {
+    if home.data.exists() {
+        // What an interrupted first start left.
+        std::fs::remove_dir_all(&home.data)?;
+    }
+    std::fs::create_dir_all(&home.data)?;
+    std::fs::set_permissions(&home.data, std::fs::Permissions::from_mode(0o700))?;
+    let mut command = Command::new(home.program("initdb"));
+    command.args(["--username=shop", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
+    command.arg("--no-sync").arg("-D").arg(&home.data);
+    if let Some((uid, gid)) = home.user {
+        chown(&home.data, Some(uid), Some(gid))?;
+        command.uid(uid).gid(gid);
+    }
+    let output = command.stdin(Stdio::null()).current_dir("/").output().await?;
+    let text = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&text));
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! The five services, each in one or more instances.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use client::Health;
+
+use super::site::Site;
+use crate::supervisor::{PartSpec, Signal};
+
+/// What to run for instance `instance` of `service`, which listens on `port`.
+pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> PartSpec {
+    let name = name_of(service, instance);
+    let state = site.dirs.data().join("state").join(&name);
+    let mut env = BTreeMap::new();
+    let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
+    set("HTTP_ADDR", format!("127.0.0.1:{port}"));
+    set("KAFKA_BOOTSTRAP", site.bootstrap());
+    set("SCHEMA_REGISTRY_URL", site.registry_url());
+    set("INSTANCE", instance.to_string());
+    set("STATE_DIR", state.to_string_lossy().into_owned());
+    match service {
+        "orders" => {
+            set("VIEW_URL", site.http("view"));
+        }
+        "payments" => {
+            set("DATABASE_URL", site.database_url("payments"));
+            set("BANK_URL", site.http("bank"));
+        }
+        "email" => {
+            set("SMTP_ADDR", format!("127.0.0.1:{}", site.port("smtp")));
+        }
+        "view" => {
+            set("DATABASE_URL", site.database_url("view"));
+        }
+        _ => {}
+    }
+    env.extend(site.env_of(service));
+    PartSpec {
+        name,
+        service: service.to_owned(),
+        program: site.bin.join(service),
+        args: Vec::new(),
+        env,
+        cwd: site.dirs.root().to_owned(),
+        user: None,
+        port,
+        health: Health::Http(format!("http://127.0.0.1:{port}/health/ready")),
+        stop_signal: Signal::SIGTERM,
+        grace: Duration::from_secs(15),
+    }
+}
+
+/// The name of a process: `orders` for the first, `orders-1` for the next.
+pub(crate) fn name_of(service: &str, instance: u16) -> String {
+    if instance == 0 { service.to_owned() } else { format!("{service}-{instance}") }
+}

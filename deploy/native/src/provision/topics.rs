@@ -1,0 +1,17 @@
+//! The topics, from the registry of topics.
+
+use anyhow::{Context, Result};
+use contracts::topics;
+
+/// One broker holds one copy.
+const REPLICATION: i32 = 1;
+
+/// Makes the topics that are missing; returns how many those were.
+///
+/// # Errors
+/// When Kafka does not answer, or has a topic with other settings.
+pub async fn ensure(bootstrap: &str) -> Result<usize> {
+    streams_kafka::admin::ensure_topics(bootstrap, &topics::ALL, REPLICATION)
+        .await
+        .context("making the topics")
+}

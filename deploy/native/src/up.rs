@@ -1,0 +1,228 @@
+//! Starts everything, watches over it, and stops it in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use client::{Dirs, Progress, SERVICES, State, control};
+
+use crate::down::down;
+use crate::ending;
+use crate::install;
+use crate::parts::postgres_home::Home;
+use crate::parts::site::Site;
+use crate::parts::{bank, connect, kafka, mail, postgres, registry};
+use crate::ports::{PortSetting, Ports};
+use crate::provision::{catalog, connectors, databases, schemas, stock, topics};
+use crate::running::{Running, SERVICE_DEADLINE};
+use crate::settings::{EnvSetting, Scale};
+use crate::supervisor::{Part, PartSpec, leftovers};
+
+/// How long a server may take to answer: a cold start on a busy machine.
+const SERVER_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How to start a shop.
+#[derive(Clone, Debug, Default)]
+pub struct UpOptions {
+    /// The folder of the shop.
+    pub dir: PathBuf,
+    /// Forgets everything that the shop remembers, and ends one that runs there.
+    pub fresh: bool,
+    /// Free ports for all parts, instead of the documented ones.
+    pub ports_auto: bool,
+    /// Ports that are moved.
+    pub port: Vec<PortSetting>,
+    /// How many instances of a service, where not one.
+    pub scale: Vec<Scale>,
+    /// Variables of services.
+    pub env: Vec<EnvSetting>,
+    /// The servers alone, without bank and services.
+    pub infra_only: bool,
+    /// Ends the shop when stdin is closed.
+    pub until_stdin_closes: bool,
+    /// Wipes the data at the end; the logs stay.
+    pub forget: bool,
+    /// Goes on when the terminal is gone.
+    pub detached: bool,
+}
+
+/// Runs a shop until it is told to end. `ready` is called once, when every part is.
+///
+/// # Errors
+/// When a port is taken, a shop runs in the folder already, or a part does not become healthy: with the end
+/// of its log.
+pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
+    let progress = Progress::start();
+    let dirs = Dirs::create(&args.dir)?;
+    if args.fresh && dirs.control_socket().exists() {
+        // A fresh start replaces a running shop; for any other start that is an error.
+        println!("{}", down(&args.dir).await?);
+    }
+    let lock = dirs.take_lock()?;
+    clean(&dirs, args.fresh, &progress)?;
+    let ports = Ports::choose(args.ports_auto, &args.port)?;
+    ports.check_free()?;
+
+    let mut end = ending::told_to_end(args.until_stdin_closes, args.detached)?;
+    let started = async {
+        let site = Site {
+            artifacts: install::artifacts(&progress).await?,
+            postgres: Home::find(&dirs, &progress)?,
+            ports: ports.all().clone(),
+            env: args.env.clone(),
+            bin: bin_dir()?,
+            dirs: dirs.clone(),
+        };
+        anyhow::Ok(Arc::new(Running::new(site, ports)))
+    };
+    let running = tokio::select! {
+        running = started => running?,
+        why = &mut end => { progress.step("shop", format!("{why}: not started")); return Ok(()) }
+    };
+    control::serve(&dirs.control_socket(), Arc::clone(&running))?;
+
+    let outcome = tokio::select! {
+        result = live(&args, &running, progress, ready) => result,
+        why = &mut end => { progress.step("shop", why); Ok(()) }
+        () = running.stop.cancelled() => { progress.step("shop", "asked to stop"); Ok(()) }
+    };
+    running.stop.cancel();
+    // A failed state file removal only leaves a stale one, which the lock tells from a living shop.
+    let _ = std::fs::remove_file(dirs.state());
+    progress.step("shop", "stopping");
+    tokio::select! {
+        () = running.supervisor.stop_all() => progress.step("shop", "stopped"),
+        _ = tokio::signal::ctrl_c() => progress.step("shop", "killed; what is left ends next time"),
+    }
+    let _ = std::fs::remove_file(dirs.control_socket());
+    if args.forget {
+        dirs.wipe()?;
+    }
+    drop(lock);
+    outcome
+}
+
+/// Starts everything and then waits for ever; the caller ends it.
+async fn live(
+    args: &UpOptions,
+    running: &Arc<Running>,
+    progress: Progress,
+    ready: impl FnOnce(&State),
+) -> Result<()> {
+    start(args, running, progress).await?;
+    running.write_state()?;
+    progress.step("shop", "ready");
+    ready(&running.state());
+    std::future::pending().await
+}
+
+/// Starts the parts, each as soon as what it needs is there.
+async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> Result<()> {
+    let site = &running.site;
+    launch(running, mail::spec(site)?);
+    let kafka = async {
+        progress.step("kafka", "starting");
+        let part = launch(running, kafka::prepare(site).await?);
+        healthy(running, &part, progress).await?;
+        let made = topics::ensure(&site.bootstrap()).await?;
+        progress.step("kafka", format!("topics are there, {made} of them new"));
+        // Connect needs nothing else to start, and takes longest.
+        progress.step("connect", "starting");
+        anyhow::Ok(launch(running, connect::spec(site)?))
+    };
+    let registry = async {
+        progress.step("registry", "starting");
+        let part = launch(running, registry::spec(site)?);
+        healthy(running, &part, progress).await?;
+        schemas::ensure(&site.registry_url()).await?;
+        progress.step("registry", "schemas are registered");
+        anyhow::Ok(())
+    };
+    let postgres = async {
+        progress.step("postgres", "starting");
+        let part = launch(running, postgres::prepare(site).await?);
+        healthy(running, &part, progress).await?;
+        databases::ensure(site).await?;
+        progress.step("postgres", "databases are there");
+        anyhow::Ok(())
+    };
+    let (connect, (), ()) = tokio::try_join!(kafka, registry, postgres)?;
+
+    let connect = async {
+        healthy(running, &connect, progress).await?;
+        let api = connectors::Connect::new(site.http("connect"), |name| site.lookup(name))?;
+        api.wait_running(SERVER_DEADLINE).await?;
+        progress.step("connect", "connectors run");
+        tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
+        anyhow::Ok(())
+    };
+    let services = async {
+        if args.infra_only {
+            return Ok(());
+        }
+        start_services(args, running, progress).await
+    };
+    tokio::try_join!(connect, services)?;
+    if !args.infra_only {
+        stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
+        progress.step("inventory", "has its first stock");
+        catalog::known(&running.instances_of("orders"), SERVICE_DEADLINE).await?;
+        progress.step("orders", "knows the catalog");
+    }
+    Ok(())
+}
+
+async fn start_services(
+    args: &UpOptions,
+    running: &Arc<Running>,
+    progress: Progress,
+) -> Result<()> {
+    for name in SERVICES.into_iter().chain(["bank-simulator"]) {
+        let program = running.site.bin.join(name);
+        ensure!(program.exists(), "{} is not built: `cargo build` makes it", program.display());
+    }
+    let mut parts = vec![launch(running, bank::spec(&running.site))];
+    for service in SERVICES {
+        let scale = args.scale.iter().find(|scale| scale.service == service);
+        for instance in 0..scale.map_or(1, |scale| scale.instances) {
+            parts.push(running.launch_service(service, instance)?);
+        }
+    }
+    for part in &parts {
+        running.supervisor.wait_healthy(part, SERVICE_DEADLINE).await?;
+        progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
+    }
+    Ok(())
+}
+
+fn launch(running: &Running, spec: PartSpec) -> Arc<Part> {
+    running.supervisor.launch(spec)
+}
+
+async fn healthy(running: &Running, part: &Part, progress: Progress) -> Result<()> {
+    running.supervisor.wait_healthy(part, SERVER_DEADLINE).await?;
+    progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
+    Ok(())
+}
+
+/// Ends what a killed shop left running, and wipes the data when a fresh start is asked for.
+fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
+    let _ = std::fs::remove_file(dirs.state());
+    let left = leftovers::end_leftovers(dirs)?;
+    if !left.is_empty() {
+        progress.step("shop", format!("ended what a killed shop left: {}", left.join(", ")));
+    }
+    if fresh {
+        dirs.wipe()?;
+        std::fs::create_dir_all(dirs.data())?;
+        progress.step("shop", "data wiped");
+    }
+    Ok(())
+}
+
+/// Cargo puts all executables of the workspace into one folder: the one of this program.
+fn bin_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().context("an executable is in a folder")?.to_owned())
+}

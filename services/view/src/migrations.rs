@@ -1,0 +1,49 @@
+//! [`MIGRATIONS`]: what the database must look like, as a part of the binary.
+//!
+//! `sqlx::migrate!` would embed the files as well, but its macros compile sqlx and Tokio a second time, for the
+//! compiler alone.
+
+use sqlx::{
+    SqlStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+use std::sync::LazyLock;
+
+/// Number, name and text of every file in `migrations/`.
+const FILES: [(i64, &str, &str); 8] = [
+    (1, "orders", include_str!("../migrations/0001_orders.sql")),
+    (2, "timeline", include_str!("../migrations/0002_timeline.sql")),
+    (3, "customer_orders", include_str!("../migrations/0003_customer_orders.sql")),
+    (4, "products", include_str!("../migrations/0004_products.sql")),
+    (5, "sales", include_str!("../migrations/0005_sales.sql")),
+    (6, "refusals", include_str!("../migrations/0006_refusals.sql")),
+    (7, "progress", include_str!("../migrations/0007_progress.sql")),
+    (8, "refusals_order_version", include_str!("../migrations/0008_refusals_order_version.sql")),
+];
+
+/// Every migration, in the order of their numbers.
+pub(crate) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let migration = |(number, name, text): (i64, &'static str, &'static str)| {
+        let (name, text) = (name.into(), SqlStr::from_static(text));
+        Migration::new(number, name, MigrationType::Simple, text, false)
+    };
+    Migrator::with_migrations(FILES.into_iter().map(migration).collect())
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_embedded_under_its_number_and_name() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        let embedded = FILES.map(|(number, name, _)| format!("{number:04}_{name}.sql"));
+        assert_eq!(names, embedded);
+        for (name, (_, _, text)) in names.iter().zip(FILES) {
+            assert_eq!(std::fs::read_to_string(format!("{folder}/{name}")).unwrap(), text);
+        }
+    }
+}

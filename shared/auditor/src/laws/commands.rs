@@ -1,0 +1,138 @@
+//! Commands: each is answered, once and for all, and an accepted cancellation is kept.
+
+use crate::{
+    case::Case,
+    evidence::Logged,
+    history::{History, Step, is_terminal},
+    law::Law,
+    verdict::Findings,
+};
+use contracts::{
+    CommandId, OrderId, Status,
+    orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder},
+    topics::ORDER_COMMANDS,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+    let log = &case.evidence.log;
+    let refused = log.order_refusals.iter().filter_map(Logged::read);
+    let refused: BTreeSet<CommandId> = refused.map(|refusal| refusal.command_id).collect();
+    for record in &log.order_commands {
+        let Some(command) = record.read() else { continue };
+        let is_refused = refused.contains(&command.command_id());
+        let put_aside = case.letters.has_any(&record.address("orders.commands"));
+        let order_id = command.order_id();
+        let answered = is_refused || put_aside || is_done(case, command);
+        findings.check(Law::Answers, order_id, record.timestamp, answered, || {
+            let (name, id) = (command.name(), command.command_id());
+            format!("{name} {id} has neither led to a transition nor been refused")
+        });
+        if let OrderCommand::PlaceOrder(_) = command
+            && is_refused
+        {
+            findings.check_now(Law::Refusal, order_id, !is_done(case, command), || {
+                let id = command.command_id();
+                format!("PlaceOrder {id} was refused, and has made the order all the same")
+            });
+        }
+        if let OrderCommand::CancelOrder(_) = command
+            && !is_refused
+            && !put_aside
+            && let Some(end) = case.histories.get(&order_id).and_then(|history| history.end())
+        {
+            let status = end.order.status;
+            let kept = [Status::Cancelled, Status::Refunded].contains(&status);
+            findings.check(Law::Cancellation, order_id, record.timestamp, kept, || {
+                let id = command.command_id();
+                format!("CancelOrder {id} was not refused, but the order ended as {status}")
+            });
+        }
+    }
+    let cancels = Cancels::of(&log.order_commands);
+    refusals(case, &cancels, findings);
+    asked_for(case, &cancels, findings);
+}
+
+/// The CancelOrders on the topic.
+#[derive(Default)]
+struct Cancels {
+    /// Where each stands first: its offset on the order's partition.
+    offsets: BTreeMap<CommandId, i64>,
+    orders: BTreeSet<OrderId>,
+}
+
+impl Cancels {
+    fn of(commands: &[Logged<OrderCommand>]) -> Self {
+        let mut cancels = Self::default();
+        for record in commands {
+            if let Some(OrderCommand::CancelOrder(cancel)) = record.read() {
+                cancels.offsets.entry(cancel.command_id).or_insert(record.offset);
+                cancels.orders.insert(cancel.order_id);
+            }
+        }
+        cancels
+    }
+
+    /// Whether the command stands before the PlaceOrder of this history, or there is none.
+    fn is_early(&self, cancel: CommandId, history: Option<&History<'_>>) -> bool {
+        let Some(first) = history.and_then(|history| history.steps.first()) else { return true };
+        let cause = first.record.causation.as_deref().unwrap_or_default();
+        let placed = cause.rsplit('/').next().and_then(|offset| offset.parse::<i64>().ok());
+        // What the topic has forgotten proves nothing.
+        self.offsets.get(&cancel).is_none_or(|offset| placed.is_some_and(|placed| *offset < placed))
+    }
+}
+
+fn refusals(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
+    for record in &case.evidence.log.order_refusals {
+        let Some(refusal) = record.read() else { continue };
+        let CommandRefused { command_id, order_id, command, reasons, order_version, .. } = refusal;
+        let history = case.histories.get(order_id);
+        let judged_by = order_version.and_then(|version| history?.at(version));
+        let right = match (command.as_str(), order_version) {
+            ("CancelOrder", None) => cancels.is_early(*command_id, history),
+            ("CancelOrder", Some(_)) => judged_by.is_some_and(|step| is_cancelled_or_over(&step)),
+            (_, version) => version.is_none() || judged_by.is_some(),
+        };
+        let holds = right && !reasons.is_empty();
+        findings.check(Law::Refusal, *order_id, record.timestamp, holds, || {
+            format!("{command} {command_id} was refused at {order_version:?} for {reasons:?}")
+        });
+    }
+}
+
+fn is_cancelled_or_over(step: &Step<'_>) -> bool {
+    step.order.status == Status::RefundDue || is_terminal(step.order.status)
+}
+
+/// Who says that the customer has cancelled has a CancelOrder to show.
+fn asked_for(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
+    for (order_id, history) in &case.histories {
+        let (Some(first), Some(last)) = (history.steps.first(), history.last()) else { continue };
+        let is_said = last.order.reasons.iter().any(|r| r.code == "cancelled_by_customer");
+        if is_said && case.is_kept(&ORDER_COMMANDS.spec, first.record.timestamp) {
+            findings.check_now(
+                Law::Cancellation,
+                *order_id,
+                cancels.orders.contains(order_id),
+                || "it was cancelled by its customer, who has not asked for that".into(),
+            );
+        }
+    }
+}
+
+/// Whether the log shows that the command was accepted: there is the order that it asks for, or one
+/// that it can cancel, now or when the baton returns.
+fn is_done(case: &Case<'_>, command: &OrderCommand) -> bool {
+    let first = |order_id: &OrderId| {
+        let history = case.histories.get(order_id)?;
+        history.steps.first().map(|step| step.order)
+    };
+    match command {
+        OrderCommand::PlaceOrder(PlaceOrder { order_id, command_id, .. }) => {
+            first(order_id).is_some_and(|order| order.placed_by == *command_id)
+        }
+        OrderCommand::CancelOrder(CancelOrder { order_id, .. }) => first(order_id).is_some(),
+    }
+}

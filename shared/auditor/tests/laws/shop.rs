@@ -1,0 +1,482 @@
+//! A small shop that makes no mistake: it lives a few orders and writes down the evidence.
+
+use auditor::{
+    Announcement, BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow,
+    Logged, Mail, OrderRow, PaymentRow, PaymentSection, ProductRow, RefusalRow, SalesRow, StockRow,
+    TimelineRow,
+};
+use contracts::{
+    CommandId, Customer, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason,
+    ServiceName, Sku, Status, Timestamp, TransitionKind,
+    catalog::Product,
+    email::{EmailKind, EmailSent},
+    inventory::{
+        InventoryCommand, OrderValidation, Outcome, Reservation, ReservationState, Restock,
+        RestockApplied, StockLevel,
+    },
+    orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder, RequestedLine},
+    partition::partition_for,
+    topics::PARTITIONS,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// The time from acceptance to the deadline.
+const DEADLINE: Duration = Duration::from_secs(60);
+const PRICE_MINOR: i64 = 500;
+/// The evidence is taken this long after the last record.
+pub const REST: Duration = Duration::from_secs(3600);
+
+/// A shop at work.
+#[derive(Default)]
+pub struct Shop {
+    pub evidence: Evidence,
+    now: Timestamp,
+    ids: u128,
+    levels: BTreeMap<Sku, StockLevel>,
+    sold: BTreeMap<Sku, (i64, i64)>,
+}
+
+pub fn sku(text: &str) -> Sku {
+    text.parse().unwrap()
+}
+
+/// Append a record that `writer` writes because of `causation`.
+pub fn append<T>(
+    topic: &mut Vec<Logged<T>>,
+    key: &str,
+    (at, writer): (Timestamp, &str),
+    causation: Option<String>,
+    value: T,
+) -> (i32, i64) {
+    let partition = partition_for(key.split('/').next().unwrap().as_bytes(), PARTITIONS);
+    let last = topic.iter().filter(|record| record.partition == partition).map(|r| r.offset).max();
+    let offset = last.map_or(0, |last| last + 1);
+    topic.push(Logged {
+        partition,
+        offset,
+        timestamp: at,
+        key: key.into(),
+        writer: Some(writer.into()),
+        lineage: Some(format!("{writer}@0.1.0")),
+        causation,
+        value: Ok(value),
+    });
+    (partition, offset)
+}
+
+impl Shop {
+    /// A hundred TEA and one LAST in the house.
+    pub fn open() -> Self {
+        let mut shop = Self { now: Timestamp(1_800_000_000_000), ..Self::default() };
+        for (name, quantity) in [("TEA", 100), ("LAST", 1)] {
+            shop.catalog(name);
+            shop.restock(name, quantity);
+        }
+        shop
+    }
+
+    /// What was seen, a while later.
+    pub fn close(mut self) -> Evidence {
+        self.evidence.taken_at = self.now + REST;
+        self.evidence.grace = Duration::from_secs(10);
+        self.evidence
+    }
+
+    fn tick(&mut self) -> Timestamp {
+        self.now = self.now + Duration::from_millis(7);
+        self.now
+    }
+
+    fn id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+
+    fn catalog(&mut self, name: &str) {
+        let product = Product {
+            sku: sku(name),
+            name: name.into(),
+            description: String::new(),
+            price_minor: PRICE_MINOR,
+            currency: "EUR".into(),
+            picture: String::new(),
+            active: true,
+        };
+        let at = (self.tick(), "catalog");
+        let log = &mut self.evidence.log.catalog_products;
+        append(log, name, at, None, Some(product.clone()));
+        self.evidence.view.products.push(ProductRow { sku: sku(name), product: Some(product) });
+    }
+
+    pub fn restock(&mut self, name: &str, quantity: i32) {
+        let (at, command_id, sku) = (self.tick(), CommandId(self.id()), sku(name));
+        let command = Restock { sku: sku.clone(), command_id, quantity, issued_at: at };
+        let command = InventoryCommand::Restock(command);
+        append(&mut self.evidence.log.inventory_commands, name, (at, "inventory"), None, command);
+        let key = format!("{name}/{command_id}");
+        let added = RestockApplied { sku: sku.clone(), command_id, quantity, updated_at: at };
+        let log = &mut self.evidence.log;
+        append(&mut log.reservations, &key, (at, "inventory"), None, added.into());
+        self.level(&sku, |level| level.on_hand += i64::from(quantity));
+    }
+
+    fn level(&mut self, sku: &Sku, change: impl FnOnce(&mut StockLevel)) {
+        let at = self.now;
+        let new = StockLevel {
+            sku: sku.clone(),
+            on_hand: 0,
+            reserved: 0,
+            available: 0,
+            committed: 0,
+            version: 0,
+            updated_at: at,
+        };
+        let level = self.levels.entry(sku.clone()).or_insert(new);
+        change(level);
+        level.available = level.on_hand - level.reserved;
+        level.version += 1;
+        level.updated_at = at;
+        let StockLevel { on_hand, reserved, available, version, .. } = *level;
+        let level = level.clone();
+        append(&mut self.evidence.log.stock, sku.as_str(), (at, "inventory"), None, level);
+        let rows = &mut self.evidence.view.stock;
+        rows.retain(|row| row.sku != *sku);
+        rows.push(StockRow { sku: sku.clone(), on_hand, reserved, available, version });
+    }
+
+    fn reservation(&mut self, order: &Order, line: usize, state: ReservationState) {
+        let line = &order.lines[line];
+        let (sku, order_id, quantity) = (line.sku.clone(), order.order_id, line.quantity);
+        let (at, key) = (self.tick(), format!("{sku}/{order_id}"));
+        let held = Reservation { sku: sku.clone(), order_id, quantity, state, updated_at: at };
+        let log = &mut self.evidence.log;
+        append(&mut log.reservations, &key, (at, "inventory"), None, held.into());
+        let quantity = i64::from(quantity);
+        match state {
+            ReservationState::Reserved => self.level(&sku, |level| level.reserved += quantity),
+            ReservationState::Refused => {}
+            ReservationState::Released => self.level(&sku, |level| level.reserved -= quantity),
+            ReservationState::Committed => self.level(&sku, |level| {
+                level.reserved -= quantity;
+                level.on_hand -= quantity;
+                level.committed += quantity;
+            }),
+        }
+    }
+
+    /// The reservation of the order's only line, and its outcome.
+    pub fn check(&mut self, order: &Order, passed: bool) {
+        let state = if passed { ReservationState::Reserved } else { ReservationState::Refused };
+        self.reservation(order, 0, state);
+        let validation = OrderValidation {
+            order_id: order.order_id,
+            check: order.required_checks[0].clone(),
+            outcome: if passed { Outcome::Passed } else { Outcome::Failed },
+            code: if passed { "ok" } else { "out_of_stock" }.into(),
+            detail: String::new(),
+            decided_at: self.now,
+        };
+        let (key, at) = (order.order_id.to_string(), (self.now, "inventory"));
+        append(&mut self.evidence.log.order_validations, &key, at, None, validation);
+    }
+
+    /// What was held goes where the order went.
+    pub fn settle(&mut self, order: &Order, state: ReservationState) {
+        self.reservation(order, 0, state);
+    }
+
+    /// Ask for an order; it is accepted.
+    pub fn place(&mut self, name: &str, quantity: i32) -> Order {
+        let (order_id, command_id, at) = (OrderId(self.id()), CommandId(self.id()), self.tick());
+        self.ask(order_id, command_id, name, quantity);
+        let line = OrderLine {
+            sku: sku(name),
+            name: name.into(),
+            quantity,
+            unit_price_minor: PRICE_MINOR,
+        };
+        let order = Order {
+            order_id,
+            version: 0,
+            transition: TransitionKind::OrderRequested,
+            status: Status::Requested,
+            customer: Customer {
+                customer_id: "ada".parse().unwrap(),
+                name: "Ada".into(),
+                email: "ada@example.org".into(),
+            },
+            total: Money::new(line.total_minor(), "EUR"),
+            required_checks: vec![format!("inventory:{name}")],
+            lines: vec![line],
+            reasons: Vec::new(),
+            payment: None,
+            placed_by: command_id,
+            requested_at: at,
+            deadline: at + DEADLINE,
+            occurred_at: at,
+        };
+        self.go(&order, TransitionKind::OrderRequested, Status::Requested, |_| {})
+    }
+
+    fn ask(&mut self, order_id: OrderId, command_id: CommandId, name: &str, quantity: i32) {
+        let command = PlaceOrder {
+            command_id,
+            order_id,
+            customer_id: "ada".parse().unwrap(),
+            lines: vec![RequestedLine { sku: sku(name), quantity }],
+            issued_at: self.now,
+        };
+        let (key, at) = (order_id.to_string(), (self.now, "orders"));
+        append(&mut self.evidence.log.order_commands, &key, at, None, command.into());
+    }
+
+    /// Ask for an order; it is refused.
+    pub fn refuse(&mut self, name: &str) -> OrderId {
+        let (order_id, command_id) = (OrderId(self.id()), CommandId(self.id()));
+        self.tick();
+        self.ask(order_id, command_id, name, 1);
+        self.refusal(order_id, command_id, "PlaceOrder", "unknown_sku", None);
+        order_id
+    }
+
+    /// Say that a command was refused, which was judged by this version of the order.
+    pub fn refusal(
+        &mut self,
+        order_id: OrderId,
+        command_id: CommandId,
+        command: &str,
+        code: &str,
+        order_version: Option<i64>,
+    ) {
+        let reasons = vec![Reason::new("order", code, "")];
+        let (command, refused_at) = (command.to_owned(), self.tick());
+        let refusal = CommandRefused {
+            command_id,
+            order_id,
+            command: command.clone(),
+            reasons: reasons.clone(),
+            order_version,
+            refused_at,
+        };
+        let (key, at) = (order_id.to_string(), (refused_at, "orders"));
+        append(&mut self.evidence.log.order_refusals, &key, at, None, refusal);
+        let row = RefusalRow { command_id, order_id, command, reasons, order_version, refused_at };
+        self.evidence.view.refusals.push(row);
+    }
+
+    /// Ask for a cancellation, which is `accepted` or refused.
+    pub fn cancel(&mut self, order_id: OrderId, accepted: bool) {
+        let (command_id, issued_at) = (CommandId(self.id()), self.tick());
+        let command = CancelOrder { command_id, order_id, issued_at };
+        let (key, at) = (order_id.to_string(), (issued_at, "orders"));
+        append(&mut self.evidence.log.order_commands, &key, at, None, command.into());
+        if !accepted {
+            self.refusal(order_id, command_id, "CancelOrder", "already_confirmed", Some(4));
+        }
+    }
+
+    /// The order makes a transition, and everybody shows it. `change` is what it brings.
+    pub fn go(
+        &mut self,
+        order: &Order,
+        transition: TransitionKind,
+        status: Status,
+        change: impl FnOnce(&mut Order),
+    ) -> Order {
+        use TransitionKind::{PaymentDeclined, PaymentReceived, PaymentRefunded};
+        let at = self.tick();
+        let mut next = Order { version: order.version + 1, transition, status, ..order.clone() };
+        next.occurred_at = if next.version == 1 { order.requested_at } else { at };
+        change(&mut next);
+        let by_payments = [PaymentDeclined, PaymentReceived, PaymentRefunded].contains(&transition);
+        let writer = if by_payments { "payments" } else { "orders" };
+        let key = next.order_id.to_string();
+        let cause = Some(self.command_of(next.placed_by));
+        let log = &mut self.evidence.log;
+        let place = append(&mut log.orders, &key, (at, writer), cause, Arc::new(next.clone()));
+        append(&mut log.orders_latest, &key, (at, "orders"), None, Arc::new(next.clone()));
+        self.show(&next, writer, place);
+        next
+    }
+
+    /// The address of the command.
+    fn command_of(&self, command_id: CommandId) -> String {
+        let mut commands = self.evidence.log.order_commands.iter();
+        let is_it = |r: &&Logged<OrderCommand>| r.read().unwrap().command_id() == command_id;
+        commands.find(is_it).unwrap().address("orders.commands")
+    }
+
+    fn show(&mut self, order: &Order, writer: &str, (partition, offset): (i32, i64)) {
+        let (order_id, status) = (order.order_id, order.status.as_str().to_owned());
+        let customer_id = order.customer.customer_id.to_string();
+        let causation = Some(self.command_of(order.placed_by));
+        let view = &mut self.evidence.view;
+        view.timeline.push(TimelineRow {
+            order_id,
+            version: order.version,
+            transition: order.transition.as_str().into(),
+            status: status.clone(),
+            address: format!("orders/{partition}/{offset}"),
+            writer: writer.into(),
+            lineage: Some(format!("{writer}@0.1.0")),
+            causation,
+            occurred_at: order.occurred_at,
+            latency_ms: order.occurred_at.millis() - order.requested_at.millis(),
+        });
+        view.customer_orders.retain(|row| row.order_id != order_id);
+        view.customer_orders.push(CustomerOrderRow {
+            order_id,
+            customer_id: customer_id.clone(),
+            version: order.version,
+            status: status.clone(),
+            total: order.total.clone(),
+            requested_at: order.requested_at,
+        });
+        let line = |line: &OrderLine| LineRow {
+            sku: line.sku.to_string(),
+            name: line.name.clone(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+            total_minor: line.total_minor(),
+        };
+        let payment = |payment: &Payment| PaymentSection {
+            status: payment.status.as_str().into(),
+            amount: payment.amount.clone(),
+            reference: payment.reference.clone(),
+        };
+        view.orders.retain(|row| row.order_id != order_id);
+        view.orders.push(OrderRow {
+            order_id,
+            version: order.version,
+            status,
+            customer_id,
+            lines: order.lines.iter().map(line).collect(),
+            total: order.total.clone(),
+            payment: order.payment.as_ref().map(payment),
+            reasons: order.reasons.clone(),
+            requested_at: order.requested_at,
+            deadline: order.deadline,
+        });
+        self.announce(order);
+    }
+
+    fn announce(&mut self, order: &Order) {
+        let (order_id, key, now) = (order.order_id, order.order_id.to_string(), self.now);
+        let order_seen = Arc::new(order.clone());
+        let update = Announcement { order_id, view_version: order.version, order: order_seen };
+        let log = &mut self.evidence.log;
+        let (partition, offset) = append(&mut log.order_views, &key, (now, "view"), None, update);
+        if order.status == Status::Confirmed {
+            for line in &order.lines {
+                let (orders, pieces) = self.sold.entry(line.sku.clone()).or_default();
+                *orders += 1;
+                *pieces += i64::from(line.quantity);
+                let (sku, orders, quantity) = (line.sku.clone(), *orders, *pieces);
+                let revenue = Money::new(quantity * PRICE_MINOR, "EUR");
+                let sales = &mut self.evidence.view.sales;
+                sales.retain(|row| row.sku != sku);
+                sales.push(SalesRow { sku, orders, quantity, revenue });
+            }
+        }
+        let Some(kind) = EmailKind::for_status(order.status) else { return };
+        let (to, local) = (order.customer.email.clone(), format!("{order_id}.{}", kind.as_str()));
+        let message_id = format!("{local}@murmuration.shop");
+        let sent = EmailSent {
+            order_id,
+            kind,
+            message_id: format!("<{message_id}>"),
+            recipient: to.clone(),
+            sent_kinds: vec![kind],
+            sent_at: now,
+        };
+        let cause = Some(format!("order-views/{partition}/{offset}"));
+        append(&mut self.evidence.log.emails, &key, (now, "email"), cause, sent);
+        self.evidence.mails.push(Mail { message_id, to, at: now });
+    }
+
+    /// The bank books, and, if payments learns of it, the ledger.
+    pub fn book(&mut self, order: &Order, kind: Booking, in_ledger: bool) {
+        let (order_id, at) = (order.order_id, self.tick());
+        let sign = if kind == Booking::Capture { 1 } else { -1 };
+        let amount = |sign| Money::new(sign * order.total.amount_minor, "EUR");
+        self.evidence.bank.push(BankEntry {
+            key: order_id.to_string(),
+            kind,
+            amount: amount(sign),
+            customer: order.customer.customer_id.to_string(),
+            charge_id: format!("ch_{order_id}"),
+            at,
+        });
+        for (account, sign) in [("bank", sign), ("sales", -sign)] {
+            if in_ledger {
+                let (account, amount) = (account.to_owned(), amount(sign));
+                let entry = LedgerEntry { order_id, kind, account, amount, at };
+                self.evidence.payments.ledger.push(entry);
+            }
+        }
+    }
+
+    /// Payments knows the order as `status`.
+    pub fn payment_row(&mut self, order: &Order, status: &str) {
+        let order_id = order.order_id;
+        let rows = &mut self.evidence.payments.rows;
+        rows.retain(|row| row.order_id != order_id);
+        rows.push(PaymentRow {
+            order_id,
+            status: status.into(),
+            void_due: false,
+            reference: None,
+            last_error: None,
+            updated_at: self.now,
+        });
+    }
+
+    /// `service` puts the last record of `orders` aside; somebody settles the letter.
+    pub fn put_aside(&mut self, service: ServiceName) {
+        let record = self.evidence.log.orders.last().unwrap();
+        let (key, origin) = (record.key.clone(), record.address("orders"));
+        self.letter(service, &key, origin);
+    }
+
+    /// `service` has put the record at `origin` aside; somebody has settled the letter.
+    pub fn letter(&mut self, service: ServiceName, key: &str, origin: String) {
+        let key = key.to_owned();
+        let offset = self.evidence.letters.len() as i64;
+        self.evidence.letters.push(Letter {
+            service,
+            partition: 0,
+            offset,
+            timestamp: self.now,
+            key,
+            origin,
+            cause: "impossible".into(),
+            settled: true,
+        });
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+/// What a payment that was captured brings.
+pub fn captured(order: &mut Order) {
+    order.payment = Some(Payment {
+        status: PaymentStatus::Captured,
+        amount: order.total.clone(),
+        reference: Some(format!("ch_{}", order.order_id)),
+        decided_at: order.occurred_at,
+    });
+}
+
+/// What a payment that was declined brings.
+pub fn declined(order: &mut Order) {
+    order.payment = Some(Payment {
+        status: PaymentStatus::Declined,
+        amount: order.total.clone(),
+        reference: None,
+        decided_at: order.occurred_at,
+    });
+    order.reasons.push(Reason::new("payment", "declined", ""));
+}
