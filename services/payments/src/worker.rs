@@ -8,11 +8,7 @@ use crate::{
 };
 use contracts::Timestamp;
 use service_kit::{Readiness, Shutdown};
-use std::{
-    fmt::Display,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt::Display, sync::Arc, time::Duration};
 use streams::{Outage, failpoint};
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
@@ -91,7 +87,7 @@ impl Worker {
     /// # Errors
     /// When the database is away.
     pub async fn step(&mut self) -> anyhow::Result<Duration> {
-        let next = self.supervisor.step(&mut self.database, now()).await?;
+        let next = self.supervisor.step(&mut self.database, Timestamp::now()).await?;
         for call in next.calls {
             failpoint::reached("bank-claimed");
             self.calls.spawn(make(self.bank.clone(), call));
@@ -137,16 +133,12 @@ impl Worker {
 
 /// Makes one call.
 async fn make(bank: Bank, call: Call) -> Called {
-    let input = match call.timeout(now()) {
+    let input = match call.timeout(Timestamp::now()) {
         Some(timeout) => bank.perform(&call, timeout).await,
         None => Input::DeadlinePassed,
     };
     failpoint::reached("bank-answered");
     let (order_id, task, attempt) = (call.order_id(), call.task, call.attempt);
     tracing::debug!(%order_id, ?task, attempt, ?input, "called the bank");
-    call.over(input, now())
-}
-
-fn now() -> Timestamp {
-    SystemTime::now().into()
+    call.over(input, Timestamp::now())
 }

@@ -2,11 +2,14 @@
 //! for.
 
 use crate::shop::{SOON, Shop, apply, now, tomorrow};
+use axum::{Json, Router};
 use clap::Parser;
 use payments::{config::Config, service};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
+use std::sync::Arc;
 use testkit::{orders::validated, wait_for};
+use tokio::net::TcpListener;
 
 async fn get(url: &str) -> (u16, Value) {
     let answer = reqwest::get(url).await.unwrap();
@@ -73,4 +76,45 @@ async fn instances_that_start_together_make_the_tables_once() {
         migration.await.unwrap().unwrap();
     }
     assert_eq!(shop.count("SELECT count(*) FROM payments").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_part_is_a_check_and_the_bank_is_called_while_kafka_is_away() {
+    let shop = Shop::open().await;
+    let order = validated(tomorrow());
+    let intake = shop.intake(&Arc::default()).await;
+    apply(&intake, &[shop.record(&order)]).unwrap();
+    // A registry that knows every schema.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = format!("http://{}", listener.local_addr().unwrap());
+    let routes = Router::new().fallback(async || Json(json!({"id": 1})));
+    tokio::spawn(async { axum::serve(listener, routes).await.unwrap() });
+
+    let mut config = Config::parse_from([
+        "payments",
+        "--http-addr=127.0.0.1:0",
+        "--kafka-bootstrap=127.0.0.1:1",
+        &format!("--schema-registry-url={registry}"),
+        &format!("--bank-url={}", shop.bank.url),
+    ]);
+    config.database_url = shop.database.clone();
+    let shutdown = Shutdown::new();
+    let running = service::start(&config, shutdown.clone()).await.unwrap();
+    let url = format!("http://{}", running.local_addr());
+    shop.wait_for(&order, "captured").await;
+    wait_for("all but Kafka to be well", SOON, || async {
+        let (_, health) = get(&format!("{url}/health/ready")).await;
+        let checks = health["checks"].as_array().unwrap().iter();
+        let mut down: Vec<&str> = checks
+            .filter(|check| check["status"] != "up")
+            .filter_map(|check| check["name"].as_str())
+            .collect();
+        down.sort_unstable();
+        if down == ["orders"] { Ok(()) } else { Err(health.to_string()) }
+    })
+    .await;
+    let (_, health) = get(&format!("{url}/health/ready")).await;
+    assert!(health.to_string().contains("\"supervisor\""), "{health}");
+    shutdown.cancel();
+    running.stopped().await.unwrap();
 }
