@@ -60,10 +60,14 @@ impl Freshness {
 
 /// Keep `freshness` and the database's `check` up to date until `shutdown`.
 pub async fn watch(store: Store, freshness: Freshness, check: Readiness, shutdown: Shutdown) {
-    let mut outage = Outage::new("Postgres", store.place());
+    let mut outage = Outage::new("Postgres", store.database().place());
+    let look = async || {
+        let progress = store.progress().await?;
+        store.database().check_writable().await.map(|()| progress)
+    };
     let watch = async {
         loop {
-            match store.progress().await {
+            match look().await {
                 Ok(progress) => {
                     outage.recovered();
                     check.up();

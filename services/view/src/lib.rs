@@ -62,7 +62,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (health, freshness) = (Health::new(), Freshness::default());
     let (store, waiters) = (Store::new(&config.database_url), Waiters::new(WAITERS_MAX));
     freshness.export();
-    let check = health.check("postgres");
+    let check = health.check("database");
     tokio::spawn(freshness::watch(store.clone(), freshness.clone(), check, shutdown.clone()));
     tokio::spawn(notifications::relay(store.clone(), waiters.clone(), shutdown.clone()));
 

@@ -39,6 +39,7 @@ pub async fn relay(store: Store, waiters: Waiters, shutdown: Shutdown) {
     loop {
         let session = listen(&store, &waiters, &mut backoff);
         let Some(Err(error)) = shutdown.run_until_cancelled(session).await else { return };
+        store.database().judge(&error);
         // That the database is away is said by the one who watches it.
         tracing::debug!("not listening: {error}");
         if shutdown.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
@@ -52,7 +53,7 @@ async fn listen(
     waiters: &Waiters,
     backoff: &mut Backoff,
 ) -> Result<Infallible, sqlx::Error> {
-    let mut listener = PgListener::connect_with(store.pool()).await?;
+    let mut listener = PgListener::connect_with(store.database().pool()).await?;
     listener.listen(CHANNEL).await?;
     backoff.reset();
     // What changed before we listened was not heard: let everyone look again.

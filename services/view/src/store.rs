@@ -9,76 +9,34 @@ use crate::{
 };
 use anyhow::Context;
 use contracts::{Order, OrderId, Status, Timestamp};
-use sqlx::{
-    Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use service_kit::postgres::{Database, Settings, SynchronousCommit};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
-use tokio::{runtime::Handle, sync::OnceCell, time::timeout};
+use tokio::{runtime::Handle, sync::OnceCell};
 
-/// Connections of this instance: one for the loop, one that listens, the others for readers.
-const CONNECTIONS_MAX: u32 = 10;
+/// What is asked of the sessions. What was announced must be there after a crash of the server.
+const SETTINGS: Settings = Settings::new("view", SynchronousCommit::On);
 
-/// Longest wait for a connection; also how long a reader waits for a database that is down.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A connection that has been idle for longer is tried before it is used: its server may have been
-/// restarted. One in steady use is not, so that a read is a single round trip.
-const IDLE_UNTRIED_MAX: Duration = Duration::from_secs(1);
-
-/// No statement of ours is slow, unless it waits for something that is stuck.
-const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
-
-/// Longest time for a batch. Also a connection that has silently died ends here.
-const APPLY_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// What was announced must be there after a crash of the server, whatever its default is.
-const DURABILITY: (&str, &str) = ("synchronous_commit", "on");
-
-/// The view's database. Connects when it is used; clones share the connections.
+/// The tables. Connects when they are used; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
-    place: Arc<str>,
+    database: Database,
     migrated: Arc<OnceCell<()>>,
 }
 
 impl Store {
-    /// The database behind `options`, wherever it may be at the moment. Call it within a runtime.
+    /// The tables in the database behind `options`, wherever it may be at the moment. Call it
+    /// within a runtime.
     pub fn new(options: &PgConnectOptions) -> Self {
-        let (host, port) = (options.get_host(), options.get_port());
-        let database = options.get_database().unwrap_or_default();
-        let options =
-            options.clone().application_name("view").options([STATEMENT_TIMEOUT, DURABILITY]);
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // An outage is said once, by the one who watches the database.
-            .acquire_slow_threshold(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(|connection, idle| {
-                Box::pin(async move {
-                    let is_trusted = idle.idle_for <= IDLE_UNTRIED_MAX;
-                    Ok(is_trusted || connection.ping().await.is_ok())
-                })
-            })
-            .connect_lazy_with(options);
-        let place = format!("{host}:{port}/{database}").into();
-        Self { pool, place, migrated: Arc::default() }
+        Self { database: Database::new(options, SETTINGS), migrated: Arc::default() }
     }
 
-    /// The connections, for readers.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
-    /// Where the database is, for people.
-    pub fn place(&self) -> &str {
-        &self.place
+    /// The database, for readers.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Up to when each partition has been applied, as every instance tells.
@@ -86,11 +44,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn progress(&self) -> anyhow::Result<BTreeMap<i32, Timestamp>> {
-        self.migrate().await?;
-        let rows: Vec<(i32, i64)> =
-            sqlx::query_as("SELECT log_partition, caught_up_at FROM progress")
-                .fetch_all(&self.pool)
-                .await?;
+        const SELECT: &str = "SELECT log_partition, caught_up_at FROM progress";
+        self.database.within(self.migrate()).await?;
+        let look = || sqlx::query_as(SELECT).fetch_all(self.database.pool());
+        let rows: Vec<(i32, i64)> = self.database.read(look).await?;
         Ok(rows.into_iter().map(|(partition, at)| (partition, Timestamp(at))).collect())
     }
 
@@ -100,8 +57,12 @@ impl Store {
     /// # Errors
     /// When the database fails: nothing is written then, or nobody knows; come again.
     pub async fn apply(&self, batch: &Batch) -> anyhow::Result<Verdicts> {
-        self.migrate().await?;
-        let mut tx = self.pool.begin().await?;
+        self.database.within(self.migrate()).await?;
+        self.database.within(self.write(batch)).await
+    }
+
+    async fn write(&self, batch: &Batch) -> sqlx::Result<Verdicts> {
+        let mut tx = self.database.pool().begin().await?;
         let order_ids = batch.order_ids();
         let histories = match order_ids.is_empty() {
             true => BTreeMap::new(),
@@ -132,7 +93,7 @@ impl Store {
 
     /// Make what tables are missing. Several instances may try at once.
     async fn migrate(&self) -> anyhow::Result<()> {
-        let migrate = async { sqlx::migrate!().run(&self.pool).await };
+        let migrate = async { sqlx::migrate!().run(self.database.pool()).await };
         let migrated = self.migrated.get_or_try_init(|| migrate).await;
         migrated.map(drop).context("the tables cannot be made")
     }
@@ -153,11 +114,8 @@ impl BlockingStore {
 
 impl Tables for BlockingStore {
     fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts> {
-        let apply = self.store.apply(batch);
-        // The timer must be made inside of the runtime.
-        let timely = async { timeout(APPLY_TIMEOUT, apply).await };
-        let applied = self.runtime.block_on(timely).context("the batch took too long").flatten();
-        applied.with_context(|| format!("Postgres at {}", self.store.place()))
+        let applied = self.runtime.block_on(self.store.apply(batch));
+        applied.with_context(|| format!("Postgres at {}", self.store.database().place()))
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -148,6 +148,8 @@ pub struct Database {
     application_name: &'static str,
     work_timeout: Duration,
     trust: Trust,
+    /// What the last check has found.
+    read_only: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -178,6 +180,7 @@ impl Database {
             application_name: settings.application_name,
             work_timeout: settings.work_timeout,
             trust,
+            read_only: Arc::default(),
         }
     }
 
@@ -242,13 +245,14 @@ impl Database {
     /// Whether new sessions can write, for the health check of a writer.
     ///
     /// # Errors
-    /// When the database is away or read-only. In the second case no session of today is used
-    /// again, as one that was opened now would stay read-only for its whole life.
+    /// When the database is away or read-only. As long as it is, and once after it, no session of
+    /// today is used again: one that was opened then would stay read-only for its whole life.
     pub async fn check_writable(&self) -> anyhow::Result<()> {
         const READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::bool";
         let look = || sqlx::query_scalar(READ_ONLY).fetch_one(&self.pool);
         let read_only: bool = self.read(look).await?;
-        if read_only {
+        let was_read_only = self.read_only.swap(read_only, Ordering::Relaxed);
+        if read_only || was_read_only {
             self.trust.end();
         }
         ensure!(!read_only, "the database is read-only");

@@ -1,6 +1,6 @@
 //! `GET /products`, `GET /products/{sku}` and `GET /sales`.
 
-use super::{App, checked_limit, database_problem, path_id};
+use super::{App, checked_limit, path_id};
 use crate::views::{
     products::{self, ProductView, Products},
     sales::{self, Sales},
@@ -51,8 +51,7 @@ pub(super) async fn products(
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<Products>, Problem> {
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let products = products::list(app.store.pool(), page.after.as_ref(), limit).await;
-    products.map(Json).map_err(database_problem)
+    app.read(|| products::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
 }
 
 /// One product with its stock
@@ -72,7 +71,7 @@ pub(super) async fn product(
     ValidPath(ProductPath { sku }): ValidPath<ProductPath>,
 ) -> Result<Json<ProductView>, Problem> {
     let sku: Sku = path_id("sku", sku)?;
-    let product = products::find(app.store.pool(), &sku).await.map_err(database_problem)?;
+    let product = app.read(|| products::find(app.pool(), &sku)).await?;
     product.map(Json).ok_or_else(|| Problem::not_found(format!("the catalog has no {sku}")))
 }
 
@@ -92,6 +91,5 @@ pub(super) async fn sales(
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<Sales>, Problem> {
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let sales = sales::list(app.store.pool(), page.after.as_ref(), limit).await;
-    sales.map(Json).map_err(database_problem)
+    app.read(|| sales::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
 }

@@ -16,6 +16,8 @@ use axum::{
 use contracts::ids::InvalidId;
 use serde::Serialize;
 use service_kit::{Problem, Shutdown};
+use sqlx::PgPool;
+use std::future::Future;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -42,6 +44,22 @@ pub struct App {
         header View-Staleness-Ms: how far the view is behind the log, by its slowest partition."
 ))]
 struct Document;
+
+impl App {
+    /// What `look` reads in the database.
+    async fn read<T, F>(&self, look: impl Fn() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        let database = self.store.database();
+        database.read(look).await.map_err(|error| database.problem(&error))
+    }
+
+    /// The connections, for what [`App::read`] is given.
+    fn pool(&self) -> &PgPool {
+        self.store.database().pool()
+    }
+}
 
 /// The routes of the view.
 ///
@@ -129,22 +147,4 @@ fn checked_limit(limit: Option<u32>, default: u32, max: u32) -> Result<u32, Prob
         return Ok(limit);
     }
     Err(out_of_range("limit", format!("must be between 1 and {max}")))
-}
-
-/// A database that is away is no fault of ours; any other error is.
-fn database_problem(error: sqlx::Error) -> Problem {
-    let is_away = match &error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        // Connection lost; no resources; shut down, or the statement timed out; and a table that
-        // is not there, as before the first start is over.
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "42P01"
-        }),
-        _ => false,
-    };
-    if is_away {
-        tracing::debug!("the database is away: {error}");
-        return Problem::unavailable("the database of the view is away");
-    }
-    Problem::internal(&error.into())
 }

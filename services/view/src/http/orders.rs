@@ -1,7 +1,7 @@
 //! `GET /orders/{id}` and its timeline.
 
 use super::{
-    App, database_problem,
+    App,
     wait::{WaitQuery, look_until},
 };
 use crate::{
@@ -69,9 +69,8 @@ pub(super) async fn show(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
-    let pool = app.store.pool();
     let look = || async {
-        let value = order::find(pool, id).await.map_err(database_problem)?;
+        let value = app.read(|| order::find(app.pool(), id)).await?;
         Ok(Answer { order_id: id, value })
     };
     let standing = |answer: &Answer<OrderView>| {
@@ -99,9 +98,8 @@ pub(super) async fn timeline(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
-    let pool = app.store.pool();
     let look = || async {
-        let value = timeline::find(pool, id).await.map_err(database_problem)?;
+        let value = app.read(|| timeline::find(app.pool(), id)).await?;
         Ok(Answer { order_id: id, value })
     };
     let standing = |answer: &Answer<TimelineView>| {

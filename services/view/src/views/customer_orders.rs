@@ -80,7 +80,7 @@ const LIST: &str = "
 /// When the database fails.
 pub async fn list(
     pool: &PgPool,
-    customer_id: CustomerId,
+    customer_id: &CustomerId,
     before: Option<OrderId>,
     limit: u32,
 ) -> sqlx::Result<CustomerOrders> {
@@ -99,5 +99,5 @@ pub async fn list(
     };
     let orders: Vec<_> = rows.into_iter().map(summary).collect();
     let next = orders.last().filter(|_| more).map(|order| order.order_id);
-    Ok(CustomerOrders { customer_id, orders, next })
+    Ok(CustomerOrders { customer_id: customer_id.clone(), orders, next })
 }

@@ -11,6 +11,7 @@ use contracts::{
 use reqwest::{Client, Response};
 use serde_json::Value;
 use service_kit::{Health, Limits, Shutdown};
+use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeMap, sync::Arc, thread};
 use streams::{
     Codec, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing, Processor, Record, Tx,
@@ -84,7 +85,7 @@ impl Instance {
         store.progress().await.unwrap();
         tokio::spawn(notifications::relay(store.clone(), waiters.clone(), shutdown.clone()));
         let health = Health::new();
-        let check = health.check("postgres");
+        let check = health.check("database");
         let watch =
             view::freshness::watch(store.clone(), freshness.clone(), check, shutdown.clone());
         tokio::spawn(watch);
@@ -235,6 +236,12 @@ impl Instance {
         response.json().await.unwrap()
     }
 
+    /// What an operator does to the database, on a connection of their own.
+    pub(crate) async fn sql(&self, statements: &'static str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+    }
+
     /// Every row of the views, for comparison.
     pub(crate) async fn tables(&self) -> Vec<(String, String)> {
         const DUMP: &str = "
@@ -246,7 +253,7 @@ impl Instance {
             UNION ALL SELECT 'sales', to_jsonb(t)::text FROM sales AS t
             UNION ALL SELECT 'refusals', to_jsonb(t)::text FROM refusals AS t
             ORDER BY 1, 2";
-        sqlx::query_as(DUMP).fetch_all(self.store.pool()).await.unwrap()
+        sqlx::query_as(DUMP).fetch_all(self.store.database().pool()).await.unwrap()
     }
 }
 
