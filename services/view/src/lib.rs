@@ -23,6 +23,7 @@ pub mod handlers;
 pub mod http;
 pub mod notifications;
 pub mod processor;
+pub mod repository;
 pub mod store;
 pub mod topology;
 pub mod views;

@@ -2,13 +2,13 @@
 //! that may be repeated, and then announces it in the Kafka transaction.
 
 use crate::{
-    batch::{Batch, OrderRecord},
-    domain::history::{Impossible, Verdict},
+    batch::{Arrived, Batch, News},
     freshness::Freshness,
     handlers::{
         on_command_refused::on_command_refused, on_order::on_order,
         on_product_captured::on_product_captured, on_stock_level::on_stock_level,
     },
+    repository::{Outcome, Repository, Unwritten},
     topology,
 };
 use contracts::{
@@ -30,24 +30,11 @@ pub const BATCH_RECORDS_MAX: usize = 500;
 /// How often an idle instance tells the others that it is up to date.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where the lean views are kept: Postgres, or in the simulation a model of it.
-pub trait Tables: Send {
-    /// Write `batch` in one transaction, and tell what its transitions meant. A batch that was
-    /// written before changes nothing.
-    ///
-    /// # Errors
-    /// When nothing is written, or nobody knows: come again.
-    fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts>;
-}
-
-/// What each transition of a batch meant, in the order of their arrival.
-pub type Verdicts = Vec<Result<Verdict, Impossible>>;
-
 /// Applies the input topics to the lean views.
-pub struct Projector<T> {
-    tables: T,
+pub struct Projector<R> {
+    repository: R,
     freshness: Freshness,
-    batch: Batch,
+    arrived: Vec<Arrived>,
     /// The time of the last record of this batch, per partition and topic.
     read: BTreeMap<(i32, Arc<str>), Timestamp>,
     records: usize,
@@ -55,13 +42,13 @@ pub struct Projector<T> {
     progress_written_at: Timestamp,
 }
 
-impl<T: Tables> Projector<T> {
-    /// A projector into `tables`.
-    pub fn new(tables: T, freshness: Freshness) -> Self {
+impl<R: Repository> Projector<R> {
+    /// A projector into the tables of `repository`.
+    pub fn new(repository: R, freshness: Freshness) -> Self {
         Self {
-            tables,
+            repository,
             freshness,
-            batch: Batch::default(),
+            arrived: Vec::new(),
             read: BTreeMap::new(),
             records: 0,
             ticked: BTreeSet::new(),
@@ -86,9 +73,37 @@ impl<T: Tables> Projector<T> {
         }
         progress
     }
+
+    /// Write `batch`, at once if the tables take it. What they refuse must not hold up the rest.
+    fn write(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Failure> {
+        match self.repository.apply(batch) {
+            Err(Unwritten::Refused(cause)) if !batch.arrived.is_empty() => {
+                tracing::warn!("{} records are refused together: {cause}", batch.arrived.len());
+                let outcomes = self.write_apart(batch.arrived)?;
+                self.write(Batch { arrived: &[], ..batch })?;
+                Ok(outcomes)
+            }
+            // Without a record there is nothing to put aside.
+            written => written.map_err(Failure::retriable),
+        }
+    }
+
+    /// Write what the tables take of `arrived`, without telling how far it leads: by halves, so that a
+    /// refused record among many costs few transactions, and in order, so that what follows it is
+    /// judged by what is shown.
+    fn write_apart(&mut self, arrived: &[Arrived]) -> Result<Vec<Outcome>, Failure> {
+        match self.repository.apply(Batch { arrived, progress: &BTreeMap::new() }) {
+            Err(Unwritten::Refused(cause)) if arrived.len() == 1 => Ok(vec![Err(cause)]),
+            Err(Unwritten::Refused(_)) => {
+                let (first, second) = arrived.split_at(arrived.len() / 2);
+                Ok([self.write_apart(first)?, self.write_apart(second)?].concat())
+            }
+            written => written.map_err(Failure::retriable),
+        }
+    }
 }
 
-impl<T: Tables> Processor for Projector<T> {
+impl<R: Repository> Processor for Projector<R> {
     type Identity = View;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
@@ -103,7 +118,7 @@ impl<T: Tables> Processor for Projector<T> {
         self.records += 1;
         let place = (record.partition, Arc::clone(&record.topic));
         self.read.insert(place, Timestamp(record.timestamp_ms));
-        let batch = &mut self.batch;
+        let batch = &mut self.arrived;
         match record {
             record if record.is_on(&ORDERS) => on_order(record, tx, batch),
             record if record.is_on(&ORDER_REFUSALS) => on_command_refused(record, tx, batch),
@@ -123,49 +138,47 @@ impl<T: Tables> Processor for Projector<T> {
     fn flush(&mut self, tx: &mut Tx<'_, View>) -> Result<(), Failure> {
         let now = tx.now();
         let idle = self.records == 0;
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.progress = self.take_progress(now);
-        if batch.progress.is_empty() {
+        let arrived = std::mem::take(&mut self.arrived);
+        let progress = self.take_progress(now);
+        if progress.is_empty() {
             return Ok(());
         }
         if !idle || now - self.progress_written_at >= PROGRESS_INTERVAL {
-            let verdicts = self.tables.apply(&batch).map_err(Failure::Retriable)?;
+            let outcomes = self.write(Batch { arrived: &arrived, progress: &progress })?;
             if !idle {
                 failpoint::reached("sql-committed");
             }
             self.progress_written_at = now;
-            for (arrived, verdict) in batch.orders.into_iter().zip(verdicts) {
-                announce(tx, arrived, verdict)?;
+            for (arrived, outcome) in arrived.into_iter().zip(outcomes) {
+                announce(tx, arrived, outcome)?;
             }
         }
-        self.freshness.observe(batch.progress);
+        self.freshness.observe(progress);
         Ok(())
     }
 
     fn reset(&mut self) {
-        self.batch = Batch::default();
+        self.arrived.clear();
         self.read.clear();
         self.ticked.clear();
         self.records = 0;
     }
 }
 
-/// Say that a transition can be seen now, or why it never will. Also one that was seen before is
-/// announced: whether its announcement was committed, nobody here can know.
-fn announce(
-    tx: &mut Tx<'_, View>,
-    arrived: OrderRecord,
-    verdict: Result<Verdict, Impossible>,
-) -> Result<(), Failure> {
-    let OrderRecord { record, order, .. } = arrived;
+/// Say that a transition can be seen now, or why a record never will. Also one that was seen before
+/// is announced: whether its announcement was committed, nobody here can know.
+fn announce(tx: &mut Tx<'_, View>, arrived: Arrived, outcome: Outcome) -> Result<(), Failure> {
+    let Arrived { record, news } = arrived;
     tx.begin(&record);
-    let sent = match verdict {
-        Err(cause) => Err(Failure::poison(cause)),
-        Ok(Verdict::Next | Verdict::Repeated) => {
+    let sent = match (outcome, news) {
+        (Err(cause), _) => Err(Failure::Poison(cause)),
+        (Ok(()), News::Transition { order, .. }) => {
             let (order_id, view_version) = (order.order_id, order.version);
-            let update = ViewUpdated { order_id, view_version, order, updated_at: tx.now() };
+            let update =
+                ViewUpdated { order_id, view_version, order: *order, updated_at: tx.now() };
             tx.send(&ORDER_VIEWS, &order_id, &update)
         }
+        (Ok(()), News::Refused(_) | News::Captured(..) | News::Counted(_)) => Ok(()),
     };
     match sent {
         Ok(()) => tx.keep(),

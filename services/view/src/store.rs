@@ -4,12 +4,12 @@ use crate::{
     batch::{Batch, OrderRecord},
     domain::history::Verdict,
     notifications,
-    processor::{Tables, Verdicts},
+    repository::{Outcome, Repository, Unwritten, outcomes},
     views::{customer_orders, order, products, refusals, sales, timeline},
 };
 use anyhow::Context;
 use contracts::{Order, OrderId, Status, Timestamp};
-use service_kit::postgres::{Database, Settings, SynchronousCommit};
+use service_kit::postgres::{Database, Fault, Settings, SynchronousCommit, message};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,17 +51,17 @@ impl Store {
         Ok(rows.into_iter().map(|(partition, at)| (partition, Timestamp(at))).collect())
     }
 
-    /// Write `batch` in one transaction, and tell what its transitions meant. A batch that was
+    /// Write `batch` in one transaction, and tell what became of its records. A batch that was
     /// written before changes nothing.
     ///
     /// # Errors
     /// When the database fails: nothing is written then, or nobody knows; come again.
-    pub async fn apply(&self, batch: &Batch) -> anyhow::Result<Verdicts> {
+    pub async fn apply(&self, batch: Batch<'_>) -> anyhow::Result<Vec<Outcome>> {
         self.database.within(self.migrate()).await?;
         self.database.within(self.write(batch)).await
     }
 
-    async fn write(&self, batch: &Batch) -> sqlx::Result<Verdicts> {
+    async fn write(&self, batch: Batch<'_>) -> sqlx::Result<Vec<Outcome>> {
         let mut tx = self.database.pool().begin().await?;
         let order_ids = batch.order_ids();
         let histories = match order_ids.is_empty() {
@@ -69,26 +69,28 @@ impl Store {
             false => timeline::histories(&mut tx, &order_ids).await?,
         };
         let verdicts = batch.judge(histories);
-        let next: Vec<&OrderRecord> = (batch.orders.iter().zip(&verdicts))
+        let next: Vec<OrderRecord<'_>> = (batch.transitions().zip(&verdicts))
             .filter(|(_, verdict)| **verdict == Ok(Verdict::Next))
             .map(|(arrived, _)| arrived)
             .collect();
         let mut changed = write_orders(&mut tx, &next).await?;
-        if !batch.refusals.is_empty() {
-            let all: Vec<_> = batch.refusals.values().collect();
-            refusals::insert(&mut tx, &all).await?;
-            changed.extend(all.iter().map(|refusal| refusal.order_id));
+        let refused: Vec<_> = batch.refusals().into_values().collect();
+        if !refused.is_empty() {
+            refusals::insert(&mut tx, &refused).await?;
+            changed.extend(refused.iter().map(|refusal| refusal.order_id));
         }
-        if !batch.products.is_empty() {
-            products::upsert_products(&mut tx, &batch.products).await?;
+        let products = batch.products();
+        if !products.is_empty() {
+            products::upsert_products(&mut tx, &products).await?;
         }
-        if !batch.stock.is_empty() {
-            products::upsert_stock(&mut tx, &batch.stock).await?;
+        let stock = batch.stock();
+        if !stock.is_empty() {
+            products::upsert_stock(&mut tx, &stock).await?;
         }
-        write_progress(&mut tx, &batch.progress).await?;
+        write_progress(&mut tx, batch.progress).await?;
         notifications::notify(&mut tx, &changed).await?;
         tx.commit().await?;
-        Ok(verdicts)
+        Ok(outcomes(batch, verdicts))
     }
 
     /// Make what tables are missing. Several instances may try at once.
@@ -112,23 +114,29 @@ impl BlockingStore {
     }
 }
 
-impl Tables for BlockingStore {
-    fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts> {
+impl Repository for BlockingStore {
+    fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
         let applied = self.runtime.block_on(self.store.apply(batch));
-        applied.with_context(|| format!("Postgres at {}", self.store.database().place()))
+        applied.map_err(|error| match Fault::of(error.as_ref()) {
+            Fault::Refused => Unwritten::Refused(message(error.as_ref())),
+            Fault::Transient | Fault::Session | Fault::Defect => {
+                let place = self.store.database().place();
+                Unwritten::Failed(error.context(format!("Postgres at {place}")))
+            }
+        })
     }
 }
 
 /// Show transitions that are next for their orders. Gives the orders that have changed.
 async fn write_orders(
     connection: &mut PgConnection,
-    next: &[&OrderRecord],
+    next: &[OrderRecord<'_>],
 ) -> sqlx::Result<BTreeSet<OrderId>> {
     if next.is_empty() {
         return Ok(BTreeSet::new());
     }
     let latest: BTreeMap<OrderId, &Order> =
-        next.iter().map(|arrived| (arrived.order.order_id, &arrived.order)).collect();
+        next.iter().map(|arrived| (arrived.order.order_id, arrived.order)).collect();
     let latest: Vec<&Order> = latest.into_values().collect();
     let changed = order::upsert(connection, &latest).await?;
     timeline::insert(connection, next).await?;

@@ -11,7 +11,7 @@
 
 mod fault;
 
-pub use fault::Fault;
+pub use fault::{Fault, message};
 
 use std::{
     error::Error,

@@ -1,6 +1,9 @@
 //! `orders.refusals`: a command has changed nothing.
 
-use crate::{batch::Batch, domain::bounds};
+use crate::{
+    batch::{Arrived, News},
+    domain::bounds,
+};
 use contracts::{OrderId, owns::View, topics::ORDER_REFUSALS};
 use streams::{Failure, Record, Tx};
 
@@ -9,7 +12,7 @@ use streams::{Failure, Record, Tx};
 pub fn on_command_refused(
     record: &Record,
     tx: &Tx<'_, View>,
-    batch: &mut Batch,
+    batch: &mut Vec<Arrived>,
 ) -> Result<(), Failure> {
     let key: OrderId = record.key_as()?;
     let refusal = tx.decode(&ORDER_REFUSALS, record)?;
@@ -18,7 +21,6 @@ pub fn on_command_refused(
         return Err(Failure::Poison(format!("the key is {key}, but the refusal is about {other}")));
     }
     bounds::check_refusal(&refusal).map_err(Failure::poison)?;
-    // A command that came twice is refused twice; the first refusal counts, as it does in the table.
-    batch.refusals.entry(refusal.command_id).or_insert(refusal);
+    batch.push(Arrived { record: record.clone(), news: News::Refused(refusal) });
     Ok(())
 }

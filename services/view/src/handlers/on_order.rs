@@ -1,7 +1,7 @@
 //! `orders`: an order has made a transition.
 
 use crate::{
-    batch::{Batch, OrderRecord},
+    batch::{Arrived, News},
     domain::bounds,
 };
 use contracts::{OrderId, owns::View, topics::ORDERS};
@@ -12,13 +12,18 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// [`Failure::Poison`] for what no order can be.
-pub fn on_order(record: &Record, tx: &Tx<'_, View>, batch: &mut Batch) -> Result<(), Failure> {
+pub fn on_order(
+    record: &Record,
+    tx: &Tx<'_, View>,
+    batch: &mut Vec<Arrived>,
+) -> Result<(), Failure> {
     let key: OrderId = record.key_as()?;
     let order = tx.decode(&ORDERS, record)?;
     order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
     bounds::check_order(&order).map_err(Failure::poison)?;
     let bytes = record.value.as_deref().unwrap_or_default();
     let fingerprint = Uuid::new_v5(&key.0, bytes);
-    batch.orders.push(OrderRecord { record: record.clone(), order, fingerprint });
+    let news = News::Transition { order: Box::new(order), fingerprint };
+    batch.push(Arrived { record: record.clone(), news });
     Ok(())
 }

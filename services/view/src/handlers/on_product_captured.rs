@@ -1,7 +1,7 @@
 //! `catalog.products`: a row of the catalog was written or deleted.
 
 use crate::{
-    batch::{Batch, ProductRow},
+    batch::{Arrived, News},
     domain::bounds,
 };
 use contracts::{Sku, owns::View, topics::PRODUCTS};
@@ -12,7 +12,7 @@ use streams::{Failure, Record, Tx};
 pub fn on_product_captured(
     record: &Record,
     tx: &Tx<'_, View>,
-    batch: &mut Batch,
+    batch: &mut Vec<Arrived>,
 ) -> Result<(), Failure> {
     let key: Sku = record.key_as()?;
     let product = match &record.value {
@@ -26,8 +26,6 @@ pub fn on_product_captured(
         }
         bounds::check_product(product).map_err(Failure::poison)?;
     }
-    let row = ProductRow { product, partition: record.partition, offset: record.offset };
-    // Records of one key come in order, so the last one counts.
-    batch.products.insert(key, row);
+    batch.push(Arrived { record: record.clone(), news: News::Captured(key, product) });
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! `stock`: inventory has counted.
 
-use crate::{batch::Batch, domain::bounds};
+use crate::{
+    batch::{Arrived, News},
+    domain::bounds,
+};
 use contracts::{Sku, owns::View, topics::STOCK};
 use streams::{Failure, Record, Tx};
 
@@ -9,7 +12,7 @@ use streams::{Failure, Record, Tx};
 pub fn on_stock_level(
     record: &Record,
     tx: &Tx<'_, View>,
-    batch: &mut Batch,
+    batch: &mut Vec<Arrived>,
 ) -> Result<(), Failure> {
     let key: Sku = record.key_as()?;
     let level = tx.decode(&STOCK, record)?;
@@ -18,9 +21,6 @@ pub fn on_stock_level(
         return Err(Failure::Poison(format!("the key is {key}, but the level is {other}'s")));
     }
     bounds::check_stock(&level).map_err(Failure::poison)?;
-    let newest = batch.stock.get(&key).is_none_or(|known| known.version < level.version);
-    if newest {
-        batch.stock.insert(key, level);
-    }
+    batch.push(Arrived { record: record.clone(), news: News::Counted(level) });
     Ok(())
 }

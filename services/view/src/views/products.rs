@@ -75,11 +75,11 @@ const UPSERT_PRODUCTS: &str = "
 /// When the database fails.
 pub async fn upsert_products(
     connection: &mut PgConnection,
-    rows: &BTreeMap<Sku, ProductRow>,
+    rows: &BTreeMap<&Sku, ProductRow<'_>>,
 ) -> sqlx::Result<()> {
-    let entry = |row: &ProductRow| row.product.as_ref().map(CatalogEntry::from).map(Json);
+    let entry = |row: &ProductRow<'_>| row.product.map(CatalogEntry::from).map(Json);
     sqlx::query(UPSERT_PRODUCTS)
-        .bind(rows.keys().map(Sku::as_str).collect::<Vec<_>>())
+        .bind(rows.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(rows.values().map(entry).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
@@ -101,10 +101,10 @@ const UPSERT_STOCK: &str = "
 /// When the database fails.
 pub async fn upsert_stock(
     connection: &mut PgConnection,
-    levels: &BTreeMap<Sku, StockLevel>,
+    levels: &BTreeMap<&Sku, &StockLevel>,
 ) -> sqlx::Result<()> {
     sqlx::query(UPSERT_STOCK)
-        .bind(levels.keys().map(Sku::as_str).collect::<Vec<_>>())
+        .bind(levels.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.on_hand).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.reserved).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.available).collect::<Vec<_>>())

@@ -79,7 +79,7 @@ const INSERT: &str = "
 /// When the database fails.
 pub async fn insert(
     connection: &mut PgConnection,
-    transitions: &[&OrderRecord],
+    transitions: &[OrderRecord<'_>],
 ) -> sqlx::Result<()> {
     let all = transitions;
     sqlx::query(INSERT)
@@ -102,11 +102,11 @@ pub async fn insert(
 }
 
 /// A header's text, if Postgres can keep it.
-fn header<'a>(arrived: &'a OrderRecord, name: &str) -> Option<&'a str> {
+fn header<'a>(arrived: &OrderRecord<'a>, name: &str) -> Option<&'a str> {
     arrived.record.headers.get(name).filter(|text| !text.contains('\0'))
 }
 
-fn latency_ms(arrived: &OrderRecord) -> i64 {
+fn latency_ms(arrived: &OrderRecord<'_>) -> i64 {
     let (requested, occurred) = (arrived.order.requested_at, arrived.order.occurred_at);
     occurred.millis().saturating_sub(requested.millis())
 }

@@ -29,9 +29,7 @@ impl Fault {
     /// The fault that the innermost [`sqlx::Error`] in the chain of `error` means; a
     /// [`Fault::Defect`] where there is none. An [`anyhow::Error`] goes in by `as_ref()`.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let chain = Chain::new(error);
-        let innermost = chain.filter_map(|error| error.downcast_ref::<sqlx::Error>()).last();
-        innermost.map_or(Self::Defect, Self::of_driver)
+        innermost(error).map_or(Self::Defect, Self::of_driver)
     }
 
     fn of_driver(error: &sqlx::Error) -> Self {
@@ -88,6 +86,19 @@ impl Fault {
             _ => Self::Defect,
         }
     }
+}
+
+/// What the server says, in its own words and without where; or else the driver, or the error.
+pub fn message(error: &(dyn Error + 'static)) -> String {
+    match innermost(error) {
+        Some(sqlx::Error::Database(error)) => error.message().to_owned(),
+        Some(error) => error.to_string(),
+        None => error.to_string(),
+    }
+}
+
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
+    Chain::new(error).filter_map(|error| error.downcast_ref::<sqlx::Error>()).last()
 }
 
 fn routine(error: &dyn DatabaseError) -> Option<&str> {
