@@ -14,8 +14,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use view::{
-    batch::Batch,
-    repository::{Outcome, Repository, Unwritten, outcomes},
+    batch::{Batch, Outcome},
+    repository::{Repository, Unwritten},
 };
 
 /// The parts outside of Kafka. Clones share them.
@@ -119,12 +119,12 @@ impl Repository for Postgres {
         // A transaction reads first and writes then. What it has read may be as old as the batch: in
         // between, an instance that goes on after it was replaced may have been overtaken.
         let (read_at, step) = (state.read_at, state.step);
-        let verdicts = state.rows.apply(batch, read_at, step);
+        let decisions = state.rows.apply(batch, read_at, step);
         if state.traced {
-            for (arrived, verdict) in batch.transitions().zip(&verdicts) {
-                let order = arrived.order;
+            for (transition, decision) in batch.transitions().zip(&decisions) {
+                let order = transition.order;
                 let what =
-                    format!("view: {} version {} is {verdict:?}", order.order_id, order.version);
+                    format!("view: {} version {} is {decision:?}", order.order_id, order.version);
                 state.notes.push((Some(BTreeSet::from([order.order_id])), what));
             }
         }
@@ -135,7 +135,7 @@ impl Repository for Postgres {
         if state.strikes(Fault::SqlUnknown) {
             return failed("the answer to the commit is lost");
         }
-        Ok(outcomes(batch, verdicts))
+        Ok(batch.outcomes(decisions))
     }
 }
 

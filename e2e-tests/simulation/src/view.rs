@@ -9,8 +9,8 @@ use contracts::{Order, OrderId, Sku, Status};
 use std::collections::BTreeMap;
 use streams::record::names;
 use view::{
-    batch::{Batch, OrderRecord},
-    domain::history::{History, Impossible, Known, Verdict},
+    batch::{Batch, Transition},
+    domain::history::{Decision, History, Known},
 };
 
 /// The timeline of an order: by version, with the step at which the row was written.
@@ -37,21 +37,16 @@ impl Rows {
     }
 
     /// One SQL transaction, at `step`: it has read the timeline as it was at `read_at`.
-    pub(crate) fn apply(
-        &mut self,
-        batch: Batch<'_>,
-        read_at: u64,
-        step: u64,
-    ) -> Vec<Result<Verdict, Impossible>> {
-        let verdicts = batch.judge(self.histories(batch, read_at));
-        let shown = |verdict: &Result<Verdict, _>| match verdict {
-            Ok(Verdict::Next) => true,
-            Ok(Verdict::Repeated) => self.unguarded,
-            Err(_) => false,
+    pub(crate) fn apply(&mut self, batch: Batch<'_>, read_at: u64, step: u64) -> Vec<Decision> {
+        let decisions = batch.judge(self.histories(batch, read_at));
+        let shown = |decision: &Decision| match decision {
+            Decision::Show { .. } => true,
+            Decision::Repeated => self.unguarded,
+            Decision::Impossible(_) => false,
         };
-        let next: Vec<OrderRecord<'_>> = (batch.transitions().zip(&verdicts))
-            .filter(|(_, verdict)| shown(verdict))
-            .map(|(arrived, _)| arrived)
+        let next: Vec<Transition<'_>> = (batch.transitions().zip(&decisions))
+            .filter(|(_, decision)| shown(decision))
+            .map(|(transition, _)| transition)
             .collect();
         self.write_orders(&next, step);
         for refusal in batch.refusals().into_values() {
@@ -65,7 +60,7 @@ impl Rows {
             });
         }
         self.write_catalog(batch);
-        verdicts
+        decisions
     }
 
     fn histories(&self, batch: Batch<'_>, read_at: u64) -> BTreeMap<OrderId, History> {
@@ -77,7 +72,7 @@ impl Rows {
         batch.order_ids().into_iter().filter_map(history).collect()
     }
 
-    fn write_orders(&mut self, next: &[OrderRecord<'_>], step: u64) {
+    fn write_orders(&mut self, next: &[Transition<'_>], step: u64) {
         let latest: BTreeMap<OrderId, &Order> =
             next.iter().map(|arrived| (arrived.order.order_id, arrived.order)).collect();
         for arrived in next {
@@ -154,8 +149,8 @@ impl Rows {
     }
 }
 
-fn timeline_row(arrived: &OrderRecord<'_>) -> (TimelineRow, Known) {
-    let OrderRecord { record, order, fingerprint } = arrived;
+fn timeline_row(arrived: &Transition<'_>) -> (TimelineRow, Known) {
+    let Transition { record, order, fingerprint } = arrived;
     let header = |name| record.headers.get(name).map(str::to_owned);
     let row = TimelineRow {
         order_id: order.order_id,

@@ -1,6 +1,6 @@
 //! [`Batch`]: what the records of one batch ask of the tables.
 
-use crate::domain::history::{Arrival, History, Impossible, Verdict, decide};
+use crate::domain::history::{Arrival, Decision, History, decide, evolve};
 use contracts::{
     CommandId, Order, OrderId, Sku, Timestamp, catalog::Product, inventory::StockLevel,
     orders::CommandRefused,
@@ -36,6 +36,9 @@ pub enum News {
     Counted(StockLevel),
 }
 
+/// What became of a record: it is shown, now or since before; or the cause why it never will be.
+pub type Outcome = Result<(), String>;
+
 /// What is written at once: records in the order of their arrival, and how far they lead.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
@@ -43,11 +46,13 @@ pub struct Batch<'a> {
     pub arrived: &'a [Arrived],
     /// Up to when each partition will have been applied.
     pub progress: &'a BTreeMap<i32, Timestamp>,
+    /// The time now.
+    pub now: Timestamp,
 }
 
-/// A transition, as the views want it.
+/// A record about an order, as the views want it.
 #[derive(Debug, Clone, Copy)]
-pub struct OrderRecord<'a> {
+pub struct Transition<'a> {
     /// Where it was read, and its headers.
     pub record: &'a Record,
     /// The order after it.
@@ -67,7 +72,7 @@ pub struct ProductRow<'a> {
     pub offset: i64,
 }
 
-impl<'a> OrderRecord<'a> {
+impl<'a> Transition<'a> {
     /// As [`decide`] wants it.
     pub fn arrival(&self) -> Arrival<'a> {
         Arrival { order: self.order, fingerprint: self.fingerprint }
@@ -76,11 +81,11 @@ impl<'a> OrderRecord<'a> {
 
 impl Arrived {
     /// The transition, if it is one.
-    pub fn transition(&self) -> Option<OrderRecord<'_>> {
+    pub fn transition(&self) -> Option<Transition<'_>> {
         match &self.news {
             News::Transition { order, fingerprint } => {
                 let fingerprint = *fingerprint;
-                Some(OrderRecord { record: &self.record, order, fingerprint })
+                Some(Transition { record: &self.record, order, fingerprint })
             }
             News::Refused(_) | News::Captured(..) | News::Counted(_) => None,
         }
@@ -89,7 +94,7 @@ impl Arrived {
 
 impl<'a> Batch<'a> {
     /// Its transitions.
-    pub fn transitions(self) -> impl Iterator<Item = OrderRecord<'a>> {
+    pub fn transitions(self) -> impl Iterator<Item = Transition<'a>> {
         self.arrived.iter().filter_map(Arrived::transition)
     }
 
@@ -136,19 +141,26 @@ impl<'a> Batch<'a> {
     }
 
     /// What each transition means, one after the other, for orders with these `histories`.
-    pub fn judge(
-        self,
-        mut histories: BTreeMap<OrderId, History>,
-    ) -> Vec<Result<Verdict, Impossible>> {
-        let judge = |arrived: OrderRecord<'_>| {
-            let history = histories.entry(arrived.order.order_id).or_default();
-            let verdict = decide(history, arrived.arrival())?;
-            match verdict {
-                Verdict::Next => history.evolve(arrived.arrival()),
-                Verdict::Repeated => {}
-            }
-            Ok(verdict)
+    pub fn judge(self, mut histories: BTreeMap<OrderId, History>) -> Vec<Decision> {
+        let judge = |transition: Transition<'_>| {
+            let history = histories.entry(transition.order.order_id).or_default();
+            let decision = decide(history, transition.arrival(), self.now);
+            *history = evolve(std::mem::take(history), &decision);
+            decision
         };
         self.transitions().map(judge).collect()
+    }
+
+    /// What becomes of each record, when its transitions mean this and the tables take the rest.
+    pub fn outcomes(self, decisions: Vec<Decision>) -> Vec<Outcome> {
+        let mut decisions = decisions.into_iter();
+        let outcome = |arrived: &Arrived| {
+            let decision = arrived.transition().and_then(|_| decisions.next());
+            match decision {
+                Some(Decision::Impossible(cause)) => Err(cause.to_string()),
+                Some(Decision::Show { .. } | Decision::Repeated) | None => Ok(()),
+            }
+        };
+        self.arrived.iter().map(outcome).collect()
     }
 }

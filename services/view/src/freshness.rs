@@ -1,16 +1,11 @@
 //! [`Freshness`]: up to when the view has caught up with the log.
 
-use crate::store::Store;
 use contracts::{Timestamp, topics::PARTITIONS};
-use service_kit::{Outage, Readiness, Shutdown};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-
-/// How often the other instances' progress is read, and the database tested.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What this instance knows of the progress of all, as they write into the same tables. Clones
 /// share it.
@@ -40,45 +35,6 @@ impl Freshness {
         let staleness = self.staleness(Timestamp::now())?;
         u64::try_from(staleness.as_millis()).ok()
     }
-
-    /// Export the gauge `view.staleness`.
-    pub fn export(&self) {
-        let freshness = self.clone();
-        // The meter keeps the callback; the handle is of no further use.
-        let _gauge = opentelemetry::global::meter("view")
-            .u64_observable_gauge("view.staleness")
-            .with_unit("ms")
-            .with_description("How far the view is behind the log, by its slowest partition")
-            .with_callback(move |gauge| {
-                if let Some(ms) = freshness.staleness_ms() {
-                    gauge.observe(ms, &[]);
-                }
-            })
-            .build();
-    }
-}
-
-/// Keep `freshness` and the database's `check` up to date until `shutdown`.
-pub async fn watch(store: Store, freshness: Freshness, check: Readiness, shutdown: Shutdown) {
-    let mut outage = Outage::new("Postgres", store.database().place());
-    let look = async || {
-        let progress = store.progress().await?;
-        store.database().check_writable().await.map(|()| progress)
-    };
-    let watch = async {
-        loop {
-            match look().await {
-                Ok(progress) => {
-                    outage.recovered();
-                    check.up();
-                    freshness.observe(progress);
-                }
-                Err(error) => check.down(outage.failed(format_args!("{error:#}"))),
-            }
-            tokio::time::sleep(INTERVAL).await;
-        }
-    };
-    shutdown.run_until_cancelled(watch).await;
 }
 
 #[cfg(test)]

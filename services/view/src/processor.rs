@@ -1,20 +1,17 @@
-//! [`Projector`]: the loop's processor. Gathers a batch, writes it to Postgres in one transaction
+//! [`ViewProcessor`]: what the loop runs. Gathers a batch, writes it to Postgres in one transaction
 //! that may be repeated, and then announces it in the Kafka transaction.
 
 use crate::{
-    batch::{Arrived, Batch, News},
+    batch::{Arrived, Batch, News, Outcome},
     freshness::Freshness,
-    handlers::{
-        on_command_refused::on_command_refused, on_order::on_order,
-        on_product_captured::on_product_captured, on_stock_level::on_stock_level,
-    },
-    repository::{Outcome, Repository, Unwritten},
+    inputs,
+    repository::{Repository, Unwritten},
     topology,
 };
 use contracts::{
     Timestamp,
     owns::View,
-    topics::{self, ORDER_REFUSALS, ORDER_VIEWS, ORDERS, PRODUCTS, STOCK, TopicSpec},
+    topics::{self, ORDER_VIEWS, TopicSpec},
     view::ViewUpdated,
 };
 use std::{
@@ -31,7 +28,7 @@ pub const BATCH_RECORDS_MAX: usize = 500;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Applies the input topics to the lean views.
-pub struct Projector<R> {
+pub struct ViewProcessor<R> {
     repository: R,
     freshness: Freshness,
     arrived: Vec<Arrived>,
@@ -42,8 +39,8 @@ pub struct Projector<R> {
     progress_written_at: Timestamp,
 }
 
-impl<R: Repository> Projector<R> {
-    /// A projector into the tables of `repository`.
+impl<R: Repository> ViewProcessor<R> {
+    /// A processor that writes into the tables of `repository`.
     pub fn new(repository: R, freshness: Freshness) -> Self {
         Self {
             repository,
@@ -79,7 +76,7 @@ impl<R: Repository> Projector<R> {
         match self.repository.apply(batch) {
             Err(Unwritten::Refused(cause)) if !batch.arrived.is_empty() => {
                 tracing::warn!("{} records are refused together: {cause}", batch.arrived.len());
-                let outcomes = self.write_apart(batch.arrived)?;
+                let outcomes = self.write_apart(Batch { progress: &BTreeMap::new(), ..batch })?;
                 self.write(Batch { arrived: &[], ..batch })?;
                 Ok(outcomes)
             }
@@ -88,22 +85,23 @@ impl<R: Repository> Projector<R> {
         }
     }
 
-    /// Write what the tables take of `arrived`, without telling how far it leads: by halves, so that a
-    /// refused record among many costs few transactions, and in order, so that what follows it is
-    /// judged by what is shown.
-    fn write_apart(&mut self, arrived: &[Arrived]) -> Result<Vec<Outcome>, Failure> {
-        match self.repository.apply(Batch { arrived, progress: &BTreeMap::new() }) {
-            Err(Unwritten::Refused(cause)) if arrived.len() == 1 => Ok(vec![Err(cause)]),
+    /// Write what the tables take of `batch`: by halves, so that a refused record among many costs few
+    /// transactions, and in order, so that what follows it is judged by what is shown.
+    fn write_apart(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Failure> {
+        match self.repository.apply(batch) {
+            Err(Unwritten::Refused(cause)) if batch.arrived.len() == 1 => Ok(vec![Err(cause)]),
             Err(Unwritten::Refused(_)) => {
-                let (first, second) = arrived.split_at(arrived.len() / 2);
-                Ok([self.write_apart(first)?, self.write_apart(second)?].concat())
+                let (first, second) = batch.arrived.split_at(batch.arrived.len() / 2);
+                let first = self.write_apart(Batch { arrived: first, ..batch })?;
+                let second = self.write_apart(Batch { arrived: second, ..batch })?;
+                Ok([first, second].concat())
             }
             written => written.map_err(Failure::retriable),
         }
     }
 }
 
-impl<R: Repository> Processor for Projector<R> {
+impl<R: Repository> Processor for ViewProcessor<R> {
     type Identity = View;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
@@ -118,14 +116,9 @@ impl<R: Repository> Processor for Projector<R> {
         self.records += 1;
         let place = (record.partition, Arc::clone(&record.topic));
         self.read.insert(place, Timestamp(record.timestamp_ms));
-        let batch = &mut self.arrived;
-        match record {
-            record if record.is_on(&ORDERS) => on_order(record, tx, batch),
-            record if record.is_on(&ORDER_REFUSALS) => on_command_refused(record, tx, batch),
-            record if record.is_on(&PRODUCTS) => on_product_captured(record, tx, batch),
-            record if record.is_on(&STOCK) => on_stock_level(record, tx, batch),
-            record => Err(Failure::Poison(format!("{} is not ours to read", record.topic))),
-        }
+        let news = inputs::read(record, tx)?;
+        self.arrived.push(Arrived { record: record.clone(), news });
+        Ok(())
     }
 
     fn tick(&mut self, tx: &mut Tx<'_, View>) -> Result<(), Failure> {
@@ -144,7 +137,8 @@ impl<R: Repository> Processor for Projector<R> {
             return Ok(());
         }
         if !idle || now - self.progress_written_at >= PROGRESS_INTERVAL {
-            let outcomes = self.write(Batch { arrived: &arrived, progress: &progress })?;
+            let batch = Batch { arrived: &arrived, progress: &progress, now };
+            let outcomes = self.write(batch)?;
             if !idle {
                 failpoint::reached("sql-committed");
             }

@@ -1,13 +1,7 @@
 //! [`Repository`]: the tables of the view, as its processor sees them. The adapter on Postgres is
 //! one, the simulation's rows in memory are another.
 
-use crate::{
-    batch::Batch,
-    domain::history::{Impossible, Verdict},
-};
-
-/// What became of a record: it is shown, now or since before; or the cause why it never will be.
-pub type Outcome = Result<(), String>;
+use crate::batch::{Batch, Outcome};
 
 /// Why nothing of a batch is written.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +22,4 @@ pub trait Repository: Send {
     /// # Errors
     /// [`Unwritten`].
     fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten>;
-}
-
-/// The outcomes of `batch`, whose transitions mean this.
-pub fn outcomes(batch: Batch<'_>, verdicts: Vec<Result<Verdict, Impossible>>) -> Vec<Outcome> {
-    let mut verdicts = verdicts.into_iter();
-    let mut outcome = |is_transition: bool| match is_transition.then(|| verdicts.next()).flatten() {
-        Some(Err(cause)) => Err(cause.to_string()),
-        Some(Ok(Verdict::Next | Verdict::Repeated)) | None => Ok(()),
-    };
-    batch.arrived.iter().map(|arrived| outcome(arrived.transition().is_some())).collect()
 }

@@ -2,8 +2,9 @@
 
 use super::{App, checked_limit, path_id};
 use crate::views::{
+    BySku,
     products::{self, ProductView, Products},
-    sales::{self, Sales},
+    sales::Sales,
 };
 use axum::{Json, extract::State};
 use contracts::Sku;
@@ -35,6 +36,11 @@ pub(super) struct PageQuery {
     after: Option<Sku>,
 }
 
+async fn list<V: BySku>(app: &App, page: &PageQuery) -> Result<Json<V>, Problem> {
+    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+    app.read(|| V::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+}
+
 /// The catalog with its stock, by sku
 #[utoipa::path(
     get,
@@ -50,8 +56,7 @@ pub(super) async fn products(
     State(app): State<App>,
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<Products>, Problem> {
-    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    app.read(|| products::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+    list(&app, &page).await
 }
 
 /// One product with its stock
@@ -90,6 +95,5 @@ pub(super) async fn sales(
     State(app): State<App>,
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<Sales>, Problem> {
-    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    app.read(|| sales::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+    list(&app, &page).await
 }

@@ -5,7 +5,7 @@ mod customers;
 mod orders;
 mod wait;
 
-use crate::{freshness::Freshness, store::Store, waiters::Waiters};
+use crate::{freshness::Freshness, waiters::Waiters};
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -15,7 +15,7 @@ use axum::{
 };
 use contracts::ids::InvalidId;
 use serde::Serialize;
-use service_kit::{Problem, Shutdown};
+use service_kit::{Problem, Shutdown, postgres::Database};
 use sqlx::PgPool;
 use std::future::Future;
 use utoipa::{OpenApi, ToSchema};
@@ -28,7 +28,7 @@ const STALENESS: HeaderName = HeaderName::from_static("view-staleness-ms");
 #[derive(Clone)]
 pub struct App {
     /// Where the answers are.
-    pub store: Store,
+    pub database: Database,
     /// The readers who wait.
     pub waiters: Waiters,
     /// How old the answers are.
@@ -51,13 +51,12 @@ impl App {
     where
         F: Future<Output = sqlx::Result<T>>,
     {
-        let database = self.store.database();
-        database.read(look).await.map_err(|error| database.problem(&error))
+        self.database.read(look).await.map_err(|error| self.database.problem(&error))
     }
 
     /// The connections, for what [`App::read`] is given.
     fn pool(&self) -> &PgPool {
-        self.store.database().pool()
+        self.database.pool()
     }
 }
 

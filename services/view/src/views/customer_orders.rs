@@ -1,6 +1,6 @@
 //! The orders of a customer, newest first. Guarded by version.
 
-use super::{Amount, time};
+use super::{Amount, cut, time};
 use contracts::{CustomerId, Order, OrderId};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -91,8 +91,7 @@ pub async fn list(
         .bind(i64::from(limit) + 1)
         .fetch_all(pool)
         .await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
+    let more = cut(&mut rows, limit);
     let summary = |(order_id, status, version, amount_minor, currency, requested_at)| {
         let (total, requested_at) = (Amount { amount_minor, currency }, time(requested_at));
         OrderSummary { order_id, status, version, total, requested_at }

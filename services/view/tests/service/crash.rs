@@ -30,12 +30,12 @@ async fn after_a_crash_between_postgres_and_kafka_the_announcement_still_comes()
     first.batch(&records[..2]);
     // Written, and never committed to Kafka: the answer, with the announcements, is lost.
     drop(first.batch(&records[2..]));
-    let tables = first.tables().await;
+    let tables = first.rows().await;
 
     let mut restarted = first.another().await;
     let sent = restarted.batch(&records[2..]);
     assert_eq!(sent.versions(), [3, 4]);
-    assert_eq!(restarted.tables().await, tables, "nothing was shown twice");
+    assert_eq!(restarted.rows().await, tables, "nothing was shown twice");
     let sales = restarted.get("/sales").await;
     assert_eq!(sales["sales"][1]["quantity"], 2, "and nothing counted twice: {sales}");
 }

@@ -10,7 +10,7 @@ use contracts::{
 };
 use reqwest::{Client, Response};
 use serde_json::Value;
-use service_kit::{Health, Limits, Shutdown};
+use service_kit::{Health, Limits, Shutdown, postgres::Database};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeMap, sync::Arc, thread};
 use streams::{
@@ -20,11 +20,10 @@ use streams::{
 use testkit::postgres::Postgres;
 use tokio::runtime::Handle;
 use view::{
+    adapters::{self, BlockingPostgres, Postgres as Tables},
     freshness::Freshness,
     http::{self, App},
-    notifications,
-    processor::Projector,
-    store::{BlockingStore, Store},
+    processor::ViewProcessor,
     waiters::Waiters,
 };
 
@@ -32,13 +31,13 @@ use view::{
 pub(crate) struct Instance {
     /// The loop's clock.
     pub(crate) now: Timestamp,
-    pub(crate) store: Store,
+    pub(crate) tables: Tables,
     pub(crate) waiters: Waiters,
     pub(crate) client: Client,
     base: String,
     url: String,
     shutdown: Shutdown,
-    projector: Projector<BlockingStore>,
+    processor: ViewProcessor<BlockingPostgres>,
     codec: Codec,
     /// Next offsets of the log.
     offsets: BTreeMap<(&'static str, i32), i64>,
@@ -80,17 +79,16 @@ impl Instance {
     }
 
     async fn open(postgres: Arc<Postgres>, url: String, codec: Codec, waiters_max: usize) -> Self {
-        let (store, freshness) = (Store::new(&url.parse().unwrap()), Freshness::default());
+        let (tables, freshness) = (Tables::new(&url.parse().unwrap()), Freshness::default());
         let (waiters, shutdown) = (Waiters::new(waiters_max), Shutdown::new());
-        store.progress().await.unwrap();
-        tokio::spawn(notifications::relay(store.clone(), waiters.clone(), shutdown.clone()));
+        tables.progress().await.unwrap();
+        tokio::spawn(adapters::relay(tables.database().clone(), waiters.clone(), shutdown.clone()));
         let health = Health::new();
         let check = health.check("database");
-        let watch =
-            view::freshness::watch(store.clone(), freshness.clone(), check, shutdown.clone());
+        let watch = adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone());
         tokio::spawn(watch);
         let app = App {
-            store: store.clone(),
+            database: tables.database().clone(),
             waiters: waiters.clone(),
             freshness: freshness.clone(),
             shutdown: shutdown.clone(),
@@ -99,18 +97,18 @@ impl Instance {
         let routes = http::router(app).unwrap();
         let server = service_kit::serve(any, routes, &health, limits, shutdown.clone());
         let base = format!("http://{}", server.await.unwrap().local_addr());
-        let tables = BlockingStore::new(store.clone(), Handle::current());
-        let projector = Projector::new(tables, freshness);
+        let repository = BlockingPostgres::new(tables.clone(), Handle::current());
+        let processor = ViewProcessor::new(repository, freshness);
         let (client, offsets) = (Client::new(), BTreeMap::new());
         Self {
             now: NOON,
-            store,
+            tables,
             waiters,
             client,
             base,
             url,
             shutdown,
-            projector,
+            processor,
             codec,
             offsets,
             postgres,
@@ -169,7 +167,7 @@ impl Instance {
     }
 
     fn run_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
-        let (state, processor) = (MemoryStore::default(), &mut self.projector);
+        let (state, processor) = (MemoryStore::default(), &mut self.processor);
         let mut tx = Tx::new(&state, &self.codec, self.now);
         for record in records {
             tx.begin(record);
@@ -242,8 +240,13 @@ impl Instance {
         sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
     }
 
+    /// The connections of this instance.
+    pub(crate) fn database(&self) -> &Database {
+        self.tables.database()
+    }
+
     /// Every row of the views, for comparison.
-    pub(crate) async fn tables(&self) -> Vec<(String, String)> {
+    pub(crate) async fn rows(&self) -> Vec<(String, String)> {
         const DUMP: &str = "
             SELECT 'orders', to_jsonb(t)::text FROM orders AS t
             UNION ALL SELECT 'timeline', to_jsonb(t)::text FROM timeline AS t
@@ -253,7 +256,7 @@ impl Instance {
             UNION ALL SELECT 'sales', to_jsonb(t)::text FROM sales AS t
             UNION ALL SELECT 'refusals', to_jsonb(t)::text FROM refusals AS t
             ORDER BY 1, 2";
-        sqlx::query_as(DUMP).fetch_all(self.store.database().pool()).await.unwrap()
+        sqlx::query_as(DUMP).fetch_all(self.database().pool()).await.unwrap()
     }
 }
 

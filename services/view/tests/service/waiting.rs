@@ -136,7 +136,7 @@ async fn a_listener_that_lost_its_connection_lets_everyone_look_again() {
     let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
     until_waiting(&reader, 1).await;
     // An instance answers before it listens, so that there may be nothing to cut yet.
-    let pool = writer.store.database().pool();
+    let pool = writer.database().pool();
     let listeners = wait_for("both instances to listen", PATIENCE, || async {
         let pids: Vec<i32> = sqlx::query_scalar(LISTENERS).fetch_all(pool).await.unwrap();
         if pids.len() == 2 { Ok(pids) } else { Err(pids) }

@@ -1,9 +1,9 @@
 //! How a change reaches the readers who wait, whichever instance they ask and whichever wrote it:
 //! the writer's SQL transaction notifies, and every instance listens (Postgres LISTEN/NOTIFY).
 
-use crate::{store::Store, waiters::Waiters};
+use crate::waiters::Waiters;
 use contracts::OrderId;
-use service_kit::{Backoff, Shutdown};
+use service_kit::{Backoff, Shutdown, postgres::Database};
 use sqlx::{PgConnection, postgres::PgListener};
 use std::{collections::BTreeSet, convert::Infallible};
 
@@ -18,7 +18,7 @@ const IDS_PER_PAYLOAD: usize = 200;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn notify(
+pub(super) async fn notify(
     connection: &mut PgConnection,
     orders: &BTreeSet<OrderId>,
 ) -> Result<(), sqlx::Error> {
@@ -34,12 +34,12 @@ pub async fn notify(
 }
 
 /// Wake the `waiters` of every order that changes, until `shutdown`.
-pub async fn relay(store: Store, waiters: Waiters, shutdown: Shutdown) {
+pub async fn relay(database: Database, waiters: Waiters, shutdown: Shutdown) {
     let mut backoff = Backoff::default();
     loop {
-        let session = listen(&store, &waiters, &mut backoff);
+        let session = listen(&database, &waiters, &mut backoff);
         let Some(Err(error)) = shutdown.run_until_cancelled(session).await else { return };
-        store.database().judge(&error);
+        database.judge(&error);
         // That the database is away is said by the one who watches it.
         tracing::debug!("not listening: {error}");
         if shutdown.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
@@ -49,11 +49,11 @@ pub async fn relay(store: Store, waiters: Waiters, shutdown: Shutdown) {
 }
 
 async fn listen(
-    store: &Store,
+    database: &Database,
     waiters: &Waiters,
     backoff: &mut Backoff,
 ) -> Result<Infallible, sqlx::Error> {
-    let mut listener = PgListener::connect_with(store.database().pool()).await?;
+    let mut listener = PgListener::connect_with(database.pool()).await?;
     listener.listen(CHANNEL).await?;
     backoff.reset();
     // What changed before we listened was not heard: let everyone look again.

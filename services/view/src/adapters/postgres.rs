@@ -1,10 +1,10 @@
-//! [`Store`]: the view's database, and the one SQL transaction per batch.
+//! [`Postgres`]: the tables in Postgres, and the one SQL transaction per batch.
 
+use super::notifications;
 use crate::{
-    batch::{Batch, OrderRecord},
-    domain::history::Verdict,
-    notifications,
-    repository::{Outcome, Repository, Unwritten, outcomes},
+    batch::{Batch, Outcome, Transition},
+    domain::history::Decision,
+    repository::{Repository, Unwritten},
     views::{customer_orders, order, products, refusals, sales, timeline},
 };
 use anyhow::Context;
@@ -22,12 +22,12 @@ const SETTINGS: Settings = Settings::new("view", SynchronousCommit::On);
 
 /// The tables. Connects when they are used; clones share the connections.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct Postgres {
     database: Database,
     migrated: Arc<OnceCell<()>>,
 }
 
-impl Store {
+impl Postgres {
     /// The tables in the database behind `options`, wherever it may be at the moment. Call it
     /// within a runtime.
     pub fn new(options: &PgConnectOptions) -> Self {
@@ -68,10 +68,14 @@ impl Store {
             true => BTreeMap::new(),
             false => timeline::histories(&mut tx, &order_ids).await?,
         };
-        let verdicts = batch.judge(histories);
-        let next: Vec<OrderRecord<'_>> = (batch.transitions().zip(&verdicts))
-            .filter(|(_, verdict)| **verdict == Ok(Verdict::Next))
-            .map(|(arrived, _)| arrived)
+        let decisions = batch.judge(histories);
+        let is_next = |decision: &Decision| match decision {
+            Decision::Show { .. } => true,
+            Decision::Repeated | Decision::Impossible(_) => false,
+        };
+        let next: Vec<Transition<'_>> = (batch.transitions().zip(&decisions))
+            .filter(|(_, decision)| is_next(decision))
+            .map(|(transition, _)| transition)
             .collect();
         let mut changed = write_orders(&mut tx, &next).await?;
         let refused: Vec<_> = batch.refusals().into_values().collect();
@@ -90,7 +94,7 @@ impl Store {
         write_progress(&mut tx, batch.progress).await?;
         notifications::notify(&mut tx, &changed).await?;
         tx.commit().await?;
-        Ok(outcomes(batch, verdicts))
+        Ok(batch.outcomes(decisions))
     }
 
     /// Make what tables are missing. Several instances may try at once.
@@ -101,26 +105,26 @@ impl Store {
     }
 }
 
-/// The store for a thread that waits for it.
-pub struct BlockingStore {
-    store: Store,
+/// The tables for a thread that waits for it.
+pub struct BlockingPostgres {
+    tables: Postgres,
     runtime: Handle,
 }
 
-impl BlockingStore {
-    /// `store`, whose IO runs on `runtime`; call it from outside of that.
-    pub fn new(store: Store, runtime: Handle) -> Self {
-        Self { store, runtime }
+impl BlockingPostgres {
+    /// `tables`, whose IO runs on `runtime`; call it from outside of that.
+    pub fn new(tables: Postgres, runtime: Handle) -> Self {
+        Self { tables, runtime }
     }
 }
 
-impl Repository for BlockingStore {
+impl Repository for BlockingPostgres {
     fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
-        let applied = self.runtime.block_on(self.store.apply(batch));
+        let applied = self.runtime.block_on(self.tables.apply(batch));
         applied.map_err(|error| match Fault::of(error.as_ref()) {
             Fault::Refused => Unwritten::Refused(message(error.as_ref())),
             Fault::Transient | Fault::Session | Fault::Defect => {
-                let place = self.store.database().place();
+                let place = self.tables.database().place();
                 Unwritten::Failed(error.context(format!("Postgres at {place}")))
             }
         })
@@ -130,7 +134,7 @@ impl Repository for BlockingStore {
 /// Show transitions that are next for their orders. Gives the orders that have changed.
 async fn write_orders(
     connection: &mut PgConnection,
-    next: &[OrderRecord<'_>],
+    next: &[Transition<'_>],
 ) -> sqlx::Result<BTreeSet<OrderId>> {
     if next.is_empty() {
         return Ok(BTreeSet::new());

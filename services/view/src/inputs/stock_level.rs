@@ -1,19 +1,14 @@
 //! `stock`: inventory has counted.
 
-use crate::{
-    batch::{Arrived, News},
-    domain::bounds,
-};
+use crate::{batch::News, domain::bounds};
 use contracts::{Sku, owns::View, topics::STOCK};
 use streams::{Failure, Record, Tx};
 
+/// The level.
+///
 /// # Errors
 /// [`Failure::Poison`] for what is no stock level.
-pub fn on_stock_level(
-    record: &Record,
-    tx: &Tx<'_, View>,
-    batch: &mut Vec<Arrived>,
-) -> Result<(), Failure> {
+pub fn read(record: &Record, tx: &Tx<'_, View>) -> Result<News, Failure> {
     let key: Sku = record.key_as()?;
     let level = tx.decode(&STOCK, record)?;
     if level.sku != key {
@@ -21,6 +16,5 @@ pub fn on_stock_level(
         return Err(Failure::Poison(format!("the key is {key}, but the level is {other}'s")));
     }
     bounds::check_stock(&level).map_err(Failure::poison)?;
-    batch.push(Arrived { record: record.clone(), news: News::Counted(level) });
-    Ok(())
+    Ok(News::Counted(level))
 }
