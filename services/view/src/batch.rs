@@ -1,6 +1,9 @@
 //! [`Batch`]: what the records of one batch ask of the tables.
 
-use crate::domain::history::{Arrival, Decision, History, decide, evolve};
+use crate::{
+    domain::history::{Arrival, Decision, History, decide, evolve},
+    freshness::Reached,
+};
 use contracts::{
     CommandId, Order, OrderId, Sku, Timestamp, catalog::Product, inventory::StockLevel,
     orders::CommandRefused,
@@ -39,13 +42,16 @@ pub enum News {
 /// What became of a record: it is shown, now or since before; or the cause why it never will be.
 pub type Outcome = Result<(), String>;
 
+/// How far partitions are shown.
+pub type Progress = BTreeMap<i32, Reached<Timestamp>>;
+
 /// What is written at once: records in the order of their arrival, and how far they lead.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The records.
     pub arrived: &'a [Arrived],
-    /// Up to when each partition will have been applied.
-    pub progress: &'a BTreeMap<i32, Timestamp>,
+    /// How far each partition is shown when it is written.
+    pub progress: &'a Progress,
     /// The time now.
     pub now: Timestamp,
 }

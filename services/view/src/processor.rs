@@ -2,8 +2,8 @@
 //! that may be repeated, and then announces it in the Kafka transaction.
 
 use crate::{
-    batch::{Arrived, Batch, News, Outcome},
-    freshness::Freshness,
+    batch::{Arrived, Batch, News, Outcome, Progress},
+    freshness::{Freshness, Reached},
     inputs,
     repository::{Repository, Unwritten},
     topology,
@@ -14,14 +14,10 @@ use contracts::{
     topics::{self, ORDER_VIEWS, TopicSpec},
     view::ViewUpdated,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use streams::{Failure, Processor, Record, Tx, failpoint};
 
-/// Most records in a batch; a smaller one means that its input is drained.
+/// Most records in a batch.
 pub const BATCH_RECORDS_MAX: usize = 500;
 
 /// How often an idle instance tells the others that it is up to date.
@@ -34,8 +30,8 @@ pub struct ViewProcessor<R> {
     arrived: Vec<Arrived>,
     /// The time of the last record of this batch, per partition and topic.
     read: BTreeMap<(i32, Arc<str>), Timestamp>,
-    records: usize,
-    ticked: BTreeSet<i32>,
+    /// When partitions were read to their end, as far as the tables have not heard of it.
+    caught_up: BTreeMap<i32, Timestamp>,
     progress_written_at: Timestamp,
 }
 
@@ -47,28 +43,28 @@ impl<R: Repository> ViewProcessor<R> {
             freshness,
             arrived: Vec::new(),
             read: BTreeMap::new(),
-            records: 0,
-            ticked: BTreeSet::new(),
+            caught_up: BTreeMap::new(),
             progress_written_at: Timestamp::default(),
         }
     }
 
-    /// Up to when each partition is applied once this batch is: where there were records, the time
-    /// of the last one (of the topic that is furthest behind); where there were none, now.
-    fn take_progress(&mut self, now: Timestamp) -> BTreeMap<i32, Timestamp> {
-        let (records, ticked) = (self.records, std::mem::take(&mut self.ticked));
-        self.records = 0;
-        let mut progress = BTreeMap::new();
-        for ((partition, _), at) in std::mem::take(&mut self.read) {
-            let slowest = progress.entry(partition).or_insert(now);
-            *slowest = at.min(*slowest);
+    /// How far each partition is shown once this batch is.
+    fn progress(&self) -> Progress {
+        let mut progress = Progress::new();
+        for ((partition, _), at) in &self.read {
+            let reached = progress.entry(*partition).or_default();
+            reached.applied = Some(reached.applied.map_or(*at, |slowest| slowest.min(*at)));
         }
-        if records < BATCH_RECORDS_MAX {
-            for partition in ticked {
-                progress.entry(partition).or_insert(now);
-            }
+        for (partition, at) in &self.caught_up {
+            progress.entry(*partition).or_default().caught_up = Some(*at);
         }
         progress
+    }
+
+    /// Whether the others should hear again how far an idle instance has come.
+    fn is_time_to_tell(&self, now: Timestamp) -> bool {
+        let was_ahead = now < self.progress_written_at;
+        was_ahead || now - self.progress_written_at >= PROGRESS_INTERVAL
     }
 
     /// Write `batch`, at once if the tables take it. What they refuse must not hold up the rest.
@@ -76,7 +72,7 @@ impl<R: Repository> ViewProcessor<R> {
         match self.repository.apply(batch) {
             Err(Unwritten::Refused(cause)) if !batch.arrived.is_empty() => {
                 tracing::warn!("{} records are refused together: {cause}", batch.arrived.len());
-                let outcomes = self.write_apart(Batch { progress: &BTreeMap::new(), ..batch })?;
+                let outcomes = self.write_apart(Batch { progress: &Progress::new(), ..batch })?;
                 self.write(Batch { arrived: &[], ..batch })?;
                 Ok(outcomes)
             }
@@ -113,7 +109,6 @@ impl<R: Repository> Processor for ViewProcessor<R> {
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, View>) -> Result<(), Failure> {
-        self.records += 1;
         let place = (record.partition, Arc::clone(&record.topic));
         self.read.insert(place, Timestamp(record.timestamp_ms));
         let news = inputs::read(record, tx)?;
@@ -121,41 +116,40 @@ impl<R: Repository> Processor for ViewProcessor<R> {
         Ok(())
     }
 
-    fn tick(&mut self, tx: &mut Tx<'_, View>) -> Result<(), Failure> {
-        self.ticked.insert(tx.partition());
-        Ok(())
-    }
-
     /// A crash after the write and before the commit of `tx` brings the batch again: its rows are
     /// then known, nothing changes, and it is announced.
     fn flush(&mut self, tx: &mut Tx<'_, View>) -> Result<(), Failure> {
         let now = tx.now();
-        let idle = self.records == 0;
-        let arrived = std::mem::take(&mut self.arrived);
-        let progress = self.take_progress(now);
-        if progress.is_empty() {
+        let (idle, progress) = (self.read.is_empty(), self.progress());
+        if progress.is_empty() || (idle && !self.is_time_to_tell(now)) {
             return Ok(());
         }
-        if !idle || now - self.progress_written_at >= PROGRESS_INTERVAL {
-            let batch = Batch { arrived: &arrived, progress: &progress, now };
-            let outcomes = self.write(batch)?;
-            if !idle {
-                failpoint::reached("sql-committed");
-            }
-            self.progress_written_at = now;
-            for (arrived, outcome) in arrived.into_iter().zip(outcomes) {
-                announce(tx, arrived, outcome)?;
-            }
+        let arrived = std::mem::take(&mut self.arrived);
+        let batch = Batch { arrived: &arrived, progress: &progress, now };
+        let outcomes = self.write(batch)?;
+        if !idle {
+            failpoint::reached("sql-committed");
         }
-        self.freshness.observe(progress);
+        self.progress_written_at = now;
+        self.read.clear();
+        self.caught_up.clear();
+        for (partition, reached) in progress {
+            self.freshness.reached(partition, reached);
+        }
+        for (arrived, outcome) in arrived.into_iter().zip(outcomes) {
+            announce(tx, arrived, outcome)?;
+        }
         Ok(())
     }
 
     fn reset(&mut self) {
         self.arrived.clear();
         self.read.clear();
-        self.ticked.clear();
-        self.records = 0;
+    }
+
+    fn caught_up(&mut self, partition: i32, at: Timestamp) {
+        self.caught_up.insert(partition, at);
+        self.freshness.reached(partition, Reached { applied: None, caught_up: Some(at) });
     }
 }
 

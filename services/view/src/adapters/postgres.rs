@@ -2,8 +2,9 @@
 
 use super::notifications;
 use crate::{
-    batch::{Batch, Outcome, Transition},
+    batch::{Batch, Outcome, Progress, Transition},
     domain::history::Decision,
+    freshness::Reached,
     repository::{Repository, Unwritten},
     views::{customer_orders, order, products, refusals, sales, timeline},
 };
@@ -14,11 +15,15 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{runtime::Handle, sync::OnceCell};
 
 /// What is asked of the sessions. What was announced must be there after a crash of the server.
 const SETTINGS: Settings = Settings::new("view", SynchronousCommit::On);
+
+/// Older than this is all the same; Postgres has years that it cannot count back to.
+const AGE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The tables. Connects when they are used; clones share the connections.
 #[derive(Debug, Clone)]
@@ -39,16 +44,25 @@ impl Postgres {
         &self.database
     }
 
-    /// Up to when each partition has been applied, as every instance tells.
+    /// How far each partition is shown, as every instance tells, and how long ago that was.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn progress(&self) -> anyhow::Result<BTreeMap<i32, Timestamp>> {
-        const SELECT: &str = "SELECT log_partition, caught_up_at FROM progress";
+    pub async fn progress(&self) -> anyhow::Result<BTreeMap<i32, Reached<Duration>>> {
+        const SELECT: &str = "
+            SELECT log_partition,
+                (extract(epoch FROM clock_timestamp() - applied_at) * 1000)::bigint,
+                (extract(epoch FROM clock_timestamp() - caught_up_at) * 1000)::bigint
+            FROM progress";
         self.database.within(self.migrate()).await?;
         let look = || sqlx::query_as(SELECT).fetch_all(self.database.pool());
-        let rows: Vec<(i32, i64)> = self.database.read(look).await?;
-        Ok(rows.into_iter().map(|(partition, at)| (partition, Timestamp(at))).collect())
+        let rows: Vec<(i32, Option<i64>, Option<i64>)> = self.database.read(look).await?;
+        // What is still to come was written before the server's clock was set back.
+        let age = |ms: Option<i64>| u64::try_from(ms?).ok().map(Duration::from_millis);
+        let reached = |(partition, applied, caught_up)| {
+            (partition, Reached { applied: age(applied), caught_up: age(caught_up) })
+        };
+        Ok(rows.into_iter().map(reached).collect())
     }
 
     /// Write `batch` in one transaction, and tell what became of its records. A batch that was
@@ -154,18 +168,27 @@ async fn write_orders(
     Ok(changed)
 }
 
-async fn write_progress(
-    connection: &mut PgConnection,
-    progress: &BTreeMap<i32, Timestamp>,
-) -> sqlx::Result<()> {
+async fn write_progress(connection: &mut PgConnection, progress: &Progress) -> sqlx::Result<()> {
     const UPSERT: &str = "
-        INSERT INTO progress AS known (log_partition, caught_up_at)
-        SELECT * FROM unnest($1::int[], $2::bigint[])
-        ON CONFLICT (log_partition) DO UPDATE SET caught_up_at = excluded.caught_up_at
-        WHERE known.caught_up_at < excluded.caught_up_at";
+        INSERT INTO progress AS known (log_partition, applied_at, caught_up_at)
+        SELECT log_partition, clock_timestamp() - applied_ms * interval '1 millisecond',
+            clock_timestamp() - caught_up_ms * interval '1 millisecond'
+        FROM unnest($1::int[], $2::bigint[], $3::bigint[])
+            AS news (log_partition, applied_ms, caught_up_ms)
+        ON CONFLICT (log_partition) DO UPDATE SET
+            applied_at = coalesce(excluded.applied_at, known.applied_at),
+            caught_up_at = coalesce(excluded.caught_up_at, known.caught_up_at)";
+    if progress.is_empty() {
+        return Ok(());
+    }
+    // By the clock of this moment: the instance may have been frozen since it read the records.
+    let now = Timestamp::now();
+    let ms = |age: Duration| i64::try_from(age.min(AGE_MAX).as_millis()).unwrap_or(i64::MAX);
+    let ages: Vec<_> = progress.values().map(|reached| reached.ages(now)).collect();
     sqlx::query(UPSERT)
         .bind(progress.keys().copied().collect::<Vec<_>>())
-        .bind(progress.values().map(|at| at.millis()).collect::<Vec<_>>())
+        .bind(ages.iter().map(|ages| ages.applied.map(ms)).collect::<Vec<_>>())
+        .bind(ages.iter().map(|ages| ages.caught_up.map(ms)).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)

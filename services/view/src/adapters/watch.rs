@@ -37,7 +37,9 @@ pub async fn watch(tables: Postgres, freshness: Freshness, check: Readiness, shu
                 Ok(progress) => {
                     outage.recovered();
                     check.up();
-                    freshness.observe(progress);
+                    for (partition, ages) in progress {
+                        freshness.hear(partition, ages);
+                    }
                 }
                 Err(error) => check.down(outage.failed(format_args!("{error:#}"))),
             }

@@ -205,6 +205,13 @@ impl Instance {
         self.try_batch(records).unwrap()
     }
 
+    /// Every partition was read to its end, by the loop's clock.
+    pub(crate) fn caught_up(&mut self) {
+        for partition in 0..PARTITIONS {
+            self.processor.caught_up(partition, self.now);
+        }
+    }
+
     /// Feed these transitions in one batch.
     pub(crate) fn feed(&mut self, orders: &[Order]) -> Sent {
         let records = self.records(orders);
