@@ -178,3 +178,68 @@ fn announce(tx: &mut Tx<'_, View>, arrived: Arrived, outcome: Outcome) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contracts::{Sku, inventory::StockLevel, topics::STOCK};
+    use std::sync::Mutex;
+    use streams::{Codec, Headers, MemoryRegistry, MemoryStore};
+
+    /// Tables that refuse this sku, and count how often they are written.
+    struct Refusing(&'static str, Arc<Mutex<usize>>);
+
+    impl Repository for Refusing {
+        fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
+            *self.1.lock().unwrap() += 1;
+            if batch.stock().keys().any(|sku| sku.as_str() == self.0) {
+                return Err(Unwritten::Refused(format!("no {}", self.0)));
+            }
+            Ok(batch.outcomes(Vec::new()))
+        }
+    }
+
+    fn record(codec: &Codec, offset: usize) -> Record {
+        let sku: Sku = format!("SKU-{offset}").parse().unwrap();
+        let level = StockLevel {
+            sku: sku.clone(),
+            on_hand: 1,
+            reserved: 0,
+            available: 1,
+            committed: 0,
+            version: 1,
+            updated_at: Timestamp(0),
+        };
+        Record {
+            topic: STOCK.name().into(),
+            partition: 0,
+            offset: i64::try_from(offset).unwrap(),
+            timestamp_ms: 0,
+            key: Some(sku.as_str().into()),
+            value: Some(codec.encode(&STOCK.spec, &level).unwrap()),
+            headers: Headers::default(),
+        }
+    }
+
+    #[test]
+    fn one_refused_record_in_a_full_batch_costs_few_transactions() {
+        let (codec, state) =
+            (Codec::new(Arc::new(MemoryRegistry::default())), MemoryStore::default());
+        let written = Arc::new(Mutex::new(0));
+        let tables = Refusing("SKU-321", Arc::clone(&written));
+        let mut processor = ViewProcessor::new(tables, Freshness::default());
+        let mut tx = Tx::new(&state, &codec, Timestamp(0));
+        for offset in 0..BATCH_RECORDS_MAX {
+            let record = record(&codec, offset);
+            tx.begin(&record);
+            processor.process(&record, &mut tx).unwrap();
+        }
+        processor.flush(&mut tx).unwrap();
+        let (sent, _) = tx.into_parts();
+        let [letter] = &sent[..] else { panic!("{} dead letters", sent.len()) };
+        assert_eq!(letter.headers.get(streams::tx::dlq_names::CAUSE), Some("no SKU-321"));
+        // All at once and once more without the progress; two for each of nine halvings; the progress.
+        let written = *written.lock().unwrap();
+        assert!(written <= 2 + 2 * 9 + 1, "{written} transactions");
+    }
+}

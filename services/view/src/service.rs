@@ -36,7 +36,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     adapters::export(&freshness);
     let check = health.check("database");
     tokio::spawn(adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone()));
-    tokio::spawn(adapters::relay(tables.database().clone(), waiters.clone(), shutdown.clone()));
+    let (database, check) = (tables.database().clone(), health.check("notifications"));
+    let relay =
+        adapters::relay(database, waiters.clone(), adapters::SILENCE_MAX, check, shutdown.clone());
+    tokio::spawn(relay);
 
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let repository = BlockingPostgres::new(tables.clone(), Handle::current());

@@ -7,13 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use service_kit::postgres::{Database, Fault, Settings, SynchronousCommit, database_url};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testkit::{postgres::Postgres, wait_for};
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::{Barrier, watch},
-    task::JoinSet,
-};
+use testkit::{Proxy, postgres::Postgres, wait_for};
+use tokio::{sync::Barrier, task::JoinSet};
 
 const SETTINGS: Settings = Settings::new("kit", SynchronousCommit::On);
 
@@ -216,41 +211,15 @@ async fn what_the_server_says_is_judged_by_its_code() {
     assert_eq!(trial.database.judge(&error), Fault::Session, "{error}");
 }
 
-/// Passes everything on to `server` until it is frozen: from then on, what connections there are
-/// stay open and silent. New ones work.
-async fn proxy(server: String) -> (u16, watch::Sender<bool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (freeze, frozen) = watch::channel(false);
-    tokio::spawn(async move {
-        loop {
-            let (mut client, _) = listener.accept().await.unwrap();
-            let (mut frozen, server) = (frozen.clone(), server.clone());
-            frozen.mark_unchanged();
-            tokio::spawn(async move {
-                let mut server = TcpStream::connect(server).await.unwrap();
-                tokio::select! {
-                    _ = copy_bidirectional(&mut client, &mut server) => {}
-                    _ = frozen.changed() => std::future::pending().await,
-                }
-            });
-        }
-    });
-    (port, freeze)
-}
-
 /// A database with one connection, which is behind a proxy.
-async fn behind_proxy(
-    name: &str,
-    work_timeout: Duration,
-) -> (Database, Trial, watch::Sender<bool>) {
+async fn behind_proxy(name: &str, work_timeout: Duration) -> (Database, Trial, Proxy) {
     let settings = Settings { connections_max: 1, work_timeout, ..SETTINGS };
     let trial = Trial::start(name, settings).await;
     let server = trial.url.split(['@', '/']).nth(3).unwrap();
-    let (port, freeze) = proxy(server.to_owned()).await;
-    let database = open(&format!("postgres://postgres@127.0.0.1:{port}/{name}"), settings);
+    let proxy = Proxy::before(server).await.unwrap();
+    let database = open(&format!("postgres://postgres@{}/{name}", proxy.address()), settings);
     assert_eq!(one(&database).await.unwrap(), 1);
-    (database, trial, freeze)
+    (database, trial, proxy)
 }
 
 async fn one(database: &Database) -> anyhow::Result<i32> {
@@ -259,12 +228,12 @@ async fn one(database: &Database) -> anyhow::Result<i32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_died_in_silence_costs_its_time_limit_and_no_place_in_the_pool() {
-    let (database, _trial, freeze) = behind_proxy("silent", Duration::from_millis(300)).await;
+    let (database, _trial, proxy) = behind_proxy("silent", Duration::from_millis(300)).await;
     for _ in 0..3 {
         let idle =
             || async { if database.pool().num_idle() == 1 { Ok(()) } else { Err("in use") } };
         wait_for("the session to be given back", Duration::from_secs(20), idle).await;
-        freeze.send(true).unwrap();
+        proxy.silence();
         let error = one(&database).await.unwrap_err();
         assert_eq!(Fault::of(error.as_ref()), Fault::Transient, "{error:#}");
         assert!(error.to_string().contains("no answer within 0.3 s"), "{error:#}");
@@ -274,8 +243,8 @@ async fn a_connection_that_died_in_silence_costs_its_time_limit_and_no_place_in_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_gives_up_on_a_silent_connection_keeps_no_place_in_the_pool_either() {
-    let (database, _trial, freeze) = behind_proxy("given_up", Duration::from_secs(15)).await;
-    freeze.send(true).unwrap();
+    let (database, _trial, proxy) = behind_proxy("given_up", Duration::from_secs(15)).await;
+    proxy.silence();
     let gave_up = tokio::time::timeout(Duration::from_millis(100), one(&database)).await;
     assert!(gave_up.is_err(), "nothing answers");
     assert_eq!(one(&database).await.unwrap(), 1);

@@ -5,6 +5,6 @@ mod notifications;
 mod postgres;
 mod watch;
 
-pub use notifications::relay;
+pub use notifications::{SILENCE_MAX, relay};
 pub use postgres::{BlockingPostgres, Postgres};
 pub use watch::{export, watch};

@@ -2,13 +2,18 @@
 //! the writer's SQL transaction notifies, and every instance listens (Postgres LISTEN/NOTIFY).
 
 use crate::waiters::Waiters;
+use anyhow::Context;
 use contracts::OrderId;
-use service_kit::{Backoff, Shutdown, postgres::Database};
-use sqlx::{PgConnection, postgres::PgListener};
-use std::{collections::BTreeSet, convert::Infallible};
+use service_kit::{Backoff, Readiness, Shutdown, postgres::Database};
+use sqlx::{PgConnection, PgPool, postgres::PgListener};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+use tokio::time::timeout;
 
 /// Channels are a database's own, so one name serves every shop.
 const CHANNEL: &str = "orders_changed";
+
+/// Silence after which [`relay`] asks whether its connection still answers.
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// A payload must be shorter than 8000 bytes; an id and its comma take 37.
 const IDS_PER_PAYLOAD: usize = 200;
@@ -33,41 +38,69 @@ pub(super) async fn notify(
         .map(drop)
 }
 
-/// Wake the `waiters` of every order that changes, until `shutdown`.
-pub async fn relay(database: Database, waiters: Waiters, shutdown: Shutdown) {
+/// Wake the `waiters` of every order that changes, until `shutdown`. `check` is up while somebody
+/// listens.
+///
+/// # Errors
+/// None that waiting could cure: a lost connection is made again.
+pub async fn relay(
+    database: Database,
+    waiters: Waiters,
+    silence_max: Duration,
+    check: Readiness,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let mut backoff = Backoff::default();
-    loop {
-        let session = listen(&database, &waiters, &mut backoff);
-        let Some(Err(error)) = shutdown.run_until_cancelled(session).await else { return };
-        database.judge(&error);
-        // That the database is away is said by the one who watches it.
-        tracing::debug!("not listening: {error}");
-        if shutdown.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
-            return;
+    let relay = async {
+        loop {
+            let Err(error) = listen(&database, &waiters, silence_max, &check, &mut backoff).await;
+            // That the database is away is said by the one who watches it.
+            tracing::debug!("not listening: {error:#}");
+            check.down(format!("not listening at {}: {error:#}", database.place()));
+            tokio::time::sleep(backoff.next()).await;
         }
-    }
+    };
+    shutdown.run_until_cancelled(relay).await;
+    Ok(())
 }
 
 async fn listen(
     database: &Database,
     waiters: &Waiters,
+    silence_max: Duration,
+    check: &Readiness,
     backoff: &mut Backoff,
-) -> Result<Infallible, sqlx::Error> {
-    let mut listener = PgListener::connect_with(database.pool()).await?;
-    listener.listen(CHANNEL).await?;
+) -> anyhow::Result<Infallible> {
+    let mut listener = database.within(subscribe(database.pool())).await?;
     backoff.reset();
+    check.up();
     // What changed before we listened was not heard: let everyone look again.
     waiters.wake_all();
     loop {
-        match listener.try_recv().await? {
-            Some(notification) => {
+        match timeout(silence_max, listener.try_recv()).await {
+            Ok(Ok(Some(notification))) => {
                 let orders = notification.payload().split(',').filter_map(|id| id.parse().ok());
                 orders.for_each(|order_id| waiters.wake(order_id));
             }
             // The connection was lost, and by now is there again.
-            None => waiters.wake_all(),
+            Ok(Ok(None)) => waiters.wake_all(),
+            Ok(Err(error)) => {
+                database.judge(&error);
+                return Err(error.into());
+            }
+            // Nothing has changed, or the other end has died and no packet said so.
+            Err(_) => {
+                let asked = sqlx::query("SELECT 1").execute(&mut listener);
+                timeout(silence_max, asked).await.context("the connection has fallen silent")??;
+            }
         }
     }
+}
+
+async fn subscribe(pool: &PgPool) -> sqlx::Result<PgListener> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
 }
 
 fn payloads(orders: &BTreeSet<OrderId>) -> Vec<String> {

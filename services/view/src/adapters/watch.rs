@@ -1,9 +1,9 @@
 //! How the database is and how far the view is behind: looked at, and told.
 
 use super::Postgres;
-use crate::freshness::Freshness;
+use crate::freshness::{Freshness, Reached};
 use service_kit::{Outage, Readiness, Shutdown};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// How often the other instances' progress is read, and the database tested.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -25,15 +25,19 @@ pub fn export(freshness: &Freshness) {
 }
 
 /// Keep `freshness` and the database's `check` up to date until `shutdown`.
-pub async fn watch(tables: Postgres, freshness: Freshness, check: Readiness, shutdown: Shutdown) {
+///
+/// # Errors
+/// None that waiting could cure: a database that is away is asked again.
+pub async fn watch(
+    tables: Postgres,
+    freshness: Freshness,
+    check: Readiness,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let mut outage = Outage::new("Postgres", tables.database().place());
-    let look = async || {
-        let progress = tables.progress().await?;
-        tables.database().check_writable().await.map(|()| progress)
-    };
     let watch = async {
         loop {
-            match look().await {
+            match look(&tables).await {
                 Ok(progress) => {
                     outage.recovered();
                     check.up();
@@ -47,4 +51,12 @@ pub async fn watch(tables: Postgres, freshness: Freshness, check: Readiness, shu
         }
     };
     shutdown.run_until_cancelled(watch).await;
+    Ok(())
+}
+
+/// How far the others are; an error also if the tables can be read and not written.
+async fn look(tables: &Postgres) -> anyhow::Result<BTreeMap<i32, Reached<Duration>>> {
+    let progress = tables.progress().await?;
+    tables.database().check_writable().await?;
+    Ok(progress)
 }

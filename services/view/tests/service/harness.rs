@@ -12,12 +12,12 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 use service_kit::{Health, Limits, Shutdown, postgres::Database};
 use sqlx::{Connection, PgConnection};
-use std::{collections::BTreeMap, sync::Arc, thread};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use streams::{
     Codec, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing, Processor, Record, Tx,
     record::names, tx::dlq_names,
 };
-use testkit::postgres::Postgres;
+use testkit::{Proxy, postgres::Postgres};
 use tokio::runtime::Handle;
 use view::{
     adapters::{self, BlockingPostgres, Postgres as Tables},
@@ -65,25 +65,45 @@ impl Instance {
         Self::start_on(Postgres::shared().await.unwrap(), name, 1024).await
     }
 
+    /// Another instance on the same database, behind a proxy; it asks its listener after `silence`.
+    pub(crate) async fn behind(&self, proxy: &Proxy, silence: Duration) -> Self {
+        let name = self.url.rsplit('/').next().unwrap();
+        let url = format!("postgres://postgres@{}/{name}", proxy.address());
+        Self::open(Arc::clone(&self.postgres), url, self.codec.clone(), 1024, silence).await
+    }
+
+    /// Where the database's server listens.
+    pub(crate) fn server(&self) -> String {
+        self.url.split(['@', '/']).nth(3).unwrap().to_owned()
+    }
+
     /// The same on a server of its own, or with less room for those who wait.
     pub(crate) async fn start_on(postgres: Arc<Postgres>, name: &str, waiters_max: usize) -> Self {
         let url = postgres.database(name).await.unwrap();
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
-        Self::open(postgres, url, codec, waiters_max).await
+        Self::open(postgres, url, codec, waiters_max, adapters::SILENCE_MAX).await
     }
 
     /// Another instance on the same database; also what a restart makes.
     pub(crate) async fn another(&self) -> Self {
         let (postgres, codec) = (Arc::clone(&self.postgres), self.codec.clone());
-        Self::open(postgres, self.url.clone(), codec, 1024).await
+        Self::open(postgres, self.url.clone(), codec, 1024, adapters::SILENCE_MAX).await
     }
 
-    async fn open(postgres: Arc<Postgres>, url: String, codec: Codec, waiters_max: usize) -> Self {
+    async fn open(
+        postgres: Arc<Postgres>,
+        url: String,
+        codec: Codec,
+        waiters_max: usize,
+        silence: Duration,
+    ) -> Self {
         let (tables, freshness) = (Tables::new(&url.parse().unwrap()), Freshness::default());
         let (waiters, shutdown) = (Waiters::new(waiters_max), Shutdown::new());
         tables.progress().await.unwrap();
-        tokio::spawn(adapters::relay(tables.database().clone(), waiters.clone(), shutdown.clone()));
         let health = Health::new();
+        let (database, check) = (tables.database().clone(), health.check("notifications"));
+        let relay = adapters::relay(database, waiters.clone(), silence, check, shutdown.clone());
+        tokio::spawn(relay);
         let check = health.check("database");
         let watch = adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone());
         tokio::spawn(watch);
