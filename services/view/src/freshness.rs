@@ -1,8 +1,8 @@
 //! [`Freshness`]: how far what is shown is behind the log, partition by partition.
 //!
-//! Two kinds of news tell: a record with some timestamp was applied, and a partition was read to its
-//! end. The second one alone is proof, as a record of one topic says nothing of the others, nor of
-//! what comes after it. So a partition that was once read to its end is behind by the time since
+//! Two kinds of news tell: a record with some timestamp was applied, and a partition was read to
+//! its end. Only the second one is proof, as a record of one topic says nothing of the others, nor
+//! of what comes after it. So a partition that was once read to its end is behind by the time since
 //! then, whatever is applied meanwhile; only one that never was counts from its last record.
 //!
 //! What is said here may be too much, and is never too little, but by the clocks of those who wrote

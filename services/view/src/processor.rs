@@ -81,8 +81,8 @@ impl<R: Repository> ViewProcessor<R> {
         }
     }
 
-    /// Write what the tables take of `batch`: by halves, so that a refused record among many costs few
-    /// transactions, and in order, so that what follows it is judged by what is shown.
+    /// Write what the tables take of `batch`: by halves, so that a refused record among many costs
+    /// few transactions, and in order, so that what follows it is judged by what is shown.
     fn write_apart(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Failure> {
         match self.repository.apply(batch) {
             Err(Unwritten::Refused(cause)) if batch.arrived.len() == 1 => Ok(vec![Err(cause)]),
@@ -238,7 +238,8 @@ mod tests {
         let (sent, _) = tx.into_parts();
         let [letter] = &sent[..] else { panic!("{} dead letters", sent.len()) };
         assert_eq!(letter.headers.get(streams::tx::dlq_names::CAUSE), Some("no SKU-321"));
-        // All at once and once more without the progress; two for each of nine halvings; the progress.
+        // All at once, and once more without the progress; two for each of nine halvings; the
+        // progress alone.
         let written = *written.lock().unwrap();
         assert!(written <= 2 + 2 * 9 + 1, "{written} transactions");
     }

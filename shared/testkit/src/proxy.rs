@@ -1,5 +1,5 @@
-//! [`Proxy`]: a TCP proxy whose connections can fall silent, as when a machine is gone and no packet
-//! says so.
+//! [`Proxy`]: a TCP proxy whose connections can fall silent, as when a machine is gone and no
+//! packet says so.
 
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy in front of `server`, which is `host:port`, on a free port. Call it within a runtime.
+    /// A proxy in front of `server`, which is `host:port`, on a free port. Call it in a runtime.
     ///
     /// # Errors
     /// When there is no free port.

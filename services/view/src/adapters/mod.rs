@@ -1,5 +1,5 @@
-//! What is outside of the process: the tables in Postgres, its notifications, the telemetry. Nothing is
-//! decided here.
+//! What is outside of the process: the tables in Postgres, its notifications, the telemetry.
+//! Nothing is decided here.
 
 mod notifications;
 mod postgres;

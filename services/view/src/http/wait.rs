@@ -64,8 +64,8 @@ impl WaitQuery {
     }
 }
 
-/// The answer of a view for an order, as soon as the order has come as far as `query` wants, or else
-/// when the time is over or the process is asked to stop; 404 for one of which nothing is known.
+/// What a view shows of an order, as soon as the order has come as far as `query` wants, or else
+/// when the time is over or the process is asked to stop; 404 if nothing is known of it.
 pub(super) async fn wait_for<V: OfOrder>(
     app: &App,
     order_id: OrderId,

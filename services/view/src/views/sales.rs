@@ -70,8 +70,7 @@ const LIST: &str = "
     FETCH FIRST ($2) ROWS WITH TIES";
 
 impl BySku for Sales {
-    /// The sales of the first products, or of those after the sku `after`: `limit` rows, and the other
-    /// currencies of the last one.
+    /// `limit` rows, and the other currencies of the last one.
     async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Self> {
         let rows: Vec<(String, Option<String>, String, i64, i64, i64)> = sqlx::query_as(LIST)
             .bind(after.map(Sku::as_str))

@@ -164,7 +164,8 @@ const FIND: &str = "
     SELECT
         (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
          FROM timeline AS t WHERE order_id = $1),
-        coalesce((SELECT bool_and(order_version IS NULL) FROM refusals WHERE order_id = $1), false)";
+        coalesce((SELECT bool_and(order_version IS NULL) FROM refusals
+                  WHERE order_id = $1), false)";
 
 impl OfOrder for TimelineView {
     async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {

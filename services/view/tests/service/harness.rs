@@ -178,8 +178,8 @@ impl Instance {
         orders.iter().map(record).collect()
     }
 
-    /// Feed `records` in one batch, on a thread of its own, as the loop does. To crash before Kafka's
-    /// commit is to forget the answer.
+    /// Feed `records` in one batch, on a thread of its own, as the loop does. To crash before
+    /// Kafka's commit is to forget the answer.
     pub(crate) fn try_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
         tokio::task::block_in_place(|| {
             thread::scope(|scope| scope.spawn(|| self.run_batch(records)).join().unwrap())

@@ -24,8 +24,8 @@ async fn until_waiting(view: &Instance, count: usize) {
     .await;
 }
 
-/// The answer to a wait that may last a minute. It must come long before, as the last look at the end
-/// of a wait would hide that nobody was woken.
+/// The answer to a wait that may last a minute. It must come long before, as the last look at the
+/// end of a wait would hide that nobody was woken.
 async fn answer(wait: JoinHandle<Response>) -> Response {
     let woken = tokio::time::timeout(PATIENCE, wait).await;
     woken.expect("the reader was woken").unwrap()
