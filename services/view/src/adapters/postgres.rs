@@ -69,10 +69,16 @@ impl Postgres {
     /// written before changes nothing.
     ///
     /// # Errors
-    /// When the database fails: nothing is written then, or nobody knows; come again.
-    pub async fn apply(&self, batch: Batch<'_>) -> anyhow::Result<Vec<Outcome>> {
-        self.database.within(self.migrate()).await?;
-        self.database.within(self.write(batch)).await
+    /// [`Unwritten`]. What the tables refuse while they are made is no record's fault.
+    pub async fn apply(&self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
+        let at =
+            |error: anyhow::Error| error.context(format!("Postgres at {}", self.database.place()));
+        self.database.within(self.migrate()).await.map_err(at)?;
+        let written = self.database.within(self.write(batch)).await;
+        written.map_err(|error| match Fault::of(error.as_ref()) {
+            Fault::Refused => Unwritten::Refused(message(error.as_ref())),
+            Fault::Transient | Fault::Session | Fault::Defect => Unwritten::Failed(at(error)),
+        })
     }
 
     async fn write(&self, batch: Batch<'_>) -> sqlx::Result<Vec<Outcome>> {
@@ -134,14 +140,7 @@ impl BlockingPostgres {
 
 impl Repository for BlockingPostgres {
     fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
-        let applied = self.runtime.block_on(self.tables.apply(batch));
-        applied.map_err(|error| match Fault::of(error.as_ref()) {
-            Fault::Refused => Unwritten::Refused(message(error.as_ref())),
-            Fault::Transient | Fault::Session | Fault::Defect => {
-                let place = self.tables.database().place();
-                Unwritten::Failed(error.context(format!("Postgres at {place}")))
-            }
-        })
+        self.runtime.block_on(self.tables.apply(batch))
     }
 }
 

@@ -72,6 +72,11 @@ impl Instance {
         Self::open(Arc::clone(&self.postgres), url, self.codec.clone(), 1024, silence).await
     }
 
+    /// The URL of another database on the same server.
+    pub(crate) async fn new_database(&self, name: &str) -> String {
+        self.postgres.database(name).await.unwrap()
+    }
+
     /// Where the database's server listens.
     pub(crate) fn server(&self) -> String {
         self.url.split(['@', '/']).nth(3).unwrap().to_owned()

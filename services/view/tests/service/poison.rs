@@ -4,14 +4,20 @@
 use crate::{
     harness::Instance,
     stories::{
-        confirmed_story, order_id, product, refusal, rejected, requested, requested_by, stock,
+        NOON, confirmed_story, order_id, product, refusal, rejected, requested, requested_by, stock,
     },
 };
 use contracts::{
     Order, OrderId, Sku, TransitionKind,
     topics::{ORDER_REFUSALS, ORDERS, PRODUCTS, STOCK},
 };
+use sqlx::{Connection, PgConnection};
 use streams::{Failure, Record, record::names};
+use view::{
+    adapters::Postgres,
+    batch::{Arrived, Batch, News, Progress},
+    repository::Unwritten,
+};
 
 /// Feeds `poison` and a sound record in one batch: the one dies of `cause`, the other is shown.
 async fn check(view: &mut Instance, n: u128, poison: Record, cause: &str) {
@@ -205,4 +211,23 @@ async fn a_refusal_that_is_no_record_s_fault_puts_none_aside() {
     assert!(matches!(failure, Failure::Retriable(_)), "{failure}");
     view.sql("ALTER TABLE progress DROP CONSTRAINT none").await;
     assert_eq!(view.batch(&records).versions(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_cannot_be_made_put_no_record_aside() {
+    // As when another instance makes them at the same moment, and both insert the same row.
+    const REFUSE: &str = "
+        CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY CHECK (version < 5),
+            description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),
+            success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL)";
+    let mut view = Instance::start("unmade").await;
+    let (url, records) = (view.new_database("unmade_too").await, view.records(&[requested(1)]));
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(REFUSE).execute(&mut connection).await.unwrap();
+    let tables = Postgres::new(&url.parse().unwrap());
+    let news = News::Refused(refusal(1, "PlaceOrder"));
+    let arrived = [Arrived { record: records[0].clone(), news }];
+    let batch = Batch { arrived: &arrived, progress: &Progress::new(), now: NOON };
+    let unwritten = tables.apply(batch).await.unwrap_err();
+    assert!(matches!(unwritten, Unwritten::Failed(_)), "{unwritten:?}");
 }
