@@ -46,6 +46,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let event_loop = spawn_loop(
         LoopSettings {
             batch_records_max: BATCH_RECORDS_MAX,
+            report_ends: true,
             ..LoopSettings::new(&common.kafka_bootstrap, "view", common.instance)
         },
         ViewProcessor::new(repository, freshness.clone()),
