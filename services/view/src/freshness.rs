@@ -10,9 +10,10 @@
 //! instance is wrong once, and its news grows old like any other.
 
 use contracts::{Timestamp, topics::PARTITIONS};
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -76,7 +77,7 @@ impl Freshness {
     }
 
     fn note(&self, partition: i32, ages: Reached<Duration>, now: Instant) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         let nothing = Reached { applied: None, caught_up: None };
         let known = known.entry(partition).or_insert(nothing);
         let aging = |age| Aging { age, at: now };
@@ -87,16 +88,12 @@ impl Freshness {
     }
 
     fn staleness_at(&self, now: Instant) -> Option<Duration> {
-        let known = self.lock();
+        let known = self.0.lock();
         let age = |partition| {
             let Reached { applied, caught_up } = known.get(&partition)?;
             caught_up.or(*applied).map(|aging| aging.age(now))
         };
         (0..PARTITIONS).map(age).collect::<Option<Vec<_>>>()?.into_iter().max()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<i32, Reached<Aging>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -37,5 +37,3 @@ pub mod http;
 pub mod service;
 #[cfg(feature = "service")]
 pub mod views;
-#[cfg(feature = "service")]
-pub mod waiters;

@@ -6,80 +6,53 @@ use crate::{
     freshness::Freshness,
     http::{self, App},
     processor::{BATCH_RECORDS_MAX, ViewProcessor},
-    waiters::Waiters,
 };
-use service_kit::{BoundServer, Health, Limits, Shutdown};
+use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
-use streams_kafka::{HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
+use streams_kafka::{HttpRegistry, LoopSettings, LoopStatus, spawn_loop};
 use tokio::runtime::Handle;
 
 /// Most readers who wait at a time.
 const WAITERS_MAX: usize = 1024;
 
-/// A view at work.
-pub struct Running {
-    server: BoundServer,
-    event_loop: LoopHandle,
-    shutdown: Shutdown,
-}
-
-/// Start the loop and serve HTTP until `shutdown`. What they need may come later.
+/// Start the service; it ends at `shutdown`. What it needs may come later.
 ///
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let (health, freshness) = (Health::new(), Freshness::default());
-    let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
-    adapters::export(&freshness);
-    let check = health.check("database");
-    tokio::spawn(adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone()));
-    let (database, check) = (tables.database().clone(), health.check("notifications"));
-    let relay =
-        adapters::relay(database, waiters.clone(), adapters::SILENCE_MAX, check, shutdown.clone());
-    tokio::spawn(relay);
-
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
-    let repository = BlockingPostgres::new(tables.clone(), Handle::current());
-    let event_loop = spawn_loop(
-        LoopSettings {
-            batch_records_max: BATCH_RECORDS_MAX,
-            report_ends: true,
-            ..LoopSettings::new(&common.kafka_bootstrap, "view", common.instance)
-        },
-        ViewProcessor::new(repository, freshness.clone()),
-        // What is known is in Postgres.
-        Box::new(MemoryStore::default()),
-        Codec::new(Arc::new(registry)),
-        shutdown.clone(),
-    );
-    tokio::spawn(health.check("loop").follow(event_loop.status(), LoopStatus::problem));
+    let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
+    let (database, freshness) = (tables.database().clone(), Freshness::default());
+    adapters::export(&freshness);
 
-    let routes = http::router(App {
-        database: tables.database().clone(),
-        waiters,
-        freshness,
-        shutdown: shutdown.clone(),
-    })?;
-    let addr = common.http_addr(DEFAULT_PORT);
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    lifecycle.task("database", |check, shutdown| {
+        adapters::watch(tables.clone(), freshness.clone(), check, shutdown)
+    });
+    lifecycle.task("notifications", |check, shutdown| {
+        let (database, waiters) = (database.clone(), waiters.clone());
+        adapters::relay(database, waiters, adapters::SILENCE_MAX, check, shutdown)
+    });
+    let app = App { database, waiters, freshness: freshness.clone(), shutdown: shutdown.clone() };
     // Those who wait do not take the place of those who only look.
     let defaults = Limits::default();
     let limits = Limits { in_flight_max: WAITERS_MAX + defaults.in_flight_max, ..defaults };
-    let server = service_kit::serve(addr, routes, &health, limits, shutdown.clone()).await?;
-    Ok(Running { server, event_loop, shutdown })
-}
+    let running =
+        lifecycle.serve(common.http_addr(DEFAULT_PORT), http::router(app)?, limits).await?;
 
-impl Running {
-    /// Wait for the end: of the process, or of a loop that cannot go on.
-    ///
-    /// # Errors
-    /// What ended it, if it was not asked to.
-    pub async fn stopped(self) -> anyhow::Result<()> {
-        let ended = self.event_loop.stopped().await;
-        self.shutdown.cancel();
-        self.server.stopped().await?;
-        ended
-    }
+    let settings = LoopSettings {
+        batch_records_max: BATCH_RECORDS_MAX,
+        report_ends: true,
+        ..LoopSettings::new(&common.kafka_bootstrap, "view", common.instance)
+    };
+    let repository = BlockingPostgres::new(tables, Handle::current());
+    let processor = ViewProcessor::new(repository, freshness);
+    // What is known is in Postgres.
+    let (state, codec) = (Box::new(MemoryStore::default()), Codec::new(Arc::new(registry)));
+    let thread = spawn_loop(settings, processor, state, codec, shutdown);
+    lifecycle.thread("loop", thread.status(), LoopStatus::problem, thread.stopped());
+    Ok(running)
 }

@@ -1,10 +1,9 @@
 //! How a change reaches the readers who wait, whichever instance they ask and whichever wrote it:
 //! the writer's SQL transaction notifies, and every instance listens (Postgres LISTEN/NOTIFY).
 
-use crate::waiters::Waiters;
 use anyhow::Context;
 use contracts::OrderId;
-use service_kit::{Backoff, Readiness, Shutdown, postgres::Database};
+use service_kit::{Backoff, Readiness, Shutdown, postgres::Database, waiters::Waiters};
 use sqlx::{PgConnection, PgPool, postgres::PgListener};
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 use tokio::time::timeout;
@@ -45,7 +44,7 @@ pub(super) async fn notify(
 /// None that waiting could cure: a lost connection is made again.
 pub async fn relay(
     database: Database,
-    waiters: Waiters,
+    waiters: Waiters<OrderId, ()>,
     silence_max: Duration,
     check: Readiness,
     shutdown: Shutdown,
@@ -66,7 +65,7 @@ pub async fn relay(
 
 async fn listen(
     database: &Database,
-    waiters: &Waiters,
+    waiters: &Waiters<OrderId, ()>,
     silence_max: Duration,
     check: &Readiness,
     backoff: &mut Backoff,
@@ -75,15 +74,15 @@ async fn listen(
     backoff.reset();
     check.up();
     // What changed before we listened was not heard: let everyone look again.
-    waiters.wake_all();
+    waiters.tell_all(&());
     loop {
         match timeout(silence_max, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => {
                 let orders = notification.payload().split(',').filter_map(|id| id.parse().ok());
-                orders.for_each(|order_id| waiters.wake(order_id));
+                orders.for_each(|order_id| waiters.tell(order_id, &()));
             }
             // The connection was lost, and by now is there again.
-            Ok(Ok(None)) => waiters.wake_all(),
+            Ok(Ok(None)) => waiters.tell_all(&()),
             Ok(Err(error)) => {
                 database.judge(&error);
                 return Err(error.into());

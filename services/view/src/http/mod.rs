@@ -5,7 +5,7 @@ mod customers;
 mod orders;
 mod wait;
 
-use crate::{freshness::Freshness, waiters::Waiters};
+use crate::freshness::Freshness;
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -13,9 +13,9 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use contracts::ids::InvalidId;
+use contracts::{OrderId, ids::InvalidId};
 use serde::Serialize;
-use service_kit::{Problem, Shutdown, postgres::Database};
+use service_kit::{Problem, Shutdown, postgres::Database, waiters::Waiters};
 use sqlx::PgPool;
 use std::future::Future;
 use utoipa::{OpenApi, ToSchema};
@@ -30,7 +30,7 @@ pub struct App {
     /// Where the answers are.
     pub database: Database,
     /// The readers who wait.
-    pub waiters: Waiters,
+    pub waiters: Waiters<OrderId, ()>,
     /// How old the answers are.
     pub freshness: Freshness,
     /// Ends every wait.

@@ -95,9 +95,9 @@ async fn look_until<V: OfOrder>(
     if !goal.is_set() {
         return Ok((look().await?, false));
     }
-    let waiter = app
+    let mut waiter = app
         .waiters
-        .register(order_id)
+        .register(order_id, |()| true)
         .map_err(|full| Problem::unavailable(format!("{full}; ask again, or without waiting")))?;
     let deadline = Instant::now() + timeout;
     let mut timed_out = false;
@@ -111,7 +111,7 @@ async fn look_until<V: OfOrder>(
         // The last look comes after the time is over, so that also a lost connection to the
         // database's notifications costs patience only, and never shows an old state.
         tokio::select! {
-            () = waiter.changed() => {}
+            () = waiter.news() => {}
             () = tokio::time::sleep_until(deadline) => timed_out = true,
             () = app.shutdown.cancelled() => timed_out = true,
         }

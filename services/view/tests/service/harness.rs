@@ -2,7 +2,7 @@
 
 use crate::stories::{NOON, writer};
 use contracts::{
-    Order, Timestamp,
+    Order, OrderId, Timestamp,
     avro::Message,
     partition::partition_for,
     topics::{self, Key, ORDERS, PARTITIONS, Topic},
@@ -10,7 +10,7 @@ use contracts::{
 };
 use reqwest::{Client, Response};
 use serde_json::Value;
-use service_kit::{Health, Limits, Shutdown, postgres::Database};
+use service_kit::{Health, Limits, Shutdown, postgres::Database, waiters::Waiters};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use streams::{
@@ -24,7 +24,6 @@ use view::{
     freshness::Freshness,
     http::{self, App},
     processor::ViewProcessor,
-    waiters::Waiters,
 };
 
 /// One instance of the view.
@@ -32,7 +31,7 @@ pub(crate) struct Instance {
     /// The loop's clock.
     pub(crate) now: Timestamp,
     pub(crate) tables: Tables,
-    pub(crate) waiters: Waiters,
+    pub(crate) waiters: Waiters<OrderId, ()>,
     pub(crate) client: Client,
     base: String,
     url: String,
