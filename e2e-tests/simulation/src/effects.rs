@@ -5,7 +5,7 @@ use crate::{
     faults::{Fault, Faults},
     view::Rows,
 };
-use anyhow::bail;
+use anyhow::anyhow;
 use auditor::Mail as Mailed;
 use contracts::{OrderId, Timestamp};
 use email::{DeliveryError, Mailer, domain::mail::Mail};
@@ -14,8 +14,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use view::{
-    batch::Batch,
-    processor::{Tables, Verdicts},
+    batch::{Batch, Outcome},
+    repository::{Repository, Unwritten},
 };
 
 /// The parts outside of Kafka. Clones share them.
@@ -105,36 +105,37 @@ impl State {
 /// The view's database, as one instance reaches it.
 pub(crate) struct Postgres(pub(crate) Effects);
 
-impl Tables for Postgres {
-    fn apply(&mut self, batch: &Batch) -> anyhow::Result<Verdicts> {
+impl Repository for Postgres {
+    fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
+        let failed = |why: &'static str| Err(Unwritten::Failed(anyhow!(why)));
         let mut state = self.0.lock();
         if state.strikes(Fault::SqlAway) {
-            bail!("Postgres does not answer");
+            return failed("Postgres does not answer");
         }
         if state.strikes(Fault::CrashBeforeSql) {
             state.died = true;
-            bail!("the process dies before the commit");
+            return failed("the process dies before the commit");
         }
         // A transaction reads first and writes then. What it has read may be as old as the batch: in
         // between, an instance that goes on after it was replaced may have been overtaken.
         let (read_at, step) = (state.read_at, state.step);
-        let verdicts = state.rows.apply(batch, read_at, step);
-        if state.traced && !batch.orders.is_empty() {
-            for (arrived, verdict) in batch.orders.iter().zip(&verdicts) {
-                let order = &arrived.order;
+        let decisions = state.rows.apply(batch, read_at, step);
+        if state.traced {
+            for (transition, decision) in batch.transitions().zip(&decisions) {
+                let order = transition.order;
                 let what =
-                    format!("view: {} version {} is {verdict:?}", order.order_id, order.version);
+                    format!("view: {} version {} is {decision:?}", order.order_id, order.version);
                 state.notes.push((Some(BTreeSet::from([order.order_id])), what));
             }
         }
         if state.strikes(Fault::CrashAfterSql) {
             state.died = true;
-            bail!("the process dies after the commit");
+            return failed("the process dies after the commit");
         }
         if state.strikes(Fault::SqlUnknown) {
-            bail!("the answer to the commit is lost");
+            return failed("the answer to the commit is lost");
         }
-        Ok(verdicts)
+        Ok(batch.outcomes(decisions))
     }
 }
 

@@ -15,7 +15,7 @@ use inventory::{SplitLoop, StockLoop};
 use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
 use std::{cell::Cell, rc::Rc, time::Duration};
 use streams::limits::SESSION_TIMEOUT;
-use view::{freshness::Freshness, processor::Projector};
+use view::{freshness::Freshness, processor::ViewProcessor};
 
 /// Whether a process is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,8 @@ impl Process {
             }
             ServiceName::View => {
                 let effects = sim.effects.clone();
-                let make = move || Projector::new(Postgres(effects.clone()), Freshness::default());
+                let make =
+                    move || ViewProcessor::new(Postgres(effects.clone()), Freshness::default());
                 let max = view::processor::BATCH_RECORDS_MAX;
                 vec![Box::new(Stage::new(sim, "view", instance, max, make))]
             }

@@ -9,9 +9,8 @@ use contracts::{Order, OrderId, Sku, Status};
 use std::collections::BTreeMap;
 use streams::record::names;
 use view::{
-    batch::{Batch, OrderRecord},
-    domain::history::{History, Known, Verdict},
-    processor::Verdicts,
+    batch::{Batch, Transition},
+    domain::history::{Decision, History, Known},
 };
 
 /// The timeline of an order: by version, with the step at which the row was written.
@@ -38,19 +37,19 @@ impl Rows {
     }
 
     /// One SQL transaction, at `step`: it has read the timeline as it was at `read_at`.
-    pub(crate) fn apply(&mut self, batch: &Batch, read_at: u64, step: u64) -> Verdicts {
-        let verdicts = batch.judge(self.histories(batch, read_at));
-        let shown = |verdict: &Result<Verdict, _>| match verdict {
-            Ok(Verdict::Next) => true,
-            Ok(Verdict::Repeated) => self.unguarded,
-            Err(_) => false,
+    pub(crate) fn apply(&mut self, batch: Batch<'_>, read_at: u64, step: u64) -> Vec<Decision> {
+        let decisions = batch.judge(self.histories(batch, read_at));
+        let shown = |decision: &Decision| match decision {
+            Decision::Show { .. } => true,
+            Decision::Repeated => self.unguarded,
+            Decision::Impossible(_) => false,
         };
-        let next: Vec<&OrderRecord> = (batch.orders.iter().zip(&verdicts))
-            .filter(|(_, verdict)| shown(verdict))
-            .map(|(arrived, _)| arrived)
+        let next: Vec<Transition<'_>> = (batch.transitions().zip(&decisions))
+            .filter(|(_, decision)| shown(decision))
+            .map(|(transition, _)| transition)
             .collect();
         self.write_orders(&next, step);
-        for refusal in batch.refusals.values() {
+        for refusal in batch.refusals().into_values() {
             self.refusals.entry(refusal.command_id).or_insert_with(|| RefusalRow {
                 command_id: refusal.command_id,
                 order_id: refusal.order_id,
@@ -61,10 +60,10 @@ impl Rows {
             });
         }
         self.write_catalog(batch);
-        verdicts
+        decisions
     }
 
-    fn histories(&self, batch: &Batch, read_at: u64) -> BTreeMap<OrderId, History> {
+    fn histories(&self, batch: Batch<'_>, read_at: u64) -> BTreeMap<OrderId, History> {
         let history = |order_id: OrderId| {
             let rows = self.timeline.get(&order_id)?.iter();
             let known = rows.filter(|(_, (_, _, written_at))| *written_at <= read_at);
@@ -73,9 +72,9 @@ impl Rows {
         batch.order_ids().into_iter().filter_map(history).collect()
     }
 
-    fn write_orders(&mut self, next: &[&OrderRecord], step: u64) {
+    fn write_orders(&mut self, next: &[Transition<'_>], step: u64) {
         let latest: BTreeMap<OrderId, &Order> =
-            next.iter().map(|arrived| (arrived.order.order_id, &arrived.order)).collect();
+            next.iter().map(|arrived| (arrived.order.order_id, arrived.order)).collect();
         for arrived in next {
             let (row, known) = timeline_row(arrived);
             let steps = self.timeline.entry(row.order_id).or_default();
@@ -111,16 +110,16 @@ impl Rows {
         }
     }
 
-    fn write_catalog(&mut self, batch: &Batch) {
-        for (sku, row) in &batch.products {
+    fn write_catalog(&mut self, batch: Batch<'_>) {
+        for (sku, row) in batch.products() {
             let place = (row.partition, row.offset);
             let known = self.products.get(sku).map(|(_, partition, offset)| (*partition, *offset));
             if known.is_none_or(|known| known.0 != place.0 || known.1 < place.1) {
-                let shown = ProductRow { sku: sku.clone(), product: row.product.clone() };
+                let shown = ProductRow { sku: sku.clone(), product: row.product.cloned() };
                 self.products.insert(sku.clone(), (shown, place.0, place.1));
             }
         }
-        for (sku, level) in &batch.stock {
+        for (sku, level) in batch.stock() {
             let known = self.stock.get(sku).map(|row| row.version);
             if known.is_none_or(|known| known < level.version) || self.unguarded {
                 let row = StockRow {
@@ -150,8 +149,8 @@ impl Rows {
     }
 }
 
-fn timeline_row(arrived: &OrderRecord) -> (TimelineRow, Known) {
-    let OrderRecord { record, order, fingerprint } = arrived;
+fn timeline_row(arrived: &Transition<'_>) -> (TimelineRow, Known) {
+    let Transition { record, order, fingerprint } = arrived;
     let header = |name| record.headers.get(name).map(str::to_owned);
     let row = TimelineRow {
         order_id: order.order_id,

@@ -1,6 +1,9 @@
-//! [`Batch`]: what the records of one batch ask of the database.
+//! [`Batch`]: what the records of one batch ask of the tables.
 
-use crate::domain::history::{Arrival, History, Impossible, Verdict, decide};
+use crate::{
+    domain::history::{Arrival, Decision, History, decide, evolve},
+    freshness::Reached,
+};
 use contracts::{
     CommandId, Order, OrderId, Sku, Timestamp, catalog::Product, inventory::StockLevel,
     orders::CommandRefused,
@@ -9,70 +12,161 @@ use std::collections::{BTreeMap, BTreeSet};
 use streams::Record;
 use uuid::Uuid;
 
-/// Gathered record by record, written at once.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Transitions, in the order of their arrival.
-    pub orders: Vec<OrderRecord>,
-    /// Refusals by command.
-    pub refusals: BTreeMap<CommandId, CommandRefused>,
-    /// The last row of each product.
-    pub products: BTreeMap<Sku, ProductRow>,
-    /// The newest level of each product.
-    pub stock: BTreeMap<Sku, StockLevel>,
-    /// Up to when each partition will have been applied.
-    pub progress: BTreeMap<i32, Timestamp>,
+/// A record that is sound by itself, and what it says.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// Where it was read, its bytes and its headers.
+    pub record: Record,
+    /// What it says.
+    pub news: News,
 }
 
-/// A transition that is sound by itself.
+/// What a record says.
 #[derive(Debug, Clone)]
-pub struct OrderRecord {
+pub enum News {
+    /// An order has made a transition.
+    Transition {
+        /// The order after it.
+        order: Box<Order>,
+        /// Tells the record's bytes from any others.
+        fingerprint: Uuid,
+    },
+    /// A command has changed nothing.
+    Refused(CommandRefused),
+    /// A row of the catalog was written, or deleted: then there is no product.
+    Captured(Sku, Option<Product>),
+    /// Inventory has counted.
+    Counted(StockLevel),
+}
+
+/// What became of a record: it is shown, now or since before; or the cause why it never will be.
+pub type Outcome = Result<(), String>;
+
+/// How far partitions are shown.
+pub type Progress = BTreeMap<i32, Reached<Timestamp>>;
+
+/// What is written at once: records in the order of their arrival, and how far they lead.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The records.
+    pub arrived: &'a [Arrived],
+    /// How far each partition is shown when it is written.
+    pub progress: &'a Progress,
+    /// The time now.
+    pub now: Timestamp,
+}
+
+/// A record about an order, as the views want it.
+#[derive(Debug, Clone, Copy)]
+pub struct Transition<'a> {
     /// Where it was read, and its headers.
-    pub record: Record,
+    pub record: &'a Record,
     /// The order after it.
-    pub order: Order,
-    /// Tells its bytes from any others.
+    pub order: &'a Order,
+    /// Tells the record's bytes from any others.
     pub fingerprint: Uuid,
 }
 
 /// A row of the catalog, or that it is gone, with its place in the log: rows have no version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProductRow {
+#[derive(Debug, Clone, Copy)]
+pub struct ProductRow<'a> {
     /// None once it was deleted.
-    pub product: Option<Product>,
+    pub product: Option<&'a Product>,
     /// Partition of the log.
     pub partition: i32,
     /// Offset in it.
     pub offset: i64,
 }
 
-impl OrderRecord {
+impl<'a> Transition<'a> {
     /// As [`decide`] wants it.
-    pub fn arrival(&self) -> Arrival<'_> {
-        Arrival { order: &self.order, fingerprint: self.fingerprint }
+    pub fn arrival(&self) -> Arrival<'a> {
+        Arrival { order: self.order, fingerprint: self.fingerprint }
     }
 }
 
-impl Batch {
+impl Arrived {
+    /// The transition, if it is one.
+    pub fn transition(&self) -> Option<Transition<'_>> {
+        match &self.news {
+            News::Transition { order, fingerprint } => {
+                let fingerprint = *fingerprint;
+                Some(Transition { record: &self.record, order, fingerprint })
+            }
+            News::Refused(_) | News::Captured(..) | News::Counted(_) => None,
+        }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Its transitions.
+    pub fn transitions(self) -> impl Iterator<Item = Transition<'a>> {
+        self.arrived.iter().filter_map(Arrived::transition)
+    }
+
     /// The orders that the transitions are about.
-    pub fn order_ids(&self) -> BTreeSet<OrderId> {
-        self.orders.iter().map(|arrived| arrived.order.order_id).collect()
+    pub fn order_ids(self) -> BTreeSet<OrderId> {
+        self.transitions().map(|arrived| arrived.order.order_id).collect()
+    }
+
+    /// Its refusals. A command that came twice is refused twice; the first refusal counts.
+    pub fn refusals(self) -> BTreeMap<CommandId, &'a CommandRefused> {
+        let mut refusals = BTreeMap::new();
+        for arrived in self.arrived {
+            if let News::Refused(refusal) = &arrived.news {
+                refusals.entry(refusal.command_id).or_insert(refusal);
+            }
+        }
+        refusals
+    }
+
+    /// The last row of each product: records of one key come in order.
+    pub fn products(self) -> BTreeMap<&'a Sku, ProductRow<'a>> {
+        let row = |arrived: &'a Arrived| match &arrived.news {
+            News::Captured(sku, product) => {
+                let (partition, offset) = (arrived.record.partition, arrived.record.offset);
+                Some((sku, ProductRow { product: product.as_ref(), partition, offset }))
+            }
+            News::Transition { .. } | News::Refused(_) | News::Counted(_) => None,
+        };
+        self.arrived.iter().filter_map(row).collect()
+    }
+
+    /// The newest level of each product.
+    pub fn stock(self) -> BTreeMap<&'a Sku, &'a StockLevel> {
+        let mut stock: BTreeMap<&Sku, &StockLevel> = BTreeMap::new();
+        for arrived in self.arrived {
+            if let News::Counted(level) = &arrived.news {
+                let newest = stock.entry(&level.sku).or_insert(level);
+                if newest.version < level.version {
+                    *newest = level;
+                }
+            }
+        }
+        stock
     }
 
     /// What each transition means, one after the other, for orders with these `histories`.
-    pub fn judge(
-        &self,
-        mut histories: BTreeMap<OrderId, History>,
-    ) -> Vec<Result<Verdict, Impossible>> {
-        let judge = |arrived: &OrderRecord| {
-            let history = histories.entry(arrived.order.order_id).or_default();
-            let verdict = decide(history, arrived.arrival())?;
-            match verdict {
-                Verdict::Next => history.evolve(arrived.arrival()),
-                Verdict::Repeated => {}
-            }
-            Ok(verdict)
+    pub fn judge(self, mut histories: BTreeMap<OrderId, History>) -> Vec<Decision> {
+        let judge = |transition: Transition<'_>| {
+            let history = histories.entry(transition.order.order_id).or_default();
+            let decision = decide(history, transition.arrival(), self.now);
+            *history = evolve(std::mem::take(history), &decision);
+            decision
         };
-        self.orders.iter().map(judge).collect()
+        self.transitions().map(judge).collect()
+    }
+
+    /// What becomes of each record, when its transitions mean this and the tables take the rest.
+    pub fn outcomes(self, decisions: Vec<Decision>) -> Vec<Outcome> {
+        let mut decisions = decisions.into_iter();
+        let outcome = |arrived: &Arrived| {
+            let decision = arrived.transition().and_then(|_| decisions.next());
+            match decision {
+                Some(Decision::Impossible(cause)) => Err(cause.to_string()),
+                Some(Decision::Show { .. } | Decision::Repeated) | None => Ok(()),
+            }
+        };
+        self.arrived.iter().map(outcome).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of the view.
 
 use clap::Parser;
-use service_kit::CommonConfig;
+use service_kit::{CommonConfig, postgres::database_url};
 use sqlx::postgres::PgConnectOptions;
 
 /// The port that the view listens on unless `HTTP_ADDR` says otherwise.
@@ -27,14 +27,6 @@ pub struct Config {
     pub database_url: PgConnectOptions,
 }
 
-fn database_url(text: &str) -> Result<PgConnectOptions, String> {
-    const FORM: &str = "expected a URL such as postgres://shop@127.0.0.1:5433/view";
-    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        return Err(FORM.into());
-    }
-    text.parse().map_err(|error| format!("{FORM}: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +38,6 @@ mod tests {
         assert_eq!((options.get_host(), options.get_database()), ("db", Some("view")));
         let refused = Config::try_parse_from(["view", "--database-url", "localhost"]);
         let message = refused.err().unwrap().to_string();
-        assert!(message.contains("<DATABASE_URL>") && message.contains("5433/view"), "{message}");
+        assert!(message.contains("<DATABASE_URL>") && message.contains(":5433/"), "{message}");
     }
 }

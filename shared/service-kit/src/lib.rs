@@ -25,7 +25,8 @@
 //! }
 //! ```
 //!
-//! The crate knows nothing of Kafka or of any database, so each service pays only for what it uses.
+//! The crate knows nothing of Kafka, and of Postgres only with the feature `postgres`, so each
+//! service pays only for what it uses.
 
 pub mod backoff;
 pub mod config;
@@ -34,6 +35,8 @@ pub mod http;
 pub mod json;
 pub mod lifecycle;
 pub mod openapi;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod probe;
 pub mod problem;
 pub mod run;

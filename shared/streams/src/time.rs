@@ -55,7 +55,7 @@ impl Sub for Timestamp {
 
     /// The time from `earlier` to `self`, zero if `self` is the earlier one.
     fn sub(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 

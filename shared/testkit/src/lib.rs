@@ -6,11 +6,13 @@ mod http;
 mod kill;
 pub mod orders;
 pub mod postgres;
+mod proxy;
 mod topology;
 mod wait;
 
 pub use driver::{Driver, Fed, apply_twice};
 pub use http::get;
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};
+pub use proxy::Proxy;
 pub use topology::assert_topology;
 pub use wait::{wait_for, wait_until};

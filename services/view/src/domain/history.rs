@@ -1,6 +1,6 @@
 //! What is known of an order's transitions, and what one more record about it means.
 
-use contracts::{Order, Status, order::ImpossibleOrder};
+use contracts::{Order, Status, Timestamp, order::ImpossibleOrder};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -29,15 +29,22 @@ pub struct Arrival<'a> {
 }
 
 /// Decision: what the record means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
     /// It is the next transition: show it.
-    Next,
+    Show {
+        /// Its version.
+        version: i64,
+        /// What will be known of it.
+        step: Known,
+    },
     /// It is shown already: after a crash, or because its writer wrote it twice.
     Repeated,
+    /// It can never be shown: the cause for a dead letter.
+    Impossible(Impossible),
 }
 
-/// Why the record can never be shown.
+/// Why a record can never be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
     /// The baton table does not lead there from what is known.
@@ -53,11 +60,15 @@ pub enum Impossible {
     },
 }
 
-/// What `arrival` means for an order with this `history`.
-///
-/// # Errors
-/// [`Impossible`], the cause for a dead letter.
-pub fn decide(history: &History, arrival: Arrival<'_>) -> Result<Verdict, Impossible> {
+impl History {
+    /// The history of these transitions.
+    pub fn of(steps: impl IntoIterator<Item = (i64, Known)>) -> Self {
+        Self { steps: steps.into_iter().collect() }
+    }
+}
+
+/// What `arrival` means for an order with this `history`. Time changes nothing in that.
+pub fn decide(history: &History, arrival: Arrival<'_>, _now: Timestamp) -> Decision {
     let Arrival { order, fingerprint } = arrival;
     let last = history.steps.last_key_value();
     // `follows` asks the known order for nothing but these two.
@@ -66,35 +77,35 @@ pub fn decide(history: &History, arrival: Arrival<'_>) -> Result<Verdict, Imposs
         status: known.status,
         ..order.clone()
     });
-    if order.follows(known.as_ref())? {
-        return Ok(Verdict::Next);
-    }
-    match history.steps.get(&order.version) {
-        Some(known) if known.fingerprint != fingerprint => {
-            Err(Impossible::Contradiction { version: order.version, known: known.status })
+    let version = order.version;
+    match (order.follows(known.as_ref()), history.steps.get(&version)) {
+        (Err(cause), _) => Decision::Impossible(cause.into()),
+        (Ok(true), _) => {
+            Decision::Show { version, step: Known { status: order.status, fingerprint } }
         }
-        Some(_) | None => Ok(Verdict::Repeated),
+        (Ok(false), Some(known)) if known.fingerprint != fingerprint => {
+            Decision::Impossible(Impossible::Contradiction { version, known: known.status })
+        }
+        (Ok(false), _) => Decision::Repeated,
     }
 }
 
-impl History {
-    /// The history of these transitions.
-    pub fn of(steps: impl IntoIterator<Item = (i64, Known)>) -> Self {
-        Self { steps: steps.into_iter().collect() }
+/// What is known after `decision`.
+pub fn evolve(mut history: History, decision: &Decision) -> History {
+    match decision {
+        Decision::Show { version, step } => {
+            history.steps.insert(*version, *step);
+        }
+        Decision::Repeated | Decision::Impossible(_) => {}
     }
-
-    /// Evolve: `arrival` is shown.
-    pub fn evolve(&mut self, arrival: Arrival<'_>) {
-        let known = Known { status: arrival.order.status, fingerprint: arrival.fingerprint };
-        self.steps.insert(arrival.order.version, known);
-    }
+    history
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use contracts::{
-        Customer, Money, Timestamp, TransitionKind,
+        Customer, Money, TransitionKind,
         transitions::{OrderRejected, OrderRequested, OrderValidated},
     };
 
@@ -120,13 +131,22 @@ mod tests {
         Arrival { order, fingerprint: Uuid::new_v5(&order.order_id.0, bytes.as_bytes()) }
     }
 
-    fn check(given: &[&Order], when: &Order, then: Result<Verdict, &str>) {
+    /// `Ok(true)`: it is shown next; `Ok(false)`: it is a repetition.
+    fn check(given: &[&Order], when: &Order, then: Result<bool, &str>) {
         let mut history = History::default();
         for order in given {
-            history.evolve(arrival(order));
+            let decision = decide(&history, arrival(order), Timestamp(0));
+            history = evolve(history, &decision);
         }
-        let verdict = decide(&history, arrival(when));
-        assert_eq!(verdict.map_err(|cause| cause.to_string()), then.map_err(str::to_owned));
+        let means = match decide(&history, arrival(when), Timestamp(0)) {
+            Decision::Show { version, step } => {
+                assert_eq!((version, step.status), (when.version, when.status));
+                Ok(true)
+            }
+            Decision::Repeated => Ok(false),
+            Decision::Impossible(cause) => Err(cause.to_string()),
+        };
+        assert_eq!(means, then.map_err(str::to_owned));
     }
 
     #[test]
@@ -139,10 +159,10 @@ mod tests {
         let leap = Order { version: 3, ..two.clone() };
         let wrong = Order { version: 3, transition: TransitionKind::OrderConfirmed, ..two.clone() };
 
-        check(&[], &one, Ok(Verdict::Next));
-        check(&[&one], &two, Ok(Verdict::Next));
-        check(&[&one], &one, Ok(Verdict::Repeated));
-        check(&[&one, &two], &one, Ok(Verdict::Repeated));
+        check(&[], &one, Ok(true));
+        check(&[&one], &two, Ok(true));
+        check(&[&one], &one, Ok(false));
+        check(&[&one, &two], &one, Ok(false));
         check(&[], &two, Err("version 2 cannot follow version 0"));
         check(&[&one], &leap, Err("version 3 cannot follow version 1"));
         check(&[&one, &two], &wrong, Err("OrderConfirmed is impossible from validated"));

@@ -1,9 +1,10 @@
 //! `GET /products`, `GET /products/{sku}` and `GET /sales`.
 
-use super::{App, checked_limit, database_problem, path_id};
+use super::{App, checked_limit, path_id};
 use crate::views::{
+    BySku,
     products::{self, ProductView, Products},
-    sales::{self, Sales},
+    sales::Sales,
 };
 use axum::{Json, extract::State};
 use contracts::Sku;
@@ -35,6 +36,11 @@ pub(super) struct PageQuery {
     after: Option<Sku>,
 }
 
+async fn list<V: BySku>(app: &App, page: &PageQuery) -> Result<Json<V>, Problem> {
+    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+    app.read(|| V::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+}
+
 /// The catalog with its stock, by sku
 #[utoipa::path(
     get,
@@ -50,9 +56,7 @@ pub(super) async fn products(
     State(app): State<App>,
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<Products>, Problem> {
-    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let products = products::list(app.store.pool(), page.after.as_ref(), limit).await;
-    products.map(Json).map_err(database_problem)
+    list(&app, &page).await
 }
 
 /// One product with its stock
@@ -72,7 +76,7 @@ pub(super) async fn product(
     ValidPath(ProductPath { sku }): ValidPath<ProductPath>,
 ) -> Result<Json<ProductView>, Problem> {
     let sku: Sku = path_id("sku", sku)?;
-    let product = products::find(app.store.pool(), &sku).await.map_err(database_problem)?;
+    let product = app.read(|| products::find(app.pool(), &sku)).await?;
     product.map(Json).ok_or_else(|| Problem::not_found(format!("the catalog has no {sku}")))
 }
 
@@ -91,7 +95,5 @@ pub(super) async fn sales(
     State(app): State<App>,
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<Sales>, Problem> {
-    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let sales = sales::list(app.store.pool(), page.after.as_ref(), limit).await;
-    sales.map(Json).map_err(database_problem)
+    list(&app, &page).await
 }

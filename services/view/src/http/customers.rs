@@ -1,6 +1,6 @@
 //! `GET /customers/{id}/orders`.
 
-use super::{App, checked_limit, database_problem, path_id};
+use super::{App, checked_limit, path_id};
 use crate::views::customer_orders::{self, CustomerOrders};
 use axum::{Json, extract::State};
 use contracts::{CustomerId, OrderId};
@@ -52,6 +52,6 @@ pub(super) async fn orders(
 ) -> Result<Json<CustomerOrders>, Problem> {
     let customer_id: CustomerId = path_id("id", id)?;
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let orders = customer_orders::list(app.store.pool(), customer_id, page.before, limit).await;
-    orders.map(Json).map_err(database_problem)
+    let list = || customer_orders::list(app.pool(), &customer_id, page.before, limit);
+    app.read(list).await.map(Json)
 }

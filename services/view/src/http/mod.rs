@@ -5,7 +5,7 @@ mod customers;
 mod orders;
 mod wait;
 
-use crate::{freshness::Freshness, store::Store, waiters::Waiters};
+use crate::freshness::Freshness;
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -13,9 +13,11 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use contracts::ids::InvalidId;
+use contracts::{OrderId, ids::InvalidId};
 use serde::Serialize;
-use service_kit::{Problem, Shutdown};
+use service_kit::{Problem, Shutdown, postgres::Database, waiters::Waiters};
+use sqlx::PgPool;
+use std::future::Future;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -26,9 +28,9 @@ const STALENESS: HeaderName = HeaderName::from_static("view-staleness-ms");
 #[derive(Clone)]
 pub struct App {
     /// Where the answers are.
-    pub store: Store,
+    pub database: Database,
     /// The readers who wait.
-    pub waiters: Waiters,
+    pub waiters: Waiters<OrderId, ()>,
     /// How old the answers are.
     pub freshness: Freshness,
     /// Ends every wait.
@@ -42,6 +44,21 @@ pub struct App {
         header View-Staleness-Ms: how far the view is behind the log, by its slowest partition."
 ))]
 struct Document;
+
+impl App {
+    /// What `look` reads in the database.
+    async fn read<T, F>(&self, look: impl Fn() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        self.database.read(look).await.map_err(|error| self.database.problem(&error))
+    }
+
+    /// The connections, for what [`App::read`] is given.
+    fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+}
 
 /// The routes of the view.
 ///
@@ -129,22 +146,4 @@ fn checked_limit(limit: Option<u32>, default: u32, max: u32) -> Result<u32, Prob
         return Ok(limit);
     }
     Err(out_of_range("limit", format!("must be between 1 and {max}")))
-}
-
-/// A database that is away is no fault of ours; any other error is.
-fn database_problem(error: sqlx::Error) -> Problem {
-    let is_away = match &error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        // Connection lost; no resources; shut down, or the statement timed out; and a table that
-        // is not there, as before the first start is over.
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "42P01"
-        }),
-        _ => false,
-    };
-    if is_away {
-        tracing::debug!("the database is away: {error}");
-        return Problem::unavailable("the database of the view is away");
-    }
-    Problem::internal(&error.into())
 }

@@ -1,21 +1,11 @@
 //! `GET /orders/{id}` and its timeline.
 
 use super::{
-    App, database_problem,
-    wait::{WaitQuery, look_until},
+    App,
+    wait::{WaitQuery, wait_for},
 };
-use crate::{
-    domain::goal::Standing,
-    views::{
-        order::{self, OrderView},
-        timeline::{self, TimelineView},
-    },
-};
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use crate::views::{order::OrderView, timeline::TimelineView};
+use axum::{extract::State, response::Response};
 use contracts::OrderId;
 use serde::Deserialize;
 use service_kit::{Problem, ValidPath, ValidQuery};
@@ -28,25 +18,6 @@ pub(super) struct OrderPath {
     /// The order's id.
     #[param(value_type = String, format = "uuid")]
     id: OrderId,
-}
-
-/// What is there, or 404.
-struct Answer<T> {
-    order_id: OrderId,
-    value: Option<T>,
-}
-
-impl<T> IntoResponse for Answer<T>
-where
-    Json<T>: IntoResponse,
-{
-    fn into_response(self) -> Response {
-        match self.value {
-            Some(value) => Json(value).into_response(),
-            None => Problem::not_found(format!("nothing is known of the order {}", self.order_id))
-                .into_response(),
-        }
-    }
 }
 
 /// The order as it is now
@@ -69,15 +40,7 @@ pub(super) async fn show(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
-    let pool = app.store.pool();
-    let look = || async {
-        let value = order::find(pool, id).await.map_err(database_problem)?;
-        Ok(Answer { order_id: id, value })
-    };
-    let standing = |answer: &Answer<OrderView>| {
-        answer.value.as_ref().map_or(Standing::Unknown, OrderView::standing)
-    };
-    Ok(look_until(&app, id, &query, look, standing).await?.into_response())
+    wait_for::<OrderView>(&app, id, &query).await
 }
 
 /// Every transition of the order, and where it stands in the log
@@ -99,13 +62,5 @@ pub(super) async fn timeline(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
-    let pool = app.store.pool();
-    let look = || async {
-        let value = timeline::find(pool, id).await.map_err(database_problem)?;
-        Ok(Answer { order_id: id, value })
-    };
-    let standing = |answer: &Answer<TimelineView>| {
-        answer.value.as_ref().map_or(Standing::Unknown, TimelineView::standing)
-    };
-    Ok(look_until(&app, id, &query, look, standing).await?.into_response())
+    wait_for::<TimelineView>(&app, id, &query).await
 }

@@ -1,15 +1,19 @@
 //! Long polling: look, and if the order is not there yet, wait for a change and look again.
 
 use super::{App, out_of_range};
-use crate::domain::goal::{Goal, Milestone, Standing};
+use crate::{
+    domain::goal::{Goal, Milestone, Standing},
+    views::OfOrder,
+};
 use axum::{
+    Json,
     http::{HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use contracts::OrderId;
 use serde::Deserialize;
 use service_kit::Problem;
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
@@ -60,56 +64,54 @@ impl WaitQuery {
     }
 }
 
-/// What was found, and whether the wait for more ran out.
-pub(super) struct Found<T> {
-    value: T,
-    timed_out: bool,
-}
-
-impl<T: IntoResponse> IntoResponse for Found<T> {
-    fn into_response(self) -> Response {
-        let mut response = self.value.into_response();
-        if self.timed_out {
-            response.headers_mut().insert(WAIT_TIMED_OUT, HeaderValue::from_static("true"));
-        }
-        response
-    }
-}
-
-/// What `look` finds, as soon as it stands where `query` wants it, or else when the time is over or
-/// the process is asked to stop.
-pub(super) async fn look_until<T, F>(
+/// What a view shows of an order, as soon as the order has come as far as `query` wants, or else
+/// when the time is over or the process is asked to stop; 404 if nothing is known of it.
+pub(super) async fn wait_for<V: OfOrder>(
     app: &App,
     order_id: OrderId,
     query: &WaitQuery,
-    look: impl Fn() -> F,
-    standing: impl Fn(&T) -> Standing,
-) -> Result<Found<T>, Problem>
-where
-    F: Future<Output = Result<T, Problem>>,
-{
-    let (goal, timeout) = (query.goal(), query.timeout()?);
-    if !goal.is_set() {
-        return Ok(Found { value: look().await?, timed_out: false });
+) -> Result<Response, Problem> {
+    let (found, timed_out) = look_until::<V>(app, order_id, query).await?;
+    let mut response = match found {
+        Some(view) => Json(view).into_response(),
+        None => {
+            Problem::not_found(format!("nothing is known of the order {order_id}")).into_response()
+        }
+    };
+    if timed_out {
+        response.headers_mut().insert(WAIT_TIMED_OUT, HeaderValue::from_static("true"));
     }
-    let waiter = app
+    Ok(response)
+}
+
+/// What is found, and whether the wait for more ran out.
+async fn look_until<V: OfOrder>(
+    app: &App,
+    order_id: OrderId,
+    query: &WaitQuery,
+) -> Result<(Option<V>, bool), Problem> {
+    let (goal, timeout) = (query.goal(), query.timeout()?);
+    let look = || app.read(|| V::find(app.pool(), order_id));
+    if !goal.is_set() {
+        return Ok((look().await?, false));
+    }
+    let mut waiter = app
         .waiters
-        .register(order_id)
+        .register(order_id, |()| true)
         .map_err(|full| Problem::unavailable(format!("{full}; ask again, or without waiting")))?;
     let deadline = Instant::now() + timeout;
     let mut timed_out = false;
     loop {
-        let value = look().await?;
-        if goal.is_reached(standing(&value)) {
-            return Ok(Found { value, timed_out: false });
-        }
-        if timed_out {
-            return Ok(Found { value, timed_out });
+        let found = look().await?;
+        let standing = found.as_ref().map_or(Standing::Unknown, V::standing);
+        let is_reached = goal.is_reached(standing);
+        if is_reached || timed_out {
+            return Ok((found, !is_reached));
         }
         // The last look comes after the time is over, so that also a lost connection to the
         // database's notifications costs patience only, and never shows an old state.
         tokio::select! {
-            () = waiter.changed() => {}
+            () = waiter.news() => {}
             () = tokio::time::sleep_until(deadline) => timed_out = true,
             () = app.shutdown.cancelled() => timed_out = true,
         }

@@ -1,6 +1,6 @@
 //! The orders of a customer, newest first. Guarded by version.
 
-use super::{Amount, time};
+use super::{Amount, cut, time};
 use contracts::{CustomerId, Order, OrderId};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -80,7 +80,7 @@ const LIST: &str = "
 /// When the database fails.
 pub async fn list(
     pool: &PgPool,
-    customer_id: CustomerId,
+    customer_id: &CustomerId,
     before: Option<OrderId>,
     limit: u32,
 ) -> sqlx::Result<CustomerOrders> {
@@ -91,13 +91,12 @@ pub async fn list(
         .bind(i64::from(limit) + 1)
         .fetch_all(pool)
         .await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
+    let more = cut(&mut rows, limit);
     let summary = |(order_id, status, version, amount_minor, currency, requested_at)| {
         let (total, requested_at) = (Amount { amount_minor, currency }, time(requested_at));
         OrderSummary { order_id, status, version, total, requested_at }
     };
     let orders: Vec<_> = rows.into_iter().map(summary).collect();
     let next = orders.last().filter(|_| more).map(|order| order.order_id);
-    Ok(CustomerOrders { customer_id, orders, next })
+    Ok(CustomerOrders { customer_id: customer_id.clone(), orders, next })
 }

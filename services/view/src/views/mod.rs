@@ -1,7 +1,8 @@
 //! The lean views: one file each with its upsert and its query; the tables are in `migrations/`.
 //!
 //! Each is written in the SQL transaction of a batch and guarded, so that a batch may come twice.
-//! Each can be dropped and regenerated from the log, as nothing else is kept in it.
+//! An empty database is filled again from the log, all views together: the timeline also tells what
+//! is a repetition, and sales are counted by that.
 
 pub mod customer_orders;
 pub mod order;
@@ -10,9 +11,40 @@ pub mod refusals;
 pub mod sales;
 pub mod timeline;
 
-use contracts::{Money, Reason, Timestamp};
+use crate::domain::goal::Standing;
+use contracts::{Money, OrderId, Reason, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use std::future::Future;
 use utoipa::ToSchema;
+
+/// A view with an answer for one order, which a reader can wait for.
+pub trait OfOrder: Serialize + Sized + Send {
+    /// The answer; none if nothing is known of the order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn find(
+        pool: &PgPool,
+        order_id: OrderId,
+    ) -> impl Future<Output = sqlx::Result<Option<Self>>> + Send;
+
+    /// What those who wait want to know.
+    fn standing(&self) -> Standing;
+}
+
+/// A view that is listed by sku, page by page.
+pub trait BySku: Serialize + Sized + Send {
+    /// The first page, or the one after the sku `after`, with `limit` entries at most.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn list(
+        pool: &PgPool,
+        after: Option<&Sku>,
+        limit: u32,
+    ) -> impl Future<Output = sqlx::Result<Self>> + Send;
+}
 
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,4 +83,11 @@ impl From<&Reason> for ReasonView {
 /// A time of the tables as HTTP has it: RFC 3339.
 pub(crate) fn time(millis: i64) -> String {
     Timestamp(millis).rfc3339()
+}
+
+/// Cuts `rows`, of which one more was asked for, to a page of `limit`; whether another one follows.
+fn cut<T>(rows: &mut Vec<T>, limit: u32) -> bool {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    more
 }

@@ -1,7 +1,7 @@
 //! The order as it is now: what `GET /orders/{id}` answers. Guarded by version.
 
 use super::{
-    Amount, ReasonView,
+    Amount, OfOrder, ReasonView,
     refusals::{self, RefusalRow, RefusalView},
     time,
 };
@@ -99,11 +99,6 @@ impl From<&Payment> for PaymentView {
 }
 
 impl OrderView {
-    /// What those who wait want to know.
-    pub fn standing(&self) -> Standing {
-        standing(&self.status, self.version)
-    }
-
     fn refused(order_id: OrderId, refusals: Vec<RefusalView>) -> Self {
         Self {
             order_id,
@@ -190,30 +185,33 @@ const FIND: &str = "
          FROM (SELECT * FROM refusals WHERE order_id = $1
                ORDER BY refused_at DESC, command_id DESC LIMIT 50) AS r)";
 
-/// The order, or how it was refused; none if nothing is known of it.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<OrderView>> {
-    let found: (Option<Json<OrderRow>>, Json<Vec<RefusalRow>>) =
-        sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
-    let (order, Json(refusals)) = found;
-    let is_refused = refusals::no_order(&refusals);
-    let refusals: Vec<_> = refusals.into_iter().map(RefusalView::from).collect();
-    let Some(Json(order)) = order else {
-        return Ok(is_refused.then(|| OrderView::refused(order_id, refusals)));
-    };
-    Ok(Some(OrderView {
-        order_id,
-        customer_id: Some(order.customer_id),
-        status: order.status,
-        version: order.version,
-        lines: order.lines,
-        total: Some(Amount { amount_minor: order.total_minor, currency: order.currency }),
-        payment: order.payment,
-        reasons: order.reasons,
-        requested_at: Some(time(order.requested_at)),
-        deadline: Some(time(order.deadline)),
-        refusals,
-    }))
+impl OfOrder for OrderView {
+    /// The order, or how it was refused.
+    async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {
+        let found: (Option<Json<OrderRow>>, Json<Vec<RefusalRow>>) =
+            sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
+        let (order, Json(refusals)) = found;
+        let is_refused = refusals::no_order(&refusals);
+        let refusals: Vec<_> = refusals.into_iter().map(RefusalView::from).collect();
+        let Some(Json(order)) = order else {
+            return Ok(is_refused.then(|| Self::refused(order_id, refusals)));
+        };
+        Ok(Some(Self {
+            order_id,
+            customer_id: Some(order.customer_id),
+            status: order.status,
+            version: order.version,
+            lines: order.lines,
+            total: Some(Amount { amount_minor: order.total_minor, currency: order.currency }),
+            payment: order.payment,
+            reasons: order.reasons,
+            requested_at: Some(time(order.requested_at)),
+            deadline: Some(time(order.deadline)),
+            refusals,
+        }))
+    }
+
+    fn standing(&self) -> Standing {
+        standing(&self.status, self.version)
+    }
 }

@@ -1,7 +1,7 @@
 //! The catalog with its stock: two sources, each in its own table and with its own guard. Rows of
 //! the catalog have no version, so their place in the log is the guard; stock levels have one.
 
-use super::Amount;
+use super::{Amount, BySku, cut};
 use crate::batch::ProductRow;
 use contracts::{Sku, catalog::Product, inventory::StockLevel};
 use serde::{Deserialize, Serialize};
@@ -75,11 +75,11 @@ const UPSERT_PRODUCTS: &str = "
 /// When the database fails.
 pub async fn upsert_products(
     connection: &mut PgConnection,
-    rows: &BTreeMap<Sku, ProductRow>,
+    rows: &BTreeMap<&Sku, ProductRow<'_>>,
 ) -> sqlx::Result<()> {
-    let entry = |row: &ProductRow| row.product.as_ref().map(CatalogEntry::from).map(Json);
+    let entry = |row: &ProductRow<'_>| row.product.map(CatalogEntry::from).map(Json);
     sqlx::query(UPSERT_PRODUCTS)
-        .bind(rows.keys().map(Sku::as_str).collect::<Vec<_>>())
+        .bind(rows.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(rows.values().map(entry).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
@@ -101,10 +101,10 @@ const UPSERT_STOCK: &str = "
 /// When the database fails.
 pub async fn upsert_stock(
     connection: &mut PgConnection,
-    levels: &BTreeMap<Sku, StockLevel>,
+    levels: &BTreeMap<&Sku, &StockLevel>,
 ) -> sqlx::Result<()> {
     sqlx::query(UPSERT_STOCK)
-        .bind(levels.keys().map(Sku::as_str).collect::<Vec<_>>())
+        .bind(levels.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.on_hand).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.reserved).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.available).collect::<Vec<_>>())
@@ -127,21 +127,19 @@ const LIST: &str = "
     ORDER BY sku
     LIMIT $2";
 
-/// The first `limit` products, or those after the sku `after`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Products> {
-    let mut rows: Vec<Row> = sqlx::query_as(LIST)
-        .bind(after.map(Sku::as_str))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(pool)
-        .await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let products: Vec<_> = rows.into_iter().map(view).collect();
-    let next = products.last().filter(|_| more).map(|product| product.sku.clone());
-    Ok(Products { products, next })
+impl BySku for Products {
+    /// The first `limit` products, or those after the sku `after`.
+    async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Self> {
+        let mut rows: Vec<Row> = sqlx::query_as(LIST)
+            .bind(after.map(Sku::as_str))
+            .bind(i64::from(limit) + 1)
+            .fetch_all(pool)
+            .await?;
+        let more = cut(&mut rows, limit);
+        let products: Vec<_> = rows.into_iter().map(view).collect();
+        let next = products.last().filter(|_| more).map(|product| product.sku.clone());
+        Ok(Self { products, next })
+    }
 }
 
 const FIND: &str = "

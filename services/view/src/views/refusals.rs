@@ -35,8 +35,8 @@ pub(super) struct RefusalRow {
     refused_at: i64,
 }
 
-/// Whether there is no order, by `refusals` of commands about it. They stand on another topic: if one of them
-/// was judged by a version of the order, it will show as soon as that has been read.
+/// Whether there is no order, by `refusals` of commands about it. They are on another topic: if one
+/// of them was judged by a version of the order, it will show as soon as that has been read.
 pub(super) fn no_order(refusals: &[RefusalRow]) -> bool {
     !refusals.is_empty() && refusals.iter().all(|refusal| refusal.order_version.is_none())
 }
@@ -50,7 +50,8 @@ impl From<RefusalRow> for RefusalView {
 
 const INSERT: &str = "
     INSERT INTO refusals (command_id, order_id, command, reasons, order_version, refused_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[], $6::bigint[])
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[],
+        $6::bigint[])
     ON CONFLICT (command_id) DO NOTHING";
 
 /// Show `refusals`.

@@ -2,7 +2,7 @@
 //! order exactly once because only those orders are added whose row has become confirmed in the
 //! same SQL transaction.
 
-use super::Amount;
+use super::{Amount, BySku};
 use contracts::{Order, Sku};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -69,23 +69,21 @@ const LIST: &str = "
     ORDER BY sku
     FETCH FIRST ($2) ROWS WITH TIES";
 
-/// The sales of the first products, or of those after the sku `after`: `limit` rows, and the other
-/// currencies of the last one.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Sales> {
-    let rows: Vec<(String, Option<String>, String, i64, i64, i64)> = sqlx::query_as(LIST)
-        .bind(after.map(Sku::as_str))
-        .bind(i64::from(limit))
-        .fetch_all(pool)
-        .await?;
-    let is_full = rows.len() >= limit as usize;
-    let view = |(sku, name, currency, orders, quantity, amount_minor)| {
-        let revenue = Amount { amount_minor, currency };
-        SalesView { sku, name, orders, quantity, revenue }
-    };
-    let sales: Vec<_> = rows.into_iter().map(view).collect();
-    let next = sales.last().filter(|_| is_full).map(|row| row.sku.clone());
-    Ok(Sales { sales, next })
+impl BySku for Sales {
+    /// `limit` rows, and the other currencies of the last one.
+    async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Self> {
+        let rows: Vec<(String, Option<String>, String, i64, i64, i64)> = sqlx::query_as(LIST)
+            .bind(after.map(Sku::as_str))
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await?;
+        let is_full = rows.len() >= limit as usize;
+        let view = |(sku, name, currency, orders, quantity, amount_minor)| {
+            let revenue = Amount { amount_minor, currency };
+            SalesView { sku, name, orders, quantity, revenue }
+        };
+        let sales: Vec<_> = rows.into_iter().map(view).collect();
+        let next = sales.last().filter(|_| is_full).map(|row| row.sku.clone());
+        Ok(Self { sales, next })
+    }
 }

@@ -1,9 +1,9 @@
 //! Every transition of an order, and where it stands in the log. One row per (order, version),
 //! never changed.
 
-use super::{order::standing, time};
+use super::{OfOrder, order::standing, time};
 use crate::{
-    batch::OrderRecord,
+    batch::Transition,
     domain::{
         goal::Standing,
         history::{History, Known},
@@ -57,14 +57,6 @@ pub struct TransitionView {
     pub latency_ms: i64,
 }
 
-impl TimelineView {
-    /// What those who wait want to know.
-    pub fn standing(&self) -> Standing {
-        let last = self.transitions.last();
-        last.map_or(Standing::Refused, |last| standing(&last.status, last.version))
-    }
-}
-
 const INSERT: &str = "
     INSERT INTO timeline (order_id, version, transition, status, topic, log_partition, log_offset,
         writer, lineage, causation_id, occurred_at, latency_ms, fingerprint)
@@ -79,7 +71,7 @@ const INSERT: &str = "
 /// When the database fails.
 pub async fn insert(
     connection: &mut PgConnection,
-    transitions: &[&OrderRecord],
+    transitions: &[Transition<'_>],
 ) -> sqlx::Result<()> {
     let all = transitions;
     sqlx::query(INSERT)
@@ -102,11 +94,11 @@ pub async fn insert(
 }
 
 /// A header's text, if Postgres can keep it.
-fn header<'a>(arrived: &'a OrderRecord, name: &str) -> Option<&'a str> {
+fn header<'a>(arrived: &Transition<'a>, name: &str) -> Option<&'a str> {
     arrived.record.headers.get(name).filter(|text| !text.contains('\0'))
 }
 
-fn latency_ms(arrived: &OrderRecord) -> i64 {
+fn latency_ms(arrived: &Transition<'_>) -> i64 {
     let (requested, occurred) = (arrived.order.requested_at, arrived.order.occurred_at);
     occurred.millis().saturating_sub(requested.millis())
 }
@@ -172,16 +164,20 @@ const FIND: &str = "
     SELECT
         (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
          FROM timeline AS t WHERE order_id = $1),
-        coalesce((SELECT bool_and(order_version IS NULL) FROM refusals WHERE order_id = $1), false)";
+        coalesce((SELECT bool_and(order_version IS NULL) FROM refusals
+                  WHERE order_id = $1), false)";
 
-/// The timeline of an order; none if nothing is known of it.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<TimelineView>> {
-    let (Json(rows), refused): (Json<Vec<Row>>, bool) =
-        sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
-    let transitions: Vec<_> = rows.into_iter().map(TransitionView::from).collect();
-    let is_known = refused || !transitions.is_empty();
-    Ok(is_known.then_some(TimelineView { order_id, transitions }))
+impl OfOrder for TimelineView {
+    async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {
+        let (Json(rows), refused): (Json<Vec<Row>>, bool) =
+            sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
+        let transitions: Vec<_> = rows.into_iter().map(TransitionView::from).collect();
+        let is_known = refused || !transitions.is_empty();
+        Ok(is_known.then_some(Self { order_id, transitions }))
+    }
+
+    fn standing(&self) -> Standing {
+        let last = self.transitions.last();
+        last.map_or(Standing::Refused, |last| standing(&last.status, last.version))
+    }
 }

@@ -12,6 +12,16 @@ use testkit::{postgres::Postgres, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Until `/health/ready` answers with `status`, and with `detail` in its body.
+async fn until_ready(view: &Instance, status: u16, detail: &str) {
+    wait_for("the check to tell what is so", PATIENCE, || async {
+        let response = view.ask("/health/ready").await;
+        let (found, body) = (response.status(), response.text().await.unwrap());
+        if found == status && body.contains(detail) { Ok(()) } else { Err((found, body)) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_crash_between_postgres_and_kafka_the_announcement_still_comes() {
     let mut first = Instance::start("crash").await;
@@ -20,12 +30,12 @@ async fn after_a_crash_between_postgres_and_kafka_the_announcement_still_comes()
     first.batch(&records[..2]);
     // Written, and never committed to Kafka: the answer, with the announcements, is lost.
     drop(first.batch(&records[2..]));
-    let tables = first.tables().await;
+    let tables = first.rows().await;
 
     let mut restarted = first.another().await;
     let sent = restarted.batch(&records[2..]);
     assert_eq!(sent.versions(), [3, 4]);
-    assert_eq!(restarted.tables().await, tables, "nothing was shown twice");
+    assert_eq!(restarted.rows().await, tables, "nothing was shown twice");
     let sales = restarted.get("/sales").await;
     assert_eq!(sales["sales"][1]["quantity"], 2, "and nothing counted twice: {sales}");
 }
@@ -92,18 +102,10 @@ async fn a_database_that_was_away_is_used_again_when_it_is_back() {
     let response = view.ask(&path).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
-    wait_for("the check to notice", PATIENCE, || async {
-        let status = view.ask("/health/ready").await.status();
-        if status == 503 { Ok(()) } else { Err(status) }
-    })
-    .await;
+    until_ready(&view, 503, "waiting for Postgres at 127.0.0.1").await;
 
     postgres.start_again().unwrap();
-    wait_for("the check to recover", PATIENCE, || async {
-        let response = view.ask("/health/ready").await;
-        if response.status() == 200 { Ok(()) } else { Err(response.text().await) }
-    })
-    .await;
+    until_ready(&view, 200, "").await;
     assert_eq!(view.batch(&records[1..]).versions(), [2, 3, 4]);
     assert_eq!(view.get(&path).await["status"], "confirmed");
     // The listener is back as well: a wait is woken and does not run out.
@@ -121,4 +123,44 @@ async fn a_database_that_was_away_is_used_again_when_it_is_back() {
     let response = woken.expect("the reader was woken").unwrap();
     assert_eq!(response.status(), 200);
     assert!(!response.headers().contains_key("wait-timed-out"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_read_only_is_written_again_without_a_restart() {
+    const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    const RESET: &str = "BEGIN READ WRITE;
+                         ALTER DATABASE protected RESET default_transaction_read_only; COMMIT";
+    let mut view = Instance::start("protected").await;
+    let records = view.records(&confirmed_story(1));
+    view.batch(&records[..1]);
+    until_ready(&view, 200, "").await;
+
+    view.sql("ALTER DATABASE protected SET default_transaction_read_only = on").await;
+    view.sql(END).await;
+    // The sessions from before are gone; those of now cannot write.
+    let failure = view.try_batch(&records[1..]).unwrap_err();
+    assert!(matches!(failure, Failure::Retriable(_)), "{failure}");
+    until_ready(&view, 503, "the database is read-only").await;
+    let order = view.get(&format!("/orders/{}", order_id(1))).await;
+    assert_eq!(order["version"], 1, "it can still be read");
+
+    view.sql(RESET).await;
+    until_ready(&view, 200, "").await;
+    assert_eq!(view.batch(&records[1..]).versions(), [2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_changes_its_type_is_not_noticed_by_readers() {
+    let mut view = Instance::start("altered").await;
+    let records = view.records(&confirmed_story(1));
+    view.batch(&records[..1]);
+    let path = format!("/customers/{}/orders", "ada");
+    view.get(&path).await;
+    view.sql("ALTER TABLE customer_orders ALTER status TYPE varchar(99)").await;
+    view.sql("ALTER TABLE orders ALTER order_id TYPE text USING order_id::text").await;
+    view.sql("ALTER TABLE orders ALTER order_id TYPE uuid USING order_id::uuid").await;
+    assert_eq!(view.get(&path).await["orders"][0]["status"], "requested");
+    assert_eq!(view.batch(&records[1..]).versions(), [2, 3, 4]);
+    assert_eq!(view.get(&path).await["orders"][0]["status"], "confirmed");
 }

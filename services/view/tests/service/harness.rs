@@ -2,7 +2,7 @@
 
 use crate::stories::{NOON, writer};
 use contracts::{
-    Order, Timestamp,
+    Order, OrderId, Timestamp,
     avro::Message,
     partition::partition_for,
     topics::{self, Key, ORDERS, PARTITIONS, Topic},
@@ -10,34 +10,33 @@ use contracts::{
 };
 use reqwest::{Client, Response};
 use serde_json::Value;
-use service_kit::{Health, Limits, Shutdown};
-use std::{collections::BTreeMap, sync::Arc, thread};
+use service_kit::{Health, Limits, Shutdown, postgres::Database, waiters::Waiters};
+use sqlx::{Connection, PgConnection};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use streams::{
     Codec, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing, Processor, Record, Tx,
     record::names, tx::dlq_names,
 };
-use testkit::postgres::Postgres;
+use testkit::{Proxy, postgres::Postgres};
 use tokio::runtime::Handle;
 use view::{
+    adapters::{self, BlockingPostgres, Postgres as Tables},
     freshness::Freshness,
     http::{self, App},
-    notifications,
-    processor::Projector,
-    store::{BlockingStore, Store},
-    waiters::Waiters,
+    processor::ViewProcessor,
 };
 
 /// One instance of the view.
 pub(crate) struct Instance {
     /// The loop's clock.
     pub(crate) now: Timestamp,
-    pub(crate) store: Store,
-    pub(crate) waiters: Waiters,
+    pub(crate) tables: Tables,
+    pub(crate) waiters: Waiters<OrderId, ()>,
     pub(crate) client: Client,
     base: String,
     url: String,
     shutdown: Shutdown,
-    projector: Projector<BlockingStore>,
+    processor: ViewProcessor<BlockingPostgres>,
     codec: Codec,
     /// Next offsets of the log.
     offsets: BTreeMap<(&'static str, i32), i64>,
@@ -65,31 +64,55 @@ impl Instance {
         Self::start_on(Postgres::shared().await.unwrap(), name, 1024).await
     }
 
+    /// Another instance on the same database, behind a proxy; it asks its listener after `silence`.
+    pub(crate) async fn behind(&self, proxy: &Proxy, silence: Duration) -> Self {
+        let name = self.url.rsplit('/').next().unwrap();
+        let url = format!("postgres://postgres@{}/{name}", proxy.address());
+        Self::open(Arc::clone(&self.postgres), url, self.codec.clone(), 1024, silence).await
+    }
+
+    /// The URL of another database on the same server.
+    pub(crate) async fn new_database(&self, name: &str) -> String {
+        self.postgres.database(name).await.unwrap()
+    }
+
+    /// Where the database's server listens.
+    pub(crate) fn server(&self) -> String {
+        self.url.split(['@', '/']).nth(3).unwrap().to_owned()
+    }
+
     /// The same on a server of its own, or with less room for those who wait.
     pub(crate) async fn start_on(postgres: Arc<Postgres>, name: &str, waiters_max: usize) -> Self {
         let url = postgres.database(name).await.unwrap();
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
-        Self::open(postgres, url, codec, waiters_max).await
+        Self::open(postgres, url, codec, waiters_max, adapters::SILENCE_MAX).await
     }
 
     /// Another instance on the same database; also what a restart makes.
     pub(crate) async fn another(&self) -> Self {
         let (postgres, codec) = (Arc::clone(&self.postgres), self.codec.clone());
-        Self::open(postgres, self.url.clone(), codec, 1024).await
+        Self::open(postgres, self.url.clone(), codec, 1024, adapters::SILENCE_MAX).await
     }
 
-    async fn open(postgres: Arc<Postgres>, url: String, codec: Codec, waiters_max: usize) -> Self {
-        let (store, freshness) = (Store::new(&url.parse().unwrap()), Freshness::default());
+    async fn open(
+        postgres: Arc<Postgres>,
+        url: String,
+        codec: Codec,
+        waiters_max: usize,
+        silence: Duration,
+    ) -> Self {
+        let (tables, freshness) = (Tables::new(&url.parse().unwrap()), Freshness::default());
         let (waiters, shutdown) = (Waiters::new(waiters_max), Shutdown::new());
-        store.progress().await.unwrap();
-        tokio::spawn(notifications::relay(store.clone(), waiters.clone(), shutdown.clone()));
+        tables.progress().await.unwrap();
         let health = Health::new();
-        let check = health.check("postgres");
-        let watch =
-            view::freshness::watch(store.clone(), freshness.clone(), check, shutdown.clone());
+        let (database, check) = (tables.database().clone(), health.check("notifications"));
+        let relay = adapters::relay(database, waiters.clone(), silence, check, shutdown.clone());
+        tokio::spawn(relay);
+        let check = health.check("database");
+        let watch = adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone());
         tokio::spawn(watch);
         let app = App {
-            store: store.clone(),
+            database: tables.database().clone(),
             waiters: waiters.clone(),
             freshness: freshness.clone(),
             shutdown: shutdown.clone(),
@@ -98,18 +121,18 @@ impl Instance {
         let routes = http::router(app).unwrap();
         let server = service_kit::serve(any, routes, &health, limits, shutdown.clone());
         let base = format!("http://{}", server.await.unwrap().local_addr());
-        let tables = BlockingStore::new(store.clone(), Handle::current());
-        let projector = Projector::new(tables, freshness);
+        let repository = BlockingPostgres::new(tables.clone(), Handle::current());
+        let processor = ViewProcessor::new(repository, freshness);
         let (client, offsets) = (Client::new(), BTreeMap::new());
         Self {
             now: NOON,
-            store,
+            tables,
             waiters,
             client,
             base,
             url,
             shutdown,
-            projector,
+            processor,
             codec,
             offsets,
             postgres,
@@ -159,8 +182,8 @@ impl Instance {
         orders.iter().map(record).collect()
     }
 
-    /// Feed `records` in one batch, on a thread of its own, as the loop does. To crash before Kafka's
-    /// commit is to forget the answer.
+    /// Feed `records` in one batch, on a thread of its own, as the loop does. To crash before
+    /// Kafka's commit is to forget the answer.
     pub(crate) fn try_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
         tokio::task::block_in_place(|| {
             thread::scope(|scope| scope.spawn(|| self.run_batch(records)).join().unwrap())
@@ -168,7 +191,7 @@ impl Instance {
     }
 
     fn run_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
-        let (state, processor) = (MemoryStore::default(), &mut self.projector);
+        let (state, processor) = (MemoryStore::default(), &mut self.processor);
         let mut tx = Tx::new(&state, &self.codec, self.now);
         for record in records {
             tx.begin(record);
@@ -206,6 +229,13 @@ impl Instance {
         self.try_batch(records).unwrap()
     }
 
+    /// Every partition was read to its end, by the loop's clock.
+    pub(crate) fn caught_up(&mut self) {
+        for partition in 0..PARTITIONS {
+            self.processor.caught_up(partition, self.now);
+        }
+    }
+
     /// Feed these transitions in one batch.
     pub(crate) fn feed(&mut self, orders: &[Order]) -> Sent {
         let records = self.records(orders);
@@ -235,8 +265,19 @@ impl Instance {
         response.json().await.unwrap()
     }
 
+    /// What an operator does to the database, on a connection of their own.
+    pub(crate) async fn sql(&self, statements: &'static str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+    }
+
+    /// The connections of this instance.
+    pub(crate) fn database(&self) -> &Database {
+        self.tables.database()
+    }
+
     /// Every row of the views, for comparison.
-    pub(crate) async fn tables(&self) -> Vec<(String, String)> {
+    pub(crate) async fn rows(&self) -> Vec<(String, String)> {
         const DUMP: &str = "
             SELECT 'orders', to_jsonb(t)::text FROM orders AS t
             UNION ALL SELECT 'timeline', to_jsonb(t)::text FROM timeline AS t
@@ -246,7 +287,7 @@ impl Instance {
             UNION ALL SELECT 'sales', to_jsonb(t)::text FROM sales AS t
             UNION ALL SELECT 'refusals', to_jsonb(t)::text FROM refusals AS t
             ORDER BY 1, 2";
-        sqlx::query_as(DUMP).fetch_all(self.store.pool()).await.unwrap()
+        sqlx::query_as(DUMP).fetch_all(self.database().pool()).await.unwrap()
     }
 }
 

@@ -3,13 +3,21 @@
 
 use crate::{
     harness::Instance,
-    stories::{confirmed_story, order_id, product, refusal, rejected, requested, stock},
+    stories::{
+        NOON, confirmed_story, order_id, product, refusal, rejected, requested, requested_by, stock,
+    },
 };
 use contracts::{
     Order, OrderId, Sku, TransitionKind,
     topics::{ORDER_REFUSALS, ORDERS, PRODUCTS, STOCK},
 };
-use streams::{Record, record::names};
+use sqlx::{Connection, PgConnection};
+use streams::{Failure, Record, record::names};
+use view::{
+    adapters::Postgres,
+    batch::{Arrived, Batch, News, Progress},
+    repository::Unwritten,
+};
 
 /// Feeds `poison` and a sound record in one batch: the one dies of `cause`, the other is shown.
 async fn check(view: &mut Instance, n: u128, poison: Record, cause: &str) {
@@ -131,4 +139,95 @@ async fn a_header_that_cannot_be_kept_is_left_out() {
     assert_eq!(view.batch(&records).versions(), [1]);
     let timeline = view.get(&format!("/orders/{}/timeline", order_id(1))).await;
     assert_eq!(timeline["transitions"][0]["lineage"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_refuses_holds_up_nothing_else() {
+    // Values that are in their bounds, and that these tables do not take all the same.
+    const REFUSE: &str = "
+        ALTER TABLE customer_orders ADD CONSTRAINT no_mallory CHECK (customer_id <> 'mallory');
+        ALTER TABLE products ADD CONSTRAINT no_bomb CHECK (sku <> 'BOMB');
+        ALTER TABLE stock ADD CONSTRAINT a_dozen CHECK (on_hand <= 12);
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN RAISE EXCEPTION 'no BurnOrder'; END$$;
+        CREATE TRIGGER refuse BEFORE INSERT ON refusals
+            FOR EACH ROW WHEN (new.command = 'BurnOrder') EXECUTE FUNCTION refuse();";
+    let mut view = Instance::start("refusing").await;
+    let view = &mut view;
+    view.sql(REFUSE).await;
+    let bad = requested_by("mallory", 9);
+    let mut records = view.records(&confirmed_story(1)[..2]);
+    records.extend(view.records(&[bad.clone(), rejected(&bad)]));
+    for sku in ["TEA", "BOMB", "MUG"] {
+        let row = product(sku, 1);
+        records.push(view.record(&PRODUCTS, &row.sku, &row, "catalog"));
+    }
+    for level in [stock("TEA", 1, 7, 0), stock("TEA", 2, 13, 0), stock("MUG", 1, 1, 0)] {
+        records.push(view.record(&STOCK, &level.sku, &level, "inventory"));
+    }
+    for (n, command) in [(2, "PlaceOrder"), (3, "BurnOrder")] {
+        let refusal = refusal(n, command);
+        records.push(view.record(&ORDER_REFUSALS, &order_id(n), &refusal, "orders"));
+    }
+    records.extend(view.records(&confirmed_story(1)[2..]));
+
+    let check = async |view: &mut Instance| {
+        let sent = view.batch(&records);
+        assert_eq!(sent.versions(), [1, 2, 3, 4], "every transition that is shown is announced");
+        let check = |table: &str, name: &str| {
+            format!("new row for relation \"{table}\" violates check constraint \"{name}\"")
+        };
+        let causes = [
+            check("customer_orders", "no_mallory"),
+            "version 2 cannot follow version 0".into(),
+            check("products", "no_bomb"),
+            check("stock", "a_dozen"),
+            "no BurnOrder".into(),
+        ];
+        assert_eq!(sent.dead_letters, causes);
+        assert_eq!(view.get(&format!("/orders/{}", order_id(1))).await["status"], "confirmed");
+        view.problem(&format!("/orders/{}", order_id(9)), 404).await;
+        assert_eq!(view.get("/products/TEA").await["on_hand"], 7, "the last level that was taken");
+        assert_eq!(view.get("/products/MUG").await["on_hand"], 1);
+        view.problem("/products/BOMB", 404).await;
+        assert_eq!(view.get(&format!("/orders/{}", order_id(2))).await["status"], "refused");
+        view.problem(&format!("/orders/{}", order_id(3)), 404).await;
+    };
+    check(view).await;
+    // After a crash, say, all of it comes again.
+    let tables = view.rows().await;
+    check(view).await;
+    assert_eq!(view.rows().await, tables);
+    let sales = view.get("/sales").await;
+    assert_eq!(sales["sales"][0]["orders"], 1, "{sales}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_no_record_s_fault_puts_none_aside() {
+    let mut view = Instance::start("refused_progress").await;
+    view.sql("ALTER TABLE progress ADD CONSTRAINT none CHECK (log_partition < 0)").await;
+    let records = view.records(&[requested(1)]);
+    let failure = view.try_batch(&records).unwrap_err();
+    assert!(matches!(failure, Failure::Retriable(_)), "{failure}");
+    view.sql("ALTER TABLE progress DROP CONSTRAINT none").await;
+    assert_eq!(view.batch(&records).versions(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_cannot_be_made_put_no_record_aside() {
+    // As when another instance makes them at the same moment, and both insert the same row.
+    const REFUSE: &str = "
+        CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY CHECK (version < 5),
+            description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),
+            success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL)";
+    let mut view = Instance::start("unmade").await;
+    let (url, records) = (view.new_database("unmade_too").await, view.records(&[requested(1)]));
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(REFUSE).execute(&mut connection).await.unwrap();
+    let tables = Postgres::new(&url.parse().unwrap());
+    let news = News::Refused(refusal(1, "PlaceOrder"));
+    let arrived = [Arrived { record: records[0].clone(), news }];
+    let batch = Batch { arrived: &arrived, progress: &Progress::new(), now: NOON };
+    let unwritten = tables.apply(batch).await.unwrap_err();
+    assert!(matches!(unwritten, Unwritten::Failed(_)), "{unwritten:?}");
 }

@@ -86,7 +86,7 @@ async fn portions_and_repetitions_make_no_difference() {
         assert_eq!(sent.versions().len(), i + 1, "and is announced again");
         assert_eq!(sent.dead_letters, [""; 0]);
     }
-    assert_eq!(one_by_one.tables().await, at_once.tables().await);
+    assert_eq!(one_by_one.rows().await, at_once.rows().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +213,7 @@ async fn the_first_refusal_of_a_command_shows_however_the_log_is_cut_into_batche
     };
     let records = twice(&mut view);
     view.batch(&records);
-    let together = view.tables().await;
+    let together = view.rows().await;
     let mut other = Instance::start("refused-apart").await;
     for record in twice(&mut other) {
         other.batch(&[record]);
@@ -223,5 +223,5 @@ async fn the_first_refusal_of_a_command_shows_however_the_log_is_cut_into_batche
         rows.map(|(_, row)| row.clone()).collect::<Vec<_>>()
     };
     assert_eq!(refusals(&together).len(), 1);
-    assert_eq!(refusals(&together), refusals(&other.tables().await));
+    assert_eq!(refusals(&together), refusals(&other.rows().await));
 }

@@ -38,34 +38,100 @@ async fn a_question_that_makes_no_sense_names_the_parameter() {
     view.problem("/nowhere", 404).await;
 }
 
+/// How old the answers of `view` are at most, in milliseconds.
+async fn staleness(view: &Instance) -> Option<u64> {
+    let response = view.ask("/products").await;
+    let header = response.headers().get("view-staleness-ms");
+    header.map(|ms| ms.to_str().unwrap().parse().unwrap())
+}
+
+fn before(age: Duration) -> Timestamp {
+    Timestamp(Timestamp::now().millis() - i64::try_from(age.as_millis()).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
-    let staleness = |response: &reqwest::Response| -> Option<u64> {
-        let header = response.headers().get("view-staleness-ms");
-        header.map(|ms| ms.to_str().unwrap().parse().unwrap())
-    };
     let mut view = Instance::start("staleness").await;
-    let response = view.ask("/products").await;
-    assert_eq!(staleness(&response), None, "nothing has been read yet");
+    assert_eq!(staleness(&view).await, None, "nothing has been read yet");
 
     // Records from long ago: the view is as old as the last of them.
     view.now = NOON;
+    view.caught_up();
     view.feed(&[requested(1)]);
     let since_noon = Timestamp::now() - NOON;
-    let shown = staleness(&view.ask("/products").await).unwrap();
+    let shown = staleness(&view).await.unwrap();
     assert!(shown >= u64::try_from(since_noon.as_millis()).unwrap(), "{shown}");
 
     // The input is drained: the view is up to date, and the others learn it.
     view.now = Timestamp::now();
+    view.caught_up();
     view.batch(&[]);
-    let shown = staleness(&view.ask("/products").await).unwrap();
+    let shown = staleness(&view).await.unwrap();
     assert!(shown < 10_000, "{shown}");
     let other = view.another().await;
     wait_for("the other instance to hear of it", Duration::from_secs(20), || async {
-        let shown = staleness(&other.ask("/products").await);
+        let shown = staleness(&other).await;
         if shown.is_some_and(|ms| ms < 20_000) { Ok(()) } else { Err(shown) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_minutes_behind_says_minutes_also_after_a_rebalance() {
+    let mut first = Instance::start("behind").await;
+    first.now = before(Duration::from_secs(600));
+    first.caught_up();
+    first.batch(&[]);
+    let mut second = first.another().await;
+    wait_for("the second instance to hear how far it is", Duration::from_secs(20), || async {
+        let shown = staleness(&second).await;
+        if shown.is_some() { Ok(()) } else { Err(shown) }
+    })
+    .await;
+    // It takes over. Its first batch is a small one, of new records on one of the topics.
+    second.now = Timestamp::now();
+    second.feed(&[requested(1)]);
+    let shown = staleness(&second).await.unwrap();
+    assert!((600_000..700_000).contains(&shown), "{shown}");
+    second.caught_up();
+    let shown = staleness(&second).await.unwrap();
+    assert!(shown < 10_000, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_does_not_make_the_view_look_fresh_for_ever() {
+    let mut view = Instance::start("ahead").await;
+    let hour = Duration::from_secs(3600);
+    view.now = Timestamp::now() + hour;
+    view.caught_up();
+    view.feed(&[requested(1)]);
+    // The clock is right again, and nothing more is read.
+    let other = view.another().await;
+    for instance in [&view, &other] {
+        wait_for("its news to grow old", Duration::from_secs(20), || async {
+            let shown = staleness(instance).await;
+            if shown.is_some_and(|ms| ms > 100) { Ok(()) } else { Err(shown) }
+        })
+        .await;
+    }
+    view.now = before(Duration::from_secs(600));
+    view.caught_up();
+    view.feed(&[requested(2)]);
+    assert!(staleness(&view).await.unwrap() < 60_000, "what was once shown stays so");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timestamp_that_no_calendar_knows_stops_nothing() {
+    let mut view = Instance::start("calendar").await;
+    for (n, at) in [(1, i64::MIN), (2, -1), (3, i64::MAX)] {
+        let mut records = view.records(&[requested(n)]);
+        records[0].timestamp_ms = at;
+        assert_eq!(view.batch(&records).versions(), [1]);
+    }
+    view.now = Timestamp::now();
+    view.caught_up();
+    view.batch(&[]);
+    assert!(staleness(&view).await.unwrap() < 10_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::{
 };
 use reqwest::Response;
 use std::time::Duration;
-use testkit::{postgres::Postgres, wait_for};
+use testkit::{Proxy, postgres::Postgres, wait_for};
 use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,8 +24,8 @@ async fn until_waiting(view: &Instance, count: usize) {
     .await;
 }
 
-/// The answer to a wait that may last a minute. It must come long before, as the last look at the end
-/// of a wait would hide that nobody was woken.
+/// The answer to a wait that may last a minute. It must come long before, as the last look at the
+/// end of a wait would hide that nobody was woken.
 async fn answer(wait: JoinHandle<Response>) -> Response {
     let woken = tokio::time::timeout(PATIENCE, wait).await;
     woken.expect("the reader was woken").unwrap()
@@ -136,7 +136,7 @@ async fn a_listener_that_lost_its_connection_lets_everyone_look_again() {
     let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
     until_waiting(&reader, 1).await;
     // An instance answers before it listens, so that there may be nothing to cut yet.
-    let pool = writer.store.pool();
+    let pool = writer.database().pool();
     let listeners = wait_for("both instances to listen", PATIENCE, || async {
         let pids: Vec<i32> = sqlx::query_scalar(LISTENERS).fetch_all(pool).await.unwrap();
         if pids.len() == 2 { Ok(pids) } else { Err(pids) }
@@ -144,6 +144,23 @@ async fn a_listener_that_lost_its_connection_lets_everyone_look_again() {
     .await;
     let cut: Vec<bool> = sqlx::query_scalar(CUT).bind(listeners).fetch_all(pool).await.unwrap();
     assert_eq!(cut, [true, true]);
+    writer.feed(&confirmed_story(1));
+    assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_whose_server_vanished_without_a_word_is_replaced() {
+    let mut writer = Instance::start("vanished").await;
+    let proxy = Proxy::before(writer.server()).await.unwrap();
+    let reader = writer.behind(&proxy, Duration::from_millis(1500)).await;
+    wait_for("the reader to listen", PATIENCE, || async {
+        let response = reader.ask("/health/ready").await;
+        if response.status() == 200 { Ok(()) } else { Err(response.text().await) }
+    })
+    .await;
+    let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
+    until_waiting(&reader, 1).await;
+    proxy.silence();
     writer.feed(&confirmed_story(1));
     assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
 }

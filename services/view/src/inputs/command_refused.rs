@@ -1,16 +1,14 @@
 //! `orders.refusals`: a command has changed nothing.
 
-use crate::{batch::Batch, domain::bounds};
+use crate::{batch::News, domain::bounds};
 use contracts::{OrderId, owns::View, topics::ORDER_REFUSALS};
 use streams::{Failure, Record, Tx};
 
+/// The refusal.
+///
 /// # Errors
 /// [`Failure::Poison`] for what is no refusal.
-pub fn on_command_refused(
-    record: &Record,
-    tx: &Tx<'_, View>,
-    batch: &mut Batch,
-) -> Result<(), Failure> {
+pub fn read(record: &Record, tx: &Tx<'_, View>) -> Result<News, Failure> {
     let key: OrderId = record.key_as()?;
     let refusal = tx.decode(&ORDER_REFUSALS, record)?;
     if refusal.order_id != key {
@@ -18,7 +16,5 @@ pub fn on_command_refused(
         return Err(Failure::Poison(format!("the key is {key}, but the refusal is about {other}")));
     }
     bounds::check_refusal(&refusal).map_err(Failure::poison)?;
-    // A command that came twice is refused twice; the first refusal counts, as it does in the table.
-    batch.refusals.entry(refusal.command_id).or_insert(refusal);
-    Ok(())
+    Ok(News::Refused(refusal))
 }

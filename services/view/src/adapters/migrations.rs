@@ -10,19 +10,20 @@ use sqlx::{
 use std::sync::LazyLock;
 
 /// Number, name and text of every file in `migrations/`.
-const FILES: [(i64, &str, &str); 8] = [
-    (1, "orders", include_str!("../migrations/0001_orders.sql")),
-    (2, "timeline", include_str!("../migrations/0002_timeline.sql")),
-    (3, "customer_orders", include_str!("../migrations/0003_customer_orders.sql")),
-    (4, "products", include_str!("../migrations/0004_products.sql")),
-    (5, "sales", include_str!("../migrations/0005_sales.sql")),
-    (6, "refusals", include_str!("../migrations/0006_refusals.sql")),
-    (7, "progress", include_str!("../migrations/0007_progress.sql")),
-    (8, "refusals_order_version", include_str!("../migrations/0008_refusals_order_version.sql")),
+const FILES: [(i64, &str, &str); 9] = [
+    (1, "orders", include_str!("../../migrations/0001_orders.sql")),
+    (2, "timeline", include_str!("../../migrations/0002_timeline.sql")),
+    (3, "customer_orders", include_str!("../../migrations/0003_customer_orders.sql")),
+    (4, "products", include_str!("../../migrations/0004_products.sql")),
+    (5, "sales", include_str!("../../migrations/0005_sales.sql")),
+    (6, "refusals", include_str!("../../migrations/0006_refusals.sql")),
+    (7, "progress", include_str!("../../migrations/0007_progress.sql")),
+    (8, "refusals_order_version", include_str!("../../migrations/0008_refusals_order_version.sql")),
+    (9, "progress_ages", include_str!("../../migrations/0009_progress_ages.sql")),
 ];
 
 /// Every migration, in the order of their numbers.
-pub(crate) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let migration = |(number, name, text): (i64, &'static str, &'static str)| {
         let (name, text) = (name.into(), SqlStr::from_static(text));
         Migration::new(number, name, MigrationType::Simple, text, false)

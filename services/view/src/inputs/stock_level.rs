@@ -1,16 +1,14 @@
 //! `stock`: inventory has counted.
 
-use crate::{batch::Batch, domain::bounds};
+use crate::{batch::News, domain::bounds};
 use contracts::{Sku, owns::View, topics::STOCK};
 use streams::{Failure, Record, Tx};
 
+/// The level.
+///
 /// # Errors
 /// [`Failure::Poison`] for what is no stock level.
-pub fn on_stock_level(
-    record: &Record,
-    tx: &Tx<'_, View>,
-    batch: &mut Batch,
-) -> Result<(), Failure> {
+pub fn read(record: &Record, tx: &Tx<'_, View>) -> Result<News, Failure> {
     let key: Sku = record.key_as()?;
     let level = tx.decode(&STOCK, record)?;
     if level.sku != key {
@@ -18,9 +16,5 @@ pub fn on_stock_level(
         return Err(Failure::Poison(format!("the key is {key}, but the level is {other}'s")));
     }
     bounds::check_stock(&level).map_err(Failure::poison)?;
-    let newest = batch.stock.get(&key).is_none_or(|known| known.version < level.version);
-    if newest {
-        batch.stock.insert(key, level);
-    }
-    Ok(())
+    Ok(News::Counted(level))
 }

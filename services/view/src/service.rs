@@ -1,0 +1,58 @@
+//! [`start`]: the service: HTTP, the loop on its thread, and what watches Postgres.
+
+use crate::{
+    adapters::{self, BlockingPostgres, Postgres},
+    config::{Config, DEFAULT_PORT},
+    freshness::Freshness,
+    http::{self, App},
+    processor::{BATCH_RECORDS_MAX, ViewProcessor},
+};
+use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
+use std::sync::Arc;
+use streams::{Codec, MemoryStore};
+use streams_kafka::{HttpRegistry, LoopSettings, LoopStatus, spawn_loop};
+use tokio::runtime::Handle;
+
+/// Most readers who wait at a time.
+const WAITERS_MAX: usize = 1024;
+
+/// Start the service; it ends at `shutdown`. What it needs may come later.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
+    let common = &config.common;
+    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
+    let (database, freshness) = (tables.database().clone(), Freshness::default());
+    adapters::export(&freshness);
+
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    lifecycle.task("database", |check, shutdown| {
+        adapters::watch(tables.clone(), freshness.clone(), check, shutdown)
+    });
+    lifecycle.task("notifications", |check, shutdown| {
+        let (database, waiters) = (database.clone(), waiters.clone());
+        adapters::relay(database, waiters, adapters::SILENCE_MAX, check, shutdown)
+    });
+    let app = App { database, waiters, freshness: freshness.clone(), shutdown: shutdown.clone() };
+    // Those who wait do not take the place of those who only look.
+    let defaults = Limits::default();
+    let limits = Limits { in_flight_max: WAITERS_MAX + defaults.in_flight_max, ..defaults };
+    let running =
+        lifecycle.serve(common.http_addr(DEFAULT_PORT), http::router(app)?, limits).await?;
+
+    let settings = LoopSettings {
+        batch_records_max: BATCH_RECORDS_MAX,
+        report_ends: true,
+        ..LoopSettings::new(&common.kafka_bootstrap, "view", common.instance)
+    };
+    let repository = BlockingPostgres::new(tables, Handle::current());
+    let processor = ViewProcessor::new(repository, freshness);
+    // What is known is in Postgres.
+    let (state, codec) = (Box::new(MemoryStore::default()), Codec::new(Arc::new(registry)));
+    let thread = spawn_loop(settings, processor, state, codec, shutdown);
+    lifecycle.thread("loop", thread.status(), LoopStatus::problem, thread.stopped());
+    Ok(running)
+}
