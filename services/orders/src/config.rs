@@ -7,7 +7,7 @@ use contracts::orders::LINES_MAX;
 use service_kit::{CommonConfig, config::http_url};
 
 use crate::domain::{
-    outcome::{NAME_BYTES_MAX, OUTCOMES_MAX},
+    order_validation::{NAME_BYTES_MAX, OUTCOMES_MAX},
     place_order::Terms,
 };
 
