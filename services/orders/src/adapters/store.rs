@@ -6,7 +6,7 @@ use streams::{Failure, Table, Tx, lineage::Cause};
 
 /// Entries by order id.
 static ENTRIES: Table<Entry> = Table::new(1);
-/// Orders that wait for their checks, by deadline, with what the next record needs to know of the one
+/// Orders that wait for their checks and outcomes that wait for their order, by [`Entry::due`], with what the next record needs to know of the one
 /// before when time is its only cause.
 static DEADLINES: Table<Cause> = Table::new(2);
 
@@ -37,7 +37,11 @@ pub fn save(
     if before == after {
         return Ok(());
     }
-    tx.put(&ENTRIES, order_id.0.as_bytes(), after)?;
+    if *after == Entry::default() {
+        tx.delete(&ENTRIES, order_id.0.as_bytes());
+    } else {
+        tx.put(&ENTRIES, order_id.0.as_bytes(), after)?;
+    }
     if before.due() != after.due() {
         if let Some(deadline) = before.due() {
             tx.delete(&DEADLINES, &due_key(deadline, order_id));
@@ -49,8 +53,9 @@ pub fn save(
     Ok(())
 }
 
-/// The orders of the partition at hand whose deadline is `now` or before, the oldest first,
-/// `limit` at most, each with the record that requested it.
+/// The orders of the partition at hand that are due at `now` or before, the oldest first,
+/// `limit` at most, each with the record that made
+/// them wait.
 ///
 /// # Errors
 /// [`Failure::Fatal`] when the store fails.

@@ -10,5 +10,6 @@ pub mod next_step;
 pub mod order_transition;
 pub mod order_validation;
 pub mod place_order;
+pub mod unclaimed;
 
 pub use entry::{CheckOutcome, Entry};

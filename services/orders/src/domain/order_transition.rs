@@ -77,6 +77,7 @@ pub fn evolve(entry: Entry, decision: &Decision) -> Entry {
 fn advance(mut entry: Entry, Input { order, placed_at }: &Input) -> Entry {
     // Read back, or overtaken by another record of the same version.
     entry.proposed = None;
+    entry.waiting_since = None;
     if order.transition == TransitionKind::OrderRequested {
         entry.placed_at = *placed_at;
         // From now on the order itself speaks against every other command.

@@ -1,10 +1,11 @@
 //! OrderValidation: the outcome of one check, before or after the order that requires it.
 
-use crate::domain::{CheckOutcome, Entry};
+use crate::domain::{CheckOutcome, Entry, place_order::DEADLINE_MAX};
 use contracts::{
     Reason, Status, Timestamp,
     inventory::{OrderValidation, Outcome},
 };
+use std::time::Duration;
 
 /// Longest name of a check and longest code, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -12,6 +13,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const DETAIL_BYTES_MAX: usize = 1024;
 /// Most outcomes that are kept for an order that has not come yet: more than any order requires.
 pub const OUTCOMES_MAX: usize = 128;
+/// How long outcomes wait for an order that has not come: the longest deadline and a day. An order
+/// that came later would be over at once.
+pub const OUTCOMES_WAIT: Duration = DEADLINE_MAX.saturating_add(Duration::from_secs(24 * 60 * 60));
 
 // State: an Entry. Input: an OrderValidation.
 
@@ -24,6 +28,9 @@ pub enum Decision {
         check: String,
         /// Its outcome.
         outcome: CheckOutcome,
+        /// Since when it waits, should its order not be there: the time of the check itself, so that
+        /// it is the same when the log is folded again.
+        since: Timestamp,
     },
     /// It changes nothing, and why.
     Ignored(NoOp),
@@ -62,8 +69,8 @@ pub enum Malformed {
     TooMany,
 }
 
-/// Decide on `validation`. Nothing of it depends on the time.
-pub fn decide(entry: &Entry, validation: &OrderValidation, _now: Timestamp) -> Decision {
+/// Decide on `validation`.
+pub fn decide(entry: &Entry, validation: &OrderValidation, now: Timestamp) -> Decision {
     if let Err(malformed) = check_bounds(validation) {
         return Decision::Malformed(malformed);
     }
@@ -80,15 +87,22 @@ pub fn decide(entry: &Entry, validation: &OrderValidation, _now: Timestamp) -> D
         Some(known) if *known == outcome => Decision::Ignored(NoOp::Repeated),
         Some(_) => Decision::Ignored(NoOp::Contradicts),
         None if entry.outcomes.len() >= OUTCOMES_MAX => Decision::Malformed(Malformed::TooMany),
-        None => Decision::Kept { check: validation.check.clone(), outcome },
+        None => {
+            // A clock that is ahead must not keep it for ever.
+            let since = validation.decided_at.min(now);
+            Decision::Kept { check: validation.check.clone(), outcome, since }
+        }
     }
 }
 
 /// What is known after `decision`.
 pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
     match decision {
-        Decision::Kept { check, outcome } => {
+        Decision::Kept { check, outcome, since } => {
             entry.outcomes.insert(check.clone(), outcome.clone());
+            if entry.order.is_none() {
+                entry.waiting_since.get_or_insert(*since);
+            }
         }
         Decision::Ignored(_) | Decision::Malformed(_) => {}
     }

@@ -10,6 +10,14 @@ use contracts::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
+/// The longest time from acceptance to the deadline: thirty days. Outcomes are kept for ninety on
+/// their topic, so an order is over before they are forgotten.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Most refused commands that are remembered for one order id. When they are as many, the id takes
+/// no order any more: so the next one stays refused as well, and need not be remembered.
+pub const REFUSED_MAX: usize = 128;
+
 /// What every new order gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
@@ -109,6 +117,9 @@ fn accept(
     if entry.refused.contains(&command.command_id) {
         return Err(vec![refused_before()]);
     }
+    if entry.refused.len() >= REFUSED_MAX {
+        return Err(vec![refused_too_often()]);
+    }
     Ok(open(command, priced, terms, now))
 }
 
@@ -117,10 +128,12 @@ fn accept(
 pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
     match decision {
         Decision::Accepted(requested) => entry.proposed = Some(requested.order().clone()),
-        Decision::Refused { command_id, .. } if entry.standing().is_none() => {
-            entry.refused.insert(*command_id);
+        Decision::Refused { command_id, .. } => {
+            if entry.standing().is_none() && entry.refused.len() < REFUSED_MAX {
+                entry.refused.insert(*command_id);
+            }
         }
-        Decision::Refused { .. } | Decision::Repeated => {}
+        Decision::Repeated => {}
     }
     entry
 }
@@ -129,6 +142,14 @@ fn refused_before() -> Reason {
     let detail = "this command was refused when it came first, and stays refused: \
                   order again under another Idempotency-Key";
     Reason::new("order_id", "refused_before", detail)
+}
+
+fn refused_too_often() -> Reason {
+    let detail = format!(
+        "{REFUSED_MAX} requests under this Idempotency-Key were refused, so it takes no order any \
+         more: order again under another one"
+    );
+    Reason::new("order_id", "refused_too_often", detail)
 }
 
 fn open(

@@ -1,16 +1,18 @@
-//! The deadline of an order has come -> OrderCancelled, or what else is due by then.
+//! The deadline of an order has come -> OrderCancelled, or what else is due by then. Outcomes whose
+//! order never came are forgotten.
 
 use contracts::owns::Orders;
 use streams::{Failure, Tx};
 
 use super::propose_next;
-use crate::adapters::store;
+use crate::{adapters::store, domain::unclaimed};
 
-/// Most orders that one tick ends, so that a backlog of them cannot swell a transaction; the next
+/// Most orders that one tick looks at, so that a backlog of them cannot swell a transaction; the next
 /// tick goes on.
 pub const ORDERS_PER_TICK_MAX: usize = 200;
 
-/// End the orders of the partition at hand whose deadline has come.
+/// End the orders of the partition at hand whose deadline has come, and forget the outcomes that have
+/// waited too long for theirs.
 ///
 /// # Errors
 /// As [`Tx::send`].
@@ -19,7 +21,9 @@ pub fn handle(tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
         // No record has come: the one that requested the order is the cause.
         tx.continue_story(cause.clone());
         let before = store::load(tx, order_id)?;
-        let after = propose_next(tx, before.clone())?;
+        let decision = unclaimed::decide(&before, tx.now());
+        let entry = unclaimed::evolve(before.clone(), &decision);
+        let after = propose_next(tx, entry)?;
         store::save(tx, order_id, &before, &after, cause)?;
     }
     Ok(())
