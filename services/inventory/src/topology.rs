@@ -8,8 +8,8 @@ use contracts::topics::{
 use streams::{Source, UpTo};
 
 /// All that the split loop does because of a record: one command per line, keyed by sku.
-/// OrderRequested asks for Reserve, OrderRejected and OrderCancelled for Release, OrderConfirmed for
-/// Commit.
+/// OrderRequested asks for Reserve, OrderRejected and OrderCancelled for Release, OrderConfirmed
+/// for Commit.
 pub static SPLIT: [Flow; 1] = [flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])];
 
 /// All that the stock loop does because of a record: one writer per sku. Only a Reserve has an

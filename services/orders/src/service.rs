@@ -1,5 +1,5 @@
-//! [`start`]: the service: the loop on its thread, the catalog and the outcomes that it follows, and
-//! HTTP.
+//! [`start`]: the service: the loop on its thread, the catalog and the outcomes that it follows,
+//! and HTTP.
 
 use std::{sync::Arc, time::Duration};
 

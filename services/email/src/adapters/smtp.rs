@@ -82,8 +82,9 @@ impl SmtpMailer {
             .map_err(|error| DeliveryError::Permanent(error.to_string()))
     }
 
-    /// A connection on which the server takes a mail from us to `to`. The open one may be closed by now, or
-    /// soon, as servers limit the mails and the silence on one (RFC 5321, 4.5.3.2.7): what a new one says counts.
+    /// A connection on which the server takes a mail from us to `to`. The open one may be closed by
+    /// now, or soon, as servers limit the mails and the silence on one (RFC 5321, 4.5.3.2.7): what
+    /// a new one says counts.
     fn begin(&mut self, to: &Address) -> Result<SmtpConnection, DeliveryError> {
         if let Some(open) = self.connection.take()
             && let Ok(connection) = self.mail_from(open, to)

@@ -73,8 +73,8 @@ pub fn decide(_: &Stateless, order: &Order, now: Timestamp) -> Decision {
                 Reserve { sku, order_id, quantity, issued_at: now }.into()
             })
         }
-        // Also when a refund is due: what was paid for and then cancelled is not sent. Of a rejected
-        // order those lines that were refused have nothing to give back.
+        // Also when a refund is due: what was paid for and then cancelled is not sent. Of a
+        // rejected order those lines that were refused have nothing to give back.
         TransitionKind::OrderRejected | TransitionKind::OrderCancelled => {
             each_line(order, |OrderLine { sku, .. }| {
                 Release { sku: sku.clone(), order_id, issued_at: now }.into()

@@ -6,8 +6,8 @@ use streams::{Failure, Table, Tx, lineage::Cause};
 
 /// Entries by order id.
 static ENTRIES: Table<Entry> = Table::new(1);
-/// Orders that wait for their checks and outcomes that wait for their order, by [`Entry::due`], with what the next record needs to know of the one
-/// before when time is its only cause.
+/// Orders that wait for their checks, and outcomes that wait for their order, by [`Entry::due`].
+/// With the record that made them wait: it is the cause of what time brings.
 static DEADLINES: Table<Cause> = Table::new(2);
 
 /// Width of a deadline in a key.
@@ -53,9 +53,8 @@ pub fn save(
     Ok(())
 }
 
-/// The orders of the partition at hand that are due at `now` or before, the oldest first,
-/// `limit` at most, each with the record that made
-/// them wait.
+/// The orders of the partition at hand that are due at `now` or before, the oldest first, `limit`
+/// at most, each with the record that made them wait.
 ///
 /// # Errors
 /// [`Failure::Fatal`] when the store fails.

@@ -28,8 +28,8 @@ pub enum Decision {
         check: String,
         /// Its outcome.
         outcome: CheckOutcome,
-        /// Since when it waits, should its order not be there: the time of the check itself, so that
-        /// it is the same when the log is folded again.
+        /// Since when it waits, should its order not be there: the time of the check itself, so
+        /// that it is the same when the log is folded again.
         since: Timestamp,
     },
     /// It changes nothing, and why.

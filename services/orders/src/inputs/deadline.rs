@@ -7,12 +7,12 @@ use streams::{Failure, Tx};
 use super::propose_next;
 use crate::{adapters::store, domain::unclaimed};
 
-/// Most orders that one tick looks at, so that a backlog of them cannot swell a transaction; the next
-/// tick goes on.
+/// Most orders that one tick looks at, so that a backlog of them cannot swell a transaction; the
+/// next tick goes on.
 pub const ORDERS_PER_TICK_MAX: usize = 200;
 
-/// End the orders of the partition at hand whose deadline has come, and forget the outcomes that have
-/// waited too long for theirs.
+/// End the orders of the partition at hand whose deadline has come, and forget the outcomes that
+/// have waited too long for theirs.
 ///
 /// # Errors
 /// As [`Tx::send`].

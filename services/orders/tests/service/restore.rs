@@ -181,7 +181,8 @@ fn an_order_that_was_refused_stays_refused() {
     }
 }
 
-/// Beyond those that can be remembered the id is closed: so what is refused then stays refused, too.
+/// Beyond those that can be remembered the id is closed: so what is refused then stays refused,
+/// too.
 #[test]
 fn refusals_of_one_order_are_bounded_and_all_of_them_last() {
     let command = |n: usize| PlaceOrder { command_id: command_id(n as u128), ..place(1) };
