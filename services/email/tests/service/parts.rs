@@ -30,7 +30,7 @@ async fn every_part_is_a_check_and_is_awaited() {
 }
 
 async fn parts_wait(address: SocketAddr) -> Result<(), String> {
-    let report = testkit::get(address, "/health/ready").unwrap();
+    let report = testkit::get(address, "/health/ready").expect("an answer");
     let is_down = |part: &str| report.contains(&format!(r#"{{"name":"{part}","status":"down""#));
     match ["smtp", "email"].into_iter().all(is_down) {
         true => Ok(()),
