@@ -7,11 +7,11 @@ use crate::{
     world::{Life, Log, Shelf, World},
 };
 use contracts::{
-    CommandId, Order, Timestamp, TransitionKind,
+    CommandId, Order, Timestamp,
     inventory::{InventoryCommand, Release, ReservationState, Restock, StockEntry},
 };
 use inventory::domain::{
-    split,
+    split::{self, Stateless},
     stock::{self, Decision, Stock},
 };
 use uuid::Uuid;
@@ -42,18 +42,11 @@ impl Shelf {
 
 /// What a transition asks of the stock, if anything.
 pub fn commands_of(order: &Order) -> Result<Vec<InventoryCommand>, String> {
-    let commands = match order.transition {
-        TransitionKind::OrderRequested => split::reserve(order, NOTED),
-        TransitionKind::OrderRejected | TransitionKind::OrderCancelled => {
-            split::release(order, NOTED)
-        }
-        TransitionKind::OrderConfirmed => split::commit(order, NOTED),
-        TransitionKind::OrderValidated
-        | TransitionKind::PaymentReceived
-        | TransitionKind::PaymentDeclined
-        | TransitionKind::PaymentRefunded => Ok(Vec::new()),
-    };
-    commands.map_err(|impossible| impossible.to_string())
+    match split::decide(&Stateless, order, NOTED) {
+        split::Decision::Split(commands) => Ok(commands),
+        split::Decision::Ignored(_) => Ok(Vec::new()),
+        split::Decision::Impossible(why) => Err(why.to_string()),
+    }
 }
 
 impl World {

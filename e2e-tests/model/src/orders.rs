@@ -12,9 +12,8 @@ use contracts::{
     orders::{CancelOrder, PlaceOrder, RequestedLine},
 };
 use orders::domain::{
-    Entry, cancel_order, next_step, outcome,
+    Entry, cancel_order, next_step, order_transition, order_validation,
     place_order::{self, Excerpt, Terms},
-    transition,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -73,60 +72,62 @@ impl Life {
     pub fn decide(&mut self, number: usize, input: OrdersInput, now: Timestamp) -> Result<()> {
         let mut entry = Entry::clone(&self.entry);
         match input {
-            OrdersInput::Command => self.on_command(&mut entry, number, now)?,
+            OrdersInput::Command => entry = self.on_command(entry, number, now)?,
             OrdersInput::Transition => {
                 let logged = self.transitions.next().expect("the step needs a record");
                 self.transitions.read += 1;
-                fold_transition(&mut entry, &logged)?;
+                entry = fold_transition(entry, &logged)?;
             }
             OrdersInput::Validation => {
                 let validation = self.validations.next().expect("the step needs a record");
                 self.validations.read += 1;
-                fold_validation(&mut entry, &validation)?;
+                entry = fold_validation(entry, &validation)?;
             }
             OrdersInput::Deadline => {}
         }
-        self.propose_next(&mut entry, now);
+        let entry = self.propose_next(entry, now);
         if entry != *self.entry {
             self.entry = entry.into();
         }
         Ok(())
     }
 
-    fn on_command(&mut self, entry: &mut Entry, number: usize, now: Timestamp) -> Result<()> {
+    fn on_command(&mut self, entry: Entry, number: usize, now: Timestamp) -> Result<Entry> {
         let (command, offset) = (self.commands.next(), self.commands.read);
         self.commands.read += 1;
         match *command.expect("the step needs a record") {
             Command::Place => self.on_place_order(entry, number, offset, now),
             Command::Cancel => {
-                self.promised |= fold_cancellation(entry, number, offset);
-                Ok(())
+                let (entry, is_accepted) = fold_cancellation(entry, number, offset);
+                self.promised |= is_accepted;
+                Ok(entry)
             }
         }
     }
 
     fn on_place_order(
         &mut self,
-        entry: &mut Entry,
+        entry: Entry,
         number: usize,
         offset: usize,
         now: Timestamp,
-    ) -> Result<()> {
-        let terms = Terms { deadline: DEADLINE, extra_checks: Vec::new() };
-        match place_order::decide(
-            entry,
-            &place_order_of(number),
-            &place_order::Known::Now(excerpt()),
-            &terms,
-            now,
-        ) {
+    ) -> Result<Entry> {
+        let input = place_order::Input {
+            command: &place_order_of(number),
+            known: &place_order::Known::Now(excerpt()),
+            terms: &Terms { deadline: DEADLINE, extra_checks: Vec::new() },
+        };
+        let decision = place_order::decide(&entry, input, now);
+        let after = place_order::evolve(entry, &decision);
+        match decision {
             place_order::Decision::Accepted(requested) => {
-                place_order::evolve(entry, &requested);
                 self.write(requested.into_order(), ServiceName::Orders, Some(offset as i64));
-                Ok(())
+                Ok(after)
             }
-            place_order::Decision::Refused(reasons) => Err(format!("PlaceOrder: {reasons:?}")),
-            place_order::Decision::Repeated => Ok(()),
+            place_order::Decision::Refused { reasons, .. } => {
+                Err(format!("PlaceOrder: {reasons:?}"))
+            }
+            place_order::Decision::Repeated => Ok(after),
         }
     }
 
@@ -136,10 +137,10 @@ impl Life {
     }
 
     /// Looks for the next transition, as orders does after each input and at a deadline.
-    fn propose_next(&mut self, entry: &mut Entry, now: Timestamp) {
-        match next_step::decide(entry, now) {
+    fn propose_next(&mut self, entry: Entry, now: Timestamp) -> Entry {
+        let decision = next_step::decide(&entry, now);
+        match &decision {
             next_step::Decision::Propose(proposal) => {
-                next_step::evolve(entry, &proposal);
                 self.write(proposal.order().clone(), ServiceName::Orders, None);
             }
             next_step::Decision::Wait
@@ -148,6 +149,7 @@ impl Life {
             | next_step::Decision::Settled
             | next_step::Decision::Unknown => {}
         }
+        next_step::evolve(entry, &decision)
     }
 
     /// Puts a transition on `orders`.
@@ -188,15 +190,15 @@ impl Life {
         let records = &self.transitions.records;
         let end = if restore.own_log_to_end { records.len() } else { self.transitions.read };
         for logged in &records[positions.transitions..end] {
-            fold_transition(&mut entry, logged)?;
+            entry = fold_transition(entry, logged)?;
         }
         for offset in positions.commands..self.commands.read {
             if *self.commands.records[offset] == Command::Cancel {
-                fold_cancellation(&mut entry, number, offset);
+                entry = fold_cancellation(entry, number, offset).0;
             }
         }
         for validation in &self.validations.records[positions.validations..self.validations.read] {
-            fold_validation(&mut entry, validation)?;
+            entry = fold_validation(entry, validation)?;
         }
         self.entry = entry.into();
         Ok(())
@@ -220,34 +222,33 @@ struct Positions {
     validations: usize,
 }
 
-/// Whether the CancelOrder at `offset` is accepted.
-fn fold_cancellation(entry: &mut Entry, number: usize, offset: usize) -> bool {
+/// Nothing that is folded depends on the time.
+const UNUSED: Timestamp = Timestamp(0);
+
+/// What is known after the CancelOrder at `offset`, and whether it is accepted.
+fn fold_cancellation(entry: Entry, number: usize, offset: usize) -> (Entry, bool) {
     let command = cancel_order_of(number);
-    match cancel_order::decide(entry, &command, offset as i64) {
-        cancel_order::Decision::Remembered => {
-            cancel_order::evolve(entry, command.command_id);
-            true
-        }
-        cancel_order::Decision::Refused(_) | cancel_order::Decision::Repeated => false,
-    }
+    let input = cancel_order::Input { command: &command, offset: offset as i64 };
+    let decision = cancel_order::decide(&entry, input, UNUSED);
+    let is_accepted = matches!(decision, cancel_order::Decision::Remembered(_));
+    (cancel_order::evolve(entry, &decision), is_accepted)
 }
 
-fn fold_transition(entry: &mut Entry, logged: &Logged) -> Result<()> {
+fn fold_transition(entry: Entry, logged: &Logged) -> Result<Entry> {
     let Logged { order, writer, placed_at } = logged;
     order.check_written(order.order_id, Some(writer.as_str())).map_err(|e| e.to_string())?;
-    match transition::decide(entry, order).map_err(|e| e.to_string())? {
-        transition::Decision::Advanced => transition::evolve(entry, order, *placed_at),
-        transition::Decision::Repeated | transition::Decision::Outdated => {}
+    let input = order_transition::Input { order: order.clone(), placed_at: *placed_at };
+    match order_transition::decide(&entry, input, UNUSED) {
+        order_transition::Decision::Impossible(why) => Err(why.to_string()),
+        decision => Ok(order_transition::evolve(entry, &decision)),
     }
-    Ok(())
 }
 
-fn fold_validation(entry: &mut Entry, validation: &OrderValidation) -> Result<()> {
-    match outcome::decide(entry, validation).map_err(|e| e.to_string())? {
-        outcome::Decision::Kept => outcome::evolve(entry, validation),
-        outcome::Decision::Ignored(_) => {}
+fn fold_validation(entry: Entry, validation: &OrderValidation) -> Result<Entry> {
+    match order_validation::decide(&entry, validation, UNUSED) {
+        order_validation::Decision::Malformed(why) => Err(why.to_string()),
+        decision => Ok(order_validation::evolve(entry, &decision)),
     }
-    Ok(())
 }
 
 fn customer_id() -> CustomerId {

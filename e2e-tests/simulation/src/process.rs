@@ -10,8 +10,8 @@ use crate::{
     stage::Stage,
 };
 use contracts::{ServiceName, Timestamp};
-use email::EmailLoop;
-use inventory::{SplitLoop, StockLoop};
+use email::EmailProcessor;
+use inventory::{SplitProcessor, StockProcessor};
 use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
 use std::{cell::Cell, rc::Rc, time::Duration};
 use streams::limits::SESSION_TIMEOUT;
@@ -49,7 +49,7 @@ impl Process {
         let actors: Vec<Box<dyn Actor>> = match service {
             ServiceName::Orders => vec![Box::new(orders(sim, instance, deadline))],
             ServiceName::Inventory => {
-                let split = || Meddled::not(SplitLoop);
+                let split = || Meddled::not(SplitProcessor);
                 let stock = stock_maker(sim);
                 vec![
                     Box::new(Stage::new(sim, "inventory-split", instance, 500, split)),
@@ -70,8 +70,14 @@ impl Process {
             }
             ServiceName::Email => {
                 let effects = sim.effects.clone();
-                let make = move || EmailLoop::new(MailServer::new(effects.clone()));
-                vec![Box::new(Stage::new(sim, "email", instance, email::BATCH_RECORDS_MAX, make))]
+                let make = move || EmailProcessor::new(MailServer::new(effects.clone()));
+                vec![Box::new(Stage::new(
+                    sim,
+                    "email",
+                    instance,
+                    email::processor::BATCH_RECORDS_MAX,
+                    make,
+                ))]
             }
         };
         let (state, session_ends) = (State::Up, None);
@@ -178,10 +184,10 @@ fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<Ord
     Stage::new(sim, "orders", instance, 500, make)
 }
 
-fn stock_maker(sim: &Sim) -> impl Fn() -> Meddled<StockLoop> + use<> {
+fn stock_maker(sim: &Sim) -> impl Fn() -> Meddled<StockProcessor> + use<> {
     let any = sim.is_planted(Planted::ReleaseAny).then(|| sim.codec.clone());
     move || match &any {
-        Some(codec) => Meddled::by(StockLoop, release_any(codec.clone())),
-        None => Meddled::not(StockLoop),
+        Some(codec) => Meddled::by(StockProcessor, release_any(codec.clone())),
+        None => Meddled::not(StockProcessor),
     }
 }

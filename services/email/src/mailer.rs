@@ -1,7 +1,7 @@
-//! The way out: [`Mailer`], and [`Outbox`], which hands each mail over once per life of the
+//! The way out: [`Mailer`], and [`DedupingMailer`], which hands each mail over once per life of the
 //! process.
 
-use crate::domain::mail::Mail;
+use crate::{domain::mail::Mail, processor::BATCH_RECORDS_MAX};
 use std::collections::VecDeque;
 
 /// Accepts mails for delivery.
@@ -26,7 +26,7 @@ pub enum DeliveryError {
 }
 
 /// How many of the last mails are remembered: several batches, as at most two are uncommitted.
-const ACCEPTED_MAX: usize = 8 * crate::BATCH_RECORDS_MAX;
+const ACCEPTED_MAX: usize = 8 * BATCH_RECORDS_MAX;
 
 /// A mailer that remembers what was accepted of it lately.
 ///
@@ -34,12 +34,12 @@ const ACCEPTED_MAX: usize = 8 * crate::BATCH_RECORDS_MAX;
 /// the middle of it or because Kafka did, it comes again. What the server has is then not sent
 /// again, so that only the end of the process can repeat a mail.
 #[derive(Debug)]
-pub struct Outbox<M> {
+pub struct DedupingMailer<M> {
     mailer: M,
     accepted: VecDeque<String>,
 }
 
-impl<M: Mailer> Outbox<M> {
+impl<M: Mailer> DedupingMailer<M> {
     /// Nothing has been accepted yet.
     pub fn new(mailer: M) -> Self {
         Self { mailer, accepted: VecDeque::with_capacity(ACCEPTED_MAX) }

@@ -1,6 +1,6 @@
 //! The email service: see README.md.
 
-use email::Config;
+use email::{config::Config, service};
 use service_kit::Telemetry;
 use std::process::ExitCode;
 
@@ -8,6 +8,6 @@ fn main() -> ExitCode {
     let config: Config = service_kit::parse_config();
     let telemetry = Telemetry::init("email", &config.common);
     service_kit::run(telemetry, |shutdown| async move {
-        email::start(&config, shutdown).await?.stopped().await
+        service::start(&config, shutdown).await?.stopped().await
     })
 }

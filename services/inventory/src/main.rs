@@ -1,6 +1,6 @@
 //! The inventory service: see README.md.
 
-use inventory::Config;
+use inventory::{config::Config, service};
 use service_kit::Telemetry;
 use std::process::ExitCode;
 
@@ -8,6 +8,6 @@ fn main() -> ExitCode {
     let config: Config = service_kit::parse_config();
     let telemetry = Telemetry::init("inventory", &config.common);
     service_kit::run(telemetry, |shutdown| async move {
-        inventory::start(&config, shutdown).await?.stopped().await
+        service::start(&config, shutdown).await?.stopped().await
     })
 }

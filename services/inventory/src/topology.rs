@@ -1,4 +1,4 @@
-//! Inventory on one screen: topic in -> handler -> topics out. The loops take what they read and
+//! Inventory on one screen: topic in -> input -> topics out. The loops take what they read and
 //! write from here.
 
 use contracts::topics::{
@@ -8,24 +8,17 @@ use contracts::topics::{
 use streams::{Source, UpTo};
 
 /// All that the split loop does because of a record: one command per line, keyed by sku.
-pub static SPLIT: [Flow; 4] = [
-    flow(&ORDERS.spec, "on_order_requested", &[&INVENTORY_COMMANDS.spec]),
-    flow(&ORDERS.spec, "on_order_rejected", &[&INVENTORY_COMMANDS.spec]),
-    flow(&ORDERS.spec, "on_order_cancelled", &[&INVENTORY_COMMANDS.spec]),
-    flow(&ORDERS.spec, "on_order_confirmed", &[&INVENTORY_COMMANDS.spec]),
-];
+/// OrderRequested asks for Reserve, OrderRejected and OrderCancelled for Release, OrderConfirmed
+/// for Commit.
+pub static SPLIT: [Flow; 1] = [flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])];
 
-/// All that the stock loop does because of a record: one writer per sku.
-pub static STOCKKEEPING: [Flow; 4] = [
-    flow(
-        &INVENTORY_COMMANDS.spec,
-        "on_reserve",
-        &[&STOCK.spec, &RESERVATIONS.spec, &ORDER_VALIDATIONS.spec],
-    ),
-    flow(&INVENTORY_COMMANDS.spec, "on_release", &[&STOCK.spec, &RESERVATIONS.spec]),
-    flow(&INVENTORY_COMMANDS.spec, "on_commit", &[&STOCK.spec, &RESERVATIONS.spec]),
-    flow(&INVENTORY_COMMANDS.spec, "on_restock", &[&STOCK.spec, &RESERVATIONS.spec]),
-];
+/// All that the stock loop does because of a record: one writer per sku. Only a Reserve has an
+/// outcome on `order-validations`.
+pub static STOCKKEEPING: [Flow; 1] = [flow(
+    &INVENTORY_COMMANDS.spec,
+    "inventory_command",
+    &[&STOCK.spec, &RESERVATIONS.spec, &ORDER_VALIDATIONS.spec],
+)];
 
 /// Where the state of inventory-stock comes from: its own output, so to the end.
 pub static SOURCES: [Source; 2] = [

@@ -4,12 +4,8 @@ use contracts::{
     CustomerId, Sku,
     catalog::{CatalogCustomer, Product},
     orders::{LINES_MAX, RequestedLine},
-    owns::Orders,
-    topics::{CUSTOMERS, PRODUCTS},
 };
-use service_kit::Shutdown;
-use streams::{Codec, GlobalTable};
-use streams_kafka::{LoopHandle, spawn_table};
+use streams::GlobalTable;
 
 use crate::domain::place_order::Excerpt;
 
@@ -21,19 +17,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Follow the catalog until `shutdown`: products on one thread, customers on the other.
-    pub fn follow(
-        bootstrap: &str,
-        instance: u32,
-        codec: &Codec,
-        shutdown: &Shutdown,
-    ) -> (Self, [LoopHandle; 2]) {
-        let (codec, stop) = (|| codec.clone(), || shutdown.clone());
-        let (products, first) =
-            spawn_table::<Orders, _, _>(bootstrap, instance, &PRODUCTS, codec(), stop());
-        let (customers, second) =
-            spawn_table::<Orders, _, _>(bootstrap, instance, &CUSTOMERS, codec(), stop());
-        (Self { products, customers }, [first, second])
+    /// A catalog of these rows, which are kept up to date elsewhere.
+    pub fn new(
+        products: GlobalTable<Sku, Product>,
+        customers: GlobalTable<CustomerId, CatalogCustomer>,
+    ) -> Self {
+        Self { products, customers }
     }
 
     /// A catalog that never changes, for tests and the simulation.

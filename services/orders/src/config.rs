@@ -7,8 +7,8 @@ use contracts::orders::LINES_MAX;
 use service_kit::{CommonConfig, config::http_url};
 
 use crate::domain::{
-    outcome::{NAME_BYTES_MAX, OUTCOMES_MAX},
-    place_order::Terms,
+    order_validation::{NAME_BYTES_MAX, OUTCOMES_MAX},
+    place_order::{DEADLINE_MAX, Terms},
 };
 
 /// Orders' own port.
@@ -16,8 +16,8 @@ pub const PORT: u16 = 8080;
 
 /// Below this an order would be over before its checks can come back.
 const DEADLINE_MS_MIN: u64 = 100;
-/// Thirty days. Outcomes are kept for ninety, so an order is over before they are forgotten.
-const DEADLINE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
+/// [`DEADLINE_MAX`].
+const DEADLINE_MS_MAX: u64 = DEADLINE_MAX.as_secs() * 1000;
 /// Together with one check per line, all outcomes of an order can be kept.
 const EXTRA_CHECKS_MAX: usize = OUTCOMES_MAX - LINES_MAX;
 /// The checks of inventory are required by the lines.

@@ -11,13 +11,13 @@ use contracts::{
 use streams::{Failure, Processor, Record, Source, Tx, lineage::Cause};
 
 use crate::{
+    adapters::store,
     catalog::Catalog,
-    domain::place_order::{Known, Terms},
-    handlers::{
-        on_cancel_order, on_deadline, on_order_transition, on_order_validation, on_place_order,
-        propose_next,
+    domain::place_order::Terms,
+    inputs::{
+        cancel_order, deadline, order_transition, order_validation, place_order, propose_next,
     },
-    store, topology,
+    topology,
 };
 
 /// Event sourcing: its state is the fold of its inputs up to the committed offsets, and what it
@@ -60,36 +60,25 @@ impl Processor for OrdersProcessor {
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
         let (order_id, input) = read(record, tx)?;
         let before = store::load(tx, order_id)?;
-        let mut entry = before.clone();
-        match &input {
+        let entry = before.clone();
+        let entry = match input {
             Input::PlaceOrder(command) => {
-                let known = match tx.is_replay() {
-                    // What came of it is on `orders`, which is read to its end before.
-                    true => Known::Past,
-                    false => Known::Now(self.catalog.excerpt(&command.customer_id, &command.lines)),
-                };
-                on_place_order::handle(tx, &mut entry, command, &known, &self.terms)?;
+                place_order::handle(tx, entry, &command, &self.catalog, &self.terms)?
             }
             Input::CancelOrder(command) => {
-                on_cancel_order::handle(tx, &mut entry, command, record.offset)?;
+                cancel_order::handle(tx, entry, &command, record.offset)?
             }
-            Input::Validation(validation) => {
-                on_order_validation::handle(&mut entry, validation)?;
-            }
-            Input::Transition(order) => {
-                on_order_transition::handle(tx, &mut entry, order, record)?;
-            }
-        }
+            Input::Validation(validation) => order_validation::handle(tx, entry, &validation)?,
+            Input::Transition(order) => order_transition::handle(tx, entry, *order, record)?,
+        };
         // After any input, even one that changed nothing: after a restore the state is ahead of
         // the input, and what follows from it has not been proposed.
-        if !tx.is_replay() {
-            propose_next(tx, &mut entry)?;
-        }
-        store::save(tx, order_id, &before, &entry, Cause::of(record))
+        let after = if tx.is_replay() { entry } else { propose_next(tx, entry)? };
+        store::save(tx, order_id, &before, &after, Cause::of(record))
     }
 
     fn tick(&mut self, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
-        on_deadline::handle(tx)
+        deadline::handle(tx)
     }
 }
 

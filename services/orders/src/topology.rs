@@ -1,4 +1,4 @@
-//! Orders on one screen: topic in -> handler -> topics out. The loop takes what it reads and
+//! Orders on one screen: topic in -> input -> topics out. The loop takes what it reads and
 //! writes from here.
 
 use contracts::topics::{
@@ -10,12 +10,12 @@ use streams::{Source, UpTo};
 /// All that orders does because of a record. After each of them it looks for the next transition,
 /// so all of them may write to `orders`.
 pub static FLOWS: [Flow; 5] = [
-    flow(&ORDER_COMMANDS.spec, "on_place_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
-    flow(&ORDER_COMMANDS.spec, "on_cancel_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
-    flow(&ORDER_VALIDATIONS.spec, "on_order_validation", &[&ORDERS.spec]),
-    flow(&ORDERS.spec, "on_order_transition", &[&ORDERS.spec, &ORDERS_LATEST.spec]),
+    flow(&ORDER_COMMANDS.spec, "place_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
+    flow(&ORDER_COMMANDS.spec, "cancel_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
+    flow(&ORDER_VALIDATIONS.spec, "order_validation", &[&ORDERS.spec]),
+    flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec, &ORDERS_LATEST.spec]),
     // In its own time: the deadline came with OrderRequested.
-    flow(&ORDERS.spec, "on_deadline", &[&ORDERS.spec]),
+    flow(&ORDERS.spec, "deadline", &[&ORDERS.spec]),
 ];
 
 /// Where the state comes from. `orders` is our own output, so it is read to its end: after a

@@ -11,7 +11,7 @@ use std::{
 use streams::store::{Entries, Positions, Store, Writes};
 
 /// Raise it when the layout of any stored value changes: older stores are then rebuilt.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const FORMAT_FILE: &str = "format";
 
 /// Keys of the store's own begin with this byte; a [`streams::Table`] must not.

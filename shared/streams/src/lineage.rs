@@ -4,6 +4,7 @@ use crate::{
     Service, Timestamp,
     record::{Headers, Record, names},
 };
+use serde::{Deserialize, Serialize};
 
 /// Most services in a lineage. A choreography that goes round in circles must not grow headers
 /// without end; the oldest are dropped.
@@ -14,8 +15,9 @@ fn passage<S: Service>() -> String {
     format!("{}@{}", S::NAME, S::VERSION)
 }
 
-/// What caused a record that is about to be sent.
-#[derive(Debug, Clone, Default)]
+/// What caused a record that is about to be sent. A processor may store it, to go on with the story
+/// when time is the only cause ([`crate::Tx::continue_story`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// `topic/partition/offset`; none at the edge, where a person is the cause.
     pub address: Option<String>,

@@ -1,6 +1,6 @@
 //! Which mail an order deserves, if any.
 
-use contracts::{Order, email::EmailKind, view::ViewUpdated};
+use contracts::{Order, Timestamp, email::EmailKind, view::ViewUpdated};
 use std::fmt;
 
 /// State: the kinds of mail that an order has had.
@@ -44,8 +44,8 @@ impl fmt::Display for Impossible {
     }
 }
 
-/// What to do about `update`, given what was `sent` before.
-pub fn decide(sent: &Sent, update: &ViewUpdated) -> Decision {
+/// What to do about `update`, given what was `sent` before. Nothing of it depends on the time.
+pub fn decide(sent: &Sent, update: &ViewUpdated, _now: Timestamp) -> Decision {
     let ViewUpdated { view_version, order: Order { version, status, .. }, .. } = update;
     if view_version < version {
         let (view_version, order_version) = (*view_version, *version);

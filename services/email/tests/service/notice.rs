@@ -11,7 +11,7 @@ use contracts::{
     view::ViewUpdated,
 };
 use email::{
-    EmailLoop,
+    EmailProcessor,
     domain::notice::{Decision, NoOp, decide, evolve},
 };
 use streams::Headers;
@@ -21,9 +21,9 @@ use testkit::{Driver, apply_twice};
 fn check(sent: &[EmailKind], order: Order, then: Decision) {
     let update = seen(order);
     let sent = sent.to_vec();
-    let decision = decide(&sent, &update);
+    let decision = decide(&sent, &update, AT);
     assert_eq!(decision, then);
-    let again = decide(&evolve(sent, &decision), &update);
+    let again = decide(&evolve(sent, &decision), &update, AT);
     assert!(matches!(again, Decision::Ignored(_)), "a second time: {again:?}");
 }
 
@@ -49,7 +49,7 @@ fn only_a_settled_order_is_mailed_about_and_once() {
 #[test]
 fn a_declined_order_is_never_confirmed_and_gets_one_mail() {
     let postbox = Postbox::default();
-    let mut driver = Driver::new(EmailLoop::new(postbox.clone()));
+    let mut driver = Driver::new(EmailProcessor::new(postbox.clone()));
     driver.at(AT);
     let mut announced = Vec::new();
     for order in [validated(1), declined(1), cancelled(&declined(1)), declined(1)] {
@@ -74,7 +74,7 @@ fn a_declined_order_is_never_confirmed_and_gets_one_mail() {
 #[test]
 fn what_the_view_does_not_announce_is_a_dead_letter_and_no_mail() {
     let postbox = Postbox::default();
-    let mut driver = Driver::new(EmailLoop::new(postbox.clone()));
+    let mut driver = Driver::new(EmailProcessor::new(postbox.clone()));
     let good = seen(confirmed(1));
     for (update, cause) in [
         (ViewUpdated { view_version: 3, ..good.clone() }, "shows version 3, but announces 4"),

@@ -2,17 +2,17 @@
 
 use crate::fixtures::{Postbox, cancelled, confirmed, order_id, paid, refunded, requested, seen};
 use contracts::{Order, Timestamp, topics::ORDER_VIEWS};
-use email::{DeliveryError, EmailLoop};
+use email::{DeliveryError, EmailProcessor};
 use streams::{Failure, MemoryStore, Processor, Record, Tx};
 use testkit::Driver;
 
-fn record(driver: &mut Driver<EmailLoop<Postbox>>, order: Order) -> Record {
+fn record(driver: &mut Driver<EmailProcessor<Postbox>>, order: Order) -> Record {
     let id = order.order_id;
     driver.record(&ORDER_VIEWS, &id, &seen(order), "view")
 }
 
 /// Process `batch` as a loop does, up to the first failure, and then give the transaction up.
-fn lose(driver: &mut Driver<EmailLoop<Postbox>>, batch: &[Record]) -> Result<(), Failure> {
+fn lose(driver: &mut Driver<EmailProcessor<Postbox>>, batch: &[Record]) -> Result<(), Failure> {
     let (store, codec) = (driver.store.clone(), driver.codec().clone());
     let mut tx = Tx::new(&store, &codec, Timestamp(0));
     let processor = driver.processor_mut();
@@ -30,7 +30,7 @@ fn lose(driver: &mut Driver<EmailLoop<Postbox>>, batch: &[Record]) -> Result<(),
 #[test]
 fn while_the_server_is_away_the_batch_waits_and_no_mail_is_sent_twice() {
     let postbox = Postbox::default();
-    let mut driver = Driver::new(EmailLoop::new(postbox.clone()));
+    let mut driver = Driver::new(EmailProcessor::new(postbox.clone()));
     let first = record(&mut driver, confirmed(1));
     let second = record(&mut driver, confirmed(2));
 
@@ -51,7 +51,7 @@ fn while_the_server_is_away_the_batch_waits_and_no_mail_is_sent_twice() {
 #[test]
 fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_hides_no_other() {
     let postbox = Postbox::default();
-    let mut driver = Driver::new(EmailLoop::new(postbox.clone()));
+    let mut driver = Driver::new(EmailProcessor::new(postbox.clone()));
     let bad = record(&mut driver, confirmed(1));
     postbox.refuse(Some(DeliveryError::Permanent("550 no such user".to_owned())));
     let fed = driver.feed_record(&bad);
@@ -69,10 +69,10 @@ fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_hides_no_other() {
 #[test]
 fn after_a_crash_before_the_commit_the_same_message_id_is_used() {
     let postbox = Postbox::default();
-    let mut crashed = Driver::new(EmailLoop::new(postbox.clone()));
+    let mut crashed = Driver::new(EmailProcessor::new(postbox.clone()));
     let update = record(&mut crashed, confirmed(1));
     lose(&mut crashed, std::slice::from_ref(&update)).unwrap();
-    let mut restarted = Driver::new(EmailLoop::new(postbox.clone()));
+    let mut restarted = Driver::new(EmailProcessor::new(postbox.clone()));
     let update = record(&mut restarted, confirmed(1));
     restarted.feed_record(&update);
     let accepted = postbox.accepted();
@@ -82,7 +82,7 @@ fn after_a_crash_before_the_commit_the_same_message_id_is_used() {
 
 #[test]
 fn the_state_is_what_its_topic_says() {
-    let mut driver = Driver::new(EmailLoop::new(Postbox::default()));
+    let mut driver = Driver::new(EmailProcessor::new(Postbox::default()));
     let orders = [confirmed(1), cancelled(&requested(2)), refunded(3), cancelled(&paid(4))];
     let mut announced = Vec::new();
     for order in orders {

@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 async fn every_part_is_a_check_and_is_awaited() {
     let state = tempfile::tempdir().unwrap();
     // Port 1 is nobody's.
-    let config = email::Config::parse_from([
+    let config = email::config::Config::parse_from([
         "email",
         "--http-addr=127.0.0.1:0",
         "--kafka-bootstrap=127.0.0.1:1",
@@ -22,7 +22,7 @@ async fn every_part_is_a_check_and_is_awaited() {
         &format!("--state-dir={}", state.path().display()),
     ]);
     let shutdown = Shutdown::new();
-    let running = email::start(&config, shutdown.clone()).await.unwrap();
+    let running = email::service::start(&config, shutdown.clone()).await.unwrap();
     wait_for("the parts to wait", DEADLINE, || parts_wait(running.local_addr())).await;
     shutdown.cancel();
     let stopped = tokio::time::timeout(DEADLINE, running.stopped()).await;
@@ -30,7 +30,7 @@ async fn every_part_is_a_check_and_is_awaited() {
 }
 
 async fn parts_wait(address: SocketAddr) -> Result<(), String> {
-    let report = testkit::get(address, "/health/ready").unwrap();
+    let report = testkit::get(address, "/health/ready").expect("an answer");
     let is_down = |part: &str| report.contains(&format!(r#"{{"name":"{part}","status":"down""#));
     match ["smtp", "email"].into_iter().all(is_down) {
         true => Ok(()),

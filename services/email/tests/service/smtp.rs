@@ -4,9 +4,9 @@ use crate::fixtures::confirmed;
 use contracts::email::EmailKind;
 use email::{
     DeliveryError, Mailer,
+    adapters::smtp::SmtpMailer,
     config::SmtpAddr,
     domain::mail::{Mail, compose},
-    smtp::SmtpMailer,
 };
 use service_kit::{Health, Shutdown};
 use std::{

@@ -6,11 +6,28 @@
 //! order, and the rejection releases the others.
 
 use contracts::{
-    Order, OrderLine, Timestamp,
+    Order, OrderLine, Timestamp, TransitionKind,
     inventory::{Commit, InventoryCommand, Release, Reserve},
     orders::{LINES_MAX, QUANTITY_MAX},
 };
 use std::{collections::BTreeSet, fmt};
+
+/// State: none. The transition says all there is to do, so nothing evolves either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stateless;
+
+// Input: an Order, as it is after a transition.
+
+/// What a transition asks of inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// One command per line.
+    Split(Vec<InventoryCommand>),
+    /// Nothing.
+    Ignored(NoOp),
+    /// No shop takes such an order.
+    Impossible(Impossible),
+}
 
 /// Why a transition asks nothing of inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,35 +63,32 @@ impl fmt::Display for Impossible {
     }
 }
 
-/// Hold every line.
-///
-/// # Errors
-/// [`Impossible`] if no shop takes such an order.
-pub fn reserve(order: &Order, issued_at: Timestamp) -> Result<Vec<InventoryCommand>, Impossible> {
-    each_line(order, |OrderLine { sku, quantity, .. }| {
-        let (sku, order_id, quantity) = (sku.clone(), order.order_id, *quantity);
-        Reserve { sku, order_id, quantity, issued_at }.into()
-    })
-}
-
-/// Give every line back.
-///
-/// # Errors
-/// [`Impossible`] if no shop takes such an order.
-pub fn release(order: &Order, issued_at: Timestamp) -> Result<Vec<InventoryCommand>, Impossible> {
-    each_line(order, |OrderLine { sku, .. }| {
-        Release { sku: sku.clone(), order_id: order.order_id, issued_at }.into()
-    })
-}
-
-/// Let every line leave the house.
-///
-/// # Errors
-/// [`Impossible`] if no shop takes such an order.
-pub fn commit(order: &Order, issued_at: Timestamp) -> Result<Vec<InventoryCommand>, Impossible> {
-    each_line(order, |OrderLine { sku, .. }| {
-        Commit { sku: sku.clone(), order_id: order.order_id, issued_at }.into()
-    })
+/// What the last transition of `order` asks of inventory.
+pub fn decide(_: &Stateless, order: &Order, now: Timestamp) -> Decision {
+    let order_id = order.order_id;
+    let split = match order.transition {
+        TransitionKind::OrderRequested => {
+            each_line(order, |OrderLine { sku, quantity, .. }| {
+                let (sku, quantity) = (sku.clone(), *quantity);
+                Reserve { sku, order_id, quantity, issued_at: now }.into()
+            })
+        }
+        // Also when a refund is due: what was paid for and then cancelled is not sent. Of a
+        // rejected order those lines that were refused have nothing to give back.
+        TransitionKind::OrderRejected | TransitionKind::OrderCancelled => {
+            each_line(order, |OrderLine { sku, .. }| {
+                Release { sku: sku.clone(), order_id, issued_at: now }.into()
+            })
+        }
+        TransitionKind::OrderConfirmed => each_line(order, |OrderLine { sku, .. }| {
+            Commit { sku: sku.clone(), order_id, issued_at: now }.into()
+        }),
+        TransitionKind::OrderValidated
+        | TransitionKind::PaymentReceived
+        | TransitionKind::PaymentDeclined => return Decision::Ignored(NoOp::StaysReserved),
+        TransitionKind::PaymentRefunded => return Decision::Ignored(NoOp::ReleasedBefore),
+    };
+    split.map_or_else(Decision::Impossible, Decision::Split)
 }
 
 fn each_line(

@@ -156,13 +156,13 @@ impl fmt::Display for Impossible {
     }
 }
 
-/// What becomes of `command`, decided `at` this time.
-pub fn decide(stock: &Stock, command: &InventoryCommand, at: Timestamp) -> Decision {
+/// What becomes of `command`.
+pub fn decide(stock: &Stock, command: &InventoryCommand, now: Timestamp) -> Decision {
     let decided = match command {
-        InventoryCommand::Reserve(command) => reserve(stock, command, at),
-        InventoryCommand::Release(command) => release(stock, command, at),
-        InventoryCommand::Commit(command) => commit(stock, command, at),
-        InventoryCommand::Restock(command) => restock(stock, command, at),
+        InventoryCommand::Reserve(command) => reserve(stock, command, now),
+        InventoryCommand::Release(command) => release(stock, command, now),
+        InventoryCommand::Commit(command) => commit(stock, command, now),
+        InventoryCommand::Restock(command) => restock(stock, command, now),
     };
     decided.unwrap_or_else(Decision::Impossible)
 }

@@ -9,7 +9,7 @@ use contracts::{
     inventory::{Commit, InventoryCommand, Release, Reserve},
     topics::{INVENTORY_COMMANDS, Key, ORDERS},
 };
-use inventory::SplitLoop;
+use inventory::SplitProcessor;
 use streams::{Headers, record::names};
 use testkit::{Driver, apply_twice};
 
@@ -21,7 +21,7 @@ fn writer(order: &Order) -> &'static str {
 /// receiver is the one who counts each once.
 #[track_caller]
 fn check(order: &Order, then: &[InventoryCommand]) {
-    let mut driver = Driver::new(SplitLoop);
+    let mut driver = Driver::new(SplitProcessor);
     driver.at(AT);
     let record = driver.record(&ORDERS, &order.order_id, order, writer(order));
     let fed = apply_twice(&mut driver, &record, &[]);
@@ -67,7 +67,7 @@ fn each_transition_asks_for_one_command_per_line_or_for_none() {
 
 #[track_caller]
 fn check_poison(order: &Order, source: &str, cause: &str) {
-    let mut driver = Driver::new(SplitLoop);
+    let mut driver = Driver::new(SplitProcessor);
     let fed = driver.feed(&ORDERS, &order_id(1), order, source);
     assert!(fed.sent.is_empty(), "{:?}", fed.sent);
     let found = fed.dead_letter.expect("a dead letter");
@@ -90,7 +90,7 @@ fn an_order_that_cannot_be_is_a_dead_letter_and_reserves_nothing() {
 
 #[test]
 fn bytes_that_are_no_order_are_a_dead_letter() {
-    let mut driver = Driver::new(SplitLoop);
+    let mut driver = Driver::new(SplitProcessor);
     for (bytes, cause) in [(b"garbage".to_vec(), "wire format"), (vec![0, 0, 0, 0, 99], "id 99")] {
         let record = driver.raw_record(&ORDERS, &order_id(1), bytes, Headers::default());
         let found = driver.feed_record(&record).dead_letter.unwrap();

@@ -9,7 +9,7 @@ use contracts::{
     },
     topics::{INVENTORY_COMMANDS, Key, ORDER_VALIDATIONS, RESERVATIONS, STOCK},
 };
-use inventory::StockLoop;
+use inventory::StockProcessor;
 use streams::{Headers, MemoryStore, Outgoing, Record};
 use testkit::{Driver, Fed, apply_twice};
 use uuid::Uuid;
@@ -35,12 +35,12 @@ fn commit(name: &str, id: u128) -> InventoryCommand {
 }
 
 /// Feed `command` twice, as every handler must bear.
-fn feed(driver: &mut Driver<StockLoop>, command: &InventoryCommand) -> Fed {
+fn feed(driver: &mut Driver<StockProcessor>, command: &InventoryCommand) -> Fed {
     let record = driver.record(&INVENTORY_COMMANDS, command.sku(), command, "inventory");
     apply_twice(driver, &record, &OUTPUTS)
 }
 
-fn outcome(driver: &Driver<StockLoop>, fed: &Fed) -> OrderValidation {
+fn outcome(driver: &Driver<StockProcessor>, fed: &Fed) -> OrderValidation {
     let outcomes = driver.sent_on(&ORDER_VALIDATIONS, &fed.sent);
     let [outcome] = outcomes.as_slice() else { panic!("not one outcome: {outcomes:?}") };
     outcome.clone()
@@ -48,7 +48,7 @@ fn outcome(driver: &Driver<StockLoop>, fed: &Fed) -> OrderValidation {
 
 #[test]
 fn a_reserve_has_one_outcome_which_names_the_check_and_the_reason() {
-    let mut driver = Driver::new(StockLoop);
+    let mut driver = Driver::new(StockProcessor);
     driver.at(AT);
     feed(&mut driver, &restock("LAST", 9, 1));
 
@@ -82,7 +82,7 @@ fn a_reserve_has_one_outcome_which_names_the_check_and_the_reason() {
 
 #[test]
 fn what_is_released_can_be_reserved_by_another() {
-    let mut driver = Driver::new(StockLoop);
+    let mut driver = Driver::new(StockProcessor);
     feed(&mut driver, &restock("LAST", 9, 1));
     feed(&mut driver, &reserve("LAST", 1, 1));
     let fed = feed(&mut driver, &release("LAST", 1));
@@ -96,7 +96,7 @@ fn what_is_released_can_be_reserved_by_another() {
 
 #[test]
 fn a_release_that_overtakes_its_reserve_bars_it() {
-    let mut driver = Driver::new(StockLoop);
+    let mut driver = Driver::new(StockProcessor);
     feed(&mut driver, &restock("TEA", 9, 5));
     let fed = feed(&mut driver, &release("TEA", 1));
     let entries = driver.sent_on(&RESERVATIONS, &fed.sent);
@@ -112,7 +112,7 @@ fn a_release_that_overtakes_its_reserve_bars_it() {
 fn arrival_order_does_not_matter_to_what_is_left() {
     let commands = [restock("TEA", 9, 5), reserve("TEA", 1, 2), release("TEA", 1)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        let mut driver = Driver::new(StockLoop);
+        let mut driver = Driver::new(StockProcessor);
         for index in order {
             feed(&mut driver, &commands[index]);
         }
@@ -124,7 +124,7 @@ fn arrival_order_does_not_matter_to_what_is_left() {
 
 #[test]
 fn what_can_never_be_right_is_a_dead_letter_and_changes_nothing() {
-    let mut driver = Driver::new(StockLoop);
+    let mut driver = Driver::new(StockProcessor);
     feed(&mut driver, &restock("TEA", 9, 5));
     feed(&mut driver, &reserve("TEA", 1, 2));
     feed(&mut driver, &commit("TEA", 1));
@@ -165,7 +165,7 @@ fn read_back(outgoing: &Outgoing, offset: i64) -> Record {
 #[test]
 fn the_state_is_what_its_topics_say() {
     let mut random = fastrand::Rng::with_seed(3);
-    let mut driver = Driver::new(StockLoop);
+    let mut driver = Driver::new(StockProcessor);
     let (mut levels, mut entries) = (Vec::new(), Vec::new());
     for _ in 0..400 {
         let name = ["TEA", "MUG", "KETTLE"][random.usize(0..3)];
@@ -207,7 +207,7 @@ fn compact(records: &mut Vec<Outgoing>) {
 
 #[test]
 fn a_restore_skips_what_inventory_did_not_write() {
-    let mut driver = Driver::new(StockLoop);
+    let mut driver = Driver::new(StockProcessor);
     let fed = driver.feed(&INVENTORY_COMMANDS, &sku("MUG"), &restock("MUG", 9, 5), "orders");
     assert_eq!(fed.sent.len(), 2, "a level and an entry");
     let state = driver.state();

@@ -2,24 +2,35 @@
 //! here.
 
 use crate::domain::Entry;
-use contracts::{CommandId, Reason, Status, orders::CancelOrder};
+use contracts::{CommandId, Reason, Status, Timestamp, orders::CancelOrder};
+
+// State: an Entry.
+
+/// A CancelOrder, and where it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input<'a> {
+    /// The command.
+    pub command: &'a CancelOrder,
+    /// Its offset on its partition of `orders.commands`.
+    pub offset: i64,
+}
 
 /// What becomes of a CancelOrder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It is a promise from now on: the order will be cancelled.
-    Remembered,
+    /// It is a promise from now on: the order will be cancelled because of this command.
+    Remembered(CommandId),
     /// It comes too late or too early, and why.
     Refused(Reason),
     /// A cancellation is remembered already; this one adds nothing.
     Repeated,
 }
 
-/// Decide on `command`, which stands at `offset` of its partition of `orders.commands`.
+/// Decide on a CancelOrder. Nothing of it depends on the time.
 ///
 /// What is [`Decision::Remembered`] always ends in a cancelled order: whatever happens first, no
 /// path leads from there to a confirmed or a rejected one.
-pub fn decide(entry: &Entry, command: &CancelOrder, offset: i64) -> Decision {
+pub fn decide(entry: &Entry, Input { command, offset }: Input<'_>, _now: Timestamp) -> Decision {
     let Some(order) = entry.standing() else { return Decision::Refused(unknown(command)) };
     if entry.placed_at.is_some_and(|placed_at| offset < placed_at) {
         return Decision::Refused(unknown(command));
@@ -29,7 +40,7 @@ pub fn decide(entry: &Entry, command: &CancelOrder, offset: i64) -> Decision {
     }
     match order.status {
         Status::Requested | Status::Validated | Status::Paid | Status::PaymentDeclined => {
-            Decision::Remembered
+            Decision::Remembered(command.command_id)
         }
         Status::RefundDue
         | Status::Confirmed
@@ -39,9 +50,13 @@ pub fn decide(entry: &Entry, command: &CancelOrder, offset: i64) -> Decision {
     }
 }
 
-/// Remember the cancellation.
-pub fn evolve(entry: &mut Entry, command_id: CommandId) {
-    entry.cancellation = Some(command_id);
+/// What is known after `decision`.
+pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
+    match decision {
+        Decision::Remembered(command_id) => entry.cancellation = Some(*command_id),
+        Decision::Refused(_) | Decision::Repeated => {}
+    }
+    entry
 }
 
 fn unknown(command: &CancelOrder) -> Reason {

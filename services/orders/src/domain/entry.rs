@@ -1,5 +1,6 @@
 //! [`Entry`]: what orders knows of one order.
 
+use super::order_validation::OUTCOMES_WAIT;
 use contracts::{CommandId, Order, Reason, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ pub struct Entry {
     /// Outcomes by check: a set, so that a repeated one counts once. They may come before the
     /// order, and are dropped when it leaves [`Status::Requested`].
     pub outcomes: BTreeMap<String, CheckOutcome>,
+    /// Since when the first of `outcomes` waits for its order; none once the order is there.
+    pub waiting_since: Option<Timestamp>,
     /// The cancellation that is owed to the customer, from the moment it is accepted until the
     /// order is cancelled.
     pub cancellation: Option<CommandId>,
@@ -25,7 +28,8 @@ pub struct Entry {
     /// that stands before it was refused, and stays refused when the log is folded again.
     pub placed_at: Option<i64>,
     /// PlaceOrders that were refused while there was no order. A client may have been told so: the
-    /// same command stays refused, even if the catalog has its customer and products by now.
+    /// same command stays refused, even if the catalog has its customer and products by now. At
+    /// most [`super::place_order::REFUSED_MAX`].
     pub refused: BTreeSet<CommandId>,
 }
 
@@ -45,9 +49,14 @@ impl Entry {
         self.proposed.as_ref().or(self.order.as_ref())
     }
 
-    /// When time will act on the order: its deadline, while it is ours to end.
+    /// When time will act on the order: its deadline, while it is ours to end; without an order,
+    /// the time at which its outcomes are forgotten.
     pub fn due(&self) -> Option<Timestamp> {
-        let order = self.order.as_ref().filter(|order| order.status == Status::Requested)?;
-        if self.proposed.is_none() { Some(order.deadline) } else { None }
+        match (&self.proposed, &self.order) {
+            (Some(_), _) => None,
+            (None, Some(order)) if order.status == Status::Requested => Some(order.deadline),
+            (None, Some(_)) => None,
+            (None, None) => self.waiting_since.map(|since| since + OUTCOMES_WAIT),
+        }
     }
 }

@@ -7,8 +7,9 @@
 pub mod cancel_order;
 pub mod entry;
 pub mod next_step;
-pub mod outcome;
+pub mod order_transition;
+pub mod order_validation;
 pub mod place_order;
-pub mod transition;
+pub mod unclaimed;
 
 pub use entry::{CheckOutcome, Entry};

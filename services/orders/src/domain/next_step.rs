@@ -58,6 +58,8 @@ impl Proposal {
     }
 }
 
+// State: an Entry. Input: none but the time, so that `decide` is the same after any record.
+
 /// Decide on what is known at `now`.
 pub fn decide(entry: &Entry, now: Timestamp) -> Decision {
     if entry.proposed.is_some() {
@@ -79,9 +81,17 @@ pub fn decide(entry: &Entry, now: Timestamp) -> Decision {
     }
 }
 
-/// Remember that the proposal is on its way to the log.
-pub fn evolve(entry: &mut Entry, proposal: &Proposal) {
-    entry.proposed = Some(proposal.order().clone());
+/// What is known after `decision`: a proposal is on its way to the log.
+pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
+    match decision {
+        Decision::Propose(proposal) => entry.proposed = Some(proposal.order().clone()),
+        Decision::Wait
+        | Decision::InFlight
+        | Decision::NotOurs
+        | Decision::Settled
+        | Decision::Unknown => {}
+    }
+    entry
 }
 
 fn decide_requested(entry: &Entry, order: &Order, now: Timestamp) -> Decision {

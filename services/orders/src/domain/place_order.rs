@@ -2,13 +2,21 @@
 
 use crate::domain::Entry;
 use contracts::{
-    Customer, CustomerId, Money, Next, OrderLine, Reason, Sku, Timestamp,
+    CommandId, Customer, CustomerId, Money, Next, OrderLine, Reason, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
     inventory::check_name,
     orders::{LINES_MAX, PlaceOrder, QUANTITY_MAX, RequestedLine},
     transitions::OrderRequested,
 };
 use std::{collections::BTreeMap, time::Duration};
+
+/// The longest time from acceptance to the deadline: thirty days. Outcomes are kept for ninety on
+/// their topic, so an order is over before they are forgotten.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Most refused commands that are remembered for one order id. When they are as many, the id takes
+/// no order any more: so the next one stays refused as well, and need not be remembered.
+pub const REFUSED_MAX: usize = 128;
 
 /// What every new order gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,72 +56,100 @@ pub struct Priced {
     pub total: Money,
 }
 
+// State: an Entry.
+
+/// A PlaceOrder with all that it is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input<'a> {
+    /// The command.
+    pub command: &'a PlaceOrder,
+    /// What the catalog says.
+    pub known: &'a Known,
+    /// What a new order gets.
+    pub terms: &'a Terms,
+}
+
 /// What becomes of a PlaceOrder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "a decision is made and taken on the stack")]
 pub enum Decision {
     /// A new order.
     Accepted(Next<OrderRequested>),
-    /// No order, with every reason.
-    Refused(Vec<Reason>),
+    /// No order because of this command.
+    Refused {
+        /// The command.
+        command_id: CommandId,
+        /// Every reason against it.
+        reasons: Vec<Reason>,
+    },
     /// The same command has made this order before.
     Repeated,
 }
 
-/// Decide on `command` at `now`, by what is `known`.
-pub fn decide(
-    entry: &Entry,
-    command: &PlaceOrder,
-    known: &Known,
-    terms: &Terms,
-    now: Timestamp,
-) -> Decision {
+/// Decide on a PlaceOrder at `now`.
+pub fn decide(entry: &Entry, input: Input<'_>, now: Timestamp) -> Decision {
+    let command_id = input.command.command_id;
+    let refused = |reasons| Decision::Refused { command_id, reasons };
     match entry.standing() {
-        Some(order) if order.placed_by == command.command_id => Decision::Repeated,
-        Some(order) => Decision::Refused(vec![Reason::new(
+        Some(order) if order.placed_by == command_id => Decision::Repeated,
+        Some(order) => refused(vec![Reason::new(
             "order_id",
             "idempotency_key_reused",
             format!("another request has made order {} under this key", order.order_id),
         )]),
-        None => match known {
-            Known::Past => Decision::Refused(vec![refused_before()]),
-            Known::Now(excerpt) => decide_new(entry, command, excerpt, terms, now),
+        None => match input.known {
+            Known::Past => refused(vec![refused_before()]),
+            Known::Now(excerpt) => match accept(entry, input, excerpt, now) {
+                Ok(requested) => Decision::Accepted(requested),
+                Err(reasons) => refused(reasons),
+            },
         },
     }
 }
 
-fn decide_new(
+fn accept(
     entry: &Entry,
-    command: &PlaceOrder,
+    Input { command, terms, .. }: Input<'_>,
     excerpt: &Excerpt,
-    terms: &Terms,
     now: Timestamp,
-) -> Decision {
-    match price(&command.customer_id, &command.lines, excerpt) {
-        Ok(_) if entry.refused.contains(&command.command_id) => {
-            Decision::Refused(vec![refused_before()])
+) -> Result<Next<OrderRequested>, Vec<Reason>> {
+    let priced = price(&command.customer_id, &command.lines, excerpt)?;
+    if entry.refused.contains(&command.command_id) {
+        return Err(vec![refused_before()]);
+    }
+    if entry.refused.len() >= REFUSED_MAX {
+        return Err(vec![refused_too_often()]);
+    }
+    Ok(open(command, priced, terms, now))
+}
+
+/// What is known after `decision`: the new order is on its way to the log, or the command has made
+/// none, so that it never will.
+pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
+    match decision {
+        Decision::Accepted(requested) => entry.proposed = Some(requested.order().clone()),
+        Decision::Refused { command_id, .. } => {
+            if entry.standing().is_none() && entry.refused.len() < REFUSED_MAX {
+                entry.refused.insert(*command_id);
+            }
         }
-        Ok(priced) => Decision::Accepted(open(command, priced, terms, now)),
-        Err(reasons) => Decision::Refused(reasons),
+        Decision::Repeated => {}
     }
-}
-
-/// Remember that the order of a new PlaceOrder is on its way to the log.
-pub fn evolve(entry: &mut Entry, requested: &Next<OrderRequested>) {
-    entry.proposed = Some(requested.order().clone());
-}
-
-/// Remember that `command` has made no order, so that it never will.
-pub fn evolve_refused(entry: &mut Entry, command: &PlaceOrder) {
-    if entry.standing().is_none() {
-        entry.refused.insert(command.command_id);
-    }
+    entry
 }
 
 fn refused_before() -> Reason {
     let detail = "this command was refused when it came first, and stays refused: \
                   order again under another Idempotency-Key";
     Reason::new("order_id", "refused_before", detail)
+}
+
+fn refused_too_often() -> Reason {
+    let detail = format!(
+        "{REFUSED_MAX} requests under this Idempotency-Key were refused, so it takes no order any \
+         more: order again under another one"
+    );
+    Reason::new("order_id", "refused_too_often", detail)
 }
 
 fn open(

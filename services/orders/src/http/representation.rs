@@ -1,5 +1,5 @@
-//! An order as JSON, with the members that the view's `GET /orders/{id}` has, so that a client which
-//! waits for an outcome gets what it would read there.
+//! An order as JSON, with the members that the view's `GET /orders/{id}` has, so that a client
+//! which waits for an outcome gets what it would read there.
 
 use contracts::{Money, Order, OrderLine, Payment, Reason};
 use serde::Serialize;

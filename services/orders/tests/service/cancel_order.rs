@@ -3,14 +3,15 @@
 use contracts::Status;
 use orders::domain::{
     Entry,
-    cancel_order::{Decision, decide},
+    cancel_order::{Decision, Input, decide},
 };
 
-use crate::fixtures::{cancel, command_id, entry_at, order_at};
+use crate::fixtures::{NOW, cancel, command_id, entry_at, order_at};
 
 fn check(given: &Entry, offset: i64, then: &str) {
-    let told = match decide(given, &cancel(1, 9), offset) {
+    let told = match decide(given, Input { command: &cancel(1, 9), offset }, NOW) {
         Decision::Refused(reason) => reason.code,
+        Decision::Remembered(command) if command == command_id(9) => "Remembered".to_owned(),
         decision => format!("{decision:?}"),
     };
     assert_eq!(told, then, "given {given:?}");

@@ -1,6 +1,9 @@
 //! Time ends what nothing else has ended.
 
-use contracts::{Order, Status, Timestamp, topics::ORDERS};
+use std::time::Duration;
+
+use contracts::{Order, Status, Timestamp, inventory::OrderValidation, topics::ORDERS};
+use orders::domain::Entry;
 use streams::record::names;
 
 use crate::{
@@ -55,6 +58,66 @@ fn an_order_that_is_not_ours_to_end_or_not_in_the_log_yet_is_left_alone() {
     while shop.read_back().is_some() {}
     let status = |id| shop.entry(order_id(id)).order.unwrap().status;
     assert_eq!((status(1), status(2)), (Status::Validated, Status::Cancelled));
+}
+
+/// As long as outcomes wait for an order: the longest deadline and a day.
+const MONTH: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+#[test]
+fn an_outcome_whose_order_never_comes_is_forgotten_also_after_a_restore() {
+    for loses_everything in [false, true] {
+        let mut shop = Shop::new();
+        shop.validation(&passed(1, "TEA"));
+        // A clock that is ahead gains nothing by it.
+        shop.validation(&OrderValidation { decided_at: NOW + 9 * MONTH, ..passed(2, "TEA") });
+        shop.at(Timestamp((NOW + MONTH).millis() - 1));
+        assert_eq!(shop.tick(), []);
+        assert_eq!(shop.entry(order_id(1)).outcomes.len(), 1);
+        shop.at(NOW + MONTH);
+        assert_eq!(shop.tick(), []);
+        assert!(shop.driver.state().iter().all(Vec::is_empty), "nothing is kept");
+        if loses_everything {
+            shop.lose_everything();
+            assert_eq!(shop.entry(order_id(1)).outcomes.len(), 1, "its topic still has it");
+            shop.tick();
+            assert_eq!(shop.entry(order_id(1)), Entry::default());
+        }
+    }
+}
+
+#[test]
+fn an_outcome_that_comes_before_its_order_is_kept_as_long_as_the_order_needs_it() {
+    let mut shop = Shop::new();
+    shop.validation(&passed(1, "TEA"));
+    shop.at(NOW + MONTH);
+    shop.command(place(1));
+    shop.tick();
+    shop.read_back();
+    shop.tick();
+    shop.validation(&passed(1, "MUG"));
+    shop.settle();
+    assert_eq!(shop.orders()[0].status, Status::Confirmed);
+}
+
+#[test]
+fn forgetting_is_worked_off_in_bounded_steps() {
+    let mut shop = Shop::new();
+    let ids: Vec<u128> = (1..).filter(|id| partition(order_id(*id)) == 0).take(450).collect();
+    for id in &ids {
+        shop.validation(&passed(*id, "TEA"));
+    }
+    shop.at(NOW + MONTH);
+    let kept = |shop: &Shop| {
+        let waits = |id: &&u128| shop.entry(order_id(**id)) != Entry::default();
+        ids.iter().filter(waits).count()
+    };
+    let left: Vec<_> = (0..3)
+        .map(|_| {
+            shop.tick();
+            kept(&shop)
+        })
+        .collect();
+    assert_eq!(left, [250, 50, 0]);
 }
 
 #[test]

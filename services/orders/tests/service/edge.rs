@@ -10,7 +10,7 @@ use std::{
 
 use contracts::orders::OrderCommand;
 use orders::{
-    catalog::Catalog,
+    adapters,
     http::{App, CommandLog, Sent, router, waiters::Waiters},
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -239,7 +239,7 @@ async fn before_the_catalog_is_read_nobody_is_told_that_a_product_does_not_exist
     let codec = streams::Codec::new(Arc::new(streams::MemoryRegistry::default()));
     let shutdown = Shutdown::new();
     // Nothing listens there, so the tables are never read.
-    let (catalog, threads) = Catalog::follow("127.0.0.1:1", 0, &codec, &shutdown);
+    let (catalog, threads) = adapters::catalog::follow("127.0.0.1:1", 0, &codec, &shutdown);
     let edge = Edge::start().await;
     let app = App {
         catalog,

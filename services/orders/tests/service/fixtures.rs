@@ -15,7 +15,7 @@ use contracts::{
 use orders::{
     catalog::Catalog,
     domain::{
-        Entry,
+        Entry, order_validation,
         place_order::{self, Known, Terms},
     },
 };
@@ -122,11 +122,19 @@ fn validation(id: u128, name: &str, outcome: Outcome, code: &str) -> OrderValida
     }
 }
 
+/// That `validation` is kept, whatever the entry knows.
+pub(crate) fn kept(validation: &OrderValidation) -> order_validation::Decision {
+    let decision = order_validation::decide(&Entry::default(), validation, NOW);
+    assert!(matches!(decision, order_validation::Decision::Kept { .. }), "{decision:?}");
+    decision
+}
+
 /// The first version of the order of `place(id)`.
 pub(crate) fn requested(id: u128) -> Order {
     let command = place(id);
     let known = Known::Now(catalog().excerpt(&command.customer_id, &command.lines));
-    match place_order::decide(&Entry::default(), &command, &known, &terms(), NOW) {
+    let input = place_order::Input { command: &command, known: &known, terms: &terms() };
+    match place_order::decide(&Entry::default(), input, NOW) {
         place_order::Decision::Accepted(next) => next.into_order(),
         other => panic!("the order of the fixtures is refused: {other:?}"),
     }

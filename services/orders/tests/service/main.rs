@@ -10,7 +10,7 @@ mod deadline;
 mod edge;
 mod fixtures;
 mod next_step;
-mod outcome;
+mod order_validation;
 mod parts;
 mod place_order;
 mod poison;

@@ -6,10 +6,10 @@ use contracts::{Order, ServiceName, Status, Timestamp, TransitionKind, baton::ST
 use orders::domain::{
     CheckOutcome, Entry,
     next_step::{Decision, decide},
-    outcome, transition,
+    order_transition, order_validation,
 };
 
-use crate::fixtures::{DEADLINE, NOW, command_id, entry_at, failed, order_at, passed};
+use crate::fixtures::{DEADLINE, NOW, command_id, entry_at, failed, kept, order_at, passed};
 
 /// What an entry knows besides its order.
 #[derive(Clone, Copy)]
@@ -25,8 +25,8 @@ fn given(status: Status, known: &[Known]) -> Entry {
     let mut entry = entry_at(status);
     for known in known {
         match known {
-            Passed(sku) => outcome::evolve(&mut entry, &passed(1, sku)),
-            Failed(sku) => outcome::evolve(&mut entry, &failed(1, sku)),
+            Passed(sku) => entry = order_validation::evolve(entry, &kept(&passed(1, sku))),
+            Failed(sku) => entry = order_validation::evolve(entry, &kept(&failed(1, sku))),
             Cancellation => entry.cancellation = Some(command_id(9)),
             InFlight(status) => entry.proposed = Some(order_at(*status, 1)),
         }
@@ -155,6 +155,12 @@ fn orders_takes_every_step_that_it_owns_and_no_other() {
     assert_eq!(taken, owned);
 }
 
+/// What is known after `order`, which is the next transition.
+fn read_back_as(entry: Entry, order: &Order, placed_at: Option<i64>) -> Entry {
+    let input = order_transition::Input { order: order.clone(), placed_at };
+    order_transition::evolve(entry, &order_transition::Decision::Advanced(input))
+}
+
 #[test]
 fn an_order_forgets_its_outcomes_after_the_checks_and_all_but_itself_at_the_end() {
     let knows_all = |status| {
@@ -164,15 +170,14 @@ fn an_order_forgets_its_outcomes_after_the_checks_and_all_but_itself_at_the_end(
         entry
     };
     let read_back = |from: Status, order: &Order| {
-        let mut entry = knows_all(from);
-        transition::evolve(&mut entry, order, None);
+        let entry = read_back_as(knows_all(from), order, None);
         (entry.outcomes.len(), entry.cancellation.is_some(), entry.placed_at.is_some())
     };
     let order = order_at(Status::Requested, 1);
     assert_eq!(order.transition, TransitionKind::OrderRequested);
     let mut entry = knows_all(Status::Requested);
     entry.order = None;
-    transition::evolve(&mut entry, &order, Some(3));
+    let entry = read_back_as(entry, &order, Some(3));
     assert_eq!((entry.outcomes.len(), entry.placed_at), (1, Some(3)), "foreign checks are dropped");
     for (from, to, left) in [
         (Status::Requested, Status::Validated, (0, true, true)),

@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 async fn every_part_is_a_check_and_is_awaited() {
     let state = tempfile::tempdir().unwrap();
     // Port 1 is nobody's.
-    let config = orders::Config::parse_from([
+    let config = orders::config::Config::parse_from([
         "orders",
         "--http-addr=127.0.0.1:0",
         "--kafka-bootstrap=127.0.0.1:1",
@@ -21,7 +21,7 @@ async fn every_part_is_a_check_and_is_awaited() {
         &format!("--state-dir={}", state.path().display()),
     ]);
     let shutdown = Shutdown::new();
-    let running = orders::start(&config, shutdown.clone()).await.unwrap();
+    let running = orders::service::start(&config, shutdown.clone()).await.unwrap();
     wait_for("the parts to wait", DEADLINE, || parts_wait(running.local_addr())).await;
     shutdown.cancel();
     let stopped = tokio::time::timeout(DEADLINE, running.stopped()).await;

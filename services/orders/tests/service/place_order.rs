@@ -3,7 +3,7 @@
 use contracts::{Money, Order, Status, TransitionKind, orders::PlaceOrder};
 use orders::domain::{
     Entry,
-    place_order::{Decision, Known, Terms, decide},
+    place_order::{Decision, Input, Known, Terms, decide},
 };
 
 use crate::fixtures::{
@@ -12,13 +12,13 @@ use crate::fixtures::{
 
 fn decide_on(entry: &Entry, command: &PlaceOrder) -> Decision {
     let known = Known::Now(catalog().excerpt(&command.customer_id, &command.lines));
-    decide(entry, command, &known, &terms(), NOW)
+    decide(entry, Input { command, known: &known, terms: &terms() }, NOW)
 }
 
 fn accepted(decision: Decision) -> Order {
     match decision {
         Decision::Accepted(next) => next.into_order(),
-        Decision::Refused(_) | Decision::Repeated => panic!("not accepted: {decision:?}"),
+        Decision::Refused { .. } | Decision::Repeated => panic!("not accepted: {decision:?}"),
     }
 }
 
@@ -27,7 +27,7 @@ fn check(customer: &str, ordered: &[(&str, i32)], then: &[&str]) {
     let (customer_id, lines) = (customer_id(customer), lines(ordered));
     let command = PlaceOrder { customer_id, lines, ..place(1) };
     let reasons = match decide_on(&Entry::default(), &command) {
-        Decision::Refused(reasons) => reasons,
+        Decision::Refused { reasons, .. } => reasons,
         Decision::Accepted(_) => vec![],
         Decision::Repeated => panic!("nothing has been placed"),
     };
@@ -54,7 +54,8 @@ fn configured_checks_are_required_too() {
     let (command, extra_checks) = (place(1), vec!["fraud".to_owned()]);
     let known = Known::Now(catalog().excerpt(&command.customer_id, &command.lines));
     let terms = Terms { extra_checks, ..terms() };
-    let order = accepted(decide(&Entry::default(), &command, &known, &terms, NOW));
+    let input = Input { command: &command, known: &known, terms: &terms };
+    let order = accepted(decide(&Entry::default(), input, NOW));
     assert_eq!(order.required_checks, ["inventory:TEA", "inventory:MUG", "fraud"]);
 }
 
@@ -93,7 +94,7 @@ fn fifty_lines_are_allowed_and_one_more_is_not() {
     check("ada", &many, &["lines/out_of_range"]);
     let (customer_id, lines) = (customer_id("ada"), lines(&many[..50]));
     let command = PlaceOrder { customer_id, lines, ..place(1) };
-    let Decision::Refused(reasons) = decide_on(&Entry::default(), &command) else {
+    let Decision::Refused { reasons, .. } = decide_on(&Entry::default(), &command) else {
         panic!("there is no NONE")
     };
     assert!(reasons.iter().all(|reason| reason.check.starts_with("lines[")), "{reasons:?}");
@@ -106,7 +107,7 @@ fn a_command_that_comes_again_is_ignored_and_another_one_for_the_same_order_refu
     for entry in entries {
         assert_eq!(decide_on(&entry, &place(1)), Decision::Repeated);
         let other = PlaceOrder { command_id: command_id(2), ..place(1) };
-        let Decision::Refused(reasons) = decide_on(&entry, &other) else {
+        let Decision::Refused { reasons, .. } = decide_on(&entry, &other) else {
             panic!("two commands, one order: {entry:?}")
         };
         assert_eq!(reasons[0].code, "idempotency_key_reused");

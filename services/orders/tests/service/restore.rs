@@ -6,7 +6,7 @@ use contracts::{
     inventory::OrderValidation,
     orders::{CommandRefused, PlaceOrder},
 };
-use orders::{catalog::Catalog, processor::OrdersProcessor};
+use orders::{catalog::Catalog, domain::place_order::REFUSED_MAX, processor::OrdersProcessor};
 
 use crate::{
     fixtures::{cancel, catalog, command_id, failed, order_id, paid, passed, place, terms},
@@ -178,6 +178,33 @@ fn an_order_that_was_refused_stays_refused() {
         let known = shop.driver.state();
         shop.lose_everything();
         assert_eq!(shop.driver.state(), known);
+    }
+}
+
+/// Beyond those that can be remembered the id is closed: so what is refused then stays refused,
+/// too.
+#[test]
+fn refusals_of_one_order_are_bounded_and_all_of_them_last() {
+    let command = |n: usize| PlaceOrder { command_id: command_id(n as u128), ..place(1) };
+    for loses_everything in [false, true] {
+        let mut shop = Shop::new();
+        shop.driver.restart(OrdersProcessor::new(Catalog::fixed([], []), terms()));
+        for n in 0..=REFUSED_MAX {
+            shop.command(command(n));
+        }
+        assert_eq!(shop.entry(order_id(1)).refused.len(), REFUSED_MAX);
+        shop.driver.restart(OrdersProcessor::new(catalog(), terms()));
+        if loses_everything {
+            shop.lose_everything();
+        }
+        shop.refusals.clear();
+        for n in [0, REFUSED_MAX - 1, REFUSED_MAX, REFUSED_MAX + 1] {
+            shop.command(command(n));
+        }
+        let refused: Vec<_> = shop.refusals.iter().map(|r| &*r.reasons[0].code).collect();
+        let (before, too_often) = ("refused_before", "refused_too_often");
+        assert_eq!(refused, [before, before, too_often, too_often]);
+        assert_eq!(shop.entry(order_id(1)).order, None);
     }
 }
 

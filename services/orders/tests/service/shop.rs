@@ -14,7 +14,7 @@ use contracts::{
         Topic,
     },
 };
-use orders::{domain::Entry, processor::OrdersProcessor, store, topology};
+use orders::{adapters::store, domain::Entry, processor::OrdersProcessor, topology};
 use streams::{MemoryStore, Outgoing, Processor, Record, Tx};
 use testkit::{Driver, Fed};
 

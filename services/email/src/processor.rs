@@ -1,0 +1,50 @@
+//! [`EmailProcessor`]: reads `order-views`, mails, and writes `emails`.
+
+use crate::{
+    inputs::{email_sent, view_updated},
+    mailer::{DedupingMailer, Mailer},
+    topology,
+};
+use contracts::{
+    owns::Email,
+    topics::{self, EMAILS, TopicSpec},
+};
+use streams::{Failure, Processor, Record, Source, Tx};
+
+/// Most records in one transaction: as many mails, at most, a crash can repeat.
+pub const BATCH_RECORDS_MAX: usize = 16;
+
+/// One mail per order and kind.
+pub struct EmailProcessor<M> {
+    mailer: DedupingMailer<M>,
+}
+
+impl<M: Mailer> EmailProcessor<M> {
+    /// A processor that mails through `mailer`.
+    pub fn new(mailer: M) -> Self {
+        Self { mailer: DedupingMailer::new(mailer) }
+    }
+}
+
+impl<M: Mailer> Processor for EmailProcessor<M> {
+    type Identity = Email;
+
+    fn inputs(&self) -> Vec<&'static TopicSpec> {
+        topics::inputs(&topology::FLOWS)
+    }
+
+    fn outputs(&self) -> Vec<&'static TopicSpec> {
+        topics::outputs(&topology::FLOWS)
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        topology::SOURCES.to_vec()
+    }
+
+    fn process(&mut self, record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
+        match record.is_on(&EMAILS) {
+            true => email_sent::handle(record, tx),
+            false => view_updated::handle(record, &mut self.mailer, tx),
+        }
+    }
+}

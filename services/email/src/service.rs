@@ -1,0 +1,41 @@
+//! [`start`]: the service: the loop on its thread, health over HTTP, and what watches the mail
+//! server.
+
+use crate::{
+    adapters::smtp::SmtpMailer,
+    config::Config,
+    processor::{BATCH_RECORDS_MAX, EmailProcessor},
+};
+use axum::Router;
+use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use std::sync::Arc;
+use streams::Codec;
+use streams_kafka::{DiskStore, HttpRegistry, LoopSettings, LoopStatus, spawn_loop};
+use tokio::runtime::Handle;
+
+/// Consumer group, `transactional.id`, and the folder of the state.
+const NAME: &str = "email";
+
+/// Starts the loop and the health endpoints. What is away is waited for, in the background.
+///
+/// # Errors
+/// Fails if the address is taken or the state folder cannot be used.
+pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
+    let common = &config.common;
+    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let codec = Codec::new(Arc::new(registry));
+    let store = Box::new(DiskStore::open(&common.state_folder(NAME))?);
+
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
+    let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
+    lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
+    let settings = LoopSettings {
+        batch_records_max: BATCH_RECORDS_MAX,
+        ..LoopSettings::new(&common.kafka_bootstrap, NAME, common.instance)
+    };
+    let mails = spawn_loop(settings, EmailProcessor::new(mailer), store, codec, shutdown);
+    lifecycle.thread(NAME, mails.status(), LoopStatus::problem, mails.stopped());
+    Ok(running)
+}

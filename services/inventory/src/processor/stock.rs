@@ -1,0 +1,42 @@
+//! [`StockProcessor`]: reads `inventory.commands`, writes `stock`, `inventory.reservations` and
+//! `order-validations`, all of it with the offsets in one transaction.
+
+use crate::{
+    inputs::{inventory_command, reservation, stock_level},
+    topology,
+};
+use contracts::{
+    owns::Inventory,
+    topics::{self, RESERVATIONS, STOCK, TopicSpec},
+};
+use streams::{Failure, Processor, Record, Source, Tx};
+
+/// Keeps the stock of each sku. One instance owns a partition, so each sku has one writer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StockProcessor;
+
+impl Processor for StockProcessor {
+    type Identity = Inventory;
+
+    fn inputs(&self) -> Vec<&'static TopicSpec> {
+        topics::inputs(&topology::STOCKKEEPING)
+    }
+
+    fn outputs(&self) -> Vec<&'static TopicSpec> {
+        topics::outputs(&topology::STOCKKEEPING)
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        topology::SOURCES.to_vec()
+    }
+
+    fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+        if record.is_on(&STOCK) {
+            stock_level::handle(record, tx)
+        } else if record.is_on(&RESERVATIONS) {
+            reservation::handle(record, tx)
+        } else {
+            inventory_command::handle(record, tx)
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! OrderValidation: the outcome of one check, before or after the order that requires it.
+
+use crate::domain::{CheckOutcome, Entry, place_order::DEADLINE_MAX};
+use contracts::{
+    Reason, Status, Timestamp,
+    inventory::{OrderValidation, Outcome},
+};
+use std::time::Duration;
+
+/// Longest name of a check and longest code, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest detail, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 1024;
+/// Most outcomes that are kept for an order that has not come yet: more than any order requires.
+pub const OUTCOMES_MAX: usize = 128;
+/// How long outcomes wait for an order that has not come: the longest deadline and a day. An order
+/// that came later would be over at once.
+pub const OUTCOMES_WAIT: Duration = DEADLINE_MAX.saturating_add(Duration::from_secs(24 * 60 * 60));
+
+// State: an Entry. Input: an OrderValidation.
+
+/// What becomes of an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It is news.
+    Kept {
+        /// The check.
+        check: String,
+        /// Its outcome.
+        outcome: CheckOutcome,
+        /// Since when it waits, should its order not be there: the time of the check itself, so
+        /// that it is the same when the log is folded again.
+        since: Timestamp,
+    },
+    /// It changes nothing, and why.
+    Ignored(NoOp),
+    /// It can never be used, and why: the cause for a dead letter.
+    Malformed(Malformed),
+}
+
+/// Why an outcome changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoOp {
+    /// It is known.
+    Repeated,
+    /// The check has another outcome already. The first one counts: a decision may rest on it.
+    Contradicts,
+    /// The order does not require this check.
+    NotRequired,
+    /// The order is past its checks.
+    TooLate,
+}
+
+/// Why an outcome can never be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A text is empty or too long.
+    #[error("`{field}` has {bytes} bytes; 1 to {max} are allowed")]
+    Length {
+        /// Which one.
+        field: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// More different checks than an order can require.
+    #[error("{OUTCOMES_MAX} outcomes are kept for an order that does not exist yet")]
+    TooMany,
+}
+
+/// Decide on `validation`.
+pub fn decide(entry: &Entry, validation: &OrderValidation, now: Timestamp) -> Decision {
+    if let Err(malformed) = check_bounds(validation) {
+        return Decision::Malformed(malformed);
+    }
+    if let Some(order) = &entry.order {
+        if order.status != Status::Requested {
+            return Decision::Ignored(NoOp::TooLate);
+        }
+        if !order.required_checks.contains(&validation.check) {
+            return Decision::Ignored(NoOp::NotRequired);
+        }
+    }
+    let outcome = outcome_of(validation);
+    match entry.outcomes.get(&validation.check) {
+        Some(known) if *known == outcome => Decision::Ignored(NoOp::Repeated),
+        Some(_) => Decision::Ignored(NoOp::Contradicts),
+        None if entry.outcomes.len() >= OUTCOMES_MAX => Decision::Malformed(Malformed::TooMany),
+        None => {
+            // A clock that is ahead must not keep it for ever.
+            let since = validation.decided_at.min(now);
+            Decision::Kept { check: validation.check.clone(), outcome, since }
+        }
+    }
+}
+
+/// What is known after `decision`.
+pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
+    match decision {
+        Decision::Kept { check, outcome, since } => {
+            entry.outcomes.insert(check.clone(), outcome.clone());
+            if entry.order.is_none() {
+                entry.waiting_since.get_or_insert(*since);
+            }
+        }
+        Decision::Ignored(_) | Decision::Malformed(_) => {}
+    }
+    entry
+}
+
+fn outcome_of(validation: &OrderValidation) -> CheckOutcome {
+    match validation.outcome {
+        Outcome::Passed => CheckOutcome::Passed,
+        Outcome::Failed => {
+            let OrderValidation { check, code, detail, .. } = validation;
+            CheckOutcome::Failed(Reason::new(check, code, detail))
+        }
+    }
+}
+
+fn check_bounds(validation: &OrderValidation) -> Result<(), Malformed> {
+    let OrderValidation { check, code, detail, .. } = validation;
+    for (field, text, min, max) in [
+        ("check", check, 1, NAME_BYTES_MAX),
+        ("code", code, 1, NAME_BYTES_MAX),
+        ("detail", detail, 0, DETAIL_BYTES_MAX),
+    ] {
+        if !(min..=max).contains(&text.len()) {
+            return Err(Malformed::Length { field, bytes: text.len(), max });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What orders does about each thing that it hears of: one file per input, named after it.
+//!
+//! It lets the domain decide, gives the entry after that, and sends what is not a transition. It
+//! does not look for the next transition: the processor does, after every input.
+
+pub mod cancel_order;
+pub mod deadline;
+pub mod order_transition;
+pub mod order_validation;
+pub mod place_order;
+
+use contracts::{
+    CommandId, OrderId, Reason,
+    orders::CommandRefused,
+    owns::Orders,
+    topics::{ORDER_REFUSALS, ORDERS},
+};
+use streams::{Failure, Tx};
+
+use crate::domain::{
+    Entry,
+    next_step::{self, Decision, Proposal},
+};
+
+/// Propose the next transition if it is due and ours, and give what is known after that.
+///
+/// # Errors
+/// As [`Tx::send`].
+pub fn propose_next(tx: &mut Tx<'_, Orders>, entry: Entry) -> Result<Entry, Failure> {
+    let decision = next_step::decide(&entry, tx.now());
+    match &decision {
+        Decision::Propose(proposal) => {
+            let order_id = proposal.order().order_id;
+            match proposal {
+                Proposal::Validated(next) => tx.send(&ORDERS, &order_id, next)?,
+                Proposal::Rejected(next) => tx.send(&ORDERS, &order_id, next)?,
+                Proposal::Cancelled(next) => tx.send(&ORDERS, &order_id, next)?,
+                Proposal::Confirmed(next) => tx.send(&ORDERS, &order_id, next)?,
+            }
+        }
+        Decision::Wait
+        | Decision::InFlight
+        | Decision::NotOurs
+        | Decision::Settled
+        | Decision::Unknown => {}
+    }
+    Ok(next_step::evolve(entry, &decision))
+}
+
+/// Tell that a command about the order of `entry` has changed nothing, and why.
+fn refuse(
+    tx: &mut Tx<'_, Orders>,
+    entry: &Entry,
+    command: &str,
+    command_id: CommandId,
+    order_id: OrderId,
+    reasons: Vec<Reason>,
+) -> Result<(), Failure> {
+    let (command, refused_at) = (command.to_owned(), tx.now());
+    let order_version = entry.standing().map(|order| order.version);
+    let refused =
+        CommandRefused { command_id, order_id, command, reasons, order_version, refused_at };
+    tx.send(&ORDER_REFUSALS, &order_id, &refused)
+}

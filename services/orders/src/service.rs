@@ -1,0 +1,69 @@
+//! [`start`]: the service: the loop on its thread, the catalog and the outcomes that it follows,
+//! and HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use contracts::owns::Orders;
+use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use streams::Codec;
+use streams_kafka::{
+    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, spawn_loop,
+};
+use tokio::runtime::Handle;
+
+use crate::{
+    adapters::catalog,
+    config::{self, Config},
+    http::{self, App, waiters::Waiters},
+    processor::OrdersProcessor,
+};
+
+/// The name of consumer group and `transactional.id`.
+const LOOP_NAME: &str = "orders";
+
+/// Room for a client that waits a minute after a command that took its time to be acknowledged.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Start the service; it ends at `shutdown`. Nothing that it depends on need be there yet.
+///
+/// # Errors
+/// Fails if the address is taken or the state store cannot be opened.
+pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
+    let common = &config.common;
+    let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
+    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let codec = Codec::new(Arc::new(registry));
+    let store = Box::new(DiskStore::open(&common.state_folder(LOOP_NAME))?);
+    let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);
+
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let part = |name, thread: LoopHandle| {
+        lifecycle.thread(name, thread.status(), LoopStatus::problem, thread.stopped());
+    };
+    let (catalog, [products, customers]) = catalog::follow(bootstrap, instance, &codec, &shutdown);
+    part("catalog.products", products);
+    part("catalog.customers", customers);
+    let waiters = Waiters::new(config.waiters_max);
+    part("outcomes", waiters.follow(bootstrap, codec.clone(), shutdown.clone()));
+
+    let view_url = config.view_url.as_str().into();
+    let app = App { catalog: catalog.clone(), commands, waiters, view_url, shutdown };
+    let limits = Limits { request_timeout: REQUEST_TIMEOUT, ..Limits::default() };
+    let address = common.http_addr(config::PORT);
+    let running = lifecycle.serve(address, http::router(app)?, limits).await?;
+
+    let settings = LoopSettings::new(bootstrap, LOOP_NAME, instance);
+    let processor = OrdersProcessor::new(catalog.clone(), config.terms());
+    // Before the catalog is there every product would be unknown.
+    lifecycle.start_up(|check, lifecycle| async move {
+        let shutdown = lifecycle.shutdown();
+        check.down("waiting for catalog.products and catalog.customers to be read");
+        if shutdown.run_until_cancelled(catalog.ready()).await.is_some() {
+            let thread = spawn_loop(settings, processor, store, codec, shutdown);
+            lifecycle.thread("decisions", thread.status(), LoopStatus::problem, thread.stopped());
+        }
+        Ok(())
+    });
+    Ok(running)
+}
