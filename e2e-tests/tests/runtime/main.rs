@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod dead_letters;
+mod example;
 mod proxy;
 mod support;
 mod torn;

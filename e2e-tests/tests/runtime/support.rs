@@ -37,6 +37,8 @@ static SHOP: OnceCell<Shop> = OnceCell::const_new();
 pub struct Bench {
     pub bootstrap: String,
     pub codec: Codec,
+    /// The registry's address.
+    pub registry: String,
     /// The test's own: skus begin with it, groups are named after it.
     pub name: &'static str,
 }
@@ -51,7 +53,8 @@ impl Bench {
         let runtime = tokio::runtime::Handle::current();
         let registry = HttpRegistry::new(shop.url("registry"), runtime).expect("a client");
         let codec = Codec::new(Arc::new(registry));
-        Self { bootstrap: shop.url("kafka").to_owned(), codec, name }
+        let [bootstrap, registry] = ["kafka", "registry"].map(|name| shop.url(name).to_owned());
+        Self { bootstrap, codec, registry, name }
     }
 
     pub fn sku(&self, number: usize) -> Sku {

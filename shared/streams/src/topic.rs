@@ -24,6 +24,18 @@ pub trait Key: Sized {
     }
 }
 
+impl Key for String {
+    const NAME: &'static str = "text";
+
+    fn to_bytes(&self) -> Vec<u8> {
+        self.clone().into_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        String::from_utf8(bytes.to_vec()).map_err(|_| "the key is not UTF-8".into())
+    }
+}
+
 /// How long a topic keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cleanup {
