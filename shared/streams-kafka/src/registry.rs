@@ -1,40 +1,63 @@
-//! The schema registry over HTTP, by its Confluent-compatible API.
+//! The schema registry over HTTP, by its [Confluent-compatible API].
+//!
+//! A reply counts only if it is the registry's own: a success of the expected shape, or a refusal
+//! with the registry's error code in its body. Everything else (no reply, a proxy's 404, a 500) is
+//! [`RegistryError::Unavailable`], for a record must not be taken for poison while the registry is
+//! away.
+//!
+//! [Confluent-compatible API]: https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 
-use schema_registry_converter::{
-    async_impl::schema_registry::{self, SrSettings},
-    error::SRCError,
-    schema_registry_common::{SchemaType, SuppliedSchema},
-};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
 use streams::{RegistryError, SchemaRegistry};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Largest reply that is read, in bytes. Our largest schema has some 10 KB.
+const REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// No such subject, version, schema.
+const CODES_UNKNOWN: [u32; 3] = [40401, 40402, 40403];
+/// What the API says of a schema that it cannot parse.
+const CODE_INVALID_SCHEMA: u32 = 42201;
+
 /// A real registry, spoken to over HTTP.
 pub struct HttpRegistry {
-    url: String,
-    settings: SrSettings,
+    url: Url,
     http: reqwest::Client,
     runtime: tokio::runtime::Handle,
 }
 
+/// The registry's own words.
+enum Answer<T> {
+    Found(T),
+    Unknown,
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+struct Registered {
+    id: u32,
+}
+
 impl HttpRegistry {
-    /// The registry whose Confluent-compatible API stands at `url`. The calls run on `runtime`;
-    /// they block the caller, which must be a thread outside of it.
+    /// The registry whose Confluent-compatible API is at `url`. The calls run on `runtime`; they
+    /// block the caller, which must be a thread outside of it.
     ///
     /// # Errors
-    /// When no HTTP client can be made for `url`.
+    /// When `url` is none, or no HTTP client can be made.
     pub fn new(url: &str, runtime: tokio::runtime::Handle) -> Result<Self, RegistryError> {
         let unavailable = |error: String| RegistryError::Unavailable(format!("{url}: {error}"));
-        let settings = SrSettings::new_builder(url.trim_end_matches('/').to_owned())
-            .set_timeout(REQUEST_TIMEOUT)
-            .build()
-            .map_err(|error| unavailable(error.to_string()))?;
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .build()
             .map_err(|error| unavailable(error.to_string()))?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), settings, http, runtime })
+        let url = Url::parse(url).map_err(|error| unavailable(error.to_string()))?;
+        if url.cannot_be_a_base() {
+            return Err(unavailable("no base for a path".to_owned()));
+        }
+        Ok(Self { url, http, runtime })
     }
 
     /// Register `schema` under `subject`; its id. The same schema again gives the same id.
@@ -42,66 +65,131 @@ impl HttpRegistry {
     /// # Errors
     /// [`RegistryError::Incompatible`] with the registry's words.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
-        let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
-        let registered =
-            schema_registry::post_schema(&self.settings, subject.to_owned(), supplied).await;
-        match registered {
-            Ok(registered) => Ok(registered.id),
-            Err(error) if error.to_string().contains("409") => Err(RegistryError::Incompatible {
-                subject: subject.to_owned(),
-                detail: error.to_string(),
-            }),
-            Err(error) => Err(self.unavailable(&error)),
+        let body = serde_json::json!({ "schema": schema });
+        let request = self.http.post(self.path(&["subjects", subject, "versions"])).json(&body);
+        match self.ask::<Registered>(request).await? {
+            Answer::Found(Registered { id }) => Ok(id),
+            Answer::Refused(detail) => Err(incompatible(subject, detail)),
+            Answer::Unknown => Err(self.unavailable("it takes no schema")),
         }
     }
 
     async fn look_up(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
-        #[derive(serde::Deserialize)]
-        struct Found {
-            id: u32,
-        }
         let body = serde_json::json!({ "schema": schema });
-        let unavailable = |error| RegistryError::Unavailable(format!("{}: {error}", self.url));
-        let url = format!("{}/subjects/{subject}", self.url);
-        let reply = self.http.post(url).json(&body).send().await.map_err(unavailable)?;
-        if reply.status().is_success() {
-            return Ok(reply.json::<Found>().await.map_err(unavailable)?.id);
+        let request = self.http.post(self.path(&["subjects", subject])).json(&body);
+        match self.ask::<Registered>(request).await? {
+            Answer::Found(Registered { id }) => Ok(id),
+            Answer::Refused(detail) => Err(incompatible(subject, detail)),
+            Answer::Unknown => Err(self.why_not_registered(subject, &body).await),
         }
-        if reply.status().is_server_error() {
-            return Err(RegistryError::Unavailable(format!("{}: {}", self.url, reply.status())));
-        }
-        self.why_not_registered(subject, &body).await
     }
 
     /// The subject does not have our schema: because it is incompatible, or just not there yet?
-    async fn why_not_registered(
-        &self,
-        subject: &str,
-        body: &serde_json::Value,
-    ) -> Result<u32, RegistryError> {
-        #[derive(serde::Deserialize)]
+    async fn why_not_registered(&self, subject: &str, body: &serde_json::Value) -> RegistryError {
+        #[derive(Deserialize)]
         struct Verdict {
             is_compatible: bool,
             #[serde(default)]
             messages: Vec<String>,
         }
-        let url = format!("{}/compatibility/subjects/{subject}/versions?verbose=true", self.url);
-        let reply = self.http.post(url).json(body).send().await;
-        if let Ok(reply) = reply
-            && reply.status().is_success()
-            && let Ok(verdict) = reply.json::<Verdict>().await
-            && !verdict.is_compatible
-        {
-            let subject = subject.to_owned();
-            let detail = verdict.messages.join("; ");
-            return Err(RegistryError::Incompatible { subject, detail });
+        let mut url = self.path(&["compatibility", "subjects", subject, "versions"]);
+        url.set_query(Some("verbose=true"));
+        match self.ask::<Verdict>(self.http.post(url).json(body)).await {
+            Ok(Answer::Found(verdict)) if !verdict.is_compatible => {
+                incompatible(subject, verdict.messages.join("; "))
+            }
+            _ => RegistryError::Unknown(format!("schema of ours under {subject}")),
         }
-        Err(RegistryError::Unknown(format!("schema of ours under {subject}")))
     }
 
-    fn unavailable(&self, error: &SRCError) -> RegistryError {
+    async fn schema(&self, id: u32) -> Result<String, RegistryError> {
+        #[derive(Deserialize)]
+        struct Found {
+            schema: String,
+        }
+        let request = self.http.get(self.path(&["schemas", "ids", &id.to_string()]));
+        match self.ask::<Found>(request).await? {
+            Answer::Found(Found { schema }) => Ok(schema),
+            Answer::Unknown => Err(RegistryError::Unknown(format!("schema with id {id}"))),
+            Answer::Refused(detail) => Err(self.unavailable(&detail)),
+        }
+    }
+
+    fn path(&self, segments: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        let mut path = url.path_segments_mut().expect("`new` takes only a base");
+        path.pop_if_empty().extend(segments);
+        drop(path);
+        url
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Answer<T>, RegistryError> {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error_code: u32,
+            #[serde(default)]
+            message: String,
+        }
+        let reply = request.send().await.map_err(|error| self.unavailable(&causes(&error)))?;
+        let status = reply.status();
+        let body = self.body(reply).await?;
+        if status.is_success() {
+            let found = serde_json::from_slice(&body);
+            return found.map(Answer::Found).map_err(|error| self.unavailable(&error.to_string()));
+        }
+        let refusal = serde_json::from_slice::<Refusal>(&body).ok();
+        match (status, refusal) {
+            (StatusCode::NOT_FOUND, Some(no)) if CODES_UNKNOWN.contains(&no.error_code) => {
+                Ok(Answer::Unknown)
+            }
+            (StatusCode::CONFLICT, Some(no)) => Ok(Answer::Refused(no.message)),
+            (StatusCode::UNPROCESSABLE_ENTITY, Some(no))
+                if no.error_code == CODE_INVALID_SCHEMA =>
+            {
+                Ok(Answer::Refused(no.message))
+            }
+            (_, Some(no)) => {
+                let Refusal { error_code, message } = no;
+                Err(self.unavailable(&format!("{status}, error {error_code}: {message}")))
+            }
+            (_, None) => Err(self.unavailable(&status.to_string())),
+        }
+    }
+
+    async fn body(&self, mut reply: Response) -> Result<Vec<u8>, RegistryError> {
+        let mut body = Vec::new();
+        while let Some(chunk) =
+            reply.chunk().await.map_err(|error| self.unavailable(&causes(&error)))?
+        {
+            if body.len() + chunk.len() > REPLY_BYTES_MAX {
+                return Err(self.unavailable(&format!("a reply over {REPLY_BYTES_MAX} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unavailable(&self, error: &str) -> RegistryError {
         RegistryError::Unavailable(format!("{}: {error}", self.url))
     }
+}
+
+fn incompatible(subject: &str, detail: String) -> RegistryError {
+    RegistryError::Incompatible { subject: subject.to_owned(), detail }
+}
+
+/// An error of reqwest says what went wrong only in its sources.
+fn causes(error: &reqwest::Error) -> String {
+    let mut source = std::error::Error::source(error);
+    let mut text = error.to_string();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl SchemaRegistry for HttpRegistry {
@@ -110,13 +198,94 @@ impl SchemaRegistry for HttpRegistry {
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
-        let found = self.runtime.block_on(schema_registry::get_schema_by_id(id, &self.settings));
-        match found {
-            Ok(registered) => Ok(registered.schema),
-            Err(error) if error.to_string().contains("404") => {
-                Err(RegistryError::Unknown(format!("schema with id {id}")))
+        self.runtime.block_on(self.schema(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, http::header::CONTENT_TYPE};
+    use tokio::{net::TcpListener, runtime::Runtime};
+
+    const PROXY: &str = "<html>404 Not Found</html>";
+
+    fn body(code: u32) -> String {
+        format!(r#"{{"error_code":{code},"message":"as the test says"}}"#)
+    }
+
+    /// A registry, below `path`, whose every reply is this one.
+    fn always(runtime: &Runtime, path: &str, status: u16, body: String) -> HttpRegistry {
+        let status = StatusCode::from_u16(status).unwrap();
+        let reply = (status, [(CONTENT_TYPE, "application/json")], body);
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
+        let server = Router::new().fallback(async move || reply);
+        runtime.spawn(async move { axum::serve(listener, server).await });
+        HttpRegistry::new(&url, runtime.handle().clone()).unwrap()
+    }
+
+    fn is_unavailable<T>(result: &Result<T, RegistryError>) -> bool {
+        matches!(result, Err(RegistryError::Unavailable(_)))
+    }
+
+    #[test]
+    fn a_registry_that_is_away_makes_no_id_unknown_whatever_its_digits() {
+        let runtime = Runtime::new().unwrap();
+        let free = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        for url in [format!("http://{address}"), format!("http://{address}/404/409/")] {
+            let registry = HttpRegistry::new(&url, runtime.handle().clone()).unwrap();
+            for id in [404, 1404, 4040, 40403, 409] {
+                assert!(is_unavailable(&registry.schema_by_id(id)), "{url} {id}");
             }
-            Err(error) => Err(self.unavailable(&error)),
+            assert!(is_unavailable(&registry.id_of("orders-404", "{}")));
+            assert!(is_unavailable(&runtime.block_on(registry.register("orders-409", "{}"))));
         }
+    }
+
+    #[test]
+    fn only_the_registrys_own_code_makes_an_id_unknown() {
+        let runtime = Runtime::new().unwrap();
+        let registry = always(&runtime, "", 404, body(40403));
+        let unknown = registry.schema_by_id(7);
+        assert!(matches!(unknown, Err(RegistryError::Unknown(_))), "{unknown:?}");
+        let unknown = registry.id_of("orders", "{}");
+        assert!(matches!(unknown, Err(RegistryError::Unknown(_))), "{unknown:?}");
+        for (status, body) in [
+            (404, PROXY.to_owned()),
+            (404, body(404)),
+            (404, String::new()),
+            (502, PROXY.to_owned()),
+            (500, body(50001)),
+            (401, body(40101)),
+            (200, "{}".to_owned()),
+            (200, "x".repeat(REPLY_BYTES_MAX + 1)),
+        ] {
+            let registry = always(&runtime, "/404", status, body);
+            assert!(is_unavailable(&registry.schema_by_id(40403)), "{status}");
+            assert!(is_unavailable(&registry.id_of("orders", "{}")), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_incompatible_and_a_success_gives_what_was_asked_for() {
+        let runtime = Runtime::new().unwrap();
+        for (status, code) in [(409, 409), (422, 42201)] {
+            let registry = always(&runtime, "", status, body(code));
+            match runtime.block_on(registry.register("orders", "{}")) {
+                Err(RegistryError::Incompatible { subject, detail }) => {
+                    assert_eq!((&*subject, &*detail), ("orders", "as the test says"));
+                }
+                other => panic!("{status}: {other:?}"),
+            }
+        }
+        let proxy = always(&runtime, "", 409, PROXY.to_owned());
+        assert!(is_unavailable(&runtime.block_on(proxy.register("orders", "{}"))));
+        let registry = always(&runtime, "", 200, r#"{"id":3,"schema":"\"int\""}"#.to_owned());
+        assert_eq!(registry.schema_by_id(3).unwrap(), r#""int""#);
+        assert_eq!(registry.id_of("orders", "{}").unwrap(), 3);
+        assert_eq!(runtime.block_on(registry.register("orders", "{}")).unwrap(), 3);
     }
 }
