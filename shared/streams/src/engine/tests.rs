@@ -1,1 +1,261 @@
+//! The table of failures, row by row: what the engine asks for after each of them.
 
+use super::*;
+use crate::{
+    Failure, MemoryRegistry, MemoryStore, Outgoing, Owns, Record, Service, Source, Store, Table,
+    Tx,
+    topic::{Topic, TopicSpec, dead_letters},
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Word {
+    text: String,
+}
+
+crate::avro_record!(
+    Word,
+    "words/Word.avsc",
+    r#"{"type":"record","name":"Word","fields":[{"name":"text","type":"string"}]}"#
+);
+
+static WORDS: Topic<String, Word> = Topic::new("words", "Word", 1);
+static LOUD: Topic<String, Word> = Topic::new("loud", "Word", 1);
+static LETTERS: TopicSpec = dead_letters("loud.dlq", "loud", 1);
+static COUNTS: Table<u32> = Table::new(1);
+
+struct Loud;
+
+impl Service for Loud {
+    const NAME: &'static str = "loud";
+    const VERSION: &'static str = "1.0.0";
+
+    fn dead_letters() -> &'static TopicSpec {
+        &LETTERS
+    }
+}
+
+impl Owns<Word> for Loud {}
+
+/// Counts words, and says each again; what it says is its changelog.
+impl Processor for Loud {
+    type Identity = Loud;
+
+    fn inputs(&self) -> Vec<&'static TopicSpec> {
+        vec![&WORDS.spec]
+    }
+
+    fn outputs(&self) -> Vec<&'static TopicSpec> {
+        vec![&LOUD.spec]
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        vec![Source { topic: &LOUD.spec, up_to: UpTo::End }]
+    }
+
+    fn process(&mut self, record: &Record, tx: &mut Tx<'_, Loud>) -> Result<(), Failure> {
+        let key: String = record.key_as()?;
+        if key == "later" {
+            return Err(Failure::retriable(anyhow::anyhow!("not yet")));
+        }
+        let count = tx.get(&COUNTS, key.as_bytes())?.unwrap_or(0) + 1;
+        tx.put(&COUNTS, key.as_bytes(), &count)?;
+        tx.send(&LOUD, &key, &Word { text: key.to_uppercase() })
+    }
+}
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+struct Bench {
+    engine: Engine<Loud>,
+    store: MemoryStore,
+    now: Timestamp,
+}
+
+fn word(key: &str, offset: i64) -> Record {
+    Record {
+        topic: WORDS.name().into(),
+        partition: 0,
+        offset,
+        timestamp_ms: NOW.millis(),
+        key: Some(key.as_bytes().to_vec()),
+        value: Some(Vec::new()),
+        headers: crate::Headers::default(),
+    }
+}
+
+impl Bench {
+    /// Connected, with partition 0 assigned and restored from nothing.
+    fn new() -> Self {
+        let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+        let (engine, store) = (Engine::new(Loud, codec), MemoryStore::default());
+        let mut bench = Self { engine, store, now: NOW };
+        assert!(matches!(bench.tell(Event::Proceed), Effect::Connect));
+        assert!(matches!(bench.tell(Event::Connected), Effect::Poll));
+        let assigned = Polled { owned: [0].into(), assigned: [0].into(), ..Polled::default() };
+        assert!(matches!(bench.tell(Event::Polled(assigned)), Effect::FetchOffsets { .. }));
+        let offsets = Offsets::from([((WORDS.name().to_owned(), 0), 0)]);
+        assert!(matches!(bench.tell(Event::Offsets(offsets)), Effect::FetchEnd { .. }));
+        assert!(matches!(bench.tell(Event::End(0)), Effect::Poll));
+        bench
+    }
+
+    fn tell(&mut self, event: Event) -> Effect {
+        let effect = self.engine.next(event, self.now, &self.store);
+        if let Effect::Apply(Apply { partition, writes, positions }) = &effect {
+            self.store.apply(*partition, writes.clone(), positions).unwrap();
+        }
+        effect
+    }
+
+    fn poll(&mut self, records: Vec<Record>) -> Effect {
+        let polled = Polled { owned: [0].into(), records, ..Polled::default() };
+        self.tell(Event::Polled(polled))
+    }
+
+    fn fail(&mut self, class: Class) -> Effect {
+        self.tell(Event::Failed(class, anyhow::anyhow!("on purpose")))
+    }
+
+    /// A word on its way, up to the effect that commits it.
+    fn up_to_commit(&mut self, offset: i64) {
+        assert!(matches!(self.poll(vec![word("tea", offset)]), Effect::Begin));
+        let Effect::Send(sent) = self.tell(Event::Begun) else { panic!("nothing is sent") };
+        assert_eq!(sent.len(), 1);
+        let place = |out: &Outgoing| ((out.topic.to_owned(), out.partition), 40 + offset);
+        let delivered = Event::Delivered(sent.iter().map(place).collect());
+        let Effect::SendOffsets(offsets) = self.tell(delivered) else { panic!("no offsets") };
+        assert_eq!(offsets[&(WORDS.name().to_owned(), 0)], offset + 1);
+        assert!(matches!(self.tell(Event::OffsetsAccepted), Effect::Commit));
+    }
+
+    fn count(&self) -> Option<Vec<u8>> {
+        self.store.get(0, &[&[1], &b"tea"[..]].concat()).unwrap()
+    }
+}
+
+#[test]
+fn the_store_changes_after_the_commit_and_not_before() {
+    let mut bench = Bench::new();
+    bench.up_to_commit(0);
+    assert_eq!(bench.count(), None);
+    assert!(matches!(bench.tell(Event::Committed { doubtful: false }), Effect::Apply(_)));
+    assert!(bench.count().is_some());
+    assert!(matches!(bench.tell(Event::Applied), Effect::Poll));
+    let positions = bench.store.positions(0).unwrap();
+    assert_eq!(positions["words"], 1, "what was read");
+    assert_eq!(positions["loud"], 41, "what was written is in the state already");
+}
+
+#[test]
+fn retriable_the_same_call_again_until_its_time_is_over() {
+    let mut bench = Bench::new();
+    bench.poll(vec![word("tea", 0)]);
+    assert!(matches!(bench.fail(Class::Retriable), Effect::Begin));
+    assert!(matches!(bench.fail(Class::Retriable), Effect::Begin));
+    bench.now = bench.now + crate::limits::CALL_TIMEOUT + Duration::from_millis(1);
+    assert!(matches!(bench.fail(Class::Retriable), Effect::Abort));
+}
+
+#[test]
+fn abortable_abort_rewind_and_the_batch_comes_again() {
+    let mut bench = Bench::new();
+    bench.poll(vec![word("tea", 7)]);
+    bench.tell(Event::Begun);
+    assert!(matches!(bench.fail(Class::Abortable), Effect::Abort));
+    let Effect::Seek(offsets) = bench.tell(Event::Aborted { doubtful: false }) else {
+        panic!("no rewind")
+    };
+    assert_eq!(offsets[&(WORDS.name().to_owned(), 0)], 7);
+    assert!(matches!(bench.tell(Event::Sought), Effect::BackOff { .. }));
+    assert_eq!(bench.engine.trouble(), Some("on purpose"));
+    assert!(matches!(bench.tell(Event::Proceed), Effect::Poll));
+    bench.poll(Vec::new());
+    assert!(bench.engine.trouble().is_some(), "an empty poll does not mean that all is well");
+    bench.up_to_commit(7);
+    bench.tell(Event::Committed { doubtful: false });
+    bench.tell(Event::Applied);
+    assert_eq!(bench.engine.trouble(), None);
+}
+
+#[test]
+fn the_processor_says_again_rewind_without_a_transaction() {
+    let mut bench = Bench::new();
+    assert!(matches!(bench.poll(vec![word("tea", 3), word("later", 4)]), Effect::Seek(_)));
+}
+
+#[test]
+fn fatal_for_the_clients_they_are_made_anew_and_the_state_is_read_on() {
+    let mut bench = Bench::new();
+    bench.up_to_commit(0);
+    assert!(matches!(bench.fail(Class::Fatal), Effect::Disconnect));
+    assert_eq!(bench.engine.partitions().count(), 0);
+    assert!(matches!(bench.tell(Event::Disconnected), Effect::BackOff { .. }));
+    assert!(matches!(bench.tell(Event::Proceed), Effect::Connect));
+}
+
+#[test]
+fn fatal_for_the_state_it_is_forgotten_and_read_back() {
+    let mut bench = Bench::new();
+    let rotten = Writes::from([([&[1], &b"tea"[..]].concat(), Some(vec![0xff; 9]))]);
+    bench.store.apply(0, rotten, &Positions::new()).unwrap();
+    assert!(matches!(bench.poll(vec![word("tea", 0)]), Effect::Clear { partition: 0 }));
+    assert!(matches!(bench.tell(Event::Cleared), Effect::Disconnect));
+
+    let mut bench = Bench::new();
+    bench.up_to_commit(0);
+    bench.tell(Event::Committed { doubtful: false });
+    assert!(matches!(bench.fail(Class::Fatal), Effect::Clear { partition: 0 }), "a full disk");
+}
+
+#[test]
+fn a_commit_in_doubt_new_epoch_read_back_and_then_the_store() {
+    let mut bench = Bench::new();
+    bench.up_to_commit(0);
+    assert!(matches!(bench.fail(Class::Retriable), Effect::Commit), "asked for once more");
+    assert!(matches!(bench.tell(Event::Committed { doubtful: false }), Effect::Renew));
+    let Effect::Read { from: 40, to: 41, .. } = bench.tell(Event::Renewed) else {
+        panic!("it is not read back")
+    };
+    let there = Record { topic: "loud".into(), offset: 40, ..word("tea", 0) };
+    let read = Event::Read { records: vec![there], next: 41 };
+    assert!(matches!(bench.tell(read), Effect::Apply(_)));
+}
+
+#[test]
+fn what_was_committed_in_doubt_and_is_not_there_does_not_reach_the_store() {
+    let mut bench = Bench::new();
+    bench.up_to_commit(0);
+    assert!(matches!(bench.tell(Event::Committed { doubtful: true }), Effect::Renew));
+    bench.tell(Event::Renewed);
+    let nothing = Event::Read { records: Vec::new(), next: 41 };
+    assert!(matches!(bench.tell(nothing), Effect::Disconnect));
+    assert_eq!(bench.count(), None);
+}
+
+#[test]
+fn an_abort_in_doubt_gets_a_new_epoch_before_the_next_transaction() {
+    let mut bench = Bench::new();
+    bench.poll(vec![word("tea", 0)]);
+    bench.fail(Class::Abortable);
+    bench.tell(Event::Aborted { doubtful: true });
+    bench.tell(Event::Sought);
+    bench.tell(Event::Proceed);
+    assert!(matches!(bench.poll(vec![word("tea", 0)]), Effect::Renew));
+    assert!(matches!(bench.tell(Event::Renewed), Effect::Begin));
+}
+
+#[test]
+fn what_was_revoked_is_forgotten() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.engine.partitions().collect::<Vec<_>>(), [0]);
+    bench.tell(Event::Polled(Polled::default()));
+    assert_eq!(bench.engine.partitions().count(), 0);
+}
+
+#[test]
+fn final_stop() {
+    let mut bench = Bench::new();
+    assert!(matches!(bench.fail(Class::Final), Effect::Stop(_)));
+}
