@@ -19,7 +19,11 @@ use std::{
     },
     time::Duration,
 };
-use streams::{Codec, Failure, Processor, Record, Source, Store, Table, Tx, UpTo, lineage::Cause};
+use streams::{
+    Codec, Failure, Processor, Record, Source, Store, Table, Tx, UpTo,
+    lineage::Cause,
+    store::{Layout, LayoutError},
+};
 use streams_kafka::{
     DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, Step, TransactionalLoop,
     read_topic, spawn_loop,
@@ -119,8 +123,8 @@ impl Bench {
         hiccups: usize,
     ) -> (LoopSettings, Tally, Box<dyn Store>, Codec) {
         let settings = LoopSettings::new(&self.bootstrap, self.name, instance);
-        let store = DiskStore::open(folder).expect("a store");
         let tally = Tally { prefix: self.name, hiccups: Arc::new(AtomicUsize::new(hiccups)) };
+        let store = DiskStore::of::<Tally>(folder).expect("a store");
         (settings, tally, Box::new(store), self.codec.clone())
     }
 
@@ -236,6 +240,10 @@ impl Processor for Tally {
 
     fn sources(&self) -> Vec<Source> {
         vec![Source { topic: &RESERVATIONS.spec, up_to: UpTo::End }]
+    }
+
+    fn layout() -> Result<Layout, LayoutError> {
+        Layout::default().table(&COUNTS)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {

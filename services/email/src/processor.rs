@@ -1,6 +1,7 @@
 //! [`EmailProcessor`]: reads `order-views`, mails, and writes `emails`.
 
 use crate::{
+    adapters::store,
     inputs::{email_sent, view_updated},
     mailer::{DedupingMailer, Mailer},
     topology,
@@ -9,7 +10,10 @@ use contracts::{
     owns::Email,
     topics::{self, EMAILS, TopicSpec},
 };
-use streams::{Failure, Processor, Record, Source, Tx};
+use streams::{
+    Failure, Processor, Record, Source, Tx,
+    store::{Layout, LayoutError},
+};
 
 /// Most records in one transaction: as many mails, at most, a crash can repeat.
 pub const BATCH_RECORDS_MAX: usize = 16;
@@ -39,6 +43,10 @@ impl<M: Mailer> Processor for EmailProcessor<M> {
 
     fn sources(&self) -> Vec<Source> {
         topology::SOURCES.to_vec()
+    }
+
+    fn layout() -> Result<Layout, LayoutError> {
+        store::layout()
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {

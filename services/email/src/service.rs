@@ -25,7 +25,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let common = &config.common;
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::open(&common.state_folder(NAME))?);
+    let store = Box::new(DiskStore::of::<EmailProcessor<SmtpMailer>>(&common.state_folder(NAME))?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;

@@ -29,7 +29,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::open(&common.state_folder(STOCK))?);
+    let store = Box::new(DiskStore::of::<StockProcessor>(&common.state_folder(STOCK))?);
     let commands = Sender::new(bootstrap, codec.clone())?;
 
     let lifecycle = Lifecycle::new(shutdown.clone());

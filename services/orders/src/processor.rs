@@ -8,7 +8,11 @@ use contracts::{
     partition::partition_for,
     topics::{self, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, TopicSpec},
 };
-use streams::{Failure, Processor, Record, Source, Tx, lineage::Cause};
+use streams::{
+    Failure, Processor, Record, Source, Tx,
+    lineage::Cause,
+    store::{Layout, LayoutError},
+};
 
 use crate::{
     adapters::store,
@@ -55,6 +59,10 @@ impl Processor for OrdersProcessor {
 
     fn sources(&self) -> Vec<Source> {
         topology::SOURCES.to_vec()
+    }
+
+    fn layout() -> Result<Layout, LayoutError> {
+        store::layout()
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {

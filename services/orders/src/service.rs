@@ -34,7 +34,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::open(&common.state_folder(LOOP_NAME))?);
+    let store = Box::new(DiskStore::of::<OrdersProcessor>(&common.state_folder(LOOP_NAME))?);
     let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());

@@ -32,6 +32,8 @@ pub struct HttpRegistry {
 /// The registry's own words.
 enum Answer<T> {
     Found(T),
+    /// A success that is not read to its end.
+    TooLarge,
     Unknown,
     Refused(String),
 }
@@ -71,6 +73,7 @@ impl HttpRegistry {
             Answer::Found(Registered { id }) => Ok(id),
             Answer::Refused(detail) => Err(incompatible(subject, detail)),
             Answer::Unknown => Err(self.unavailable("it takes no schema")),
+            Answer::TooLarge => Err(self.unavailable("an id with a long tail")),
         }
     }
 
@@ -81,6 +84,7 @@ impl HttpRegistry {
             Answer::Found(Registered { id }) => Ok(id),
             Answer::Refused(detail) => Err(incompatible(subject, detail)),
             Answer::Unknown => Err(self.why_not_registered(subject, &body).await),
+            Answer::TooLarge => Err(self.unavailable("an id with a long tail")),
         }
     }
 
@@ -111,6 +115,10 @@ impl HttpRegistry {
         match self.ask::<Found>(request).await? {
             Answer::Found(Found { schema }) => Ok(schema),
             Answer::Unknown => Err(RegistryError::Unknown(format!("schema with id {id}"))),
+            // It will not shrink: what was written with it must not hold up its partition for ever.
+            Answer::TooLarge => Err(RegistryError::Unknown(format!(
+                "schema with id {id} in a reply of {REPLY_BYTES_MAX} bytes at most"
+            ))),
             Answer::Refused(detail) => Err(self.unavailable(&detail)),
         }
     }
@@ -135,7 +143,12 @@ impl HttpRegistry {
         }
         let reply = request.send().await.map_err(|error| self.unavailable(&causes(&error)))?;
         let status = reply.status();
-        let body = self.body(reply).await?;
+        let Some(body) = self.body(reply).await? else {
+            return match status.is_success() {
+                true => Ok(Answer::TooLarge),
+                false => Err(self.unavailable(&format!("{status}, over {REPLY_BYTES_MAX} bytes"))),
+            };
+        };
         if status.is_success() {
             let found = serde_json::from_slice(&body);
             return found.map(Answer::Found).map_err(|error| self.unavailable(&error.to_string()));
@@ -159,17 +172,18 @@ impl HttpRegistry {
         }
     }
 
-    async fn body(&self, mut reply: Response) -> Result<Vec<u8>, RegistryError> {
+    /// None if it is over [`REPLY_BYTES_MAX`].
+    async fn body(&self, mut reply: Response) -> Result<Option<Vec<u8>>, RegistryError> {
         let mut body = Vec::new();
         while let Some(chunk) =
             reply.chunk().await.map_err(|error| self.unavailable(&causes(&error)))?
         {
             if body.len() + chunk.len() > REPLY_BYTES_MAX {
-                return Err(self.unavailable(&format!("a reply over {REPLY_BYTES_MAX} bytes")));
+                return Ok(None);
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(Some(body))
     }
 
     fn unavailable(&self, error: &str) -> RegistryError {
@@ -261,12 +275,20 @@ mod tests {
             (500, body(50001)),
             (401, body(40101)),
             (200, "{}".to_owned()),
-            (200, "x".repeat(REPLY_BYTES_MAX + 1)),
+            (500, "x".repeat(REPLY_BYTES_MAX + 1)),
         ] {
             let registry = always(&runtime, "/404", status, body);
             assert!(is_unavailable(&registry.schema_by_id(40403)), "{status}");
             assert!(is_unavailable(&registry.id_of("orders", "{}")), "{status}");
         }
+    }
+
+    #[test]
+    fn a_schema_that_is_too_large_to_be_read_is_none_to_wait_for() {
+        let runtime = Runtime::new().unwrap();
+        let registry = always(&runtime, "", 200, "x".repeat(REPLY_BYTES_MAX + 1));
+        assert!(matches!(registry.schema_by_id(7), Err(RegistryError::Unknown(_))));
+        assert!(is_unavailable(&registry.id_of("orders", "{}")));
     }
 
     #[test]

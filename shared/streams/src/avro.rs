@@ -20,6 +20,7 @@ pub struct SchemaFile {
 struct Compiled {
     schema: &'static Schema,
     name: String,
+    canonical: String,
     writer: GenericDatumWriter<'static>,
     reader: GenericDatumReader<'static>,
 }
@@ -38,6 +39,12 @@ impl SchemaFile {
     /// The record's full name, such as `murmuration.orders.Order`.
     pub fn name(&self) -> &str {
         &self.compiled().name
+    }
+
+    /// The schema's Parsing Canonical Form: what two schemas that read the same bytes in the same way
+    /// have in common.
+    pub(crate) fn canonical(&self) -> &str {
+        &self.compiled().canonical
     }
 
     /// Append the datum of `record`, which must be the Rust type of this schema, to `buffer`.
@@ -84,6 +91,7 @@ impl SchemaFile {
             let reader = GenericDatumReader::builder(schema).human_readable(true).build();
             Compiled {
                 schema,
+                canonical: schema.canonical_form(),
                 name: name.expect("a test finds a record in every schema file"),
                 writer: writer.expect("a parsed schema resolves"),
                 reader: reader.expect("a parsed schema resolves"),

@@ -1,7 +1,11 @@
 //! [`Processor`]: what a service does with records. Sync, no clock, no IO of its own except in
 //! [`Processor::flush`], so that the simulation can run the same code.
 
-use crate::{Failure, Record, Service, Timestamp, Tx, topic::TopicSpec};
+use crate::{
+    Failure, Record, Service, Timestamp, Tx,
+    store::{Layout, LayoutError},
+    topic::TopicSpec,
+};
 
 /// How far a topic is read when state is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,17 @@ pub trait Processor: Send {
     /// Where state comes from, in order. Nothing for a processor without state.
     fn sources(&self) -> Vec<Source> {
         Vec::new()
+    }
+
+    /// Every table of the state: a store that was written with another layout is rebuilt.
+    ///
+    /// # Errors
+    /// When a table's type does not say what it is made of ([`Layout::table`]).
+    fn layout() -> Result<Layout, LayoutError>
+    where
+        Self: Sized,
+    {
+        Ok(Layout::default())
     }
 
     /// Handle one record: decide, evolve the state, send what follows.

@@ -2,10 +2,18 @@
 
 use crate::domain::notice::Sent;
 use contracts::{OrderId, owns::Email, topics::Key};
-use streams::{Failure, Table, Tx};
+use streams::{
+    Failure, Table, Tx,
+    store::{Layout, LayoutError},
+};
 
 /// By order id.
 static SENT: Table<Sent> = Table::new(1);
+
+/// What the tables hold: a store with another layout is rebuilt.
+pub(crate) fn layout() -> Result<Layout, LayoutError> {
+    Layout::default().table(&SENT)
+}
 
 /// The kinds of mail that `order_id` has had; none if nothing is stored.
 ///

@@ -9,7 +9,10 @@ use contracts::{
     owns::Inventory,
     topics::Key,
 };
-use streams::{Failure, Table, Tx};
+use streams::{
+    Failure, Table, Tx,
+    store::{Layout, LayoutError},
+};
 
 /// By sku.
 static LEVELS: Table<StockLevel> = Table::new(1);
@@ -17,6 +20,11 @@ static LEVELS: Table<StockLevel> = Table::new(1);
 static RESERVED: Table<Reservation> = Table::new(2);
 /// By sku and command id.
 static RESTOCKED: Table<RestockApplied> = Table::new(3);
+
+/// What the tables hold: a store with another layout is rebuilt.
+pub(crate) fn layout() -> Result<Layout, LayoutError> {
+    Layout::default().table(&LEVELS)?.table(&RESERVED)?.table(&RESTOCKED)
+}
 
 /// What is stored of all that `command` is about.
 ///

@@ -2,6 +2,7 @@
 //! `order-validations`, all of it with the offsets in one transaction.
 
 use crate::{
+    adapters::store,
     inputs::{inventory_command, reservation, stock_level},
     topology,
 };
@@ -9,7 +10,10 @@ use contracts::{
     owns::Inventory,
     topics::{self, RESERVATIONS, STOCK, TopicSpec},
 };
-use streams::{Failure, Processor, Record, Source, Tx};
+use streams::{
+    Failure, Processor, Record, Source, Tx,
+    store::{Layout, LayoutError},
+};
 
 /// Keeps the stock of each sku. One instance owns a partition, so each sku has one writer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +32,10 @@ impl Processor for StockProcessor {
 
     fn sources(&self) -> Vec<Source> {
         topology::SOURCES.to_vec()
+    }
+
+    fn layout() -> Result<Layout, LayoutError> {
+        store::layout()
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {

@@ -2,13 +2,22 @@
 
 use crate::domain::Entry;
 use contracts::{OrderId, Timestamp, owns::Orders};
-use streams::{Failure, Table, Tx, lineage::Cause};
+use streams::{
+    Failure, Table, Tx,
+    lineage::Cause,
+    store::{Layout, LayoutError},
+};
 
 /// Entries by order id.
 static ENTRIES: Table<Entry> = Table::new(1);
 /// Orders that wait for their checks, and outcomes that wait for their order, by [`Entry::due`].
 /// With the record that made them wait: it is the cause of what time brings.
 static DEADLINES: Table<Cause> = Table::new(2);
+
+/// What the tables hold: a store with another layout is rebuilt.
+pub(crate) fn layout() -> Result<Layout, LayoutError> {
+    Layout::default().table(&ENTRIES)?.table(&DEADLINES)
+}
 
 /// Width of a deadline in a key.
 const DEADLINE_BYTES: usize = size_of::<u64>();

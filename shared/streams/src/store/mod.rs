@@ -3,8 +3,10 @@
 //! A store is a cache. What it holds is the fold of a log up to its positions, written in one
 //! batch with them, so it is never half of a transaction; delete it, and it is rebuilt.
 
+mod layout;
 mod memory;
 
+pub use layout::{Layout, LayoutError};
 pub use memory::MemoryStore;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,6 +20,9 @@ pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Keys with their values.
 pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Keys of a store's own begin with this byte; those of no [`Table`] may.
+pub const OWN_PREFIX: u8 = 0;
 
 /// Where state is kept.
 pub trait Store: Send {
@@ -55,7 +60,7 @@ pub trait Store: Send {
     /// Forget `partition`.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails. The state of every partition may be lost then: all must be restored.
     fn clear(&self, partition: i32) -> anyhow::Result<()>;
 }
 
@@ -66,7 +71,8 @@ pub struct Table<V> {
 }
 
 impl<V: Serialize + DeserializeOwned> Table<V> {
-    /// The table behind `prefix`, which no other table of the processor may have.
+    /// The table behind `prefix`, which no other table of the processor may have. It must be listed
+    /// in the store's [`Layout`].
     pub const fn new(prefix: u8) -> Self {
         Self { prefix, value: PhantomData }
     }

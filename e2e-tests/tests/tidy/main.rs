@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod imports;
+mod pages;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -11,7 +14,31 @@ use std::{
 
 const FILE_LINES_MAX: usize = 500;
 const MAIN_LINES_MAX: usize = 60;
-const COLUMNS_MAX: usize = 120;
+const COLUMNS_MAX: usize = 100;
+/// Where comments and texts, which rustfmt leaves alone, are still wider. It must only shrink.
+const WIDE: [&str; 20] = [
+    "deploy/bank-simulator/",
+    "deploy/client/",
+    "deploy/evidence/",
+    "deploy/load/",
+    "deploy/mail-sink/",
+    "deploy/native/",
+    "deploy/shop/",
+    "e2e-tests/model/",
+    "e2e-tests/simulation/",
+    "e2e-tests/src/",
+    "e2e-tests/tests/",
+    "services/email/",
+    "services/orders/",
+    "services/payments/",
+    "services/view/",
+    "shared/auditor/",
+    "shared/contracts/",
+    "shared/streams/",
+    "shared/streams-kafka/",
+    "shared/testkit/",
+];
+const WIDE_COLUMNS_MAX: usize = 120;
 /// What runs every service in one process: a simulation, and a model.
 const WHOLE_SHOPS: [&str; 2] = ["e2e-tests/simulation", "e2e-tests/model"];
 const SERVICES: [&str; 5] = ["orders", "payments", "inventory", "email", "view"];
@@ -52,9 +79,12 @@ fn files_and_lines_are_short() {
         if lines > max {
             broken.push(format!("{path}: {lines} lines, {max} at most"));
         }
+        let is_wide = WIDE.iter().any(|folder| path.starts_with(folder));
+        let columns = if is_wide { WIDE_COLUMNS_MAX } else { COLUMNS_MAX };
         for (number, line) in text.lines().enumerate() {
-            if line.chars().count() > COLUMNS_MAX && !line.contains("http") {
-                broken.push(format!("{path}:{}: over {COLUMNS_MAX} columns", number + 1));
+            let is_table = line.trim_start().starts_with("//! |");
+            if line.chars().count() > columns && !line.contains("http") && !is_table {
+                broken.push(format!("{path}:{}: over {columns} columns", number + 1));
             }
         }
     }
@@ -65,41 +95,13 @@ fn files_and_lines_are_short() {
 fn nothing_is_left_unfinished() {
     let marks = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO"), "#[ignore"];
     let mut broken = Vec::new();
-    for (path, text) in files("rs").into_iter().filter(|(path, _)| !path.ends_with("tidy.rs")) {
+    let this = |path: &str| path.ends_with("tidy/main.rs");
+    for (path, text) in files("rs").into_iter().filter(|(path, _)| !this(path)) {
         for mark in marks.iter().filter(|mark| text.contains(**mark)) {
             broken.push(format!("{path}: {mark}"));
         }
     }
     assert_none("finished", &broken);
-}
-
-#[test]
-fn the_domain_is_pure() {
-    const BANNED: [&str; 14] = [
-        "tokio",
-        "rdkafka",
-        "streams::",
-        "sqlx",
-        "axum",
-        "reqwest",
-        "lettre",
-        "tracing",
-        "SystemTime",
-        "Instant::now",
-        "Timestamp::now",
-        "Uuid::new_v4",
-        "Uuid::now_v7",
-        "std::fs",
-    ];
-    let mut broken = Vec::new();
-    for (path, text) in files("rs").into_iter().filter(|(path, _)| path.contains("/src/domain/")) {
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        let code: Vec<_> = code.collect();
-        for banned in BANNED.iter().filter(|banned| code.iter().any(|l| l.contains(**banned))) {
-            broken.push(format!("{path}: {banned}"));
-        }
-    }
-    assert_none("std and contracts alone", &broken);
 }
 
 #[test]
@@ -182,29 +184,4 @@ fn every_service_has_the_same_skeleton() {
         }
     }
     assert_none("the same skeleton in each service", &broken);
-}
-
-#[test]
-fn pages_have_one_title_and_their_links_lead_somewhere() {
-    let mut broken = Vec::new();
-    for (path, text) in files("md") {
-        let mut fenced = false;
-        let mut titles = 0;
-        for line in text.lines() {
-            fenced ^= line.starts_with("```");
-            titles += usize::from(!fenced && line.starts_with("# "));
-        }
-        if titles != 1 {
-            broken.push(format!("{path}: {titles} titles"));
-        }
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
-            let file = link.split('#').next().unwrap();
-            let folder = root().join(&path).parent().unwrap().to_owned();
-            if !folder.join(file).exists() {
-                broken.push(format!("{path}: {link} leads nowhere"));
-            }
-        }
-    }
-    assert_none("pages", &broken);
 }

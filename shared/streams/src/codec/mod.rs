@@ -1,19 +1,22 @@
 //! [`Codec`]: typed messages to and from Confluent's wire format (a zero byte, the schema id as
 //! four bytes big-endian, the Avro datum).
 //!
-//! Each writer's schema is met once: if it is ours to the letter, its records take the fast path,
+//! Each writer's schema is met once: if it is the same as ours, its records take the fast path,
 //! which reads straight into the Rust type; if it is another version, they are resolved first.
+
+mod writers;
 
 use crate::{
     Failure, RegistryError, SchemaRegistry,
     avro::{Message, SchemaFile},
     topic::{Topic, TopicSpec},
 };
-use apache_avro::Schema;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Instant,
 };
+use writers::Writers;
 
 const MAGIC: u8 = 0;
 const FRAME: usize = 5;
@@ -22,21 +25,12 @@ const FRAME: usize = 5;
 /// headers. A larger one is poison, as the broker would refuse its transaction for ever.
 pub const VALUE_BYTES_MAX: usize = 900_000;
 
-/// A writer's schema, as far as it concerns us.
-#[derive(Clone, Copy)]
-struct Writer {
-    schema: &'static Schema,
-    name: &'static str,
-    /// The file of ours that it equals.
-    identical: Option<&'static str>,
-}
-
 /// Encodes and decodes. Cheap to clone; the caches are shared.
 #[derive(Clone)]
 pub struct Codec {
     registry: Arc<dyn SchemaRegistry>,
     ids: Arc<RwLock<HashMap<(&'static str, &'static str), u32>>>,
-    writers: Arc<RwLock<HashMap<u32, Writer>>>,
+    writers: Arc<Writers>,
 }
 
 impl Codec {
@@ -97,7 +91,7 @@ impl Codec {
     /// not been met before and the registry is away.
     pub fn decode<K, V: Message>(&self, topic: &Topic<K, V>, bytes: &[u8]) -> Result<V, Failure> {
         let (id, datum) = unframe(bytes)?;
-        let writer = self.writer(id, topic.spec.schemas)?;
+        let writer = self.writers.get(id, &*self.registry, Instant::now())?;
         let ours = V::schemas().iter().find(|schema| schema.name() == writer.name);
         let Some(ours) = ours else {
             let expected: Vec<_> = V::schemas().iter().map(|schema| schema.name()).collect();
@@ -109,10 +103,10 @@ impl Codec {
             )));
         };
         let poison = |error| Failure::Poison(format!("no {}: {error}", writer.name));
-        if writer.identical == Some(ours.path) {
+        if writer.canonical == ours.canonical() {
             return V::read(ours, datum).map_err(poison);
         }
-        let resolved = ours.resolve(writer.schema, datum).map_err(poison)?;
+        let resolved = ours.resolve(&writer.schema, datum).map_err(poison)?;
         V::read(ours, &resolved).map_err(poison)
     }
 
@@ -129,36 +123,6 @@ impl Codec {
         let id = self.registry.id_of(&topic.subject(schema), schema.text)?;
         self.ids.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
         Ok(id)
-    }
-
-    fn writer(
-        &self,
-        id: u32,
-        ours: fn() -> &'static [&'static SchemaFile],
-    ) -> Result<Writer, Failure> {
-        let known = self.writers.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
-        if let Some(writer) = known {
-            return Ok(writer);
-        }
-        let text = self.registry.schema_by_id(id).map_err(|error| match error {
-            RegistryError::Unknown(_) => Failure::poison(error),
-            RegistryError::Incompatible { .. } | RegistryError::Unavailable(_) => {
-                Failure::retriable(error)
-            }
-        })?;
-        let parsed = Schema::parse_str(&text)
-            .map_err(|error| Failure::Poison(format!("schema id {id} is no Avro: {error}")))?;
-        let name = parsed.name().map(ToString::to_string).unwrap_or_else(|| "no record".into());
-        let canonical = parsed.canonical_form();
-        let identical = ours()
-            .iter()
-            .find(|schema| schema.schema().canonical_form() == canonical)
-            .map(|schema| schema.path);
-        // Leaked once per schema id ever met: as many as the registry has.
-        let (schema, name) = (Box::leak(Box::new(parsed)), Box::leak(name.into_boxed_str()));
-        let writer = Writer { schema, name, identical };
-        self.writers.write().unwrap_or_else(PoisonError::into_inner).insert(id, writer);
-        Ok(writer)
     }
 }
 
