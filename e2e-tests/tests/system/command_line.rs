@@ -1,6 +1,7 @@
 //! The commands that a newcomer types.
 
 use crate::support::{alone, together};
+use contracts::ServiceName;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shop_order_places_an_order_and_follows_it_to_its_end() {
@@ -22,9 +23,9 @@ async fn shop_status_shows_every_part() {
     let shop = together().await;
     let (content, told) = shop.cli(&["status"]).await.unwrap();
     assert!(content, "{told}");
-    let services = ["orders", "inventory", "payments", "email", "view"];
+    let services = ServiceName::by_default().map(ServiceName::as_str);
     let parts = ["kafka", "registry", "connect", "postgres", "mail", "bank"];
-    for part in services.into_iter().chain(parts) {
+    for part in services.chain(parts) {
         assert!(told.contains(part), "{part} is missing in\n{told}");
     }
 }

@@ -72,11 +72,13 @@ async fn garbage_and_foreign_schemas_are_put_aside_on_every_input_topic() {
     let shop = alone().await;
     let codec = codec(&shop);
     let foreign = foreign(&codec).await;
-    let inputs: Vec<&'static TopicSpec> =
-        topics::ALL.into_iter().filter(|topic| !topic.readers.is_empty()).collect();
-    // The changelogs are read only by their own writer, when it restores.
-    let restored = [topics::RESERVATIONS.name(), topics::EMAILS.name()];
-    let inputs = inputs.into_iter().filter(|topic| !restored.contains(&topic.name));
+    let handles = |service: &ServiceName, topic: &TopicSpec| {
+        service.spec().handles().any(|handled| handled.name == topic.name)
+    };
+    let handlers = |topic: &TopicSpec| -> Vec<_> {
+        ServiceName::by_default().filter(|service| handles(service, topic)).collect()
+    };
+    let inputs = topics::ALL.into_iter().filter(|topic| !handlers(topic).is_empty());
     let mut expected: BTreeMap<(ServiceName, String), usize> = BTreeMap::new();
     for topic in inputs {
         let key = match topic.key {
@@ -89,15 +91,8 @@ async fn garbage_and_foreign_schemas_are_put_aside_on_every_input_topic() {
             produce(&shop, topic, &key, foreign.clone()).await;
             number += 1;
         }
-        for service in topic.readers.iter().map(|name| name.parse::<ServiceName>().unwrap()) {
-            // Inventory reads stock back only to restore, and orders tails these two for waiters.
-            let only_looks = (service == ServiceName::Inventory && topic.name == STOCK.name())
-                || (service == ServiceName::Orders
-                    && [topics::ORDER_VIEWS.name(), topics::ORDER_REFUSALS.name()]
-                        .contains(&topic.name));
-            if !only_looks {
-                expected.insert((service, key.clone()), number);
-            }
+        for service in handlers(topic) {
+            expected.insert((service, key.clone()), number);
         }
     }
     for ((service, key), number) in expected {

@@ -2,6 +2,7 @@
 //! settled, once, and no service was restarted for it.
 
 use crate::support::alone;
+use contracts::ServiceName;
 use e2e_tests::{Outside, Traffic, audit};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +14,7 @@ const OUTAGE: Duration = Duration::from_secs(3);
 
 /// Which run of each service goes on: another one would mean that it was started anew.
 async fn runs(shop: &Outside) -> BTreeMap<String, Option<String>> {
-    let services = ["orders", "inventory", "payments", "email", "view"];
+    let services: Vec<_> = ServiceName::by_default().map(ServiceName::as_str).collect();
     let status = shop.shop().status().await.unwrap();
     let ours = status.into_iter().filter(|part| services.contains(&part.name.as_str()));
     ours.map(|part| (part.name, part.run)).collect()

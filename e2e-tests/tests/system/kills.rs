@@ -1,6 +1,7 @@
 //! `kill -9` of each service while orders pass.
 
 use crate::support::alone;
+use contracts::ServiceName;
 use e2e_tests::{Traffic, audit};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,9 +15,9 @@ async fn a_thousand_orders_survive_the_death_of_every_service() {
     // One death every three seconds of the twenty that the traffic lasts.
     let mut deaths = tokio::time::interval(Duration::from_secs(3));
     deaths.tick().await;
-    for service in ["orders", "inventory", "payments", "view", "email"] {
+    for service in ServiceName::by_default() {
         deaths.tick().await;
-        shop.shop().kill(service, true).await.unwrap();
+        shop.shop().kill(service.as_str(), true).await.unwrap();
     }
     let placed = traffic.finish().await.unwrap();
     assert_eq!(placed.len(), 1000);

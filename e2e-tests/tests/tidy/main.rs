@@ -6,6 +6,7 @@
 mod imports;
 mod pages;
 
+use contracts::ServiceName;
 use std::{
     collections::BTreeSet,
     fs,
@@ -41,7 +42,6 @@ const WIDE: [&str; 20] = [
 const WIDE_COLUMNS_MAX: usize = 120;
 /// What runs every service in one process: a simulation, and a model.
 const WHOLE_SHOPS: [&str; 2] = ["e2e-tests/simulation", "e2e-tests/model"];
-const SERVICES: [&str; 5] = ["orders", "payments", "inventory", "email", "view"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -114,8 +114,8 @@ fn no_crate_reaches_where_it_must_not() {
             normal.lines().filter_map(|l| l.split(['.', ' ']).next()).collect();
         let own = path.strip_suffix("/Cargo.toml").unwrap();
         // They run all of them in one process; nobody depends on them.
-        let services = SERVICES.iter().filter(|_| !WHOLE_SHOPS.contains(&own));
-        for service in services.filter(|service| depends.contains(**service)) {
+        let services = ServiceName::ALL.into_iter().filter(|_| !WHOLE_SHOPS.contains(&own));
+        for service in services.filter(|service| depends.contains(service.as_str())) {
             broken.push(format!("{own} depends on the service {service}"));
         }
         for whole in ["simulation", "model"].iter().filter(|whole| depends.contains(**whole)) {
@@ -166,7 +166,7 @@ fn dependencies_point_downwards() {
 #[test]
 fn every_service_has_the_same_skeleton() {
     let mut broken = Vec::new();
-    for service in SERVICES {
+    for service in ServiceName::ALL.map(ServiceName::as_str) {
         for file in ["README.md", "src/main.rs", "src/lib.rs", "src/config.rs", "src/topology.rs"] {
             let path = root().join("services").join(service).join(file);
             if !path.is_file() {

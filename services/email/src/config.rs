@@ -6,7 +6,7 @@ use service_kit::CommonConfig;
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 /// The port of the health endpoints unless told otherwise.
-const PORT: u16 = 8083;
+const PORT: u16 = contracts::ServiceName::Email.spec().port;
 
 /// Mails the customer once an order is settled and can be seen.
 #[derive(Clone, Debug, Parser)]

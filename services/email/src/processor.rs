@@ -34,11 +34,11 @@ impl<M: Mailer> Processor for EmailProcessor<M> {
     type Identity = Email;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topics::inputs(&topology::FLOWS)
+        topics::inputs(topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topics::outputs(&topology::FLOWS)
+        topics::outputs(topology::FLOWS)
     }
 
     fn sources(&self) -> Vec<Source> {

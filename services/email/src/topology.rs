@@ -1,27 +1,22 @@
-//! Email on one screen: topic in -> input -> topics out. The loop takes what it reads and writes
-//! from here.
+//! Email on one screen is its row in `contracts::services`: topic in, input, topics out. The loop
+//! takes what it reads and writes from here.
 
-use contracts::topics::{EMAILS, Flow, ORDER_VIEWS, flow};
-use streams::{Source, UpTo};
+use contracts::{ServiceName, services::LoopSpec, topics::Flow};
+use streams::Source;
+
+const LOOPS: &[LoopSpec] = ServiceName::Email.spec().loops;
 
 /// All that email does because of a record.
-pub static FLOWS: [Flow; 1] = [flow(&ORDER_VIEWS.spec, "view_updated", &[&EMAILS.spec])];
+pub const FLOWS: &[Flow] = LOOPS[0].flows;
 
-/// Where the state comes from: our own output, so to the end.
-pub static SOURCES: [Source; 1] = [Source { topic: &EMAILS.spec, up_to: UpTo::End }];
+/// Where the state comes from.
+pub const SOURCES: &[Source] = LOOPS[0].state;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
-    fn the_screen_tells_the_truth() {
+    fn the_table_tells_the_truth() {
         let folder = env!("CARGO_MANIFEST_DIR");
-        testkit::assert_topology(
-            contracts::ServiceName::Email,
-            &FLOWS,
-            &SOURCES.map(|s| s.topic),
-            folder,
-        );
+        testkit::assert_topology(contracts::ServiceName::Email, folder);
     }
 }

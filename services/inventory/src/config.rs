@@ -5,7 +5,7 @@ use service_kit::CommonConfig;
 use std::net::SocketAddr;
 
 /// The port that inventory serves on unless told otherwise.
-const PORT: u16 = 8081;
+const PORT: u16 = contracts::ServiceName::Inventory.spec().port;
 
 /// Holds stock for orders, gives it back, lets it leave.
 #[derive(Clone, Debug, Parser)]

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// Orders' own port.
-pub const PORT: u16 = 8080;
+pub const PORT: u16 = contracts::ServiceName::Orders.spec().port;
 
 /// Below this an order would be over before its checks can come back.
 const DEADLINE_MS_MIN: u64 = 100;

@@ -50,11 +50,11 @@ impl Processor for OrdersProcessor {
     type Identity = Orders;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topics::inputs(&topology::FLOWS)
+        topics::inputs(topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topics::outputs(&topology::FLOWS)
+        topics::outputs(topology::FLOWS)
     }
 
     fn sources(&self) -> Vec<Source> {

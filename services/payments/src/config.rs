@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use std::{net::SocketAddr, time::Duration};
 
 /// The port that payments serves on unless told otherwise.
-const PORT: u16 = 8082;
+const PORT: u16 = contracts::ServiceName::Payments.spec().port;
 
 const DEFAULT: Settings = Settings::DEFAULT;
 

@@ -69,7 +69,7 @@ impl PaymentsIntake {
     /// our schemas.
     pub fn read<'a>(&self, batch: &'a [Record]) -> Result<Vec<Decoded<'a>>, Failure> {
         // No schema id is looked up within a transaction.
-        self.codec.warm_up(&topics::outputs(&topology::FLOWS)).map_err(|error| match error {
+        self.codec.warm_up(&topics::outputs(topology::FLOWS)).map_err(|error| match error {
             RegistryError::Incompatible { .. } => Failure::fatal(error),
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
         })?;

@@ -123,11 +123,11 @@ impl Intake {
 
 impl FencedConsumer for Intake {
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topics::inputs(&topology::FLOWS)
+        topics::inputs(topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topics::outputs(&topology::FLOWS)
+        topics::outputs(topology::FLOWS)
     }
 
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure> {
@@ -151,7 +151,7 @@ async fn schemas_are_known(
     let look_up = || async {
         let codec = codec.clone();
         let known =
-            spawn_blocking(move || codec.warm_up(&topics::outputs(&topology::FLOWS))).await?;
+            spawn_blocking(move || codec.warm_up(&topics::outputs(topology::FLOWS))).await?;
         match known {
             // Waiting would not make it compatible.
             Err(error @ RegistryError::Incompatible { .. }) => Ok(Err(error)),

@@ -1,21 +1,17 @@
-//! Payments on one screen: topic in -> input -> topics out, by way of the outbox. The loop takes
-//! what it reads and writes from here. What cannot be handled goes to `payments.dlq`.
+//! Payments on one screen is its row in `contracts::services`: topic in, input, topics out, by way
+//! of the outbox. The loop takes what it reads and writes from here. What cannot be handled goes to
+//! `payments.dlq`.
 
-use contracts::topics::{Flow, ORDERS, flow};
+use contracts::{ServiceName, topics::Flow};
 
 /// All that payments does because of a record.
-pub static FLOWS: [Flow; 2] = [
-    flow(&ORDERS.spec, "order_validated", &[&ORDERS.spec]),
-    flow(&ORDERS.spec, "order_cancelled", &[&ORDERS.spec]),
-];
+pub const FLOWS: &[Flow] = ServiceName::Payments.spec().loops[0].flows;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
-    fn the_screen_tells_the_truth() {
+    fn the_table_tells_the_truth() {
         let folder = env!("CARGO_MANIFEST_DIR");
-        testkit::assert_topology(contracts::ServiceName::Payments, &FLOWS, &[], folder);
+        testkit::assert_topology(contracts::ServiceName::Payments, folder);
     }
 }

@@ -5,7 +5,7 @@ use service_kit::{CommonConfig, postgres::database_url};
 use sqlx::postgres::PgConnectOptions;
 
 /// The port that the view listens on unless `HTTP_ADDR` says otherwise.
-pub const DEFAULT_PORT: u16 = 8084;
+pub const DEFAULT_PORT: u16 = contracts::ServiceName::View.spec().port;
 
 /// The view: answers questions about orders, customers, products and sales.
 #[derive(Clone, Parser)]

@@ -101,11 +101,11 @@ impl<R: Repository> Processor for ViewProcessor<R> {
     type Identity = View;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topics::inputs(&topology::FLOWS)
+        topics::inputs(topology::FLOWS)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topics::outputs(&topology::FLOWS)
+        topics::outputs(topology::FLOWS)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, View>) -> Result<(), Failure> {

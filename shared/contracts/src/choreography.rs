@@ -49,15 +49,14 @@ pub fn markdown() -> String {
                 topic.key,
                 &topic.value.replace('|', "\\|"),
                 &writers(topic),
-                &names(topic.readers),
+                &readers(topic),
                 &kept(topic.cleanup),
             ],
         );
     }
     page += "\n## Service by service\n\n| service | reads | writes |\n|---|---|---|\n";
     for service in ServiceName::ALL {
-        let reads =
-            topics::ALL.into_iter().filter(|topic| topic.readers.contains(&service.as_str()));
+        let reads = topics::ALL.into_iter().filter(|t| topics::readers(t).contains(&service));
         let writes = topics::ALL.into_iter().filter(|topic| writes(topic, service));
         row(&mut page, &[service.as_str(), &list(reads), &list(writes)]);
     }
@@ -98,6 +97,10 @@ fn writers(topic: &TopicSpec) -> String {
         Writers::Several(services) => format!("{}, each its own steps", names(services)),
         Writers::Cdc => "Debezium (CDC)".into(),
     }
+}
+
+fn readers(topic: &TopicSpec) -> String {
+    names(&topics::readers(topic).iter().map(|service| service.as_str()).collect::<Vec<_>>())
 }
 
 fn writes(topic: &TopicSpec, service: ServiceName) -> bool {

@@ -1,14 +1,60 @@
 //! Where a process of the shop can be told to die, for the tests that kill every service at every
 //! step. The switch is [`streams::failpoint`]; this is the list.
 
+use crate::services::{LoopSpec, Offsets, SERVICES};
 use streams::failpoint::{self, Failpoint};
+
+/// Which loops of the table pass a failpoint.
+#[derive(Clone, Copy)]
+enum Pass {
+    Every,
+    Transactional,
+    WithState,
+}
+
+const fn passes(pass: Pass, one: &LoopSpec) -> bool {
+    match pass {
+        Pass::Every => true,
+        Pass::Transactional => matches!(one.offsets, Offsets::Kafka),
+        Pass::WithState => !one.state.is_empty(),
+    }
+}
+
+const fn count(pass: Pass) -> usize {
+    let (mut found, mut row) = (0, 0);
+    while row < SERVICES.len() {
+        let mut index = 0;
+        while index < SERVICES[row].loops.len() {
+            found += passes(pass, &SERVICES[row].loops[index]) as usize;
+            index += 1;
+        }
+        row += 1;
+    }
+    found
+}
+
+const fn names<const N: usize>(pass: Pass) -> [&'static str; N] {
+    let (mut names, mut found, mut row) = ([""; N], 0, 0);
+    while row < SERVICES.len() {
+        let mut index = 0;
+        while index < SERVICES[row].loops.len() {
+            let one = &SERVICES[row].loops[index];
+            if passes(pass, one) {
+                names[found] = one.name;
+                found += 1;
+            }
+            index += 1;
+        }
+        row += 1;
+    }
+    names
+}
 
 /// Every failpoint, in the order in which a batch meets them.
 pub const FAILPOINTS: [Failpoint; 14] = {
-    const TRANSACTIONAL: &[&str] =
-        &["orders", "inventory-split", "inventory-stock", "view", "email"];
-    const EVERY: &[&str] =
-        &["orders", "inventory-split", "inventory-stock", "payments", "view", "email"];
+    const EVERY: &[&str] = &names::<{ count(Pass::Every) }>(Pass::Every);
+    const TRANSACTIONAL: &[&str] = &names::<{ count(Pass::Transactional) }>(Pass::Transactional);
+    const WITH_STATE: &[&str] = &names::<{ count(Pass::WithState) }>(Pass::WithState);
     const fn at(
         name: &'static str,
         loops: &'static [&'static str],
@@ -18,11 +64,7 @@ pub const FAILPOINTS: [Failpoint; 14] = {
     }
     [
         at("claimed", &["payments"], "partitions are ours in the database; none was read from"),
-        at(
-            "restoring",
-            &["orders", "inventory-stock", "email"],
-            "a part of the state is restored and on disk; the rest is not",
-        ),
+        at("restoring", WITH_STATE, "a part of the state is restored and on disk; the rest is not"),
         at("polled", EVERY, "a batch was read; nothing is decided"),
         at("mailed", &["email"], "the mail server has accepted a mail; nothing else knows of it"),
         at("sql-open", &["payments"], "the batch is written; its SQL transaction is open"),
@@ -52,4 +94,20 @@ pub const FAILPOINTS: [Failpoint; 14] = {
 /// When it does not; with those that there are.
 pub fn arm() -> Result<(), String> {
     failpoint::arm(&FAILPOINTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failpoint_is_in_loops_of_the_table() {
+        let known: Vec<_> = SERVICES.iter().flat_map(|row| row.loop_names()).collect();
+        for point in FAILPOINTS {
+            assert!(!point.loops.is_empty(), "{point:?}");
+            assert!(point.loops.iter().all(|name| known.contains(name)), "{point:?}");
+        }
+        let restored = FAILPOINTS.iter().find(|point| point.name == "restoring");
+        assert_eq!(restored.unwrap().loops, ["orders", "inventory-stock", "email"]);
+    }
 }

@@ -27,110 +27,84 @@
 //! impl Owns<StockLevel> for View {} // sealed
 //! ```
 
-use crate::{
-    email::EmailSent,
-    inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
-    order::LatestOrder,
-    orders::{CommandRefused, OrderCommand},
-    topics::{self, TopicSpec},
-    transitions::{
-        Next, OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
-        PaymentDeclined, PaymentReceived, PaymentRefunded,
-    },
-    view::ViewUpdated,
-};
-use std::{fmt, str::FromStr};
+pub use crate::services::identities::*;
 pub use streams::{Owns, Service};
 
-/// The services of the shop, as data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ServiceName {
-    /// Takes commands and decides what is not about money.
-    Orders,
-    /// Charges and refunds.
-    Payments,
-    /// Reserves, releases and commits stock.
-    Inventory,
-    /// Mails the customer.
-    Email,
-    /// Answers questions.
-    View,
-}
-
-impl ServiceName {
-    /// Every service.
-    pub const ALL: [ServiceName; 5] = [
-        ServiceName::Orders,
-        ServiceName::Payments,
-        ServiceName::Inventory,
-        ServiceName::Email,
-        ServiceName::View,
-    ];
-
-    /// The name of binary, consumer group and `ce_source`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ServiceName::Orders => "orders",
-            ServiceName::Payments => "payments",
-            ServiceName::Inventory => "inventory",
-            ServiceName::Email => "email",
-            ServiceName::View => "view",
-        }
-    }
-}
-
-impl fmt::Display for ServiceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ServiceName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|service| service.as_str() == text);
-        known.ok_or_else(|| {
-            format!("`{text}` is no service; there are {}", Self::ALL.map(Self::as_str).join(", "))
-        })
-    }
-}
-
+/// Makes of a list of services their names, their identities, what each owns, and their dead
+/// letters. The list is in [`crate::services`].
 macro_rules! services {
-    ($($(#[$doc:meta])* $service:ident owns $($fact:ty),+;)+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, Copy)]
-            pub struct $service;
+    ($($(#[$doc:meta])* $service:ident = $name:literal owns $($fact:ty),+;)+) => {
+        /// The services of the shop, as data.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ServiceName {
+            $($(#[$doc])* $service,)+
+        }
 
-            impl Service for $service {
-                const NAME: &'static str = ServiceName::$service.as_str();
-                const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+        impl ServiceName {
+            /// Every service.
+            pub const ALL: [ServiceName; [$($name),+].len()] = [$(ServiceName::$service),+];
 
-                fn dead_letters() -> &'static TopicSpec {
-                    topics::dlq(ServiceName::$service)
+            /// The name of binary, consumer group and `ce_source`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(ServiceName::$service => $name,)+
                 }
             }
+        }
 
-            $(impl Owns<$fact> for $service {})+
+        impl std::fmt::Display for ServiceName {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
 
-            // Anyone may ask; only the owner of the answer decides.
-            impl Owns<OrderCommand> for $service {}
-            impl Owns<InventoryCommand> for $service {}
+        impl std::str::FromStr for ServiceName {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let known = Self::ALL.into_iter().find(|service| service.as_str() == text);
+                known.ok_or_else(|| {
+                    let all = Self::ALL.map(Self::as_str).join(", ");
+                    format!("`{text}` is no service; there are {all}")
+                })
+            }
+        }
+
+        /// Where each service puts what it cannot handle, in the order of [`ServiceName::ALL`].
+        pub(crate) static DEAD_LETTERS: [TopicSpec; ServiceName::ALL.len()] = [
+            $(streams::topic::dead_letters(
+                concat!($name, ".dlq"),
+                $name,
+                crate::topics::PARTITIONS,
+            )),+
+        ];
+
+        /// The identities of the services, as types.
+        pub mod identities {
+            $(
+                $(#[$doc])*
+                #[derive(Debug, Clone, Copy)]
+                pub struct $service;
+
+                impl streams::Service for $service {
+                    const NAME: &'static str = $name;
+                    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+                    fn dead_letters() -> &'static streams::topic::TopicSpec {
+                        crate::topics::dlq(super::ServiceName::$service)
+                    }
+                }
+            )+
+        }
+
+        $(
+            $(impl streams::Owns<$fact> for identities::$service {})+
+
+            // Any service may ask; only the owner of the answer decides.
+            impl streams::Owns<OrderCommand> for identities::$service {}
+            impl streams::Owns<InventoryCommand> for identities::$service {}
         )+
     };
 }
 
-services! {
-    /// The identity of orders.
-    Orders owns Next<OrderRequested>, Next<OrderValidated>, Next<OrderRejected>,
-        Next<OrderCancelled>, Next<OrderConfirmed>, LatestOrder, CommandRefused;
-    /// The identity of payments.
-    Payments owns Next<PaymentReceived>, Next<PaymentDeclined>, Next<PaymentRefunded>;
-    /// The identity of inventory.
-    Inventory owns OrderValidation, StockLevel, StockEntry;
-    /// The identity of email.
-    Email owns EmailSent;
-    /// The identity of the view.
-    View owns ViewUpdated;
-}
+pub(crate) use services;

@@ -1,5 +1,6 @@
-//! The topic registry: each topic with its key, its value, who writes, who reads, and how long it
-//! keeps. Topic creation, `shop topics` and `docs/choreography.md` come from here.
+//! The topic registry: each topic with its key, its value, who writes, and how long it keeps. Who
+//! reads follows from [`crate::services`]. Topic creation, `shop topics` and `docs/choreography.md`
+//! come from here.
 
 use crate::{
     CustomerId, OrderId, ServiceName, Sku,
@@ -8,9 +9,9 @@ use crate::{
     inventory::{InventoryCommand, OrderValidation, StockEntry, StockEntryKey, StockLevel},
     order::{LatestOrder, Order},
     orders::{CommandRefused, OrderCommand},
+    services::{DEAD_LETTERS, SERVICES, ServiceSpec},
     view::ViewUpdated,
 };
-use streams::topic::dead_letters;
 pub use streams::topic::{Cleanup, Flow, Key, Topic, TopicSpec, Writers, flow, inputs, outputs};
 
 /// Partitions of every topic. Topics that share a key must have the same number, so that one
@@ -69,14 +70,12 @@ impl Key for StockEntryKey {
 /// Commands about orders.
 pub static ORDER_COMMANDS: Topic<OrderId, OrderCommand> =
     Topic::new("orders.commands", "PlaceOrder | CancelOrder", PARTITIONS)
-        .read_by(&[ORDERS_SERVICE])
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// Every transition of every order: the system of record.
 pub static ORDERS: Topic<OrderId, Order> =
     Topic::new("orders", "Order: whole state, transition, version", PARTITIONS)
-        .written_by(Writers::Several(&[ORDERS_SERVICE, PAYMENTS_SERVICE]))
-        .read_by(&[ORDERS_SERVICE, INVENTORY_SERVICE, PAYMENTS_SERVICE, VIEW_SERVICE]);
+        .written_by(Writers::Several(&[ORDERS_SERVICE, PAYMENTS_SERVICE]));
 
 /// The last state of every order (latest-versioned pattern).
 pub static ORDERS_LATEST: Topic<OrderId, LatestOrder> =
@@ -88,81 +87,55 @@ pub static ORDERS_LATEST: Topic<OrderId, LatestOrder> =
 pub static ORDER_REFUSALS: Topic<OrderId, CommandRefused> =
     Topic::new("orders.refusals", "CommandRefused", PARTITIONS)
         .written_by(Writers::One(ORDERS_SERVICE))
-        .read_by(&[ORDERS_SERVICE, VIEW_SERVICE])
         .kept(Cleanup::Delete { retention_ms: 30 * DAY_MS });
 
 /// Outcomes of the checks that orders require.
 pub static ORDER_VALIDATIONS: Topic<OrderId, OrderValidation> =
     Topic::new("order-validations", "OrderValidation", PARTITIONS)
         .written_by(Writers::One(INVENTORY_SERVICE))
-        .read_by(&[ORDERS_SERVICE])
         .kept(Cleanup::Delete { retention_ms: 90 * DAY_MS });
 
 /// Commands about stock, keyed by sku, so that each sku has one writer.
 pub static INVENTORY_COMMANDS: Topic<Sku, InventoryCommand> =
     Topic::new("inventory.commands", "Reserve | Release | Commit | Restock", PARTITIONS)
-        .read_by(&[INVENTORY_SERVICE])
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// Stock levels.
 pub static STOCK: Topic<Sku, StockLevel> = Topic::new("stock", "StockLevel", PARTITIONS)
     .written_by(Writers::One(INVENTORY_SERVICE))
-    .read_by(&[INVENTORY_SERVICE, VIEW_SERVICE])
     .kept(Cleanup::Compact);
 
 /// The changelog of inventory's state store.
 pub static RESERVATIONS: Topic<StockEntryKey, StockEntry> =
     Topic::new("inventory.reservations", "Reservation | RestockApplied", PARTITIONS)
         .written_by(Writers::One(INVENTORY_SERVICE))
-        .read_by(&[INVENTORY_SERVICE])
         .kept(Cleanup::Compact);
 
 /// Products, as captured from the catalog database.
 pub static PRODUCTS: Topic<Sku, Product> =
     Topic::new("catalog.products", "a row of products", PARTITIONS)
         .written_by(Writers::Cdc)
-        .read_by(&[ORDERS_SERVICE, INVENTORY_SERVICE, VIEW_SERVICE])
         .kept(Cleanup::Compact);
 
 /// Customers, as captured from the catalog database.
 pub static CUSTOMERS: Topic<CustomerId, CatalogCustomer> =
     Topic::new("catalog.customers", "a row of customers", PARTITIONS)
         .written_by(Writers::Cdc)
-        .read_by(&[ORDERS_SERVICE])
         .kept(Cleanup::Compact);
 
 /// What can be seen in the view.
 pub static ORDER_VIEWS: Topic<OrderId, ViewUpdated> =
     Topic::new("order-views", "ViewUpdated", PARTITIONS)
         .written_by(Writers::One(VIEW_SERVICE))
-        .read_by(&[EMAIL_SERVICE, ORDERS_SERVICE])
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// Mails that the mail server has accepted.
 pub static EMAILS: Topic<OrderId, EmailSent> = Topic::new("emails", "EmailSent", PARTITIONS)
     .written_by(Writers::One(EMAIL_SERVICE))
-    .read_by(&[EMAIL_SERVICE])
     .kept(Cleanup::Compact);
 
-static ORDERS_DLQ: TopicSpec = dead_letters("orders.dlq", ORDERS_SERVICE, PARTITIONS);
-static PAYMENTS_DLQ: TopicSpec = dead_letters("payments.dlq", PAYMENTS_SERVICE, PARTITIONS);
-static INVENTORY_DLQ: TopicSpec = dead_letters("inventory.dlq", INVENTORY_SERVICE, PARTITIONS);
-static EMAIL_DLQ: TopicSpec = dead_letters("email.dlq", EMAIL_SERVICE, PARTITIONS);
-static VIEW_DLQ: TopicSpec = dead_letters("view.dlq", VIEW_SERVICE, PARTITIONS);
-
-/// Where `service` puts what it cannot handle.
-pub fn dlq(service: ServiceName) -> &'static TopicSpec {
-    match service {
-        ServiceName::Orders => &ORDERS_DLQ,
-        ServiceName::Payments => &PAYMENTS_DLQ,
-        ServiceName::Inventory => &INVENTORY_DLQ,
-        ServiceName::Email => &EMAIL_DLQ,
-        ServiceName::View => &VIEW_DLQ,
-    }
-}
-
-/// Every topic of the shop.
-pub static ALL: [&TopicSpec; 17] = [
+/// The topics above.
+static FACTS: [&TopicSpec; 12] = [
     &ORDER_COMMANDS.spec,
     &ORDERS.spec,
     &ORDERS_LATEST.spec,
@@ -175,9 +148,29 @@ pub static ALL: [&TopicSpec; 17] = [
     &CUSTOMERS.spec,
     &ORDER_VIEWS.spec,
     &EMAILS.spec,
-    &ORDERS_DLQ,
-    &PAYMENTS_DLQ,
-    &INVENTORY_DLQ,
-    &EMAIL_DLQ,
-    &VIEW_DLQ,
 ];
+
+/// Where `service` puts what it cannot handle.
+pub fn dlq(service: ServiceName) -> &'static TopicSpec {
+    &DEAD_LETTERS[service as usize]
+}
+
+/// The services that read `topic`, in the order of the table.
+pub fn readers(topic: &TopicSpec) -> Vec<ServiceName> {
+    let reads = |row: &&ServiceSpec| row.reads().any(|read| read.name == topic.name);
+    SERVICES.iter().filter(reads).map(|row| row.name).collect()
+}
+
+/// Every topic of the shop: the dead letters of each service come last.
+pub static ALL: [&TopicSpec; FACTS.len() + DEAD_LETTERS.len()] = {
+    let mut all = [FACTS[0]; FACTS.len() + DEAD_LETTERS.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = match index.checked_sub(FACTS.len()) {
+            None => FACTS[index],
+            Some(service) => &DEAD_LETTERS[service],
+        };
+        index += 1;
+    }
+    all
+};

@@ -88,8 +88,6 @@ pub struct TopicSpec {
     pub schemas: fn() -> &'static [&'static SchemaFile],
     /// Who writes.
     pub writers: Writers,
-    /// Who reads.
-    pub readers: &'static [&'static str],
     /// How many partitions it has. Topics that share a key must have as many, so that one instance
     /// owns partition p of all of them.
     pub partitions: i32,
@@ -149,8 +147,8 @@ impl<K, V> Topic<K, V> {
 }
 
 impl<K: Key, V: Message> Topic<K, V> {
-    /// A topic with `partitions` that anyone may write, that nobody is known to read, and that keeps
-    /// its records for ever; the methods below say otherwise. `value` tells people what it carries.
+    /// A topic with `partitions` that any process may write, and that keeps its records for
+    /// ever; the methods below say otherwise. `value` tells people what it carries.
     pub const fn new(name: &'static str, value: &'static str, partitions: i32) -> Self {
         let spec = TopicSpec {
             name,
@@ -158,7 +156,6 @@ impl<K: Key, V: Message> Topic<K, V> {
             value,
             schemas: V::schemas,
             writers: Writers::AnyProcess,
-            readers: &[],
             partitions,
             cleanup: Cleanup::Keep,
         };
@@ -168,12 +165,6 @@ impl<K: Key, V: Message> Topic<K, V> {
     /// The same with these writers.
     pub const fn written_by(mut self, writers: Writers) -> Self {
         self.spec.writers = writers;
-        self
-    }
-
-    /// The same with these readers.
-    pub const fn read_by(mut self, readers: &'static [&'static str]) -> Self {
-        self.spec.readers = readers;
         self
     }
 
@@ -193,7 +184,6 @@ pub const fn dead_letters(name: &'static str, service: &'static str, partitions:
         value: "original bytes + headers why",
         schemas: || &[],
         writers: Writers::One(service),
-        readers: &[],
         partitions,
         cleanup: Cleanup::Delete { retention_ms: 30 * 24 * 60 * 60 * 1000 },
     }

@@ -1,6 +1,6 @@
 //! `shop topics`: the choreography as a table, from the registry of topics.
 
-use contracts::topics::{ALL, Cleanup, TopicSpec, Writers};
+use contracts::topics::{self, ALL, Cleanup, TopicSpec, Writers};
 
 /// Prints the table.
 pub(crate) fn run() {
@@ -36,7 +36,8 @@ fn row(topic: &TopicSpec) -> [String; 6] {
         Writers::Several(services) => format!("{}, by the baton", services.join(", ")),
         Writers::Cdc => "Debezium".to_owned(),
     };
-    let readers = if topic.readers.is_empty() { "-".to_owned() } else { topic.readers.join(", ") };
+    let readers: Vec<_> = topics::readers(topic).iter().map(|name| name.as_str()).collect();
+    let readers = if readers.is_empty() { "-".to_owned() } else { readers.join(", ") };
     [topic.name.into(), topic.key.into(), writers, readers, kept, topic.value.into()]
 }
 

@@ -17,11 +17,11 @@ impl Processor for SplitProcessor {
     type Identity = Inventory;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topics::inputs(&topology::SPLIT)
+        topics::inputs(topology::SPLIT)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topics::outputs(&topology::SPLIT)
+        topics::outputs(topology::SPLIT)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {

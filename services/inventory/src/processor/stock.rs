@@ -23,11 +23,11 @@ impl Processor for StockProcessor {
     type Identity = Inventory;
 
     fn inputs(&self) -> Vec<&'static TopicSpec> {
-        topics::inputs(&topology::STOCKKEEPING)
+        topics::inputs(topology::STOCKKEEPING)
     }
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
-        topics::outputs(&topology::STOCKKEEPING)
+        topics::outputs(topology::STOCKKEEPING)
     }
 
     fn sources(&self) -> Vec<Source> {

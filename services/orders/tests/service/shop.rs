@@ -37,7 +37,7 @@ pub(crate) struct Shop {
 /// Each driver has a registry of its own. The same look-ups give the same schema ids in all.
 fn driver() -> Driver<OrdersProcessor> {
     let driver = Driver::new(OrdersProcessor::new(catalog(), terms()));
-    driver.codec().warm_up(&contracts::topics::inputs(&topology::FLOWS)).unwrap();
+    driver.codec().warm_up(&contracts::topics::inputs(topology::FLOWS)).unwrap();
     driver
 }
 

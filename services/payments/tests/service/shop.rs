@@ -102,7 +102,7 @@ impl Shop {
         let registry = Arc::new(MemoryRegistry::default());
         let remote = RemoteRegistry { registry: Arc::clone(&registry), runtime: Handle::current() };
         let remote = Codec::new(Arc::new(remote));
-        block_in_place(|| remote.warm_up(&topics::outputs(&topology::FLOWS))).unwrap();
+        block_in_place(|| remote.warm_up(&topics::outputs(topology::FLOWS))).unwrap();
         Self {
             pool: session::pool(&database, "tests", 4),
             postgres,

@@ -1,0 +1,263 @@
+//! The services of the shop, one row each: what a service is called, where it listens, what its
+//! loops read and write, what it needs, and what it alone may say. Whatever lists services reads
+//! this table: topics and their readers, failpoints, ports, the tools, the tests, the docs.
+
+use crate::{
+    email::EmailSent,
+    inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
+    order::LatestOrder,
+    orders::{CommandRefused, OrderCommand},
+    owns::services,
+    topics::{
+        self, CUSTOMERS, EMAILS, Flow, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS,
+        ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, PRODUCTS, RESERVATIONS, STOCK,
+        TopicSpec, flow,
+    },
+    transitions::{
+        Next, OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
+        PaymentDeclined, PaymentReceived, PaymentRefunded,
+    },
+    view::ViewUpdated,
+};
+use streams::{Source, UpTo};
+
+services! {
+    /// Takes commands and decides what is not about money.
+    Orders = "orders" owns Next<OrderRequested>, Next<OrderValidated>, Next<OrderRejected>,
+        Next<OrderCancelled>, Next<OrderConfirmed>, LatestOrder, CommandRefused;
+    /// Charges and refunds.
+    Payments = "payments" owns Next<PaymentReceived>, Next<PaymentDeclined>, Next<PaymentRefunded>;
+    /// Reserves, releases and commits stock.
+    Inventory = "inventory" owns OrderValidation, StockLevel, StockEntry;
+    /// Mails the customer.
+    Email = "email" owns EmailSent;
+    /// Answers questions.
+    View = "view" owns ViewUpdated;
+}
+
+/// A service as data.
+pub struct ServiceSpec {
+    /// Which one.
+    pub name: ServiceName,
+    /// The port it serves HTTP on, unless `HTTP_ADDR` says otherwise.
+    pub port: u16,
+    /// Its loops: each a thread and a consumer group of its own.
+    pub loops: &'static [LoopSpec],
+    /// Topics that every instance reads whole into memory.
+    pub tables: &'static [&'static TopicSpec],
+    /// Topics that every instance follows from now on, for HTTP clients that wait.
+    pub follows: &'static [&'static TopicSpec],
+    /// What it waits for besides Kafka and the schema registry, which all wait for.
+    pub waits_for: &'static [Dependency],
+    /// The check that it makes of every order, if it is a validator that can be left out. Orders
+    /// must then be started with this in its `EXTRA_CHECKS`.
+    pub extra_check: Option<&'static str>,
+}
+
+/// A loop of a service: it reads batches and commits what follows from them with its offsets.
+pub struct LoopSpec {
+    /// Consumer group, thread, and name of the state's folder.
+    pub name: &'static str,
+    /// Where the offsets are.
+    pub offsets: Offsets,
+    /// What it reads, which input handles it, and what is written because of that.
+    pub flows: &'static [Flow],
+    /// The topics its state is restored from.
+    pub state: &'static [Source],
+}
+
+/// Where a loop keeps its offsets, which decides the steps at which it can die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offsets {
+    /// In Kafka, in one transaction with the records that it sends.
+    Kafka,
+    /// In its database, in one transaction with the rows that it writes.
+    Database,
+}
+
+/// What a service waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    /// Its database of this name.
+    Postgres(&'static str),
+    /// The bank.
+    Bank,
+    /// The mail server.
+    Smtp,
+}
+
+impl ServiceSpec {
+    /// Whether the shop has it without being asked for it.
+    pub const fn runs_by_default(&self) -> bool {
+        self.extra_check.is_none()
+    }
+
+    /// Every flow of its loops.
+    pub fn flows(&self) -> impl Iterator<Item = &'static Flow> {
+        self.loops.iter().flat_map(|one| one.flows)
+    }
+
+    /// The topics on which it puts aside what it cannot handle: not those that it only follows, nor
+    /// its own changelogs.
+    pub fn handles(&self) -> impl Iterator<Item = &'static TopicSpec> {
+        topics::inputs(self.flows()).into_iter().chain(self.tables.iter().copied())
+    }
+
+    /// Every topic that it reads, in whatever way; a topic may come twice.
+    pub fn reads(&self) -> impl Iterator<Item = &'static TopicSpec> {
+        let state = self.loops.iter().flat_map(|one| one.state).map(|source| source.topic);
+        let besides = self.tables.iter().chain(self.follows).copied();
+        self.flows().map(|flow| flow.from).chain(state).chain(besides)
+    }
+
+    /// The names of its loops.
+    pub fn loop_names(&self) -> impl Iterator<Item = &'static str> {
+        self.loops.iter().map(|one| one.name)
+    }
+}
+
+impl ServiceName {
+    /// Its row.
+    pub const fn spec(self) -> &'static ServiceSpec {
+        &SERVICES[self as usize]
+    }
+
+    /// Those that the shop has without being asked for them.
+    pub fn by_default() -> impl Iterator<Item = ServiceName> {
+        Self::ALL.into_iter().filter(|service| service.spec().runs_by_default())
+    }
+}
+
+/// The table, in the order of [`ServiceName::ALL`].
+pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
+    ServiceSpec {
+        name: ServiceName::Orders,
+        port: 8080,
+        loops: &[LoopSpec {
+            name: "orders",
+            offsets: Offsets::Kafka,
+            // After each of them it looks for the next transition, so all may write to `orders`.
+            flows: &[
+                flow(&ORDER_COMMANDS.spec, "place_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
+                flow(&ORDER_COMMANDS.spec, "cancel_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
+                flow(&ORDER_VALIDATIONS.spec, "order_validation", &[&ORDERS.spec]),
+                flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec, &ORDERS_LATEST.spec]),
+                // In its own time: the deadline came with OrderRequested.
+                flow(&ORDERS.spec, "deadline", &[&ORDERS.spec]),
+            ],
+            // `orders` is its own output, so it is read to its end: after a restore no proposal
+            // can be in flight.
+            state: &[
+                Source { topic: &ORDERS.spec, up_to: UpTo::End },
+                Source { topic: &ORDER_COMMANDS.spec, up_to: UpTo::Committed },
+                Source { topic: &ORDER_VALIDATIONS.spec, up_to: UpTo::Committed },
+            ],
+        }],
+        tables: &[&PRODUCTS.spec, &CUSTOMERS.spec],
+        follows: &[&ORDER_VIEWS.spec, &ORDER_REFUSALS.spec],
+        waits_for: &[],
+        extra_check: None,
+    },
+    ServiceSpec {
+        name: ServiceName::Payments,
+        port: 8082,
+        loops: &[LoopSpec {
+            name: "payments",
+            offsets: Offsets::Database,
+            // By way of its outbox.
+            flows: &[
+                flow(&ORDERS.spec, "order_validated", &[&ORDERS.spec]),
+                flow(&ORDERS.spec, "order_cancelled", &[&ORDERS.spec]),
+            ],
+            state: &[],
+        }],
+        tables: &[],
+        follows: &[],
+        waits_for: &[Dependency::Postgres("payments"), Dependency::Bank],
+        extra_check: None,
+    },
+    ServiceSpec {
+        name: ServiceName::Inventory,
+        port: 8081,
+        loops: &[
+            LoopSpec {
+                name: "inventory-split",
+                offsets: Offsets::Kafka,
+                // One command per line, keyed by sku.
+                flows: &[flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])],
+                state: &[],
+            },
+            LoopSpec {
+                name: "inventory-stock",
+                offsets: Offsets::Kafka,
+                // One writer per sku.
+                flows: &[flow(
+                    &INVENTORY_COMMANDS.spec,
+                    "inventory_command",
+                    &[&STOCK.spec, &RESERVATIONS.spec, &ORDER_VALIDATIONS.spec],
+                )],
+                // Its own output, so to the end.
+                state: &[
+                    Source { topic: &STOCK.spec, up_to: UpTo::End },
+                    Source { topic: &RESERVATIONS.spec, up_to: UpTo::End },
+                ],
+            },
+        ],
+        tables: &[&PRODUCTS.spec],
+        follows: &[],
+        waits_for: &[],
+        extra_check: None,
+    },
+    ServiceSpec {
+        name: ServiceName::Email,
+        port: 8083,
+        loops: &[LoopSpec {
+            name: "email",
+            offsets: Offsets::Kafka,
+            flows: &[flow(&ORDER_VIEWS.spec, "view_updated", &[&EMAILS.spec])],
+            // Its own output, so to the end.
+            state: &[Source { topic: &EMAILS.spec, up_to: UpTo::End }],
+        }],
+        tables: &[],
+        follows: &[],
+        waits_for: &[Dependency::Smtp],
+        extra_check: None,
+    },
+    ServiceSpec {
+        name: ServiceName::View,
+        port: 8084,
+        loops: &[LoopSpec {
+            name: "view",
+            offsets: Offsets::Kafka,
+            flows: &[
+                flow(&ORDERS.spec, "order_transition", &[&ORDER_VIEWS.spec]),
+                flow(&ORDER_REFUSALS.spec, "command_refused", &[]),
+                flow(&PRODUCTS.spec, "product_captured", &[]),
+                flow(&STOCK.spec, "stock_level", &[]),
+            ],
+            state: &[],
+        }],
+        tables: &[],
+        follows: &[],
+        waits_for: &[Dependency::Postgres("view")],
+        extra_check: None,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_service_has_its_row_and_nobody_shares_a_port_or_a_loop() {
+        for (service, row) in ServiceName::ALL.into_iter().zip(&SERVICES) {
+            assert_eq!(service, row.name);
+            assert!(row.loop_names().all(|name| name.starts_with(service.as_str())), "{service}");
+        }
+        let ports: BTreeSet<_> = SERVICES.iter().map(|row| row.port).collect();
+        assert_eq!(ports.len(), SERVICES.len());
+        let loops: Vec<_> = SERVICES.iter().flat_map(ServiceSpec::loop_names).collect();
+        assert_eq!(loops.iter().collect::<BTreeSet<_>>().len(), loops.len());
+    }
+}
