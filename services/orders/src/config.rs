@@ -39,8 +39,8 @@ pub struct Config {
     #[arg(long, env = "ORDER_DEADLINE_MS", default_value_t = 60_000, value_parser = deadline_ms)]
     pub order_deadline_ms: u64,
 
-    /// Checks that every order requires besides those of inventory, separated by commas. Somebody
-    /// must write their outcomes to `order-validations`.
+    /// Checks that every order requires besides those of inventory, separated by commas. A
+    /// validator must write their outcomes to `order-validations`.
     #[arg(long, env = "EXTRA_CHECKS", default_value = "", value_parser = extra_checks)]
     pub extra_checks: ExtraChecks,
 

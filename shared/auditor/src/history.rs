@@ -11,7 +11,11 @@
 //! history. One that nobody refused is a violation, and where it can be, it is followed, as
 //! everybody else has followed it: so what comes after it is judged by itself.
 
-use crate::{evidence::Logged, law::Law, letters::Letters};
+use crate::{
+    evidence::Logged,
+    law::Law,
+    letters::{Letters, readers},
+};
 use contracts::{
     Order, ServiceName, Status, Timestamp, TransitionKind, partition::partition_for,
     topics::PARTITIONS,
@@ -35,10 +39,6 @@ const TABLE: [(Option<Status>, TransitionKind, Status, &str); 10] = {
         (Some(S::RefundDue), T::PaymentRefunded, S::Refunded, "payments"),
     ]
 };
-
-/// Who reads `orders` and puts aside what cannot be.
-const READERS: [ServiceName; 4] =
-    [ServiceName::Orders, ServiceName::Inventory, ServiceName::Payments, ServiceName::View];
 
 /// Whether nobody holds the baton at `status`.
 pub(crate) fn is_terminal(status: Status) -> bool {
@@ -86,9 +86,10 @@ impl<'a> History<'a> {
             let step = Step { record, order };
             let Err((law, why)) = history.judge(key, step) else { continue };
             let refused_by = letters.of(&record.address("orders"));
+            let readers = readers("orders");
             let taken_by: Vec<_> =
-                READERS.into_iter().filter(|service| !refused_by.contains(service)).collect();
-            let nobody_refused = taken_by.len() == READERS.len() && at_rest(record.timestamp);
+                readers.iter().copied().filter(|one| !refused_by.contains(one)).collect();
+            let nobody_refused = taken_by.len() == readers.len() && at_rest(record.timestamp);
             if nobody_refused && law != Law::Terminal && order.version > history.version() {
                 history.steps.push(step);
             }

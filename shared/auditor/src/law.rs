@@ -67,7 +67,7 @@ laws! {
     MailOnce "mail once" "One mail per order and kind; a repetition has the same Message-ID.",
     MailMatches "mail matches" "A settled order has the mail of its outcome, at its customer, and no other.",
     MailAfterView "mail after view" "A mail leaves only after the view has announced the outcome.",
-    Owners "owners" "A topic with one writer has only records of that writer.",
+    Owners "owners" "A record is its owner's: of the one writer of its topic, or of the validator of its check.",
     Poison "poison" "What cannot be handled is in the dead letters of everyone who reads it.",
     Letters "letters" "Every dead letter was replayed or discarded.",
 }

@@ -1,8 +1,29 @@
 //! [`Letters`]: who refused which record, by the dead letters.
 
 use crate::evidence::Evidence;
-use contracts::ServiceName;
+use contracts::ServiceName::{self, Email, Inventory, Orders, Payments, View};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Each topic with the services that put aside what they cannot read on it. A service that only
+/// follows a topic for clients that wait, or reads its own changelog back, is not among them, nor is
+/// one that the shop need not have. This is the auditor's own knowledge; a test compares it.
+const READERS: [(&str, &[ServiceName]); 9] = [
+    ("orders", &[Orders, Payments, Inventory, View]),
+    ("orders.commands", &[Orders]),
+    ("orders.refusals", &[View]),
+    ("order-validations", &[Orders]),
+    ("inventory.commands", &[Inventory]),
+    ("stock", &[View]),
+    ("catalog.products", &[Orders, Inventory, View]),
+    ("catalog.customers", &[Orders]),
+    ("order-views", &[Email]),
+];
+
+/// The services that put aside what they cannot read on `topic`. Where there is none, whatever
+/// cannot be read is never put aside.
+pub(crate) fn readers(topic: &str) -> &'static [ServiceName] {
+    READERS.iter().find(|(name, _)| *name == topic).map_or(&[], |(_, readers)| *readers)
+}
 
 /// Who refused which record.
 pub(crate) struct Letters<'a> {
@@ -31,5 +52,26 @@ impl<'a> Letters<'a> {
     /// Whether anybody has.
     pub(crate) fn has_any(&self, address: &str) -> bool {
         self.by_origin.contains_key(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contracts::topics;
+    use std::collections::BTreeSet;
+
+    /// A service that the shop need not have puts aside nothing while it is off.
+    #[test]
+    fn the_readers_are_those_of_the_table() {
+        for topic in topics::ALL {
+            let by_default = ServiceName::by_default();
+            let handles = |service: &ServiceName| {
+                service.spec().handles().any(|handled| handled.name == topic.name)
+            };
+            let expected: BTreeSet<_> = by_default.filter(handles).collect();
+            let known: BTreeSet<_> = readers(topic.name).iter().copied().collect();
+            assert_eq!(known, expected, "{topic:?}");
+        }
     }
 }

@@ -94,7 +94,7 @@ fn writers(topic: &TopicSpec) -> String {
     match topic.writers {
         Writers::AnyProcess => "any process".into(),
         Writers::One(service) => service.to_string(),
-        Writers::Several(services) => format!("{}, each its own steps", names(services)),
+        Writers::Several(services) => format!("{}, each its own", names(services)),
         Writers::Cdc => "Debezium (CDC)".into(),
     }
 }

@@ -1,5 +1,6 @@
 //! What is said to inventory, and what inventory says.
 
+pub use crate::orders::{OrderValidation, Outcome};
 use crate::{
     CommandId, OrderId, Sku, Timestamp,
     avro::{avro_record, avro_records},
@@ -96,34 +97,6 @@ impl InventoryCommand {
         }
     }
 }
-
-/// Passed or failed. The order of the variants is that of the Avro enum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Outcome {
-    /// The check passed.
-    Passed,
-    /// The check failed.
-    Failed,
-}
-
-/// The outcome of one check that an order requires.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct OrderValidation {
-    /// The record's key.
-    pub order_id: OrderId,
-    /// As the order's `required_checks` names it.
-    pub check: String,
-    /// Passed or failed.
-    pub outcome: Outcome,
-    /// Why it failed, for programs; `ok` when it passed.
-    pub code: String,
-    /// Why it failed, for people; empty when it passed.
-    pub detail: String,
-    /// When it was decided.
-    pub decided_at: Timestamp,
-}
-
-avro_record!(OrderValidation, "inventory/OrderValidation.avsc");
 
 /// How much there is of one product.
 ///

@@ -87,6 +87,37 @@ impl OrderCommand {
     }
 }
 
+/// Passed or failed. The order of the variants is that of the Avro enum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The check passed.
+    Passed,
+    /// The check failed.
+    Failed,
+}
+
+/// The outcome of one check that an order requires: the answer of a validator to orders' question.
+///
+/// In Avro it is still `murmuration.inventory.OrderValidation`: a reader that has the old name could
+/// not read a record of another one (Avro 1.12, Schema Resolution), and registries refuse the change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderValidation {
+    /// The record's key.
+    pub order_id: OrderId,
+    /// As the order's `required_checks` names it.
+    pub check: String,
+    /// Passed or failed.
+    pub outcome: Outcome,
+    /// Why it failed, for programs; `ok` when it passed.
+    pub code: String,
+    /// Why it failed, for people; empty when it passed.
+    pub detail: String,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+}
+
+avro_record!(OrderValidation, "orders/OrderValidation.avsc");
+
 /// A command that changed nothing, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandRefused {

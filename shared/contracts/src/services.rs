@@ -4,9 +4,9 @@
 
 use crate::{
     email::EmailSent,
-    inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
+    inventory::{InventoryCommand, StockEntry, StockLevel},
     order::LatestOrder,
-    orders::{CommandRefused, OrderCommand},
+    orders::{CommandRefused, OrderCommand, OrderValidation},
     owns::services,
     topics::{
         self, CUSTOMERS, EMAILS, Flow, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS,

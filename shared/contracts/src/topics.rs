@@ -6,9 +6,9 @@ use crate::{
     CustomerId, OrderId, ServiceName, Sku,
     catalog::{CatalogCustomer, Product},
     email::EmailSent,
-    inventory::{InventoryCommand, OrderValidation, StockEntry, StockEntryKey, StockLevel},
+    inventory::{InventoryCommand, StockEntry, StockEntryKey, StockLevel},
     order::{LatestOrder, Order},
-    orders::{CommandRefused, OrderCommand},
+    orders::{CommandRefused, OrderCommand, OrderValidation},
     services::{DEAD_LETTERS, SERVICES, ServiceSpec},
     view::ViewUpdated,
 };
@@ -89,10 +89,11 @@ pub static ORDER_REFUSALS: Topic<OrderId, CommandRefused> =
         .written_by(Writers::One(ORDERS_SERVICE))
         .kept(Cleanup::Delete { retention_ms: 30 * DAY_MS });
 
-/// Outcomes of the checks that orders require.
+/// Outcomes of the checks that orders require. Each validator writes those of its own checks: here is
+/// where another one comes in.
 pub static ORDER_VALIDATIONS: Topic<OrderId, OrderValidation> =
     Topic::new("order-validations", "OrderValidation", PARTITIONS)
-        .written_by(Writers::One(INVENTORY_SERVICE))
+        .written_by(Writers::Several(&[INVENTORY_SERVICE]))
         .kept(Cleanup::Delete { retention_ms: 90 * DAY_MS });
 
 /// Commands about stock, keyed by sku, so that each sku has one writer.

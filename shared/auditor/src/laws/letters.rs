@@ -6,12 +6,13 @@ use crate::{
     evidence::Logged,
     history::names,
     law::Law,
+    letters::readers,
     verdict::{Findings, Subject},
 };
 use contracts::{
-    ServiceName::{self, Email, Inventory, Orders, Payments, View},
+    ServiceName::{self, Email, Inventory, Orders, View},
     inventory::StockEntry,
-    topics,
+    topics::{self, ORDER_VALIDATIONS},
 };
 
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
@@ -25,26 +26,23 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Each topic with those who put aside what they cannot read on it. Who only follows a topic for
-/// clients that wait, or reads its own changelog back, is not among them.
 fn poison(case: &Case<'_>, findings: &mut Findings<'_>) {
     let log = &case.evidence.log;
     let mut on = Reading { case, findings };
-    on.topic("orders", &[Orders, Inventory, Payments, View], &log.orders, |o| text(o.order_id));
-    on.topic("orders.commands", &[Orders], &log.order_commands, |c| text(c.order_id()));
-    on.topic("orders.refusals", &[View], &log.order_refusals, |r| text(r.order_id));
-    on.topic("order-validations", &[Orders], &log.order_validations, |v| text(v.order_id));
-    on.topic("inventory.commands", &[Inventory], &log.inventory_commands, |c| text(c.sku()));
-    on.topic("stock", &[View], &log.stock, |level| text(&level.sku));
-    on.topic("catalog.products", &[Orders, Inventory, View], &log.catalog_products, |_| None);
-    on.topic("order-views", &[Email], &log.order_views, |update| text(update.order_id));
-    // Nobody else reads these, so whatever else is on them is never put aside.
-    on.topic("orders.latest", &[], &log.orders_latest, |order| text(order.order_id));
-    on.topic("inventory.reservations", &[], &log.reservations, |entry| match entry {
+    on.topic("orders", &log.orders, |o| text(o.order_id));
+    on.topic("orders.commands", &log.order_commands, |c| text(c.order_id()));
+    on.topic("orders.refusals", &log.order_refusals, |r| text(r.order_id));
+    on.topic("order-validations", &log.order_validations, |v| text(v.order_id));
+    on.topic("inventory.commands", &log.inventory_commands, |c| text(c.sku()));
+    on.topic("stock", &log.stock, |level| text(&level.sku));
+    on.topic("catalog.products", &log.catalog_products, |_| None);
+    on.topic("order-views", &log.order_views, |update| text(update.order_id));
+    on.topic("orders.latest", &log.orders_latest, |order| text(order.order_id));
+    on.topic("inventory.reservations", &log.reservations, |entry| match entry {
         StockEntry::Reservation(held) => text(format!("{}/{}", held.sku, held.order_id)),
         StockEntry::RestockApplied(added) => text(format!("{}/{}", added.sku, added.command_id)),
     });
-    on.topic("emails", &[], &log.emails, |mail| text(mail.order_id));
+    on.topic("emails", &log.emails, |mail| text(mail.order_id));
 }
 
 struct Reading<'a, 'e, 'f> {
@@ -58,10 +56,10 @@ impl Reading<'_, '_, '_> {
     fn topic<T>(
         &mut self,
         topic: &str,
-        readers: &[ServiceName],
         records: &[Logged<T>],
         key_of: impl Fn(&T) -> Option<String>,
     ) {
+        let readers = readers(topic);
         for record in records {
             let fault = match &record.value {
                 Err(cause) => Some(cause.clone()),
@@ -88,18 +86,38 @@ impl Reading<'_, '_, '_> {
     }
 
     fn owner<T>(&mut self, topic: &str, owner: ServiceName, records: &[Logged<T>]) {
-        for record in records.iter().filter(|record| record.value.is_ok()) {
+        self.owners(topic, records, owner.as_str(), |_, writer| writer == owner.as_str());
+    }
+
+    /// Every record of `topic` was written by a service that `may` write it, or is put aside.
+    fn owners<T>(
+        &mut self,
+        topic: &str,
+        records: &[Logged<T>],
+        expected: &str,
+        may: impl Fn(&T, &str) -> bool,
+    ) {
+        for record in records {
+            let Some(value) = record.read() else { continue };
             let address = record.address(topic);
             let writer = record.writer.as_deref();
-            let holds = writer == Some(owner.as_str()) || self.case.letters.has_any(&address);
-            self.findings.check(
-                Law::Owners,
-                Subject::of_key(&record.key),
-                record.timestamp,
-                holds,
-                || format!("{address} was written by {}, not {owner}", writer.unwrap_or("nobody")),
-            );
+            let holds = writer.is_some_and(|writer| may(value, writer))
+                || self.case.letters.has_any(&address);
+            let subject = Subject::of_key(&record.key);
+            self.findings.check(Law::Owners, subject, record.timestamp, holds, || {
+                format!("{address} was written by {}, not {expected}", writer.unwrap_or("nobody"))
+            });
         }
+    }
+}
+
+/// Whether `writer` may tell the outcome of `check`: inventory those of its lines, and each other
+/// validator those that are not inventory's.
+fn tells(check: &str, writer: &str) -> bool {
+    let is_inventory = writer == Inventory.as_str();
+    match check.starts_with("inventory:") {
+        true => is_inventory,
+        false => !is_inventory && ORDER_VALIDATIONS.spec.writers.includes(writer),
     }
 }
 
@@ -112,7 +130,10 @@ fn owners(case: &Case<'_>, findings: &mut Findings<'_>) {
     let log = &case.evidence.log;
     let mut on = Reading { case, findings };
     on.owner("orders.refusals", Orders, &log.order_refusals);
-    on.owner("order-validations", Inventory, &log.order_validations);
+    let expected = "the validator of this check";
+    on.owners("order-validations", &log.order_validations, expected, |outcome, writer| {
+        tells(&outcome.check, writer)
+    });
     on.owner("stock", Inventory, &log.stock);
     on.owner("inventory.reservations", Inventory, &log.reservations);
     on.owner("order-views", View, &log.order_views);

@@ -266,6 +266,15 @@ pub const MUTATIONS: &[Mutation] = &[
     (Law::Owners, "a level was written by the view", |l| {
         l.evidence().log.stock[0].writer = Some("view".into());
     }),
+    (Law::Owners, "a check of inventory was answered by the view", |l| {
+        l.evidence().log.order_validations[0].writer = Some("view".into());
+    }),
+    (Law::Owners, "an extra check was answered by a service that is no validator", |l| {
+        let outcomes = &mut l.evidence().log.order_validations;
+        let mut extra = Logged { writer: Some("view".into()), offset: 2000, ..outcomes[0].clone() };
+        extra.value.as_mut().unwrap().check = "age".into();
+        outcomes.push(extra);
+    }),
     (Law::Poison, "nobody has put garbage aside", |l| {
         let commands = &mut l.evidence().log.order_commands;
         let garbage =

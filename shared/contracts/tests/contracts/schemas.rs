@@ -173,6 +173,8 @@ fn every_schema_file_is_a_topics_and_stands_in_its_owners_folder() {
     for schema in schemas().filter(|schema| !schema.path.starts_with("catalog/")) {
         let (owner, file) = schema.path.split_once('/').unwrap();
         let record = file.strip_suffix(".avsc").unwrap();
+        // It has moved, and its name cannot: see the type.
+        let owner = if record == "OrderValidation" { "inventory" } else { owner };
         assert_eq!(schema.name(), format!("murmuration.{owner}.{record}"));
     }
 }
