@@ -67,7 +67,7 @@ impl World {
         sim.kafka.unfenced = is_planted(Planted::NoFencing);
         sim.bank.keyless = is_planted(Planted::NoBankKey);
         let mut processes = Vec::new();
-        for service in ServiceName::ALL {
+        for service in ServiceName::by_default() {
             for instance in 0..instances {
                 processes.push(Process::start(&mut sim, service, instance, deadline));
             }
