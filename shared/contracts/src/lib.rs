@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod choreography;
 pub mod email;
 pub mod failpoints;
+pub mod fraud;
 pub mod ids;
 pub mod inventory;
 pub mod money;

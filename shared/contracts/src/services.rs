@@ -4,14 +4,15 @@
 
 use crate::{
     email::EmailSent,
+    fraud::{self, Exposure},
     inventory::{InventoryCommand, StockEntry, StockLevel},
     order::LatestOrder,
     orders::{CommandRefused, OrderCommand, OrderValidation},
     owns::services,
     topics::{
-        self, CUSTOMERS, EMAILS, Flow, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS,
-        ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, PRODUCTS, RESERVATIONS, STOCK,
-        TopicSpec, flow,
+        self, CUSTOMERS, EMAILS, EXPOSURES, Flow, INVENTORY_COMMANDS, ORDER_COMMANDS,
+        ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, PRODUCTS,
+        RESERVATIONS, STOCK, TopicSpec, flow,
     },
     transitions::{
         Next, OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
@@ -33,6 +34,8 @@ services! {
     Email = "email" owns EmailSent;
     /// Answers questions.
     View = "view" owns ViewUpdated;
+    /// Declines the orders of customers with too much open value.
+    Fraud = "fraud" owns Exposure, OrderValidation;
 }
 
 /// A service as data.
@@ -241,6 +244,34 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         follows: &[],
         waits_for: &[Dependency::Postgres("view")],
         extra_check: None,
+    },
+    ServiceSpec {
+        name: ServiceName::Fraud,
+        port: 8088,
+        loops: &[
+            LoopSpec {
+                name: "fraud-split",
+                offsets: Offsets::Kafka,
+                // Keyed by customer.
+                flows: &[
+                    flow(&ORDERS.spec, "order_requested", &[&EXPOSURES.spec]),
+                    flow(&ORDERS.spec, "order_rejected", &[&EXPOSURES.spec]),
+                    flow(&ORDERS.spec, "order_cancelled", &[&EXPOSURES.spec]),
+                ],
+                state: &[],
+            },
+            LoopSpec {
+                name: "fraud-check",
+                offsets: Offsets::Kafka,
+                // One writer per customer.
+                flows: &[flow(&EXPOSURES.spec, "exposure", &[&ORDER_VALIDATIONS.spec])],
+                state: &[Source { topic: &EXPOSURES.spec, up_to: UpTo::Committed }],
+            },
+        ],
+        tables: &[],
+        follows: &[],
+        waits_for: &[],
+        extra_check: Some(fraud::CHECK),
     },
 ];
 

@@ -6,6 +6,7 @@ use crate::{
     CustomerId, OrderId, ServiceName, Sku,
     catalog::{CatalogCustomer, Product},
     email::EmailSent,
+    fraud::Exposure,
     inventory::{InventoryCommand, StockEntry, StockEntryKey, StockLevel},
     order::{LatestOrder, Order},
     orders::{CommandRefused, OrderCommand, OrderValidation},
@@ -22,6 +23,7 @@ const ORDERS_SERVICE: &str = ServiceName::Orders.as_str();
 const PAYMENTS_SERVICE: &str = ServiceName::Payments.as_str();
 const INVENTORY_SERVICE: &str = ServiceName::Inventory.as_str();
 const EMAIL_SERVICE: &str = ServiceName::Email.as_str();
+const FRAUD_SERVICE: &str = ServiceName::Fraud.as_str();
 const VIEW_SERVICE: &str = ServiceName::View.as_str();
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -93,7 +95,7 @@ pub static ORDER_REFUSALS: Topic<OrderId, CommandRefused> =
 /// where another one comes in.
 pub static ORDER_VALIDATIONS: Topic<OrderId, OrderValidation> =
     Topic::new("order-validations", "OrderValidation", PARTITIONS)
-        .written_by(Writers::Several(&[INVENTORY_SERVICE]))
+        .written_by(Writers::Several(&[INVENTORY_SERVICE, FRAUD_SERVICE]))
         .kept(Cleanup::Delete { retention_ms: 90 * DAY_MS });
 
 /// Commands about stock, keyed by sku, so that each sku has one writer.
@@ -135,8 +137,14 @@ pub static EMAILS: Topic<OrderId, EmailSent> = Topic::new("emails", "EmailSent",
     .written_by(Writers::One(EMAIL_SERVICE))
     .kept(Cleanup::Compact);
 
+/// Orders by customer, from fraud to itself: kept for longer than they are remembered.
+pub static EXPOSURES: Topic<CustomerId, Exposure> =
+    Topic::new("fraud.exposures", "Exposure", PARTITIONS)
+        .written_by(Writers::One(FRAUD_SERVICE))
+        .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
+
 /// The topics above.
-static FACTS: [&TopicSpec; 12] = [
+static FACTS: [&TopicSpec; 13] = [
     &ORDER_COMMANDS.spec,
     &ORDERS.spec,
     &ORDERS_LATEST.spec,
@@ -149,6 +157,7 @@ static FACTS: [&TopicSpec; 12] = [
     &CUSTOMERS.spec,
     &ORDER_VIEWS.spec,
     &EMAILS.spec,
+    &EXPOSURES.spec,
 ];
 
 /// Where `service` puts what it cannot handle.

@@ -1,0 +1,28 @@
+//! The state of fraud-check: what each customer has open.
+
+use crate::domain::exposure::State;
+use contracts::{CustomerId, owns::Fraud, topics::Key};
+use streams::{Failure, Table, Tx};
+
+/// By customer.
+static CUSTOMERS: Table<State> = Table::new(1);
+
+/// What is known of `customer`.
+///
+/// # Errors
+/// [`Failure::Fatal`] when the store fails.
+pub(crate) fn load(tx: &Tx<'_, Fraud>, customer: &CustomerId) -> Result<State, Failure> {
+    Ok(tx.get(&CUSTOMERS, &customer.to_bytes())?.unwrap_or_default())
+}
+
+/// Remember it.
+///
+/// # Errors
+/// [`Failure::Fatal`] when it cannot be encoded.
+pub(crate) fn save(
+    tx: &mut Tx<'_, Fraud>,
+    customer: &CustomerId,
+    state: &State,
+) -> Result<(), Failure> {
+    tx.put(&CUSTOMERS, &customer.to_bytes(), state)
+}

@@ -1,0 +1,3 @@
+//! What fraud decides. Pure.
+
+pub mod exposure;

@@ -1,0 +1,9 @@
+//! OrderRequested: its value is open from now on.
+
+use super::send;
+use contracts::{Order, fraud::Change, owns::Fraud};
+use streams::{Failure, Tx};
+
+pub(crate) fn handle(order: &Order, tx: &mut Tx<'_, Fraud>) -> Result<(), Failure> {
+    send(order, Change::Opened, tx)
+}

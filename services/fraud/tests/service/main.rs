@@ -1,0 +1,8 @@
+//! Goal: both loops as Kafka would drive them, and the service without anything that it needs.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+mod check;
+mod fixtures;
+mod parts;
+mod split;

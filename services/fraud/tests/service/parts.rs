@@ -1,0 +1,38 @@
+//! Goal: every task and thread of the service is a health check, and is awaited when it stops, also
+//! while nothing that it needs is there.
+
+use clap::Parser;
+use service_kit::Shutdown;
+use std::{net::SocketAddr, time::Duration};
+use testkit::wait_for;
+
+/// Longer than any part may take to end.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_part_is_a_check_and_is_awaited() {
+    let state = tempfile::tempdir().unwrap();
+    // Port 1 is nobody's.
+    let config = fraud::Config::parse_from([
+        "fraud",
+        "--http-addr=127.0.0.1:0",
+        "--kafka-bootstrap=127.0.0.1:1",
+        "--schema-registry-url=http://127.0.0.1:1",
+        &format!("--state-dir={}", state.path().display()),
+    ]);
+    let shutdown = Shutdown::new();
+    let running = fraud::service::start(&config, shutdown.clone()).await.unwrap();
+    wait_for("the parts to wait", DEADLINE, || parts_wait(running.local_addr())).await;
+    shutdown.cancel();
+    let stopped = tokio::time::timeout(DEADLINE, running.stopped()).await;
+    stopped.expect("it ends").expect("each part ends in time, and well");
+}
+
+async fn parts_wait(address: SocketAddr) -> Result<(), String> {
+    let report = testkit::get(address, "/health/ready").unwrap();
+    let is_down = |part: &str| report.contains(&format!(r#"{{"name":"{part}","status":"down""#));
+    match ["fraud-split", "fraud-check"].into_iter().all(is_down) {
+        true => Ok(()),
+        false => Err(report),
+    }
+}
