@@ -73,6 +73,23 @@ explain() {
     die "the shop did not come up: see above, and \`docker compose logs NAME\`"
 }
 
+# `--with NAME` is the profile of that name, and orders requires the check of that name.
+declare -a words=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --with)
+        [ $# -ge 2 ] || die "--with wants the name of a service"
+        COMPOSE_PROFILES="${COMPOSE_PROFILES:+$COMPOSE_PROFILES,}$2"
+        shift
+        ;;
+    --with=*) COMPOSE_PROFILES="${COMPOSE_PROFILES:+$COMPOSE_PROFILES,}${1#--with=}" ;;
+    *) words+=("$1") ;;
+    esac
+    shift
+done
+export COMPOSE_PROFILES="${COMPOSE_PROFILES:-}"
+set -- "${words[@]+"${words[@]}"}"
+
 check_engine
 check_ports
 # Where there is no git, the images do not say which sources they are from.

@@ -1,15 +1,20 @@
 //! The parts of a shop: their names and their documented ports.
 
-/// The services, in the order of their ports.
-pub const SERVICES: [&str; 5] = ["orders", "inventory", "payments", "email", "view"];
+use contracts::{ServiceName, services};
 
-/// Every port by the name that `--port NAME=N` moves it with, and its default.
-pub const PORTS: [(&str, u16); 13] = [
-    ("orders", 8080),
-    ("inventory", 8081),
-    ("payments", 8082),
-    ("email", 8083),
-    ("view", 8084),
+/// Every service of the table, also those that a shop has only if it is asked for them.
+pub const SERVICES: [&str; ServiceName::ALL.len()] = {
+    let mut names = [""; ServiceName::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = ServiceName::ALL[index].as_str();
+        index += 1;
+    }
+    names
+};
+
+/// What is no service of the table.
+const OTHERS: [(&str, u16); 8] = [
     ("bank", 8087),
     ("mail", 8025),
     ("smtp", 1025),
@@ -19,6 +24,20 @@ pub const PORTS: [(&str, u16); 13] = [
     ("connect", 8086),
     ("postgres", 5433),
 ];
+
+/// Every port by the name that `--port NAME=N` moves it with, and its default.
+pub const PORTS: [(&str, u16); SERVICES.len() + OTHERS.len()] = {
+    let mut ports = [("", 0); SERVICES.len() + OTHERS.len()];
+    let mut index = 0;
+    while index < ports.len() {
+        ports[index] = match index.checked_sub(SERVICES.len()) {
+            None => (SERVICES[index], services::SERVICES[index].port),
+            Some(other) => OTHERS[other],
+        };
+        index += 1;
+    }
+    ports
+};
 
 /// The host of every address: each way of running a shop listens on the loopback interface alone.
 pub const HOST: &str = "127.0.0.1";

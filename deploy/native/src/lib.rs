@@ -24,5 +24,5 @@ pub use down::{Ended, down};
 pub use ending::told_to_end;
 pub use install::fetch;
 pub use ports::{PortBlock, PortSetting, Ports};
-pub use settings::{EnvSetting, Scale};
+pub use settings::{EnvSetting, Scale, With};
 pub use up::{UpOptions, up};

@@ -1,6 +1,7 @@
 //! What `shop up` can be told: variables and instances of services.
 
 use client::SERVICES;
+use contracts::ServiceName;
 
 /// One `SERVICE.KEY=VALUE` of `--env`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -59,6 +60,29 @@ impl std::str::FromStr for Scale {
     }
 }
 
+/// One `SERVICE` of `--with`: a service that a shop has only if it is asked for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct With {
+    /// The service.
+    pub service: ServiceName,
+    /// The check that orders must then require.
+    pub check: &'static str,
+}
+
+impl std::str::FromStr for With {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let extra =
+            |service: ServiceName| service.spec().extra_check.map(|check| Self { service, check });
+        let known = || ServiceName::ALL.into_iter().filter_map(extra);
+        known().find(|with| with.service.as_str() == text).ok_or_else(|| {
+            let names: Vec<_> = known().map(|with| with.service.as_str()).collect();
+            format!("`{text}` cannot be asked for; there are {}", names.join(", "))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +94,17 @@ mod tests {
         assert_eq!(setting.value, "streams=debug,info");
         for wrong in ["RUST_LOG=x", "orders.=x", "orders.KEY", "nobody.KEY=x"] {
             assert!(wrong.parse::<EnvSetting>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_shop_can_do_without_is_asked_for() {
+        let extra = ServiceName::ALL.into_iter().find(|service| !service.spec().runs_by_default());
+        let extra = extra.expect("there is a validator besides inventory");
+        let with: With = extra.as_str().parse().unwrap();
+        assert_eq!((with.service, Some(with.check)), (extra, extra.spec().extra_check));
+        for wrong in ["orders", "nobody", ""] {
+            assert!(wrong.parse::<With>().unwrap_err().contains(extra.as_str()), "{wrong}");
         }
     }
 

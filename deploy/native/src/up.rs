@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use client::{Dirs, Progress, SERVICES, State, control};
+use client::{Dirs, Progress, State, control};
+use contracts::ServiceName;
 
 use crate::down::down;
 use crate::ending;
@@ -16,7 +17,7 @@ use crate::parts::{bank, connect, kafka, mail, postgres, registry};
 use crate::ports::{PortSetting, Ports};
 use crate::provision::{catalog, connectors, databases, schemas, stock, topics};
 use crate::running::{Running, SERVICE_DEADLINE};
-use crate::settings::{EnvSetting, Scale};
+use crate::settings::{EnvSetting, Scale, With};
 use crate::supervisor::{Part, PartSpec, leftovers};
 
 /// How long a server may take to answer: a cold start on a busy machine.
@@ -35,6 +36,8 @@ pub struct UpOptions {
     pub port: Vec<PortSetting>,
     /// How many instances of a service, where not one.
     pub scale: Vec<Scale>,
+    /// Services besides those that every shop has.
+    pub with: Vec<With>,
     /// Variables of services.
     pub env: Vec<EnvSetting>,
     /// The servers alone, without bank and services.
@@ -71,6 +74,7 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
             postgres: Home::find(&dirs, &progress)?,
             ports: ports.all().clone(),
             env: args.env.clone(),
+            extra_checks: args.with.iter().map(|with| with.check).collect(),
             bin: bin_dir()?,
             dirs: dirs.clone(),
         };
@@ -178,12 +182,15 @@ async fn start_services(
     running: &Arc<Running>,
     progress: Progress,
 ) -> Result<()> {
-    for name in SERVICES.into_iter().chain(["bank-simulator"]) {
+    let asked_for = args.with.iter().map(|with| with.service);
+    let services: Vec<_> =
+        ServiceName::by_default().chain(asked_for).map(ServiceName::as_str).collect();
+    for name in services.iter().copied().chain(["bank-simulator"]) {
         let program = running.site.bin.join(name);
         ensure!(program.exists(), "{} is not built: `cargo build` makes it", program.display());
     }
     let mut parts = vec![launch(running, bank::spec(&running.site))];
-    for service in SERVICES {
+    for service in services {
         let scale = args.scale.iter().find(|scale| scale.service == service);
         for instance in 0..scale.map_or(1, |scale| scale.instances) {
             parts.push(running.launch_service(service, instance)?);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use client::{SERVICES, service_of};
+use client::service_of;
+use contracts::ServiceName;
 use fastrand::Rng;
 
 /// How many instances of each service the shop has that is broken, where not one.
@@ -241,10 +242,15 @@ pub fn usual_instances(service: &str) -> u16 {
     INSTANCES.iter().find(|(name, _)| *name == service).map_or(1, |(_, count)| *count)
 }
 
+/// The services that every shop has.
+fn services() -> impl Iterator<Item = &'static str> {
+    ServiceName::by_default().map(ServiceName::as_str)
+}
+
 fn new_deck() -> Vec<Card> {
-    let parts = || SERVICES.into_iter().chain(SERVERS);
+    let parts = || services().chain(SERVERS);
     let mut deck: Vec<_> = parts().map(Card::Kill).chain(parts().map(Card::Freeze)).collect();
-    deck.extend(SERVICES.map(Card::Scale));
+    deck.extend(services().map(Card::Scale));
     deck.extend(BankFault::ALL.map(Card::Bank));
     deck
 }
@@ -323,10 +329,10 @@ mod tests {
         let seen = |kind: &str, part: &str| {
             plan.0.iter().any(|fault| fault.act.kind() == kind && fault.act.part() == part)
         };
-        for part in SERVICES.into_iter().chain(SERVERS) {
+        for part in services().chain(SERVERS) {
             assert!(seen("kill", part) && seen("freeze", part), "{part} in\n{plan}");
         }
-        for service in SERVICES {
+        for service in services() {
             assert!(seen("scale", service), "{service} in\n{plan}");
         }
         for fault in BankFault::ALL {

@@ -1,9 +1,10 @@
-//! The five services, each in one or more instances.
+//! The services, each in one or more instances.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use client::Health;
+use contracts::{ServiceName, services::Dependency};
 
 use super::site::Site;
 use crate::supervisor::{PartSpec, Signal};
@@ -19,21 +20,18 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Part
     set("SCHEMA_REGISTRY_URL", site.registry_url());
     set("INSTANCE", instance.to_string());
     set("STATE_DIR", state.to_string_lossy().into_owned());
-    match service {
-        "orders" => {
-            set("VIEW_URL", site.http("view"));
-        }
-        "payments" => {
-            set("DATABASE_URL", site.database_url("payments"));
-            set("BANK_URL", site.http("bank"));
-        }
-        "email" => {
-            set("SMTP_ADDR", format!("127.0.0.1:{}", site.port("smtp")));
-        }
-        "view" => {
-            set("DATABASE_URL", site.database_url("view"));
-        }
-        _ => {}
+    if service == ServiceName::Orders.as_str() {
+        set("VIEW_URL", site.http("view"));
+        let checks: Vec<_> = site.extra_checks.iter().copied().collect();
+        set("EXTRA_CHECKS", checks.join(","));
+    }
+    let row = service.parse::<ServiceName>().map(ServiceName::spec);
+    for dependency in row.iter().flat_map(|row| row.waits_for) {
+        match dependency {
+            Dependency::Postgres(database) => set("DATABASE_URL", site.database_url(database)),
+            Dependency::Bank => set("BANK_URL", site.http("bank")),
+            Dependency::Smtp => set("SMTP_ADDR", format!("127.0.0.1:{}", site.port("smtp"))),
+        };
     }
     env.extend(site.env_of(service));
     PartSpec {

@@ -1,6 +1,6 @@
 //! [`Site`]: the folders, ports and programs that the parts of one shop are made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) artifacts: Artifacts,
     pub(crate) postgres: Home,
     pub(crate) env: Vec<EnvSetting>,
+    /// The checks that orders requires of validators that were asked for, each once.
+    pub(crate) extra_checks: BTreeSet<&'static str>,
     /// The folder with the executables of the services.
     pub(crate) bin: PathBuf,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use client::log::tail;
-use client::{Dirs, part_called};
+use client::{Dirs, SERVICES, part_called};
 use tokio::time::Instant;
 
 pub(crate) mod leftovers;
@@ -21,16 +21,9 @@ mod process;
 pub(crate) use proc::memory_mb;
 pub(crate) use process::{Part, PartSpec, Signal};
 
-/// The order in which parts are stopped: whoever depends on others goes before them.
-const STOP_ORDER: [&[&str]; 7] = [
-    &["orders", "inventory", "payments", "email", "view"],
-    &["bank"],
-    &["mail"],
-    &["connect"],
-    &["registry"],
-    &["kafka"],
-    &["postgres"],
-];
+/// The order in which parts are stopped: a part that depends on others goes before them.
+const STOP_ORDER: [&[&str]; 7] =
+    [&SERVICES, &["bank"], &["mail"], &["connect"], &["registry"], &["kafka"], &["postgres"]];
 
 /// All processes of one shop.
 #[derive(Debug)]

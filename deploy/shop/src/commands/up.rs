@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use client::State;
-use native::{EnvSetting, PortSetting, Scale, UpOptions};
+use native::{EnvSetting, PortSetting, Scale, UpOptions, With};
 
 use super::detach;
 use super::status::what_next;
@@ -39,6 +39,9 @@ pub(crate) struct UpArgs {
     /// Start N instances of a service; may be repeated
     #[arg(long, value_name = "SERVICE=N")]
     scale: Vec<Scale>,
+    /// Start a service that is off by default, and require its check of every order; may be repeated
+    #[arg(long, value_name = "SERVICE")]
+    with: Vec<With>,
     /// Set a variable of a service; may be repeated
     #[arg(long, value_name = "SERVICE.KEY=VALUE")]
     env: Vec<EnvSetting>,
@@ -84,6 +87,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         ports_auto: args.ports == PortChoice::Auto,
         port: args.port,
         scale: args.scale,
+        with: args.with,
         env: args.env,
         infra_only,
         until_stdin_closes: args.until_stdin_closes,
