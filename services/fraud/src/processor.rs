@@ -13,7 +13,10 @@ use contracts::{
     owns::Fraud,
     topics::{self, EXPOSURES, ORDERS, TopicSpec},
 };
-use streams::{Failure, Processor, Record, Source, Tx};
+use streams::{
+    Failure, Processor, Record, Source, Tx,
+    store::{Layout, LayoutError},
+};
 
 /// Keys orders by customer. It has no state.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +77,10 @@ impl Processor for CheckProcessor {
 
     fn sources(&self) -> Vec<Source> {
         topology::SOURCES.to_vec()
+    }
+
+    fn layout() -> Result<Layout, LayoutError> {
+        store::layout()
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Fraud>) -> Result<(), Failure> {

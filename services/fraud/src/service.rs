@@ -22,7 +22,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (split, check) = (LOOPS[0].name, LOOPS[1].name);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::open(&common.state_folder(check))?);
+    let store = Box::new(DiskStore::of::<CheckProcessor>(&common.state_folder(check))?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;

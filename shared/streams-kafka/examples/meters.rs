@@ -10,14 +10,20 @@ use streams::{
 use streams_kafka::{HttpRegistry, LoopHandle, LoopSettings, admin, spawn_loop};
 use tokio_util::sync::CancellationToken;
 
+/// What a meter reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reading {
+    /// Which meter.
     pub meter: String,
+    /// What it has counted since the last one.
     pub kwh: i64,
 }
+/// The sum of a meter.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Total {
+    /// Which meter.
     pub meter: String,
+    /// What it has counted so far.
     pub kwh: i64,
 }
 
@@ -34,11 +40,11 @@ streams::avro_record!(
     "fields":[{"name":"meter","type":"string"},{"name":"kwh","type":"long"}]}"#
 );
 
-pub static READINGS: Topic<String, Reading> =
-    Topic::new("meters.readings", "Reading", 1).read_by(&["meters"]);
+/// Anyone may report.
+pub static READINGS: Topic<String, Reading> = Topic::new("meters.readings", "Reading", 1);
+/// Only we add up.
 pub static TOTALS: Topic<String, Total> = Topic::new("meters.totals", "Total", 1)
     .written_by(Writers::One("meters"))
-    .read_by(&["meters"])
     .kept(Cleanup::Compact);
 static DEAD_LETTERS: TopicSpec = dead_letters("meters.dlq", "meters", 1);
 static SUMS: Table<i64> = Table::new(1);

@@ -2,10 +2,18 @@
 
 use crate::domain::exposure::State;
 use contracts::{CustomerId, owns::Fraud, topics::Key};
-use streams::{Failure, Table, Tx};
+use streams::{
+    Failure, Table, Tx,
+    store::{Layout, LayoutError},
+};
 
 /// By customer.
 static CUSTOMERS: Table<State> = Table::new(1);
+
+/// What the table holds: a store with another layout is rebuilt.
+pub(crate) fn layout() -> Result<Layout, LayoutError> {
+    Layout::default().table(&CUSTOMERS)
+}
 
 /// What is known of `customer`.
 ///
