@@ -143,7 +143,13 @@ impl<P: Processor> TransactionalLoop<P> {
     }
 
     fn tell(&mut self, event: Event) -> Effect {
-        self.engine.next(event, Timestamp::now(), &*self.store)
+        let is_committed = matches!(event, Event::Committed { .. });
+        let effect = self.engine.next(event, Timestamp::now(), &*self.store);
+        if is_committed && matches!(effect, Effect::Poll) {
+            // A loop without state has nothing to apply.
+            failpoint::reached("applied");
+        }
+        effect
     }
 
     fn perform(&mut self, effect: Effect) -> Event {

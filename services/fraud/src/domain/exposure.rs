@@ -1,8 +1,8 @@
 //! How much value a customer has open, and whether one order more is too much.
 //!
-//! An order counts from when it was accepted, for the length of the window, unless it falls through:
-//! one that is confirmed can still be charged back. The state is what the orders say and nothing
-//! else: another limit or window changes what is decided next, not what is known.
+//! An order counts from when it was accepted, for the length of the window, unless it falls
+//! through: one that is confirmed can still be charged back. The state is what the orders say and
+//! nothing else: another limit or window changes what is decided next, not what is known.
 
 use contracts::{
     Money, OrderId, Timestamp,

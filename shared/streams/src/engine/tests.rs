@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     Failure, MemoryRegistry, MemoryStore, Outgoing, Owns, Record, Service, Source, Store, Table,
     Tx,
+    store::{Layout, LayoutError},
     topic::{Topic, TopicSpec, dead_letters},
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,10 @@ impl Processor for Loud {
 
     fn sources(&self) -> Vec<Source> {
         vec![Source { topic: &LOUD.spec, up_to: UpTo::End }]
+    }
+
+    fn layout() -> Result<Layout, LayoutError> {
+        Layout::default().table(&COUNTS)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Loud>) -> Result<(), Failure> {
