@@ -162,11 +162,6 @@ impl<P: Processor> Engine<P> {
         &self.batch.decided
     }
 
-    /// How many records the batch at hand has.
-    pub fn batch_len(&self) -> usize {
-        self.batch.polled.records.len()
-    }
-
     /// What to do after `event`, which happened at `now`. The engine reads `store`; it is the driver
     /// that writes to it.
     ///
