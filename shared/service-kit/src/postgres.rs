@@ -10,8 +10,10 @@
 //! probe its side of each connection, and our side has time limits: [`Database::within`].
 
 mod fault;
+mod migrations;
 
 pub use fault::{Fault, message};
+pub use migrations::migrator;
 
 use std::{
     error::Error,

@@ -1,12 +1,7 @@
 //! [`MIGRATIONS`]: what the database must look like, as a part of the binary.
-//!
-//! `sqlx::migrate!` would embed the files as well, but its macros compile sqlx and Tokio a second time, for the
-//! compiler alone.
 
-use sqlx::{
-    SqlStr,
-    migrate::{Migration, MigrationType, Migrator},
-};
+use service_kit::postgres::migrator;
+use sqlx::migrate::Migrator;
 use std::sync::LazyLock;
 
 /// Number, name and text of every file in `migrations/`.
@@ -23,13 +18,7 @@ const FILES: [(i64, &str, &str); 9] = [
 ];
 
 /// Every migration, in the order of their numbers.
-pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let migration = |(number, name, text): (i64, &'static str, &'static str)| {
-        let (name, text) = (name.into(), SqlStr::from_static(text));
-        Migration::new(number, name, MigrationType::Simple, text, false)
-    };
-    Migrator::with_migrations(FILES.into_iter().map(migration).collect())
-});
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrator(&FILES));
 
 #[cfg(test)]
 mod tests {
