@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use client::{Dirs, Progress, State, control};
+use anyhow::{Context, Result, bail, ensure};
+use client::{Dirs, Progress, SERVICES, State, control};
 use contracts::ServiceName;
 
 use crate::down::down;
@@ -50,6 +50,29 @@ pub struct UpOptions {
     pub detached: bool,
 }
 
+impl UpOptions {
+    /// The services that are started.
+    fn services(&self) -> Vec<ServiceName> {
+        let asked_for = self.with.iter().map(|with| with.service);
+        ServiceName::by_default().chain(asked_for).collect()
+    }
+
+    /// Whether `name` is a service that is not started.
+    fn is_off(&self, name: &str) -> bool {
+        SERVICES.contains(&name) && !self.services().iter().any(|on| on.as_str() == name)
+    }
+
+    /// Sees that no option is about a service that is not started.
+    fn check(&self) -> Result<()> {
+        let scales = self.scale.iter().map(|scale| ("--scale", &scale.service));
+        let envs = self.env.iter().map(|env| ("--env", &env.service));
+        match scales.chain(envs).find(|(_, service)| self.is_off(service)) {
+            Some((option, off)) => bail!("{option} {off}: {off} is off; --with {off} starts it"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Runs a shop until it is told to end. `ready` is called once, when every part is.
 ///
 /// # Errors
@@ -57,6 +80,7 @@ pub struct UpOptions {
 /// of its log.
 pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
     let progress = Progress::start();
+    args.check()?;
     let dirs = Dirs::create(&args.dir)?;
     if args.fresh && dirs.control_socket().exists() {
         // A fresh start replaces a running shop; for any other start that is an error.
@@ -65,7 +89,7 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
     let lock = dirs.take_lock()?;
     clean(&dirs, args.fresh, &progress)?;
     let ports = Ports::choose(args.ports_auto, &args.port)?;
-    ports.check_free()?;
+    ports.check_free(|name| args.is_off(name))?;
 
     let mut end = ending::told_to_end(args.until_stdin_closes, args.detached)?;
     let started = async {
@@ -182,9 +206,7 @@ async fn start_services(
     running: &Arc<Running>,
     progress: Progress,
 ) -> Result<()> {
-    let asked_for = args.with.iter().map(|with| with.service);
-    let services: Vec<_> =
-        ServiceName::by_default().chain(asked_for).map(ServiceName::as_str).collect();
+    let services: Vec<_> = args.services().into_iter().map(ServiceName::as_str).collect();
     for name in services.iter().copied().chain(["bank-simulator"]) {
         let program = running.site.bin.join(name);
         ensure!(program.exists(), "{} is not built: `cargo build` makes it", program.display());
@@ -232,4 +254,20 @@ fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
 fn bin_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().context("an executable is in a folder")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_for_a_service_that_is_off_names_the_way_out() {
+        let off = ServiceName::ALL.into_iter().find(|name| !name.spec().runs_by_default()).unwrap();
+        let scale = format!("{off}=2").parse().unwrap();
+        let options = UpOptions { scale: vec![scale], ..UpOptions::default() };
+        let message = options.check().unwrap_err().to_string();
+        assert!(message.contains(&format!("--with {off}")), "{message}");
+        let with = vec![off.as_str().parse().unwrap()];
+        assert!(UpOptions { with, ..options }.check().is_ok());
+    }
 }
