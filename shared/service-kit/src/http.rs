@@ -1,6 +1,6 @@
 //! The HTTP server: one call that binds, limits, traces and stops in order.
 
-use std::{future::IntoFuture, net::SocketAddr, pin::pin, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -8,7 +8,6 @@ use axum::{
     error_handling::HandleErrorLayer,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
-    serve::ListenerExt,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::{
@@ -19,6 +18,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{health::Health, run::Shutdown};
 
+mod connections;
+mod descriptors;
 mod layers;
 mod trace;
 
@@ -31,18 +32,26 @@ pub struct Limits {
     /// Largest request body, in bytes; 413 above it. Bodies are read whole before the handler
     /// runs, so this times `in_flight_max` bounds the memory that they take.
     pub body_bytes_max: usize,
-    /// Most requests at a time; 503 with `Retry-After` above it. A request counts until its
-    /// response starts, so an open event stream does not.
+    /// Longest time that a body may take to arrive; 408 after it. It is for all of the body, so it
+    /// is a least pace as well: 64 KiB in 15 s are 4.3 KiB/s.
+    pub body_timeout: Duration,
+    /// Most requests at a time; 503 with `Retry-After` above it. A request counts from when it has
+    /// arrived whole until its response starts: neither half a request nor an open event stream
+    /// does. There are at most [`CONNECTIONS_PER_REQUEST`] times as many connections.
     pub in_flight_max: usize,
-    /// Longest time until the response starts; 503 after it.
+    /// Longest time from when the request has arrived until the response starts; 503 after it.
     pub request_timeout: Duration,
 }
 
+/// Connections that may be open for each request that may be in flight. Most of a client's are idle.
+const CONNECTIONS_PER_REQUEST: usize = 2;
+
 impl Default for Limits {
-    /// 64 KiB, 512 requests, 65 s: time enough for a client that waits for a minute.
+    /// 64 KiB in 15 s, 512 requests, 65 s: time enough for a client that waits for a minute.
     fn default() -> Self {
         Self {
             body_bytes_max: 64 * 1024,
+            body_timeout: Duration::from_secs(15),
             in_flight_max: 512,
             request_timeout: Duration::from_secs(65),
         }
@@ -95,30 +104,11 @@ pub async fn serve(
         .router()
         .fallback_service(limited(routes, &limits))
         .layer(from_fn(layers::every_error_is_a_problem));
-    // Answers are small and awaited by someone, so they are never held back to be coalesced.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let server = axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-        .into_future();
-    let task = tokio::spawn(async move {
-        let mut server = pin!(server);
-        tokio::select! {
-            // It retries failed accepts by itself, so there is no error to report.
-            _ = &mut server => {}
-            () = grace_is_over(&shutdown) => {
-                tracing::warn!("requests still open after {} s are cut off", GRACE.as_secs());
-            }
-        }
-    });
+    let connections_max = limits.in_flight_max.saturating_mul(CONNECTIONS_PER_REQUEST);
+    let connections_max = descriptors::make_room_for(connections_max);
+    let task = tokio::spawn(connections::serve(listener, app, connections_max, shutdown, GRACE));
     tracing::info!("listening on http://{local_addr}");
     Ok(BoundServer { local_addr, task })
-}
-
-async fn grace_is_over(shutdown: &Shutdown) {
-    shutdown.cancelled().await;
-    tokio::time::sleep(GRACE).await;
 }
 
 /// Wraps the routes in the layers; the first is the innermost.
@@ -130,10 +120,13 @@ fn limited(routes: Router, limits: &Limits) -> Router {
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(limits.in_flight_max))
         .layer(TimeoutLayer::new(timeout));
+    // A body is read before its request is admitted: one that does not come holds no place.
     routes
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(limits.body_bytes_max, layers::read_body))
         .layer(admission)
+        .layer(from_fn(connections::serving))
+        .layer(from_fn_with_state(limits.clone(), layers::read_body))
+        .layer(from_fn(layers::refuse_odd_heads))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(trace::Meter::new(), trace::trace))
 }

@@ -145,6 +145,66 @@ async fn a_body_that_breaks_off_is_a_problem() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_told_and_holds_no_place() {
+    let body_timeout = Duration::from_millis(200);
+    let limits = Limits { body_timeout, in_flight_max: 1, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let slow = server.answer_to("Content-Length: 10\r\n\r\nabc");
+    let (slow, other) = tokio::join!(slow, server.get("/lines/7"));
+    assert!(slow.starts_with("HTTP/1.1 408 ") && slow.contains("body_too_slow"), "{slow}");
+    assert_eq!(other.status(), StatusCode::OK, "the one place was free");
+}
+
+#[tokio::test]
+async fn half_requests_make_room_for_whole_ones() {
+    let server = Server::start(Limits { in_flight_max: 2, ..Limits::default() }).await;
+    let mut halves = Vec::new();
+    for half in
+        ["", "GET /lines/7 HT", "POST /raw HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\n\r\na"]
+    {
+        for _ in 0..20 {
+            let mut connection = TcpStream::connect(server.bound.local_addr()).await.unwrap();
+            connection.write_all(half.as_bytes()).await.unwrap();
+            halves.push(connection);
+        }
+        assert_eq!(server.get("/lines/7").await.status(), StatusCode::OK, "after {half:?}");
+        assert_eq!(server.get("/health/live").await.status(), StatusCode::OK, "after {half:?}");
+    }
+    // Four connections may be open, so nearly all of these are closed.
+    let mut closed = 0;
+    for mut half in halves {
+        let read = timeout(Duration::from_millis(100), half.read(&mut [0; 64])).await;
+        closed += usize::from(matches!(read, Ok(Ok(0) | Err(_))));
+    }
+    assert!(closed >= 56, "{closed} of 60 are closed");
+}
+
+#[tokio::test]
+async fn a_head_that_is_odd_is_a_problem_that_names_the_limit() {
+    let server = Server::start(Limits::default()).await;
+    let long = format!("/lines/{}", "7".repeat(9_000));
+    problem(server.get(&long).await, 414, "target_too_long").await;
+    let end = "Connection: close\r\n\r\n";
+    let header = format!("X-Long: {}\r\n", "x".repeat(2_000));
+    for (headers, status, code) in [
+        (header.repeat(20), 431, "headers_too_large"),
+        ("X-Many: 1\r\n".repeat(101), 431, "headers_too_large"),
+        ("Host: other\r\n".to_owned(), 400, "invalid_host"),
+        ("Content-Length: 3\r\nContent-Encoding: gzip\r\n".to_owned(), 415, "unsupported_encoding"),
+    ] {
+        let body = if status == 415 { "abc" } else { "" };
+        let answer = server.answer_to(&format!("{headers}{end}{body}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains(code) && answer.contains("application/problem+json"), "{answer}");
+    }
+    let mut connection = TcpStream::connect(server.bound.local_addr()).await.unwrap();
+    connection.write_all(format!("GET /lines/7 HTTP/1.1\r\n{end}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("invalid_host"), "{answer}");
+}
+
+#[tokio::test]
 async fn input_that_does_not_fit_is_named() {
     let server = Server::start(Limits::default()).await;
     let line = |json: &str| server.send(Method::POST, "/lines", Some(json.to_owned()));
