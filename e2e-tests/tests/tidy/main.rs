@@ -9,8 +9,9 @@ mod pages;
 use contracts::ServiceName;
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 const FILE_LINES_MAX: usize = 500;
@@ -136,6 +137,32 @@ fn no_crate_reaches_where_it_must_not() {
         }
     }
     assert_none("dependencies", &broken);
+}
+
+/// What decides, and what runs all of it in one process, is built without any of these.
+const WITHOUT_IO: [&str; 4] = ["streams", "contracts", "simulation", "model"];
+const IO: [&str; 8] =
+    ["rdkafka", "rdkafka-sys", "sqlx", "axum", "hyper", "reqwest", "lettre", "service-kit"];
+
+#[test]
+fn what_decides_is_built_without_io() {
+    let mut broken = Vec::new();
+    for own in WITHOUT_IO {
+        let cargo = env::var("CARGO").unwrap();
+        let mut tree = Command::new(cargo);
+        tree.args(["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p}"]);
+        tree.args(["--edges", "normal,build", "--package", own]).current_dir(root());
+        // The features that it asks for by itself, whatever the build around this test unifies.
+        tree.env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
+        let output = tree.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tree = String::from_utf8(output.stdout).unwrap();
+        let built: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(built.contains(own), "{own} is not in its own tree: {tree}");
+        let io = IO.iter().filter(|io| built.contains(**io));
+        broken.extend(io.map(|io| format!("{own} is built with {io}")));
+    }
+    assert_none("no IO where decisions are", &broken);
 }
 
 /// The layers, from the lowest to the highest: a crate depends on its own layer and on those below.

@@ -1,0 +1,20 @@
+//! The bank as a process: its journal, its routes, its end.
+
+use crate::{Config, bank, http};
+use anyhow::Context;
+use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use std::sync::Arc;
+
+/// Opens the journal, replays it and serves until `shutdown`.
+///
+/// # Errors
+/// Fails if the journal cannot be opened or replayed, or the address is taken.
+pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    let lifecycle = Lifecycle::new(shutdown);
+    let bank = bank::Bank::open(&config.data_dir, lifecycle.health().check("journal"))?;
+    let routes = http::router(Arc::new(bank), lifecycle.shutdown());
+    lifecycle
+        .serve(config.addr(), routes, Limits::default())
+        .await
+        .context("the address of the bank is BANK_ADDR, or else HTTP_ADDR")
+}
