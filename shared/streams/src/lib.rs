@@ -28,7 +28,7 @@ pub mod time;
 pub mod topic;
 pub mod tx;
 
-pub use codec::{Codec, VALUE_BYTES_MAX};
+pub use codec::Codec;
 pub use engine::{Effect, Engine, Event};
 pub use failure::Failure;
 pub use identity::{Owns, Service};

@@ -1,5 +1,8 @@
 //! Time-outs and limits of the runtime: one set, which every driver reads, so that the simulation
 //! waits as long as the real clients do.
+//!
+//! The sizes fit into each other: whatever a broker takes from a stranger can be read, and what we make
+//! of the largest of it, its dead letter included, is taken by the broker. The test below adds it up.
 
 use std::time::Duration;
 
@@ -28,8 +31,67 @@ pub const BATCH_WAIT: Duration = Duration::from_millis(2);
 /// Most records in one transaction, unless a program says otherwise.
 pub const BATCH_RECORDS_MAX: usize = 500;
 
-/// A batch is full when its values and keys have so many bytes, whatever their number.
+/// A batch is full when its records have so many bytes, whatever their number.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Largest batch of records that a topic takes, not compressed, in bytes: `max.message.bytes` of each
+/// topic and `message.max.bytes` of each producer.
+pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Largest value that we send or take, in bytes. A larger one is poison.
+pub const VALUE_BYTES_MAX: usize = 900_000;
+
+/// Largest key that we take, in bytes. A larger one is poison.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// Largest header that we take over, name and value, in bytes. A larger one is left behind.
+pub const HEADER_BYTES_MAX: usize = 1024;
+
+/// Most headers of somebody else's record that we take over.
+pub const HEADERS_MAX: usize = 32;
+
+/// Most headers that we add to a record.
+const OWN_HEADERS_MAX: usize = 16;
+
+/// Largest record that we write, dead letters included, in bytes of key, value and headers: below the
+/// defaults of Kafka's own clients as well (`max.request.size`, 1 MiB).
+pub const RECORD_BYTES_MAX: usize =
+    KEY_BYTES_MAX + VALUE_BYTES_MAX + (HEADERS_MAX + OWN_HEADERS_MAX) * HEADER_BYTES_MAX;
+
+/// Longest cause of a dead letter, in bytes; what is longer is cut.
+pub const CAUSE_BYTES_MAX: usize = 1000;
 
 /// Records that a restore folds per write to the store.
 pub const RESTORE_RECORDS_MAX: usize = 1_000;
+
+/// The beginning of `text`, `max` bytes at most, cut between two characters.
+pub fn clip(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the frame of a batch with one record takes: 61 bytes, and some for each length.
+    const FRAME_BYTES: usize = 1024;
+
+    /// `max.request.size` of Kafka's own producer, unless it is told otherwise.
+    const KAFKAS_DEFAULT: usize = 1_048_576;
+
+    #[test]
+    fn what_we_make_of_the_largest_record_is_taken() {
+        assert!(RECORD_BYTES_MAX + FRAME_BYTES <= KAFKAS_DEFAULT);
+        assert!(KAFKAS_DEFAULT <= MESSAGE_BYTES_MAX);
+        // A batch of the group takes one record more than it has room for.
+        assert!(MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(clip("tea", 3), "tea");
+        assert_eq!(clip("tea", 2), "te");
+        assert_eq!(clip("t\u{1f375}", 4), "t");
+        assert_eq!(clip("", 0), "");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::{
     Service, Timestamp,
+    limits::HEADER_BYTES_MAX,
     record::{Headers, Record, names},
 };
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Most services in a lineage. A choreography that goes round in circles must not grow headers
 /// without end; the oldest are dropped.
 const LINEAGE_MAX: usize = 16;
+
+/// Longest lineage, in bytes; the oldest are dropped here as well.
+const LINEAGE_BYTES_MAX: usize = HEADER_BYTES_MAX - names::LINEAGE.len();
 
 /// One service with its version, as lineage has it: `orders@0.1.0`.
 fn passage<S: Service>() -> String {
@@ -30,9 +34,12 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// A record that was read.
+    /// A record that was read. A header that none of ours could be is left behind: it would be in
+    /// everything that follows.
     pub fn of(record: &Record) -> Self {
-        let header = |name| record.headers.get(name).map(str::to_owned);
+        let fits = |name: &str, value: &str| name.len() + value.len() <= HEADER_BYTES_MAX;
+        let header = |name| record.headers.get(name).filter(|value| fits(name, value));
+        let header = |name| header(name).map(str::to_owned);
         Self {
             address: Some(record.address()),
             correlation_id: header(names::CORRELATION_ID),
@@ -69,7 +76,13 @@ impl Cause {
             passages.push(passage::<S>());
         }
         let surplus = passages.len().saturating_sub(LINEAGE_MAX);
-        passages.split_off(surplus).join(" > ")
+        let mut lineage = passages.split_off(surplus).join(" > ");
+        while lineage.len() > LINEAGE_BYTES_MAX
+            && let Some((_, later)) = lineage.split_once(" > ")
+        {
+            lineage = later.to_owned();
+        }
+        lineage
     }
 }
 
@@ -106,5 +119,22 @@ mod tests {
         assert_eq!(cause.lineage_through::<Counts>(), "sums@1.2.0 > counts@2.0.0");
         let long = Cause { lineage: Some(["a@1", "b@1"].repeat(20).join(" > ")), ..cause };
         assert_eq!(long.lineage_through::<Counts>().split(" > ").count(), LINEAGE_MAX);
+        let wide = "a".repeat(LINEAGE_BYTES_MAX);
+        let wide = Cause { lineage: Some(wide), ..Cause::default() };
+        assert_eq!(wide.lineage_through::<Counts>(), "counts@2.0.0");
+    }
+
+    #[test]
+    fn a_header_that_none_of_ours_could_be_is_left_behind() {
+        let mut headers = Headers::default();
+        headers.push(names::TRACEPARENT, "00-1-2-01");
+        headers.push(names::CORRELATION_ID, "x".repeat(2_000_000));
+        let (topic, key, value) = ("sums".into(), None, None);
+        let record =
+            Record { topic, partition: 0, offset: 1, timestamp_ms: 1, key, value, headers };
+        let cause = Cause::of(&record);
+        assert_eq!(cause.traceparent.as_deref(), Some("00-1-2-01"));
+        let headers = cause.headers::<Sums>("Sum", "m-1", Timestamp(1));
+        assert_eq!(headers.get(names::CORRELATION_ID), Some("m-1"));
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     Failure,
+    limits::{HEADER_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX},
     topic::{Key, Topic},
 };
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// One record as it was read from a topic.
@@ -43,12 +45,35 @@ impl Record {
         bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>()
     }
 
+    /// SHA-256 of key, value and headers, in hexadecimal digits: it tells this record from every other
+    /// one that its address may have had.
+    pub fn digest(&self) -> String {
+        let mut sha = Sha256::new();
+        let mut add = |bytes: Option<&[u8]>| {
+            let length = bytes.map_or(u64::MAX, |bytes| bytes.len() as u64);
+            sha.update(length.to_be_bytes());
+            sha.update(bytes.unwrap_or_default());
+        };
+        add(self.key.as_deref());
+        add(self.value.as_deref());
+        for (name, value) in &self.headers.0 {
+            add(Some(name.as_bytes()));
+            add(Some(value));
+        }
+        sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The typed key.
     ///
     /// # Errors
-    /// [`Failure::Poison`] when there is none, or it is not a `K`.
+    /// [`Failure::Poison`] when there is none, it has more than [`KEY_BYTES_MAX`], or it is not a `K`.
     pub fn key_as<K: Key>(&self) -> Result<K, Failure> {
         let bytes = self.key.as_deref().ok_or_else(|| Failure::poison("the record has no key"))?;
+        let size = bytes.len();
+        if size > KEY_BYTES_MAX {
+            let cause = format!("a key has {KEY_BYTES_MAX} bytes at most, this one {size}");
+            return Err(Failure::Poison(cause));
+        }
         K::from_bytes(bytes).map_err(Failure::poison)
     }
 }
@@ -67,6 +92,13 @@ impl Headers {
     /// Add a header.
     pub fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
         self.0.push((name.to_owned(), value.into()));
+    }
+
+    /// Those that may be taken over: the first [`HEADERS_MAX`] of [`HEADER_BYTES_MAX`] at most.
+    pub fn bounded(&self) -> Self {
+        let fits =
+            |(name, value): &&(String, Vec<u8>)| name.len() + value.len() <= HEADER_BYTES_MAX;
+        Self(self.0.iter().filter(fits).take(HEADERS_MAX).cloned().collect())
     }
 
     /// Who wrote the record: `ce_source`.

@@ -7,6 +7,7 @@
 use crate::{
     Codec, Failure, Owns, Record, Service, Table, Timestamp,
     avro::Message,
+    limits::{CAUSE_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, clip},
     lineage::Cause,
     partition::partition_for,
     record::{Headers, names},
@@ -228,7 +229,8 @@ impl<'a, S: Service> Tx<'a, S> {
         Ok(())
     }
 
-    /// Copy `record` to `topic`: the same partition, key, bytes and headers.
+    /// Copy `record` to `topic`: the same partition, key, bytes and headers, as far as these may be
+    /// taken over ([`Headers::bounded`]).
     pub fn forward<K, V>(&mut self, record: &Record, topic: &'static Topic<K, V>)
     where
         S: Owns<V>,
@@ -241,7 +243,7 @@ impl<'a, S: Service> Tx<'a, S> {
             partition: record.partition,
             key: record.key.clone().unwrap_or_default(),
             value: record.value.clone(),
-            headers: record.headers.clone(),
+            headers: record.headers.bounded(),
         });
     }
 
@@ -294,30 +296,49 @@ impl<'a, S: Service> Tx<'a, S> {
     }
 }
 
-/// The dead letter for `record`: its bytes and headers as they were, and headers that say why.
+/// The dead letter for `record`: its bytes and headers, and headers that say why. It always fits on
+/// its topic: what is too large for that is cut. Then it says how large the record was, and its
+/// digest; the whole record is at its address for as long as its topic keeps it.
 pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> Outgoing {
-    let mut headers = record.headers.clone();
-    headers.push(dlq_names::CAUSE, cause);
+    // What a stranger says in our names is not so.
+    let is_strange = |(name, _): &(String, Vec<u8>)| !name.starts_with(dlq_names::PREFIX);
+    let strange = record.headers.0.iter().filter(|header| is_strange(header)).count();
+    let mut headers = record.headers.bounded();
+    headers.0.retain(is_strange);
+    let key = clipped(record.key.as_deref(), KEY_BYTES_MAX);
+    let value = clipped(record.value.as_deref(), VALUE_BYTES_MAX);
+    if (headers.0.len(), key, value) != (strange, record.key.as_deref(), record.value.as_deref()) {
+        headers.push(dlq_names::BYTES, record.size().to_string());
+        headers.push(dlq_names::SHA256, record.digest());
+    }
+    headers.push(dlq_names::CAUSE, clip(cause, CAUSE_BYTES_MAX));
     headers.push(dlq_names::TOPIC, &*record.topic);
     headers.push(dlq_names::PARTITION, record.partition.to_string());
     headers.push(dlq_names::OFFSET, record.offset.to_string());
     headers.push(dlq_names::SERVICE, S::NAME);
     headers.push(dlq_names::TIME, at.rfc3339());
-    if record.headers.get(names::CAUSATION_ID).is_none() {
+    if headers.get(names::CAUSATION_ID).is_none() {
         headers.push(names::CAUSATION_ID, record.address());
     }
     let topic = S::dead_letters();
     Outgoing {
         topic: topic.name,
         partition: record.partition.rem_euclid(topic.partitions),
-        key: record.key.clone().unwrap_or_default(),
-        value: record.value.clone(),
+        key: key.unwrap_or_default().to_vec(),
+        value: value.map(<[u8]>::to_vec),
         headers,
     }
 }
 
+/// The beginning of `bytes`, `max` at most.
+fn clipped(bytes: Option<&[u8]>, max: usize) -> Option<&[u8]> {
+    bytes.map(|bytes| &bytes[..bytes.len().min(max)])
+}
+
 /// Headers that a dead letter has besides its own.
 pub mod dlq_names {
+    /// How all of them begin.
+    pub const PREFIX: &str = "dlq_";
     /// Why the record could not be handled.
     pub const CAUSE: &str = "dlq_cause";
     /// Where it stood: topic.
@@ -330,4 +351,110 @@ pub mod dlq_names {
     pub const SERVICE: &str = "dlq_service";
     /// When, RFC 3339.
     pub const TIME: &str = "dlq_time";
+    /// Of a letter that was cut: how many bytes the record had in key, value and headers.
+    pub const BYTES: &str = "dlq_bytes";
+    /// Of a letter that was cut: the record's [`digest`](crate::Record::digest).
+    pub const SHA256: &str = "dlq_sha256";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        limits::{HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX},
+        topic::{TopicSpec, dead_letters},
+    };
+
+    struct Sums;
+
+    static LETTERS: TopicSpec = dead_letters("sums.dlq", "sums", 3);
+
+    impl Service for Sums {
+        const NAME: &'static str = "sums";
+        const VERSION: &'static str = "1.0.0";
+
+        fn dead_letters() -> &'static TopicSpec {
+            &LETTERS
+        }
+    }
+
+    fn record(key: usize, value: usize, headers: Headers) -> Record {
+        Record {
+            topic: "x".repeat(249).into(),
+            partition: i32::MAX,
+            offset: i64::MAX,
+            timestamp_ms: 1,
+            key: Some(vec![b'k'; key]),
+            value: Some(vec![b'v'; value]),
+            headers,
+        }
+    }
+
+    fn headers(number: usize, name: usize, value: usize) -> Headers {
+        Headers((0..number).map(|_| ("n".repeat(name), vec![b'h'; value])).collect())
+    }
+
+    fn size(letter: Outgoing) -> usize {
+        let Outgoing { key, value, headers, .. } = letter;
+        record(0, 0, headers).size() + key.len() + value.map_or(0, |value| value.len())
+    }
+
+    /// Whatever is around a limit, and what a broker and a decompressor may hand out.
+    #[test]
+    fn a_dead_letter_always_fits() {
+        let around = |limit: usize| [0, limit - 1, limit, limit + 1];
+        let strange = [
+            headers(0, 1, 1),
+            headers(HEADERS_MAX, 1, HEADER_BYTES_MAX - 1),
+            headers(HEADERS_MAX + 1, 1, HEADER_BYTES_MAX - 1),
+            headers(1, 2_000_000, 1),
+            headers(1, 1, 2_000_000),
+            headers(60_000, 1, 30),
+        ];
+        let cause = "\u{1f375}".repeat(1_000_000);
+        let check = |key: usize, value: usize, headers: &Headers| {
+            let record = record(key, value, headers.clone());
+            let letter = dead_letter::<Sums>(&record, &cause, Timestamp(1));
+            let kept = letter.headers.get(dlq_names::SHA256).is_none();
+            assert_eq!(letter.headers.get(dlq_names::OFFSET), Some("9223372036854775807"));
+            assert!(letter.headers.get(dlq_names::CAUSE).is_some_and(|c| c.len() == 1000));
+            let fits = key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX;
+            assert_eq!(kept, fits && *headers == headers.bounded());
+            assert!(size(letter) <= RECORD_BYTES_MAX, "key {key}, value {value}");
+        };
+        for key in around(KEY_BYTES_MAX) {
+            strange.iter().for_each(|headers| check(key, 1, headers));
+        }
+        for value in around(VALUE_BYTES_MAX) {
+            check(KEY_BYTES_MAX, value, &strange[1]);
+        }
+        check(2_096_950, 1, &strange[0]);
+        check(1, 10_000_000, &strange[2]);
+    }
+
+    #[test]
+    fn a_letter_that_is_cut_says_of_what() {
+        let whole = record(3, VALUE_BYTES_MAX + 1, Headers::default());
+        let letter = dead_letter::<Sums>(&whole, "garbage", Timestamp(1));
+        assert_eq!(letter.value.as_ref().map(Vec::len), Some(VALUE_BYTES_MAX));
+        assert_eq!(letter.headers.get(dlq_names::BYTES), Some("900004"));
+        assert_eq!(letter.headers.get(dlq_names::SHA256), Some(&*whole.digest()));
+        let other = record(4, VALUE_BYTES_MAX, Headers::default());
+        assert_ne!(whole.digest(), other.digest());
+    }
+
+    /// A stranger's `dlq_done` would make a note of the letter, which nobody would ever see.
+    #[test]
+    fn what_a_stranger_says_in_our_names_is_left_behind() {
+        let mut strange = Headers::default();
+        for name in ["dlq_done", dlq_names::SHA256, dlq_names::TOPIC, "theirs"] {
+            strange.push(name, "5 replayed");
+        }
+        let letter = dead_letter::<Sums>(&record(1, 1, strange), "garbage", Timestamp(1));
+        assert_eq!(letter.headers.get("dlq_done"), None);
+        assert_eq!(letter.headers.get(dlq_names::SHA256), None);
+        assert_eq!(letter.headers.get("theirs"), Some("5 replayed"));
+        let topics = letter.headers.0.iter().filter(|(name, _)| name == dlq_names::TOPIC);
+        assert_eq!(topics.count(), 1);
+    }
 }

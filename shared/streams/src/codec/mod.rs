@@ -9,6 +9,7 @@ mod writers;
 use crate::{
     Failure, RegistryError, SchemaRegistry,
     avro::{Message, SchemaFile},
+    limits::VALUE_BYTES_MAX,
     topic::{Topic, TopicSpec},
 };
 use std::{
@@ -20,10 +21,6 @@ use writers::Writers;
 
 const MAGIC: u8 = 0;
 const FRAME: usize = 5;
-
-/// Largest value that we send, in bytes: below Kafka's default `max.message.bytes` with its
-/// headers. A larger one is poison, as the broker would refuse its transaction for ever.
-pub const VALUE_BYTES_MAX: usize = 900_000;
 
 /// Encodes and decodes. Cheap to clone; the caches are shared.
 #[derive(Clone)]
@@ -74,22 +71,17 @@ impl Codec {
         bytes.push(MAGIC);
         bytes.extend_from_slice(&id.to_be_bytes());
         message.write(&mut bytes).map_err(Failure::poison)?;
-        if bytes.len() > VALUE_BYTES_MAX {
-            let size = bytes.len();
-            return Err(Failure::Poison(format!(
-                "a value of {size} bytes for {} is larger than {VALUE_BYTES_MAX}",
-                topic.name
-            )));
-        }
+        check_size(topic, &bytes)?;
         Ok(bytes)
     }
 
     /// The message in framed `bytes` from `topic`.
     ///
     /// # Errors
-    /// [`Failure::Poison`] with the cause, or [`Failure::Retriable`] if the writer's schema has
-    /// not been met before and the registry is away.
+    /// [`Failure::Poison`] with the cause, also for more than [`VALUE_BYTES_MAX`], or
+    /// [`Failure::Retriable`] if the writer's schema has not been met before and the registry is away.
     pub fn decode<K, V: Message>(&self, topic: &Topic<K, V>, bytes: &[u8]) -> Result<V, Failure> {
+        check_size(&topic.spec, bytes)?;
         let (id, datum) = unframe(bytes)?;
         let writer = self.writers.get(id, &*self.registry, Instant::now())?;
         let ours = V::schemas().iter().find(|schema| schema.name() == writer.name);
@@ -124,6 +116,17 @@ impl Codec {
         self.ids.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
         Ok(id)
     }
+}
+
+/// What is larger could not be written again, which state transfer asks for.
+fn check_size(topic: &TopicSpec, value: &[u8]) -> Result<(), Failure> {
+    let (size, name) = (value.len(), topic.name);
+    if size > VALUE_BYTES_MAX {
+        let cause =
+            format!("a value on {name} has {VALUE_BYTES_MAX} bytes at most, this one {size}");
+        return Err(Failure::Poison(cause));
+    }
+    Ok(())
 }
 
 fn unframe(bytes: &[u8]) -> Result<(u32, &[u8]), Failure> {
@@ -203,6 +206,8 @@ mod tests {
         let mut alien = vec![0];
         alien.extend_from_slice(&foreign.unwrap().to_be_bytes());
         assert!(cause(codec.decode(&READS, &alien)).contains("is Alien, but reads carries"));
+        let large = cause(codec.decode(&READS, &vec![0; VALUE_BYTES_MAX + 1]));
+        assert_eq!(large, "a value on reads has 900000 bytes at most, this one 900001");
         let mut torn = codec.encode(&READS.spec, &read()).unwrap();
         torn.truncate(7);
         assert!(cause(codec.decode(&READS, &torn)).contains("no meters.Read"));

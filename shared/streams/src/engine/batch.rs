@@ -3,6 +3,7 @@
 use super::{Offsets, Polled};
 use crate::{
     Codec, Failure, Outgoing, Processor, Record, Timestamp, Tx,
+    limits::{CAUSE_BYTES_MAX, clip},
     store::{Store, Writes},
 };
 use std::collections::BTreeMap;
@@ -48,8 +49,9 @@ pub(super) fn decide<P: Processor>(
         match processor.process(record, &mut tx) {
             Ok(()) => tx.keep(),
             Err(Failure::Poison(cause)) => {
+                let cause = clip(&cause, CAUSE_BYTES_MAX);
                 warn!(record = record.address(), "dead letter: {cause}");
-                tx.dead_letter(record, &cause);
+                tx.dead_letter(record, cause);
             }
             Err(failure) => return Err(failed(&tx, failure)),
         }
