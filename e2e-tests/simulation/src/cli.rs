@@ -1,6 +1,6 @@
 //! The command line of `simulate`, which `./shop simulate` builds and runs.
 
-use crate::{Fault, Outcome, Planted, Scenario, shrink::shrink};
+use crate::{Fault, Mutation, Outcome, Scenario, shrink::shrink};
 use clap::Parser;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ pub struct Cli {
     trace: bool,
     /// Break a promise on purpose, and see it found: no-transactions, no-fencing and others.
     #[arg(long, value_name = "NAME")]
-    fault: Option<Planted>,
+    mutation: Option<Mutation>,
     /// Seeds at a time [default: as many as there are cores].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
@@ -77,7 +77,7 @@ impl Cli {
 
     fn scenario(&self, seed: u64) -> Scenario {
         Scenario {
-            planted: self.fault,
+            mutation: self.mutation,
             traced: self.trace,
             ..Scenario::new(seed, usize::from(self.orders))
         }
@@ -120,10 +120,10 @@ impl Cli {
         let orders: usize = sum.statuses.values().sum();
         let seconds = elapsed.as_secs_f64();
         let rate = orders as f64 / seconds.max(0.001);
-        let planted = self.fault.map(|planted| format!(", planted: {planted}")).unwrap_or_default();
+        let mutation = self.mutation.map(|name| format!(", mutation: {name}")).unwrap_or_default();
         println!(
             "{} seeds, {orders} orders, {} checks of the auditor in {seconds:.1} s: \
-             {rate:.0} orders/s{planted}",
+             {rate:.0} orders/s{mutation}",
             sum.seeds, sum.checks
         );
         let virtual_minutes = sum.virtual_time.as_secs() / 60;
@@ -158,8 +158,8 @@ impl Cli {
     }
 
     fn replay(&self, seed: u64) -> String {
-        let fault = self.fault.map(|fault| format!(" --fault {fault}")).unwrap_or_default();
-        format!("./shop simulate --seed {seed} --orders {}{fault}", self.orders)
+        let mutation = self.mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
+        format!("./shop simulate --seed {seed} --orders {}{mutation}", self.orders)
     }
 }
 
@@ -197,7 +197,7 @@ fn print_violations(outcome: &Outcome) {
     }
     if outcome.mails_again > 0 {
         println!(
-            "  {} mails were sent again by who knew that they had arrived",
+            "  {} mails were sent again by an instance that knew that they had arrived",
             outcome.mails_again
         );
     }

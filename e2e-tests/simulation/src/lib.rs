@@ -10,9 +10,9 @@ mod effects;
 mod evidence;
 mod faults;
 mod kafka;
+mod mutation;
 mod outside;
 mod payments;
-mod planted;
 mod process;
 mod read;
 pub mod shrink;
@@ -23,7 +23,7 @@ mod view;
 mod world;
 
 pub use faults::{Fault, Mercy};
-pub use planted::Planted;
+pub use mutation::Mutation;
 pub use trace::{Event, Trace};
 
 use auditor::Verdict;
@@ -39,8 +39,8 @@ pub struct Scenario {
     pub seed: u64,
     /// How many orders the customers place.
     pub orders: usize,
-    /// What is broken on purpose.
-    pub planted: Option<Planted>,
+    /// The promise that is broken on purpose.
+    pub mutation: Option<Mutation>,
     /// Faults that are taken back.
     pub mercy: Mercy,
     /// Orders that are left out, from 0.
@@ -53,12 +53,12 @@ impl Scenario {
     /// The run of `seed`, with everything that it brings.
     pub fn new(seed: u64, orders: usize) -> Self {
         let (mercy, dropped) = (Mercy::default(), BTreeSet::new());
-        Self { seed, orders, planted: None, mercy, dropped, traced: false }
+        Self { seed, orders, mutation: None, mercy, dropped, traced: false }
     }
 
-    /// The same with this fault planted.
-    pub fn with(self, planted: Planted) -> Self {
-        Self { planted: Some(planted), ..self }
+    /// The same run with this mutation.
+    pub fn with(self, mutation: Mutation) -> Self {
+        Self { mutation: Some(mutation), ..self }
     }
 
     /// Run it.

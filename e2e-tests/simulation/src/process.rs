@@ -3,9 +3,9 @@
 use crate::{
     effects::{MailServer, Postgres},
     faults::Fault,
+    mutation::{Meddled, Mutation, count_answers, release_any},
     outside::customers,
     payments::{intake::Intake, supervisor::Supervisor},
-    planted::{Meddled, Planted, count_answers, release_any},
     sim::{Actor, Progress, Sim},
     stage::Stage,
 };
@@ -171,7 +171,7 @@ fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<Ord
     let late = sim.strikes(Fault::LateCatalog, &format!("orders-{instance}"));
     let (late, empty) = (Cell::new(late), Catalog::fixed([], []));
     let catalog = Catalog::fixed(customers::products(), customers::customers());
-    let counted = sim.is_planted(Planted::CountedAnswers).then(|| sim.codec.clone());
+    let counted = sim.has(Mutation::CountedAnswers).then(|| sim.codec.clone());
     let make = move || {
         let terms = Terms { deadline, extra_checks: Vec::new() };
         // Only its first life knows nothing.
@@ -186,7 +186,7 @@ fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<Ord
 }
 
 fn stock_maker(sim: &Sim) -> impl Fn() -> Meddled<StockProcessor> + use<> {
-    let any = sim.is_planted(Planted::ReleaseAny).then(|| sim.codec.clone());
+    let any = sim.has(Mutation::ReleaseAny).then(|| sim.codec.clone());
     move || match &any {
         Some(codec) => Meddled::by(StockProcessor, release_any(codec.clone())),
         None => Meddled::not(StockProcessor),

@@ -4,9 +4,9 @@ use crate::{
     effects::Effects,
     faults::Fault,
     kafka::Kafka,
+    mutation::Mutation,
     outside::{bank::Bank, relay::Relay},
     payments::database::Database,
-    planted::Planted,
     read,
     trace::{Event, Trace},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Sim {
     /// Who moves next, how much at once, in which order.
     pub(crate) dice: Rng,
     /// What is broken on purpose.
-    pub(crate) planted: Option<Planted>,
+    pub(crate) mutation: Option<Mutation>,
     /// The cluster.
     pub(crate) kafka: Kafka,
     /// The real codec, over a registry in memory.
@@ -76,9 +76,9 @@ impl Sim {
         strikes
     }
 
-    /// Whether this fault is planted.
-    pub(crate) fn is_planted(&self, planted: Planted) -> bool {
-        self.planted == Some(planted)
+    /// Whether the run has this mutation.
+    pub(crate) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
     }
 
     /// Let time pass.

@@ -5,7 +5,7 @@
 use crate::{
     faults::Fault,
     kafka::{Consumer, Refusal, Topic},
-    planted::Planted,
+    mutation::Mutation,
     sim::{Actor, Progress, Sim},
 };
 use contracts::Timestamp;
@@ -49,7 +49,7 @@ pub(crate) struct Stage<P> {
     /// What was polled at a step: the engine hears of it at the next.
     polled: Option<(Event, u64)>,
     sending: Option<Sending>,
-    /// Planted: partitions that were ours once.
+    /// Mutation: partitions that were ours once.
     remembered: BTreeSet<i32>,
     /// Where the group was when the restore at hand began.
     committed: Offsets,
@@ -106,13 +106,13 @@ impl<P: Processor> Stage<P> {
         if is_decided && sim.strikes(Fault::CrashAfterDecide, &self.id) {
             return Progress::Died;
         }
-        if let (Effect::Begin, true) = (&self.effect, sim.is_planted(Planted::StateBeforeCommit)) {
+        if let (Effect::Begin, true) = (&self.effect, sim.has(Mutation::StateBeforeCommit)) {
             self.apply_early();
         }
         Progress::Moved
     }
 
-    /// Planted: the store knows before Kafka does.
+    /// Mutation: the store knows before Kafka does.
     fn apply_early(&mut self) {
         for (partition, writes) in &self.engine.decided().writes {
             let applied = self.store.apply(*partition, writes.clone(), &Positions::new());
@@ -148,7 +148,7 @@ impl<P: Processor> Stage<P> {
             Effect::Apply(apply) => self.apply(sim, apply),
             Effect::Clear { partition } => {
                 sim.note(&self.id, None, || format!("forgets the state of {partition}"));
-                if !sim.is_planted(Planted::KeepStore) {
+                if !sim.has(Mutation::KeepStore) {
                     self.store.clear(partition).expect("memory does not fail");
                 }
                 Event::Cleared
@@ -189,7 +189,7 @@ impl<P: Processor> Stage<P> {
             sim.note(&self.id, None, || format!("owns partitions {owned:?}"));
         }
         sim.note_polled(&self.id, &polled.records);
-        if sim.is_planted(Planted::ForgetRevocation) {
+        if sim.has(Mutation::ForgetRevocation) {
             self.remembered.extend(&polled.owned);
             polled.assigned.retain(|partition| self.engine.partitions().all(|p| p != *partition));
             polled.owned.clone_from(&self.remembered);
@@ -226,7 +226,7 @@ impl<P: Processor> Stage<P> {
                 }
             }
             Effect::FetchEnd { topic, partition } => {
-                let short = sim.is_planted(Planted::ShortRestore);
+                let short = sim.has(Mutation::ShortRestore);
                 let short = short.then(|| self.committed.get(&(topic.to_owned(), partition)));
                 match (short.flatten(), sim.kafka.decided_end(sim.kafka.topic(topic), partition)) {
                     (Some(committed), _) => Event::End(*committed),
@@ -251,7 +251,7 @@ impl<P: Processor> Stage<P> {
         let epoch_now = *epoch;
         match effect {
             Effect::Renew => {
-                if !sim.is_planted(Planted::ReuseProducer) {
+                if !sim.has(Mutation::ReuseProducer) {
                     *epoch = sim.kafka.init_transactions(id);
                 }
                 sim.note(id, None, || "gets a new epoch".to_owned());
@@ -262,14 +262,14 @@ impl<P: Processor> Stage<P> {
                 Err(refusal) => refused(refusal),
             },
             Effect::SendOffsets(offsets) => {
-                let accepted = if sim.is_planted(Planted::OffsetsApart) {
+                let accepted = if sim.has(Mutation::OffsetsApart) {
                     consumer.commit(&mut sim.kafka, offsets)
                 } else {
                     consumer.send_offsets(&mut sim.kafka, (id, epoch_now), offsets)
                 };
                 match accepted {
                     Ok(()) => Event::OffsetsAccepted,
-                    Err(_) if sim.is_planted(Planted::CommitFenced) => Event::OffsetsAccepted,
+                    Err(_) if sim.has(Mutation::CommitFenced) => Event::OffsetsAccepted,
                     Err(refusal) => refused(refusal),
                 }
             }
@@ -284,7 +284,7 @@ impl<P: Processor> Stage<P> {
             },
             Effect::Seek(offsets) => {
                 sim.note(id, None, || "takes its batch again".to_owned());
-                if !sim.is_planted(Planted::NoRewind) {
+                if !sim.has(Mutation::NoRewind) {
                     consumer.seek(&sim.kafka, offsets);
                 }
                 Event::Sought
@@ -295,8 +295,8 @@ impl<P: Processor> Stage<P> {
 
     fn commit(&self, sim: &mut Sim, epoch: u32) -> Event {
         let again = |why: &str| Event::Failed(Class::Retriable, anyhow::anyhow!(why.to_owned()));
-        // What is planted shows only where this happens.
-        let sought = sim.is_planted(Planted::ReuseProducer) && sim.dice.u32(0..20) == 0;
+        // The mutation shows only where this happens.
+        let sought = sim.has(Mutation::ReuseProducer) && sim.dice.u32(0..20) == 0;
         if sought || sim.strikes(Fault::CommitDelayed, &self.id) {
             // The request is on its way; the client loses its patience, and sends another one.
             sim.kafka.delay_commit(&self.id, epoch);
@@ -349,7 +349,7 @@ impl<P: Processor> Stage<P> {
 
     fn send_one(&self, sim: &mut Sim, epoch: u32, outgoing: &Outgoing) -> Result<i64, Refusal> {
         let (outgoing, now) = (outgoing.clone(), sim.now);
-        match sim.is_planted(Planted::NoTransactions) {
+        match sim.has(Mutation::NoTransactions) {
             true => Ok(sim.kafka.send_alone(outgoing, now)),
             false => sim.kafka.send(&self.id, epoch, outgoing, now),
         }

@@ -26,12 +26,12 @@ pub(crate) struct Rows {
     stock: BTreeMap<Sku, StockRow>,
     sales: BTreeMap<(Sku, String), SalesRow>,
     refusals: BTreeMap<contracts::CommandId, RefusalRow>,
-    /// Planted: rows are overwritten whatever their version.
+    /// Mutation: rows are overwritten whatever their version.
     unguarded: bool,
 }
 
 impl Rows {
-    /// Empty tables; `unguarded` is a planted fault.
+    /// Empty tables; `unguarded` is a mutation.
     pub(crate) fn new(unguarded: bool) -> Self {
         Self { unguarded, ..Self::default() }
     }

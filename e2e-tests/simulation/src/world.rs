@@ -6,13 +6,13 @@ use crate::{
     evidence,
     faults::{Fault, Faults},
     kafka::Kafka,
+    mutation::Mutation,
     outside::{
         bank::{self, Bank},
         customers::{self, Customers},
         relay::{self, Relay},
     },
     payments::database::Database,
-    planted::Planted,
     process::Process,
     sim::{Progress, Sim},
     trace::Trace,
@@ -43,18 +43,18 @@ pub(crate) struct World {
 impl World {
     /// The world of a scenario, before anything has happened.
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let Scenario { seed, orders, planted, ref mercy, ref dropped, traced } = *scenario;
+        let Scenario { seed, orders, mutation, ref mercy, ref dropped, traced } = *scenario;
         let mut dice = Rng::with_seed(seed);
         let deadline = Duration::from_secs([4, 15, 60][dice.usize(0..3)]);
         let instances = dice.u32(1..=2);
         let customers = Customers::new(seed, orders, dropped, START, deadline);
-        let is_planted = |one| planted == Some(one);
-        let rows = Rows::new(is_planted(Planted::NoViewGuard));
+        let has = |one| mutation == Some(one);
+        let rows = Rows::new(has(Mutation::NoViewGuard));
         let mut sim = Sim {
             now: START,
             step: 0,
             dice,
-            planted,
+            mutation,
             kafka: Kafka::new(),
             codec: codec().clone(),
             effects: Effects::new(rows, Faults::new(seed, mercy.clone()), traced),
@@ -63,9 +63,9 @@ impl World {
             relay: Relay::default(),
             trace: Trace::new(traced),
         };
-        sim.kafka.uncommitted = is_planted(Planted::ReadUncommitted);
-        sim.kafka.unfenced = is_planted(Planted::NoFencing);
-        sim.bank.keyless = is_planted(Planted::NoBankKey);
+        sim.kafka.uncommitted = has(Mutation::ReadUncommitted);
+        sim.kafka.unfenced = has(Mutation::NoFencing);
+        sim.bank.keyless = has(Mutation::NoBankKey);
         let mut processes = Vec::new();
         for service in ServiceName::by_default() {
             for instance in 0..instances {

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use simulation::{Fault, Outcome, Planted, Scenario};
+use simulation::{Fault, Mutation, Outcome, Scenario};
 use std::{collections::BTreeMap, sync::Mutex, thread};
 
 /// Seeds of the smoke, with so many orders each. `./shop simulate --seeds 2000` is the long run.
@@ -68,18 +68,18 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
-fn the_auditor_notices_every_planted_fault_and_nothing_else() {
-    on_all_cores(Planted::ALL.iter().copied(), |planted| {
+fn the_auditor_notices_every_mutation_and_nothing_else() {
+    on_all_cores(Mutation::ALL.iter().copied(), |mutation| {
         for seed in 0..200 {
             let clean = Scenario::new(seed, ORDERS);
-            let outcome = clean.clone().with(planted).run();
-            if outcome.verdict.violated().contains(&planted.noticed_by()) {
+            let outcome = clean.clone().with(mutation).run();
+            if outcome.verdict.violated().contains(&mutation.noticed_by()) {
                 // The same seed without it is clean: it was this that was noticed.
                 assert_clean(&clean, &clean.run());
                 return;
             }
         }
-        let law = planted.noticed_by();
-        panic!("`{law}` has not noticed {planted} in 200 seeds: {}", planted.statement());
+        let law = mutation.noticed_by();
+        panic!("`{law}` has not noticed {mutation} in 200 seeds: {}", mutation.statement());
     });
 }

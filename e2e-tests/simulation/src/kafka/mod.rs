@@ -64,9 +64,9 @@ pub(crate) struct Kafka {
     transactions: TransactionId,
     /// Requests to commit that are still on their way: the producer's id and epoch.
     delayed: Vec<(String, u32)>,
-    /// Planted: readers see what is not committed.
+    /// Mutation: readers see what is not committed.
     pub(crate) uncommitted: bool,
-    /// Planted: nobody is fenced.
+    /// Mutation: Kafka fences no producer.
     pub(crate) unfenced: bool,
 }
 
@@ -264,7 +264,7 @@ impl Kafka {
         Ok(self.partition_mut(topic, partition).append(record, transaction))
     }
 
-    /// Send a record for itself, as a producer without transactions does. Planted.
+    /// Send a record for itself, as a producer without transactions does; a mutation.
     pub(crate) fn send_alone(&mut self, outgoing: Outgoing, now: Timestamp) -> i64 {
         let record = self.record(outgoing, now);
         let (topic, partition) = (self.topic(&record.topic), record.partition);

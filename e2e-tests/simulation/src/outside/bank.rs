@@ -38,7 +38,7 @@ pub(crate) struct Bank {
     lines: Vec<Line>,
     answers: BTreeMap<u64, Vec<Called>>,
     callers: u64,
-    /// Planted: no request is known from an earlier one.
+    /// Mutation: no request is known from an earlier one.
     pub(crate) keyless: bool,
     /// How often each order was charged, if so.
     charges: BTreeMap<OrderId, usize>,

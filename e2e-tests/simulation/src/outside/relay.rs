@@ -4,7 +4,7 @@
 
 use crate::{
     faults::Fault,
-    planted::Planted,
+    mutation::Mutation,
     sim::{Progress, Sim},
 };
 use contracts::Timestamp;
@@ -38,7 +38,7 @@ pub(crate) fn step(sim: &mut Sim) -> Progress {
         return Progress::Idle;
     }
     let until = sim.dice.usize(sim.relay.position + 1..=rows);
-    if sim.is_planted(Planted::RelayLoses) && sim.strikes(Fault::RelayReplay, "relay") {
+    if sim.has(Mutation::RelayLoses) && sim.strikes(Fault::RelayReplay, "relay") {
         sim.relay.position = until;
     }
     for row in sim.relay.position..until {

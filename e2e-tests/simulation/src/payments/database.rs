@@ -1,7 +1,7 @@
 //! The database of payments: its tables, with the constraints of the migration, and how an instance
 //! reaches them. A transaction is one step, as `FOR UPDATE` makes it.
 
-use crate::{faults::Fault, planted::Planted, sim::Sim};
+use crate::{faults::Fault, mutation::Mutation, sim::Sim};
 use anyhow::anyhow;
 use contracts::{OrderId, Timestamp};
 use fastrand::Rng;
@@ -144,8 +144,8 @@ impl<'a> PaymentsDb for Connection<'a> {
         places: &[Place],
     ) -> Result<BTreeMap<Place, Position>, DbError> {
         self.reach()?;
-        // Planted: whoever had a partition before may still write for it.
-        let raised = i64::from(!self.sim.is_planted(Planted::NoFencing));
+        // Mutation: the former owner of a partition may still write for it.
+        let raised = i64::from(!self.sim.has(Mutation::NoFencing));
         let claim = |place: &Place| {
             let fresh = Position { next_offset: 0, epoch: 0 };
             let position = self.sim.payments.offsets.entry(place.clone()).or_insert(fresh);

@@ -1,5 +1,5 @@
-//! Mutations of our own claims. Each takes one of them away; the auditor must notice. They are
-//! planted in the models around the services, or in a wrapper of a processor, never in a service.
+//! Mutations: each takes one of our own claims away, and the auditor must notice. A mutation changes
+//! a model around the services, or a wrapper of a processor, never a service.
 
 use auditor::Law;
 use contracts::{
@@ -10,51 +10,51 @@ use contracts::{
 use std::collections::BTreeMap;
 use streams::{Codec, Failure, Processor, Record, Source, Tx};
 
-macro_rules! planted {
-    ($($planted:ident, $name:literal, $law:ident, $statement:literal;)+) => {
+macro_rules! mutations {
+    ($($mutation:ident, $name:literal, $law:ident, $statement:literal;)+) => {
         /// What is broken on purpose.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Planted {
-            $(#[doc = $statement] $planted,)+
+        pub enum Mutation {
+            $(#[doc = $statement] $mutation,)+
         }
 
-        impl Planted {
+        impl Mutation {
             /// All of them.
-            pub const ALL: &[Planted] = &[$(Planted::$planted),+];
+            pub const ALL: &[Mutation] = &[$(Mutation::$mutation),+];
 
             /// Its name on the command line.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Planted::$planted => $name,)+
+                    $(Mutation::$mutation => $name,)+
                 }
             }
 
             /// What it takes away.
             pub fn statement(self) -> &'static str {
                 match self {
-                    $(Planted::$planted => $statement,)+
+                    $(Mutation::$mutation => $statement,)+
                 }
             }
 
             /// The law that notices it, among others.
             pub fn noticed_by(self) -> Law {
                 match self {
-                    $(Planted::$planted => Law::$law,)+
+                    $(Mutation::$mutation => Law::$law,)+
                 }
             }
         }
     };
 }
 
-planted! {
+mutations! {
     NoTransactions, "no-transactions", Level, "Records are sent one by one, without a transaction.";
     OffsetsApart, "offsets-apart", Restocks, "Offsets are committed before the transaction, not in it.";
     ReadUncommitted, "read-uncommitted", Latest, "Readers see records of transactions that are open or aborted.";
-    NoFencing, "no-fencing", Versions, "Who was replaced goes on writing: no epochs, no generations.";
-    NoRewind, "no-rewind", MailMatches, "A loop does not rewind after an abort.";
-    KeepStore, "keep-store", Latest, "A loop keeps its store after a fatal error.";
-    ForgetRevocation, "forget-revocation", Versions, "A loop works on partitions that it has lost.";
-    CommitFenced, "commit-fenced", Restocks, "A loop commits although its generation is over.";
+    NoFencing, "no-fencing", Versions, "A replaced instance goes on writing: no epochs, no generations.";
+    NoRewind, "no-rewind", MailMatches, "A consumer does not rewind after an abort.";
+    KeepStore, "keep-store", Latest, "An instance keeps its store after a fatal error.";
+    ForgetRevocation, "forget-revocation", Versions, "An instance works on partitions that it has lost.";
+    CommitFenced, "commit-fenced", Restocks, "An instance commits although its generation is over.";
     ReuseProducer, "reuse-producer", Reserved,
         "A producer keeps its epoch after a commit that was sent twice.";
     StateBeforeCommit, "state-before-commit", Answers, "The local store changes before the commit.";
@@ -67,20 +67,20 @@ planted! {
     NoViewGuard, "no-view-guard", ViewOrders, "The view overwrites rows whatever their version.";
 }
 
-impl std::fmt::Display for Planted {
+impl std::fmt::Display for Mutation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl std::str::FromStr for Planted {
+impl std::str::FromStr for Mutation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|planted| planted.name() == text).copied();
+        let known = Self::ALL.iter().find(|mutation| mutation.name() == text).copied();
         known.ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|planted| planted.name()).collect();
-            format!("`{text}` cannot be planted; there are {}", names.join(", "))
+            let names: Vec<_> = Self::ALL.iter().map(|mutation| mutation.name()).collect();
+            format!("there is no mutation `{text}`; there are {}", names.join(", "))
         })
     }
 }
@@ -88,7 +88,7 @@ impl std::str::FromStr for Planted {
 /// Puts another record in the place of one that is read.
 type Swap = Box<dyn FnMut(&Record) -> Option<Record> + Send>;
 
-/// A processor, and perhaps somebody who meddles with what it reads.
+/// A processor, and perhaps a mutation that changes what it reads.
 pub(crate) struct Meddled<P> {
     inner: P,
     swap: Option<Swap>,
@@ -145,8 +145,8 @@ impl<P: Processor> Processor for Meddled<P> {
     }
 }
 
-/// [`Planted::CountedAnswers`]: the n-th answer is an acknowledgement of the n-th check, whichever it
-/// is for and whatever it says.
+/// [`Mutation::CountedAnswers`]: the n-th answer acknowledges the n-th check, whatever it says and
+/// whichever check it is for.
 pub(crate) fn count_answers(codec: Codec) -> Swap {
     let mut required: BTreeMap<OrderId, Vec<String>> = BTreeMap::new();
     let mut counted: BTreeMap<OrderId, usize> = BTreeMap::new();
@@ -173,7 +173,7 @@ pub(crate) fn count_answers(codec: Codec) -> Swap {
     })
 }
 
-/// [`Planted::ReleaseAny`]: a Release is that of the order that has asked for the product last.
+/// [`Mutation::ReleaseAny`]: a Release is for the order that asked for the product last.
 pub(crate) fn release_any(codec: Codec) -> Swap {
     let mut last: BTreeMap<Sku, OrderId> = BTreeMap::new();
     Box::new(move |record| {
