@@ -1,4 +1,4 @@
-//! The choreography as a page: `docs/choreography.md` is [`markdown`], and a test keeps it so.
+//! The choreography as a page: [`markdown`] writes `docs/choreography.md`, and a test compares both.
 
 use crate::{
     ServiceName, Status, TransitionKind,
@@ -19,28 +19,28 @@ const COMPENSATION: [TransitionKind; 4] = [
 pub fn markdown() -> String {
     let mut page = String::from(
         "# The choreography\n\n\
-         Generated from `shared/contracts` (`baton.rs`, `topics.rs`); a test fails when it is \
-         stale, and `UPDATE_DOCS=1 cargo test -p contracts` writes it anew.\n\n\
+         `UPDATE_DOCS=1 cargo test -p contracts` generates this page from `shared/contracts` \
+         (`baton.rs`, `topics.rs`, `services.rs`); a test fails when it is stale.\n\n\
          ## The baton\n\n\
-         From every status of an order, exactly one service owns the way out. The others wait \
-         until the baton comes to them: no two ever race for the same step.\n\n",
+         At each status of an order that is not final, exactly one service owns the next \
+         transition: it has the baton. So two services never race for the same step.\n\n",
     );
     page += &diagram();
     page += "\n### Happy path\n\n";
     page += &steps(|step| !COMPENSATION.contains(&step.transition));
     page += "\n### Compensation\n\n";
     page += &steps(|step| COMPENSATION.contains(&step.transition));
-    page += "\n### Who holds the baton\n\n| status | holds the baton | ways out |\n|---|---|---|\n";
+    page += "\n### Which service holds the baton\n\n| status | service | next transitions |\n|---|---|---|\n";
     for status in Status::ALL {
         let ways = STEPS.into_iter().filter(|step| step.from == Some(status));
         let ways: Vec<_> = ways.map(|step| step.transition.as_str()).collect();
-        let holder = status.holder().map_or("nobody: settled", ServiceName::as_str);
+        let holder = status.holder().map_or("- (settled)", ServiceName::as_str);
         row(&mut page, &[status.as_str(), holder, &ways.join(", ")]);
     }
     page += "\n## The topics\n\n\
          Topics that share a key have the same number of partitions and the same partitioner, so \
          that one instance owns partition p of all of them.\n\n\
-         | topic | key | value | who writes | who reads | kept |\n|---|---|---|---|---|---|\n";
+         | topic | key | value | writers | readers | kept |\n|---|---|---|---|---|---|\n";
     for topic in topics::ALL {
         row(
             &mut page,
@@ -81,7 +81,7 @@ fn diagram() -> String {
 }
 
 fn steps(wanted: impl Fn(&Step) -> bool) -> String {
-    let mut table = String::from("| from | what happens | to | written by |\n|---|---|---|---|\n");
+    let mut table = String::from("| from | transition | to | writer |\n|---|---|---|---|\n");
     for step in STEPS.iter().filter(|step| wanted(step)) {
         let from = step.from.map_or("-", Status::as_str);
         let cells = [from, step.transition.as_str(), step.to.as_str(), step.writer.as_str()];
