@@ -170,32 +170,10 @@ fn key_of(record: &Record) -> String {
 
 #[cfg(test)]
 mod tests {
-    use contracts::{CommandId, Customer, Money, Status, TransitionKind};
-    use uuid::Uuid;
-
     use super::*;
 
     fn order(id: u128, version: i64) -> Order {
-        Order {
-            order_id: OrderId(Uuid::from_u128(id)),
-            version,
-            transition: TransitionKind::OrderRequested,
-            status: Status::Requested,
-            customer: Customer {
-                customer_id: "ada".parse().unwrap(),
-                name: "Ada".into(),
-                email: "ada@example.org".into(),
-            },
-            lines: Vec::new(),
-            total: Money::new(0, "EUR"),
-            required_checks: Vec::new(),
-            reasons: Vec::new(),
-            payment: None,
-            placed_by: CommandId(Uuid::from_u128(1)),
-            requested_at: Timestamp(1),
-            deadline: Timestamp(2),
-            occurred_at: Timestamp(1),
-        }
+        Order { version, ..testkit::orders::order(id, &[], Timestamp(1)) }
     }
 
     #[test]
@@ -204,7 +182,7 @@ mod tests {
         let first = known.share(order(1, 1));
         assert!(Arc::ptr_eq(&first, &known.share(order(1, 1))));
         let forged = known.share(Order { deadline: Timestamp(9), ..order(1, 1) });
-        assert_eq!((first.deadline, forged.deadline), (Timestamp(2), Timestamp(9)));
+        assert_eq!((first.deadline, forged.deadline), (Timestamp(60_001), Timestamp(9)));
         assert!(Arc::ptr_eq(&forged, &known.share(forged.as_ref().clone())));
         assert_eq!(known.share(order(1, 2)).version, 2);
     }

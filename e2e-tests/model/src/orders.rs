@@ -256,13 +256,9 @@ fn customer_id() -> CustomerId {
 }
 
 fn place_order_of(number: usize) -> PlaceOrder {
-    PlaceOrder {
-        command_id: command_id(number, Command::Place),
-        order_id: order_id(number),
-        customer_id: customer_id(),
-        lines: vec![RequestedLine { sku: sku(), quantity: 1 }],
-        issued_at: Timestamp(0),
-    }
+    let (command_id, order_id) = (command_id(number, Command::Place), order_id(number));
+    let lines = vec![RequestedLine { sku: sku(), quantity: 1 }];
+    PlaceOrder::new(command_id, order_id, customer_id(), lines, Timestamp(0))
 }
 
 fn cancel_order_of(number: usize) -> CancelOrder {

@@ -4,6 +4,8 @@ use crate::{
     CommandId, CustomerId, Money, OrderId, ServiceName, Sku, Status, Timestamp, TransitionKind,
     avro::{AvroError, Message, SchemaFile, avro_record},
     baton,
+    orders::PlaceOrder,
+    transitions::OrderRequested,
 };
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +187,32 @@ pub enum ImpossibleOrder {
 }
 
 impl Order {
+    /// Version 1: what `command` asks for, with what orders adds.
+    pub(crate) fn first(
+        command: &PlaceOrder,
+        accepted: OrderRequested,
+        status: Status,
+        at: Timestamp,
+    ) -> Self {
+        let OrderRequested { customer, lines, total, required_checks, deadline } = accepted;
+        Self {
+            order_id: command.order_id,
+            version: 1,
+            transition: TransitionKind::OrderRequested,
+            status,
+            customer,
+            lines,
+            total,
+            required_checks,
+            reasons: Vec::new(),
+            payment: None,
+            placed_by: command.command_id,
+            requested_at: at,
+            deadline,
+            occurred_at: at,
+        }
+    }
+
     /// The checks of a record on `orders` that need no history: those of [`Self::check_alone`], and that
     /// its writer held the baton. `writer` is the record's `ce_source`; who does not give it was nobody.
     ///

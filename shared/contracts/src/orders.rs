@@ -37,6 +37,19 @@ pub struct PlaceOrder {
 
 avro_record!(PlaceOrder, "orders/PlaceOrder.avsc");
 
+impl PlaceOrder {
+    /// The command with what every order has. What a customer may leave out is left out.
+    pub fn new(
+        command_id: CommandId,
+        order_id: OrderId,
+        customer_id: CustomerId,
+        lines: Vec<RequestedLine>,
+        issued_at: Timestamp,
+    ) -> Self {
+        Self { command_id, order_id, customer_id, lines, issued_at }
+    }
+}
+
 /// Command: cancel an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelOrder {

@@ -1,9 +1,9 @@
 //! The transitions as types, and [`Next`]: an order one step further, made by the baton table.
 
 use crate::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason,
-    Timestamp, TransitionKind,
+    Customer, Money, Order, OrderLine, Payment, PaymentStatus, Reason, Timestamp, TransitionKind,
     baton::{self, Impossible},
+    orders::PlaceOrder,
 };
 use std::marker::PhantomData;
 use streams::Fact;
@@ -64,13 +64,9 @@ impl Order {
     }
 }
 
-/// A PlaceOrder was accepted: priced, with its checks and its deadline.
+/// A PlaceOrder was accepted: what orders adds to what the customer asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderRequested {
-    /// The new order.
-    pub order_id: OrderId,
-    /// The PlaceOrder.
-    pub placed_by: CommandId,
     /// Who orders.
     pub customer: Customer,
     /// Priced lines.
@@ -84,26 +80,11 @@ pub struct OrderRequested {
 }
 
 impl OrderRequested {
-    /// The first version of the order.
-    pub fn open(self, at: Timestamp) -> Next<OrderRequested> {
+    /// The first version of the order that `command` asks for.
+    pub fn open(self, command: &PlaceOrder, at: Timestamp) -> Next<OrderRequested> {
         let step = baton::take(None, TransitionKind::OrderRequested);
         let status = step.expect("the baton table opens with OrderRequested").to;
-        let order = Order {
-            order_id: self.order_id,
-            version: 1,
-            transition: TransitionKind::OrderRequested,
-            status,
-            customer: self.customer,
-            lines: self.lines,
-            total: self.total,
-            required_checks: self.required_checks,
-            reasons: Vec::new(),
-            payment: None,
-            placed_by: self.placed_by,
-            requested_at: at,
-            deadline: self.deadline,
-            occurred_at: at,
-        };
+        let order = Order::first(command, self, status, at);
         Next { order, transition: PhantomData }
     }
 }

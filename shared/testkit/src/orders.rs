@@ -2,33 +2,56 @@
 
 use contracts::{
     CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
+    orders::{PlaceOrder, RequestedLine},
     transitions::{OrderCancelled, OrderRequested, OrderValidated, PaymentReceived, Transition},
 };
+use std::time::Duration;
 use uuid::Uuid;
 
-/// Version 1: an order of 13.00 EUR.
-pub fn requested(deadline: Timestamp) -> Order {
+/// Time from acceptance to the deadline of [`order`].
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// One line of [`order`]: sku, name, quantity, price of one piece in cents.
+pub type Line<'a> = (&'a str, &'a str, i32, i64);
+
+/// Version 1 of order `id`, accepted at `at`: these lines for ada. The PlaceOrder has the same id. A test
+/// that is about another field gives it another value: `Order { customer, ..order(1, &lines, at) }`.
+pub fn order(id: u128, lines: &[Line<'_>], at: Timestamp) -> Order {
+    let sku = |text: &str| text.parse().expect("a test names skus as they may be");
+    let requested = |line: &Line<'_>| RequestedLine { sku: sku(line.0), quantity: line.2 };
+    let priced = |&(id, name, quantity, unit_price_minor): &Line<'_>| OrderLine {
+        sku: sku(id),
+        name: name.into(),
+        quantity,
+        unit_price_minor,
+    };
     let customer = Customer {
         customer_id: "ada".parse().expect("it is well formed"),
         name: "Ada Lovelace".into(),
         email: "ada@example.org".into(),
     };
-    let line = OrderLine {
-        sku: "TEA".parse().expect("it is well formed"),
-        name: "Darjeeling".into(),
-        quantity: 2,
-        unit_price_minor: 650,
-    };
-    let request = OrderRequested {
-        order_id: OrderId(Uuid::now_v7()),
-        placed_by: CommandId(Uuid::now_v7()),
+    let command = PlaceOrder::new(
+        CommandId(Uuid::from_u128(id)),
+        OrderId(Uuid::from_u128(id)),
+        customer.customer_id.clone(),
+        lines.iter().map(requested).collect(),
+        at,
+    );
+    let lines: Vec<OrderLine> = lines.iter().map(priced).collect();
+    let accepted = OrderRequested {
         customer,
-        lines: vec![line],
-        total: Money::new(1300, "EUR"),
-        required_checks: vec!["inventory:TEA".into()],
-        deadline,
+        total: Money::new(lines.iter().map(OrderLine::total_minor).sum(), "EUR"),
+        required_checks: lines.iter().map(|line| format!("inventory:{}", line.sku)).collect(),
+        lines,
+        deadline: at + DEADLINE,
     };
-    request.open(Timestamp(1)).into_order()
+    accepted.open(&command, at).into_order()
+}
+
+/// Version 1: an order of 13.00 EUR, as no other one.
+pub fn requested(deadline: Timestamp) -> Order {
+    let id = Uuid::now_v7().as_u128();
+    Order { deadline, ..order(id, &[("TEA", "Darjeeling", 2, 650)], Timestamp(1)) }
 }
 
 /// Version 2: payments holds the baton.

@@ -225,7 +225,7 @@ fn placed(dice: &mut Rng, order_id: OrderId, at: Timestamp) -> PlaceOrder {
     // As the edge does it: the same body under the same key is the same command.
     let command_id = CommandId(order_id.derive(format!("{customer} {lines:?}").as_bytes()));
     let customer_id = customer.parse().expect("a customer id");
-    PlaceOrder { command_id, order_id, customer_id, lines, issued_at: at }
+    PlaceOrder::new(command_id, order_id, customer_id, lines, at)
 }
 
 /// Up to so many milliseconds.

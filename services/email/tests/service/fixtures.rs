@@ -1,10 +1,10 @@
 //! Orders in each status, as the view announces them, and a mail server made of a vector.
 
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
+    Order, OrderId, Reason, Timestamp,
     transitions::{
-        OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
-        PaymentDeclined, PaymentReceived, PaymentRefunded, Transition,
+        OrderCancelled, OrderConfirmed, OrderRejected, OrderValidated, PaymentDeclined,
+        PaymentReceived, PaymentRefunded, Transition,
     },
     view::ViewUpdated,
 };
@@ -18,27 +18,9 @@ pub(crate) fn order_id(id: u128) -> OrderId {
     OrderId(Uuid::from_u128(id))
 }
 
-fn line(sku: &str, name: &str, quantity: i32, unit_price_minor: i64) -> OrderLine {
-    let sku = sku.parse().expect("a sku");
-    OrderLine { sku, name: name.to_owned(), quantity, unit_price_minor }
-}
-
 pub(crate) fn requested(id: u128) -> Order {
-    let lines = vec![line("TEA", "Assam Tea", 2, 495), line("LAST", "The Last Teapot", 1, 12_900)];
-    let requested = OrderRequested {
-        order_id: order_id(id),
-        placed_by: CommandId(Uuid::from_u128(id)),
-        customer: Customer {
-            customer_id: "ada".parse().expect("a customer id"),
-            name: "Ada Lovelace".to_owned(),
-            email: "ada@example.org".to_owned(),
-        },
-        total: Money::new(13_890, "EUR"),
-        required_checks: vec!["inventory:TEA".to_owned(), "inventory:LAST".to_owned()],
-        lines,
-        deadline: Timestamp(AT.millis() + 60_000),
-    };
-    requested.open(AT).into_order()
+    let lines = [("TEA", "Assam Tea", 2, 495), ("LAST", "The Last Teapot", 1, 12_900)];
+    testkit::orders::order(id, &lines, AT)
 }
 
 fn next<T: Transition>(order: &Order, transition: T) -> Order {

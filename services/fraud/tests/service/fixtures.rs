@@ -1,33 +1,17 @@
 //! Orders to feed.
 
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
-    transitions::{OrderCancelled, OrderRejected, OrderRequested, OrderValidated},
+    Order, Reason, Timestamp,
+    transitions::{OrderCancelled, OrderRejected, OrderValidated},
 };
-use uuid::Uuid;
 
 pub(crate) const AT: Timestamp = Timestamp(1_700_000_000_000);
 
 pub(crate) fn requested(id: u128, customer: &str, total_minor: i64) -> Order {
-    let opened = OrderRequested {
-        order_id: OrderId(Uuid::from_u128(id)),
-        placed_by: CommandId(Uuid::from_u128(id)),
-        customer: Customer {
-            customer_id: customer.parse().unwrap(),
-            name: customer.to_owned(),
-            email: format!("{customer}@example.org"),
-        },
-        total: Money::new(total_minor, "EUR"),
-        required_checks: vec!["inventory:TEA".to_owned(), "fraud".to_owned()],
-        lines: vec![OrderLine {
-            sku: "TEA".parse().unwrap(),
-            name: "Tea".to_owned(),
-            quantity: 1,
-            unit_price_minor: total_minor,
-        }],
-        deadline: Timestamp(AT.millis() + 60_000),
-    };
-    opened.open(AT).into_order()
+    let mut order = testkit::orders::order(id, &[("TEA", "Tea", 1, total_minor)], AT);
+    order.customer.customer_id = customer.parse().unwrap();
+    order.required_checks.push("fraud".to_owned());
+    order
 }
 
 pub(crate) fn rejected(order: &Order) -> Order {

@@ -1,10 +1,10 @@
 //! Orders to feed.
 
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Sku, Timestamp,
+    Order, OrderId, Reason, Sku, Timestamp,
     transitions::{
-        OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
-        PaymentDeclined, PaymentReceived, PaymentRefunded, Transition,
+        OrderCancelled, OrderConfirmed, OrderRejected, OrderValidated, PaymentDeclined,
+        PaymentReceived, PaymentRefunded, Transition,
     },
 };
 use uuid::Uuid;
@@ -21,29 +21,8 @@ pub(crate) fn sku(text: &str) -> Sku {
 
 /// A new order of these quantities.
 pub(crate) fn requested(lines: &[(&str, i32)]) -> Order {
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|(name, quantity)| OrderLine {
-            sku: sku(name),
-            name: (*name).to_owned(),
-            quantity: *quantity,
-            unit_price_minor: 100,
-        })
-        .collect();
-    let opened = OrderRequested {
-        order_id: order_id(1),
-        placed_by: CommandId(Uuid::from_u128(2)),
-        customer: Customer {
-            customer_id: "ada".parse().expect("a customer id"),
-            name: "Ada".to_owned(),
-            email: "ada@example.org".to_owned(),
-        },
-        total: Money::new(lines.iter().map(OrderLine::total_minor).sum(), "EUR"),
-        required_checks: lines.iter().map(|line| format!("inventory:{}", line.sku)).collect(),
-        lines,
-        deadline: Timestamp(AT.millis() + 60_000),
-    };
-    opened.open(AT).into_order()
+    let lines: Vec<_> = lines.iter().map(|&(sku, quantity)| (sku, sku, quantity, 100)).collect();
+    testkit::orders::order(1, &lines, AT)
 }
 
 fn next<T: Transition>(order: &Order, transition: T) -> Order {

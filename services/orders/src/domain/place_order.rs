@@ -161,15 +161,13 @@ fn open(
     let checks = priced.lines.iter().map(|line| check_name(&line.sku));
     let required_checks = checks.chain(terms.extra_checks.iter().cloned()).collect();
     OrderRequested {
-        order_id: command.order_id,
-        placed_by: command.command_id,
         customer: priced.customer,
         lines: priced.lines,
         total: priced.total,
         required_checks,
         deadline: now + terms.deadline,
     }
-    .open(now)
+    .open(command, now)
 }
 
 /// Names and prices for the lines, from the catalog. The HTTP edge asks the same, so that a typing

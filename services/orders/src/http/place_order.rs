@@ -90,7 +90,7 @@ fn command(headers: &HeaderMap, body: PlaceOrderBody) -> Result<PlaceOrder, Prob
     let (order_id, command_id) = idempotency::place_order(headers, &canonical)?;
     let PlaceOrderBody { customer_id, lines } = body;
     let lines = lines.into_iter().map(requested).collect();
-    Ok(PlaceOrder { command_id, order_id, customer_id, lines, issued_at: Timestamp::now() })
+    Ok(PlaceOrder::new(command_id, order_id, customer_id, lines, Timestamp::now()))
 }
 
 /// A quantity beyond 32 bits stays out of range.

@@ -89,13 +89,8 @@ pub(crate) fn lines(lines: &[(&str, i32)]) -> Vec<RequestedLine> {
 
 /// TEA and MUG for ada, as command `id` for order `id`.
 pub(crate) fn place(id: u128) -> PlaceOrder {
-    PlaceOrder {
-        command_id: command_id(id),
-        order_id: order_id(id),
-        customer_id: customer_id("ada"),
-        lines: lines(&[("TEA", 2), ("MUG", 1)]),
-        issued_at: NOW,
-    }
+    let lines = lines(&[("TEA", 2), ("MUG", 1)]);
+    PlaceOrder::new(command_id(id), order_id(id), customer_id("ada"), lines, NOW)
 }
 
 /// Command `command` to cancel order `id`.

@@ -120,29 +120,11 @@ fn ensure(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contracts::{Customer, Money, OrderLine, Timestamp, transitions::OrderRequested};
+    use contracts::Timestamp;
 
     fn order() -> Order {
-        let line = |sku: &str, quantity, unit_price_minor| OrderLine {
-            sku: sku.parse().unwrap(),
-            name: sku.into(),
-            quantity,
-            unit_price_minor,
-        };
-        let opened = OrderRequested {
-            order_id: "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4e".parse().unwrap(),
-            placed_by: "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4f".parse().unwrap(),
-            customer: Customer {
-                customer_id: "ada".parse().unwrap(),
-                name: "Ada".into(),
-                email: "ada@example.org".into(),
-            },
-            lines: vec![line("TEA", 2, 890), line("MUG", 1, 1450)],
-            total: Money::new(3230, "EUR"),
-            required_checks: Vec::new(),
-            deadline: Timestamp(60_000),
-        };
-        opened.open(Timestamp(0)).into_order()
+        let lines = [("TEA", "TEA", 2, 890), ("MUG", "MUG", 1, 1450)];
+        testkit::orders::order(1, &lines, Timestamp(0))
     }
 
     fn check(when: impl FnOnce(&mut Order), then: Result<(), &str>) {

@@ -105,25 +105,12 @@ pub fn evolve(mut history: History, decision: &Decision) -> History {
 mod tests {
     use super::*;
     use contracts::{
-        Customer, Money, TransitionKind,
-        transitions::{OrderRejected, OrderRequested, OrderValidated},
+        TransitionKind,
+        transitions::{OrderRejected, OrderValidated},
     };
 
     fn requested() -> Order {
-        let opened = OrderRequested {
-            order_id: "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4e".parse().unwrap(),
-            placed_by: "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4f".parse().unwrap(),
-            customer: Customer {
-                customer_id: "ada".parse().unwrap(),
-                name: "Ada".into(),
-                email: "ada@example.org".into(),
-            },
-            lines: Vec::new(),
-            total: Money::new(0, "EUR"),
-            required_checks: Vec::new(),
-            deadline: Timestamp(60_000),
-        };
-        opened.open(Timestamp(0)).into_order()
+        testkit::orders::order(1, &[("TEA", "Tea", 1, 890)], Timestamp(0))
     }
 
     fn arrival(order: &Order) -> Arrival<'_> {

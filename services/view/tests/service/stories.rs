@@ -1,11 +1,11 @@
 //! Orders and what becomes of them, as their services would write it.
 
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
+    CommandId, Order, OrderId, Reason, Timestamp,
     catalog::Product,
     inventory::StockLevel,
     orders::CommandRefused,
-    transitions::{OrderConfirmed, OrderRejected, OrderRequested, OrderValidated, PaymentReceived},
+    transitions::{OrderConfirmed, OrderRejected, OrderValidated, PaymentReceived},
 };
 use uuid::Uuid;
 
@@ -21,27 +21,12 @@ pub(crate) fn requested(n: u128) -> Order {
 }
 
 pub(crate) fn requested_by(customer: &str, n: u128) -> Order {
-    let line = |sku: &str, name: &str, quantity, unit_price_minor| OrderLine {
-        sku: sku.parse().unwrap(),
-        name: name.into(),
-        quantity,
-        unit_price_minor,
-    };
-    let opened = OrderRequested {
-        order_id: order_id(n),
-        placed_by: CommandId(Uuid::from_u128(n + 1_000_000)),
-        customer: Customer {
-            customer_id: customer.parse().unwrap(),
-            name: "Ada Lovelace".into(),
-            email: "ada@example.org".into(),
-        },
-        lines: vec![line("TEA", "Darjeeling", 2, 890), line("MUG", "Starling Mug", 1, 1450)],
-        total: Money::new(3230, "EUR"),
-        required_checks: vec!["inventory:TEA".into(), "inventory:MUG".into()],
-        deadline: Timestamp(NOON.millis() + 60_000),
-    };
-    let requested_at = Timestamp(NOON.millis() + i64::try_from(n).unwrap());
-    opened.open(requested_at).into_order()
+    let lines = [("TEA", "Darjeeling", 2, 890), ("MUG", "Starling Mug", 1, 1450)];
+    let at = Timestamp(NOON.millis() + i64::try_from(n).unwrap());
+    let mut order = testkit::orders::order(n, &lines, at);
+    order.customer.customer_id = customer.parse().unwrap();
+    let placed_by = CommandId(Uuid::from_u128(n + 1_000_000));
+    Order { placed_by, deadline: Timestamp(NOON.millis() + 60_000), ..order }
 }
 
 /// The order's way to `confirmed`: versions 1 to 4.

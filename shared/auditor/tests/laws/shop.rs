@@ -6,8 +6,8 @@ use auditor::{
     TimelineRow,
 };
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason,
-    ServiceName, Sku, Status, Timestamp, TransitionKind,
+    CommandId, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason, ServiceName, Sku,
+    Status, Timestamp, TransitionKind,
     catalog::Product,
     email::{EmailKind, EmailSent},
     inventory::{
@@ -190,43 +190,21 @@ impl Shop {
     pub fn place(&mut self, name: &str, quantity: i32) -> Order {
         let (order_id, command_id, at) = (OrderId(self.id()), CommandId(self.id()), self.tick());
         self.ask(order_id, command_id, name, quantity);
-        let line = OrderLine {
-            sku: sku(name),
-            name: name.into(),
-            quantity,
-            unit_price_minor: PRICE_MINOR,
-        };
+        let line = [(name, name, quantity, PRICE_MINOR)];
         let order = Order {
             order_id,
             version: 0,
-            transition: TransitionKind::OrderRequested,
-            status: Status::Requested,
-            customer: Customer {
-                customer_id: "ada".parse().unwrap(),
-                name: "Ada".into(),
-                email: "ada@example.org".into(),
-            },
-            total: Money::new(line.total_minor(), "EUR"),
-            required_checks: vec![format!("inventory:{name}")],
-            lines: vec![line],
-            reasons: Vec::new(),
-            payment: None,
             placed_by: command_id,
-            requested_at: at,
             deadline: at + DEADLINE,
-            occurred_at: at,
+            ..testkit::orders::order(0, &line, at)
         };
         self.go(&order, TransitionKind::OrderRequested, Status::Requested, |_| {})
     }
 
     fn ask(&mut self, order_id: OrderId, command_id: CommandId, name: &str, quantity: i32) {
-        let command = PlaceOrder {
-            command_id,
-            order_id,
-            customer_id: "ada".parse().unwrap(),
-            lines: vec![RequestedLine { sku: sku(name), quantity }],
-            issued_at: self.now,
-        };
+        let (ada, lines) =
+            ("ada".parse().unwrap(), vec![RequestedLine { sku: sku(name), quantity }]);
+        let command = PlaceOrder::new(command_id, order_id, ada, lines, self.now);
         let (key, at) = (order_id.to_string(), (self.now, "orders"));
         append(&mut self.evidence.log.order_commands, &key, at, None, command.into());
     }

@@ -2,8 +2,7 @@
 
 use apache_avro::Schema;
 use contracts::{
-    Customer, Money, Order, OrderLine, Payment, PaymentStatus, Reason, Status, Timestamp,
-    TransitionKind,
+    Money, Order, Payment, PaymentStatus, Reason, Status, Timestamp, TransitionKind,
     avro::Message,
     email::{EmailKind, EmailSent},
     inventory::{
@@ -22,23 +21,9 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 fn order(status: Status, transition: TransitionKind) -> Order {
     Order {
-        order_id: UUID.parse().unwrap(),
         version: 3,
         transition,
         status,
-        customer: Customer {
-            customer_id: "ada".parse().unwrap(),
-            name: "Ada Lovelace".into(),
-            email: "ada@example.org".into(),
-        },
-        lines: vec![OrderLine {
-            sku: "TEA".parse().unwrap(),
-            name: "Tea".into(),
-            quantity: 2,
-            unit_price_minor: 450,
-        }],
-        total: Money::new(900, "EUR"),
-        required_checks: vec!["inventory:TEA".into()],
         reasons: vec![Reason::new("deadline", "deadline", "too late")],
         payment: Some(Payment {
             status: PaymentStatus::Captured,
@@ -46,10 +31,7 @@ fn order(status: Status, transition: TransitionKind) -> Order {
             reference: Some("ch_1".into()),
             decided_at: NOW,
         }),
-        placed_by: UUID.parse().unwrap(),
-        requested_at: NOW,
-        deadline: NOW,
-        occurred_at: NOW,
+        ..testkit::orders::order(7, &[("TEA", "Tea", 2, 450)], NOW)
     }
 }
 
@@ -81,13 +63,9 @@ fn every_status_and_transition_has_its_place_in_the_avro_enum() {
 fn every_message_survives_the_wire() {
     let (uuid, sku) = (UUID.parse().unwrap(), "TEA".parse::<contracts::Sku>().unwrap());
     let command_id = UUID.parse().unwrap();
-    round_trips(OrderCommand::from(PlaceOrder {
-        command_id,
-        order_id: uuid,
-        customer_id: "ada".parse().unwrap(),
-        lines: vec![RequestedLine { sku: sku.clone(), quantity: 1000 }],
-        issued_at: NOW,
-    }));
+    let lines = vec![RequestedLine { sku: sku.clone(), quantity: 1000 }];
+    let place = PlaceOrder::new(command_id, uuid, "ada".parse().unwrap(), lines, NOW);
+    round_trips(OrderCommand::from(place));
     round_trips(OrderCommand::from(CancelOrder { command_id, order_id: uuid, issued_at: NOW }));
     let reasons = vec![Reason::new("lines[0].sku", "unknown_sku", "no such product")];
     let command = "PlaceOrder".to_owned();
