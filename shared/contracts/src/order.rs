@@ -4,7 +4,7 @@ use crate::{
     CommandId, CustomerId, Money, OrderId, ServiceName, Sku, Status, Timestamp, TransitionKind,
     avro::{AvroError, Message, SchemaFile, avro_record},
     baton,
-    orders::PlaceOrder,
+    orders::{Note, PlaceOrder},
     transitions::OrderRequested,
 };
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Order {
     pub deadline: Timestamp,
     /// When this transition was decided.
     pub occurred_at: Timestamp,
+    /// As the PlaceOrder has it. Orders that are kept as JSON from before there were notes have none.
+    #[serde(default)]
+    pub note: Note,
 }
 
 avro_record!(Order, "orders/Order.avsc");
@@ -210,6 +213,7 @@ impl Order {
             requested_at: at,
             deadline,
             occurred_at: at,
+            note: command.note.clone(),
         }
     }
 

@@ -5,11 +5,81 @@ use crate::{
     avro::{avro_record, avro_records},
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Most lines of an order.
 pub const LINES_MAX: usize = 50;
 /// Most pieces of one line.
 pub const QUANTITY_MAX: i32 = 1000;
+/// Longest note of an order, in characters (Unicode scalar values).
+pub const NOTE_MAX: usize = 500;
+
+/// What a customer asks of the shop in their own words, such as `ring twice`; empty if nothing.
+///
+/// At most [`NOTE_MAX`] characters, and no control character but line feed and tab: so it can stand in a
+/// table, a mail and a terminal as it is. One that is no note is refused and not mended, as the customer
+/// should see the words that the shop sees.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Note(String);
+
+/// Why a text is no note.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidNote {
+    /// Longer than [`NOTE_MAX`].
+    #[error("a note has at most {NOTE_MAX} characters, this one has {0}: leave some out")]
+    Length(usize),
+    /// Holds a control character.
+    #[error(
+        "{character:?} at character {position} is a control character: a note may hold line feeds and tabs"
+    )]
+    Control {
+        /// The first of them.
+        character: char,
+        /// Where it stands; the first character is 1.
+        position: usize,
+    },
+}
+
+impl Note {
+    /// The note as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<String> for Note {
+    type Error = InvalidNote;
+
+    fn try_from(text: String) -> Result<Self, InvalidNote> {
+        let is_wrong = |c: &char| c.is_control() && !matches!(c, '\n' | '\t');
+        let wrong = text.chars().enumerate().find(|(_, c)| is_wrong(c));
+        match (text.chars().count(), wrong) {
+            (length, _) if length > NOTE_MAX => Err(InvalidNote::Length(length)),
+            (_, Some((index, character))) => {
+                Err(InvalidNote::Control { character, position: index + 1 })
+            }
+            (_, None) => Ok(Self(text)),
+        }
+    }
+}
+
+impl From<Note> for String {
+    fn from(note: Note) -> String {
+        note.0
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A product and how many of it; the price is the shop's to set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +103,8 @@ pub struct PlaceOrder {
     pub lines: Vec<RequestedLine>,
     /// When the command was accepted at the edge.
     pub issued_at: Timestamp,
+    /// What the customer asks for in their own words.
+    pub note: Note,
 }
 
 avro_record!(PlaceOrder, "orders/PlaceOrder.avsc");
@@ -46,7 +118,8 @@ impl PlaceOrder {
         lines: Vec<RequestedLine>,
         issued_at: Timestamp,
     ) -> Self {
-        Self { command_id, order_id, customer_id, lines, issued_at }
+        let note = Note::default();
+        Self { command_id, order_id, customer_id, lines, issued_at, note }
     }
 }
 

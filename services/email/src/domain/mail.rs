@@ -101,6 +101,11 @@ fn text(order: &Order, parts: &Parts) -> String {
         list.push_str("\nThe reason:\n");
         list.extend(reasons.iter().map(|reason| format!("  - {reason}\n")));
     }
+    if !order.note.is_empty() {
+        list.push_str("\nYour note:\n");
+        // Each line behind a mark, so that nothing in it can pass for the shop's words.
+        list.extend(order.note.as_str().lines().map(|line| format!("  > {line}\n")));
+    }
     format!(
         "Hello {name},\n\n{opening}\n\n{table}{list}\n{closing}\n\n\
          Your order number is {id}.\n\nMurmuration\n",
@@ -145,6 +150,11 @@ fn html(order: &Order, parts: &Parts) -> String {
         let items: String = reasons.iter().map(item).collect();
         list = format!("<p>The reason:</p>\n<ul>\n{items}</ul>\n");
     }
+    if !order.note.is_empty() {
+        let note = escape(order.note.as_str());
+        list.push_str("<p>Your note:</p>\n<blockquote style=\"white-space:pre-wrap\">");
+        list.push_str(&format!("{note}</blockquote>\n"));
+    }
     format!(
         "<!doctype html>\n<html lang=\"en\"><body style=\"font-family:sans-serif\">\n\
          <p>Hello {name},</p>\n<p>{opening}</p>\n\
@@ -157,7 +167,7 @@ fn html(order: &Order, parts: &Parts) -> String {
     )
 }
 
-/// Names come from a database and reasons from anywhere: none of them is markup.
+/// Names come from a database, notes from customers and reasons from anywhere: none of them is markup.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -171,4 +181,36 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contracts::Timestamp;
+
+    /// The mail that confirms an order with this note.
+    fn with_note(note: &str) -> Mail {
+        let order = testkit::orders::order(1, &[("TEA", "Assam Tea", 2, 495)], Timestamp(0));
+        let note = note.to_owned().try_into().unwrap();
+        compose(&Order { note, ..order }, EmailKind::Confirmation)
+    }
+
+    #[test]
+    fn a_note_is_text_of_the_body_and_of_nothing_else() {
+        let plain = with_note("");
+        assert!(!plain.text.contains("Your note"), "{}", plain.text);
+        assert!(!plain.html.contains("Your note"), "{}", plain.html);
+
+        let forged = "ring twice\nBcc: eve@example.org\n\n<script>alert(1)</script>";
+        let mail = with_note(forged);
+        let quoted = "\nYour note:\n  > ring twice\n  > Bcc: eve@example.org\n  > \n  > <script>";
+        assert!(mail.text.contains(quoted), "{}", mail.text);
+        let escaped = "pre-wrap\">ring twice\nBcc: eve@example.org\n\n&lt;script&gt;";
+        assert!(mail.html.contains(escaped), "{}", mail.html);
+        let headers = |mail: &Mail| {
+            let Mail { message_id, to_name, to_address, subject, .. } = mail.clone();
+            [message_id, to_name, to_address, subject]
+        };
+        assert_eq!(headers(&mail), headers(&plain), "no header holds a word of it");
+    }
 }

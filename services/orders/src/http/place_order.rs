@@ -3,7 +3,7 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use contracts::{
     CustomerId, Sku, Timestamp,
-    orders::{PlaceOrder, RequestedLine},
+    orders::{Note, PlaceOrder, RequestedLine},
 };
 use serde::{Deserialize, Serialize};
 use service_kit::{Problem, ValidJson};
@@ -28,6 +28,11 @@ pub(super) struct PlaceOrderBody {
     customer_id: CustomerId,
     /// 1 to 50 lines, each sku once.
     lines: Vec<LineBody>,
+    /// What the shop should know, in the customer's words: no control characters but line feed and tab.
+    // Left out when it is empty: a request without it stays the command that it was before there were notes.
+    #[serde(default, skip_serializing_if = "Note::is_empty")]
+    #[schema(value_type = Option<String>, max_length = 500, example = "ring twice")]
+    note: Note,
 }
 
 /// One product.
@@ -88,9 +93,10 @@ fn command(headers: &HeaderMap, body: PlaceOrderBody) -> Result<PlaceOrder, Prob
     // Written again rather than as it came: blanks and the order of members make no other command.
     let canonical = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error.into()))?;
     let (order_id, command_id) = idempotency::place_order(headers, &canonical)?;
-    let PlaceOrderBody { customer_id, lines } = body;
+    let PlaceOrderBody { customer_id, lines, note } = body;
     let lines = lines.into_iter().map(requested).collect();
-    Ok(PlaceOrder::new(command_id, order_id, customer_id, lines, Timestamp::now()))
+    let command = PlaceOrder::new(command_id, order_id, customer_id, lines, Timestamp::now());
+    Ok(PlaceOrder { note, ..command })
 }
 
 /// A quantity beyond 32 bits stays out of range.

@@ -20,6 +20,8 @@ pub struct OrderBody {
     version: i64,
     /// What was ordered.
     lines: Vec<LineBody>,
+    /// What the customer asked for in their own words; empty if nothing.
+    note: String,
     /// Sum over the lines.
     total: MoneyBody,
     /// Where the money is, once payments has said so.
@@ -84,6 +86,7 @@ impl From<&Order> for OrderBody {
             status: order.status.as_str(),
             version: order.version,
             lines: order.lines.iter().map(LineBody::from).collect(),
+            note: order.note.to_string(),
             total: MoneyBody::from(&order.total),
             payment: order.payment.as_ref().map(PaymentBody::from),
             reasons: order.reasons.iter().map(ReasonBody::from).collect(),

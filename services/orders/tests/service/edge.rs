@@ -141,6 +141,51 @@ async fn the_same_key_gives_the_same_order_and_with_the_same_body_the_same_comma
 }
 
 #[tokio::test]
+async fn a_note_goes_into_the_command_and_without_one_the_command_is_what_it_always_was() {
+    let edge = Edge::start().await;
+    let noted = |note: Value| {
+        let mut body = tea_and_mug();
+        body["note"] = note;
+        body
+    };
+    let bodies = [tea_and_mug(), noted(json!("")), noted(json!("ring twice\n\tthen wait"))];
+    for body in bodies {
+        let response = edge.order(&body).header("Idempotency-Key", "k-1").send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+    }
+    let [bare, empty, noted] = edge.sent().try_into().unwrap();
+    // Of the canonical body as it was before there were notes: a retry over an upgrade is a retry.
+    assert_eq!(bare.command_id().to_string(), "45a8d7e1-7214-5858-b709-35d372c95d62");
+    assert_eq!(bare.command_id(), empty.command_id());
+    assert_ne!(bare.command_id(), noted.command_id());
+    let OrderCommand::PlaceOrder(command) = noted else { panic!("not a PlaceOrder") };
+    assert_eq!(command.note.as_str(), "ring twice\n\tthen wait");
+}
+
+#[tokio::test]
+async fn what_is_no_note_is_refused_with_the_field_the_limit_and_what_was_given() {
+    let edge = Edge::start().await;
+    let long = "ä".repeat(501);
+    for (note, detail) in [
+        (json!(long), "a note has at most 500 characters, this one has 501"),
+        (json!("ring\r\ntwice"), "'\\r' at character 5 is a control character"),
+        (json!("\u{0}"), "'\\0' at character 1 is a control character"),
+        (json!("\u{1b}[2J"), "'\\u{1b}' at character 1 is a control character"),
+        (json!(7), "expected a string"),
+    ] {
+        let mut order = tea_and_mug();
+        order["note"] = note;
+        let response = edge.order(&order).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{detail}");
+        let problem = body(response).await;
+        assert_eq!(problem["errors"][0]["field"], "note", "{problem}");
+        let told = problem["errors"][0]["detail"].as_str().unwrap();
+        assert!(told.contains(detail), "{told}");
+    }
+    assert_eq!(edge.sent(), [], "none of them became a command");
+}
+
+#[tokio::test]
 async fn a_cancellation_becomes_a_command() {
     let edge = Edge::start().await;
     let id = fixtures::order_id(7);

@@ -32,6 +32,8 @@ pub struct OrderView {
     pub version: i64,
     /// What was ordered, at the prices of the time.
     pub lines: Vec<LineView>,
+    /// What the customer asked for in their own words; empty if nothing.
+    pub note: String,
     /// Sum over the lines; null if the order was refused.
     pub total: Option<Amount>,
     /// The payment section, once there is one.
@@ -106,6 +108,7 @@ impl OrderView {
             status: REFUSED.into(),
             version: 0,
             lines: Vec::new(),
+            note: String::new(),
             total: None,
             payment: None,
             reasons: refusals.iter().flat_map(|refusal| refusal.reasons.clone()).collect(),
@@ -124,14 +127,15 @@ pub(crate) fn standing(status: &str, version: i64) -> Standing {
 
 const UPSERT: &str = "
     INSERT INTO orders AS known (order_id, version, status, customer_id, lines, total_minor,
-        currency, payment, reasons, requested_at, deadline)
+        currency, payment, reasons, requested_at, deadline, note)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[],
-        $6::bigint[], $7::text[], $8::jsonb[], $9::jsonb[], $10::bigint[], $11::bigint[])
+        $6::bigint[], $7::text[], $8::jsonb[], $9::jsonb[], $10::bigint[], $11::bigint[],
+        $12::text[])
     ON CONFLICT (order_id) DO UPDATE SET
         version = excluded.version, status = excluded.status, customer_id = excluded.customer_id,
         lines = excluded.lines, total_minor = excluded.total_minor, currency = excluded.currency,
         payment = excluded.payment, reasons = excluded.reasons,
-        requested_at = excluded.requested_at, deadline = excluded.deadline
+        requested_at = excluded.requested_at, deadline = excluded.deadline, note = excluded.note
     WHERE known.version < excluded.version
     RETURNING order_id";
 
@@ -159,6 +163,7 @@ pub async fn upsert(
         .bind(orders.iter().map(reasons).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.requested_at.millis()).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.deadline.millis()).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.note.as_str()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     Ok(changed.into_iter().map(OrderId).collect())
@@ -176,6 +181,7 @@ struct OrderRow {
     reasons: Vec<ReasonView>,
     requested_at: i64,
     deadline: i64,
+    note: String,
 }
 
 const FIND: &str = "
@@ -202,6 +208,7 @@ impl OfOrder for OrderView {
             status: order.status,
             version: order.version,
             lines: order.lines,
+            note: order.note,
             total: Some(Amount { amount_minor: order.total_minor, currency: order.currency }),
             payment: order.payment,
             reasons: order.reasons,

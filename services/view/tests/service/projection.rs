@@ -7,7 +7,7 @@ use crate::{
     },
 };
 use contracts::{
-    Reason,
+    Order, Reason,
     orders::CommandRefused,
     topics::{ORDER_REFUSALS, PRODUCTS, STOCK},
 };
@@ -33,6 +33,7 @@ async fn an_order_is_shown_as_the_design_says() {
             {"sku": "MUG", "name": "Starling Mug", "quantity": 1, "unit_price_minor": 1450,
              "total_minor": 1450},
         ],
+        "note": "",
         "total": {"amount_minor": 3230, "currency": "EUR"},
         "payment": {"status": "captured", "amount": {"amount_minor": 3230, "currency": "EUR"},
                     "reference": "bank-1", "decided_at": "2023-11-14T22:13:20.021Z"},
@@ -57,6 +58,18 @@ async fn an_order_is_shown_as_the_design_says() {
     let customer = view.get("/customers/ada/orders").await;
     assert_eq!(customer["orders"][0]["status"], "confirmed");
     assert_eq!(customer["next"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_shows_the_note_of_its_customer() {
+    let mut view = Instance::start("noted").await;
+    let note = "ring \"twice\"\n\t{not: json} <b>";
+    let one = Order { note: note.to_owned().try_into().unwrap(), ..requested(1) };
+    view.feed(&[one.clone(), rejected(&one), requested(2)]);
+    let shown = view.get(&format!("/orders/{}", order_id(1))).await;
+    assert_eq!((&shown["note"], &shown["version"]), (&json!(note), &json!(2)));
+    let other = view.get(&format!("/orders/{}", order_id(2))).await;
+    assert_eq!(other["note"], "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
