@@ -74,7 +74,7 @@ pub(super) async fn view(url: &str) -> Result<View> {
 async fn orders(db: &mut PgConnection) -> Result<Vec<OrderRow>> {
     const ROWS: &str = "
         SELECT order_id, version, status, customer_id, lines, total_minor, currency, payment,
-            reasons, requested_at, deadline
+            reasons, requested_at, deadline, note
         FROM orders";
     let row = |row: PgRow| {
         let Json(lines): Json<Vec<LineRow>> = row.try_get("lines")?;
@@ -94,6 +94,7 @@ async fn orders(db: &mut PgConnection) -> Result<Vec<OrderRow>> {
             reasons,
             requested_at: Timestamp(row.try_get("requested_at")?),
             deadline: Timestamp(row.try_get("deadline")?),
+            note: row.try_get("note")?,
         })
     };
     Ok(sqlx::query(ROWS).try_map(row).fetch_all(db).await?)

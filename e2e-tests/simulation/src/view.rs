@@ -190,6 +190,7 @@ fn order_row(order: &Order) -> OrderRow {
         reasons: order.reasons.clone(),
         requested_at: order.requested_at,
         deadline: order.deadline,
+        note: order.note.to_string(),
     }
 }
 

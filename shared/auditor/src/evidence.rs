@@ -272,6 +272,8 @@ pub struct OrderRow {
     pub requested_at: Timestamp,
     /// When it is ended by force.
     pub deadline: Timestamp,
+    /// What the customer asked for in their own words.
+    pub note: String,
 }
 
 /// A line of an order as the view shows it.

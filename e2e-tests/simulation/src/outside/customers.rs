@@ -34,6 +34,9 @@ const PRODUCTS: [(&str, i64, i32); 7] = [
     ("RETIRED", 300, 10),
 ];
 
+/// What customers note on their orders; most note nothing.
+const NOTES: [&str; 5] = ["", "", "", "ring twice", "\"a, b\"\n\t> {c} \u{1f375}"];
+
 const CUSTOMERS: [&str; 5] = ["ada", "grace", "alan", DECLINED, "former"];
 
 /// The rows of the catalog's products. One is not for sale.
@@ -222,10 +225,12 @@ fn placed(dice: &mut Rng, order_id: OrderId, at: Timestamp) -> PlaceOrder {
         quantity: if dice.u32(0..80) == 0 { 0 } else { dice.i32(1..=3) },
     };
     let lines: Vec<RequestedLine> = skus.into_iter().map(line).collect();
+    let note = NOTES[dice.usize(0..NOTES.len())];
     // As the edge does it: the same body under the same key is the same command.
-    let command_id = CommandId(order_id.derive(format!("{customer} {lines:?}").as_bytes()));
+    let command_id = CommandId(order_id.derive(format!("{customer} {lines:?} {note}").as_bytes()));
     let customer_id = customer.parse().expect("a customer id");
-    PlaceOrder::new(command_id, order_id, customer_id, lines, at)
+    let note = note.to_owned().try_into().expect("a note");
+    PlaceOrder { note, ..PlaceOrder::new(command_id, order_id, customer_id, lines, at) }
 }
 
 /// Up to so many milliseconds.

@@ -29,7 +29,9 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         if place.is_some() || case.is_kept(&ORDER_COMMANDS.spec, record.timestamp) {
             let holds = place.is_some_and(|place| is_what(place, order));
             findings.check_now(Law::AsAsked, *order_id, holds, || match place {
-                Some(place) => format!("{} asked for {:?}", place.customer_id, place.lines),
+                Some(PlaceOrder { customer_id, lines, note, .. }) => {
+                    format!("{customer_id} asked for {lines:?}, and noted {:?}", note.as_str())
+                }
                 None => format!("no PlaceOrder {} has asked for it", order.placed_by),
             });
         }
@@ -46,11 +48,12 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Whether `order` is what `place` asked for: its customer, its products, as many of each.
+/// Whether `order` is what `place` asked for: its customer, its products, as many of each, its note.
 fn is_what(place: &PlaceOrder, order: &Order) -> bool {
     let lines = order.lines.iter().map(|line| (&line.sku, line.quantity));
     place.order_id == order.order_id
         && place.customer_id == order.customer.customer_id
+        && place.note == order.note
         && lines.eq(place.lines.iter().map(|line| (&line.sku, line.quantity)))
 }
 

@@ -104,6 +104,7 @@ fn changed(before: &Order, after: &Order) -> Option<&'static str> {
         (after.lines != before.lines, "has other lines"),
         (after.total != before.total, "has another total"),
         (after.required_checks != before.required_checks, "has other checks"),
+        (after.note != before.note, "has another note"),
         (after.placed_by != before.placed_by, "comes from another command"),
         (after.requested_at != before.requested_at, "was requested at another time"),
         (after.deadline != before.deadline, "has another deadline"),

@@ -70,6 +70,7 @@ fn shows(row: &OrderRow, order: &Order) -> bool {
         && row.customer_id == order.customer.customer_id.as_str()
         && row.total == order.total
         && row.reasons == order.reasons
+        && row.note == order.note.as_str()
         && (row.requested_at, row.deadline) == (order.requested_at, order.deadline)
 }
 

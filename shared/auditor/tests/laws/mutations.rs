@@ -56,6 +56,22 @@ pub const MUTATIONS: &[Mutation] = &[
         let Ok(OrderCommand::PlaceOrder(place)) = &mut command.value else { unreachable!() };
         place.lines[0].quantity += 1;
     }),
+    (Law::AsAsked, "an order has not the note of its command", |l| {
+        let id = l.confirmed;
+        let command = find(&mut l.evidence().log.order_commands, |record| is_place_of(record, id));
+        let Ok(OrderCommand::PlaceOrder(place)) = &mut command.value else { unreachable!() };
+        place.note = "ring twice".to_owned().try_into().unwrap();
+    }),
+    (Law::WholeOrder, "the note changes", |l| {
+        let id = l.rejected;
+        let note = "ring twice";
+        alter(l.evidence(), id, 2, |order| order.note = note.to_owned().try_into().unwrap());
+        find(&mut l.evidence().view.orders, |row| row.order_id == id).note = note.to_owned();
+    }),
+    (Law::ViewOrders, "the view shows another note", |l| {
+        let id = l.confirmed;
+        find(&mut l.evidence().view.orders, |row| row.order_id == id).note = "ring twice".into();
+    }),
     (Law::AsAsked, "nobody has asked for an order", |l| {
         let (id, e) = (l.confirmed, l.evidence());
         e.log.order_commands.retain(|record| !is_place_of(record, id));

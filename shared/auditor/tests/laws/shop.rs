@@ -335,6 +335,7 @@ impl Shop {
             reasons: order.reasons.clone(),
             requested_at: order.requested_at,
             deadline: order.deadline,
+            note: order.note.to_string(),
         });
         self.announce(order);
     }
