@@ -20,6 +20,9 @@ pub(crate) struct OrderArgs {
     /// Who orders: ada, grace, alan, or declan whom the bank always declines
     #[arg(long, default_value = "ada")]
     customer: String,
+    /// What the shop should know, such as "ring twice": up to 500 characters
+    #[arg(long, default_value = "", hide_default_value = true)]
+    note: String,
     /// Give up after this many seconds
     #[arg(long, default_value_t = 90)]
     patience_s: u64,
@@ -48,7 +51,7 @@ pub(crate) async fn run(args: OrderArgs) -> Result<()> {
         }
     };
     let patience = Duration::from_secs(args.patience_s);
-    follow(&client, &args.customer, &args.lines, patience).await
+    follow(&client, &body(&args.customer, &args.lines, &args.note), patience).await
 }
 
 /// One `SKU=QUANTITY`.
@@ -91,18 +94,22 @@ struct Timeline {
     transitions: Vec<Entry>,
 }
 
-/// Places an order of `lines` for `customer` and prints each transition as it appears.
-async fn follow(
-    client: &OrderClient,
-    customer: &str,
-    lines: &[Line],
-    patience: Duration,
-) -> Result<()> {
-    let started = Instant::now();
+/// The body of an order. What is in bounds is for the shop to say.
+fn body(customer: &str, lines: &[Line], note: &str) -> Value {
     let lines: Vec<_> = lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect();
+    let mut body = order_body(customer, &lines);
+    if !note.is_empty() {
+        body["note"] = note.into();
+    }
+    body
+}
+
+/// Places the order of `body` and prints each transition as it appears.
+async fn follow(client: &OrderClient, body: &Value, patience: Duration) -> Result<()> {
+    let started = Instant::now();
     let key = Uuid::new_v4().to_string();
-    let (body, mut told) = (order_body(customer, &lines), false);
-    let answer = client.place(&key, &body, patience, |why| {
+    let mut told = false;
+    let answer = client.place(&key, body, patience, |why| {
         if !std::mem::replace(&mut told, true) {
             eprintln!("orders does not take it now ({why}): sent again until it does");
         }
@@ -174,5 +181,11 @@ mod tests {
         for wrong in ["TEA", "=2", "TEA=two"] {
             assert!(wrong.parse::<Line>().is_err(), "{wrong}");
         }
+    }
+    #[test]
+    fn a_note_stands_in_the_body_and_no_note_does_not() {
+        let lines = ["TEA=2".parse().unwrap()];
+        assert_eq!(body("ada", &lines, "ring twice")["note"], "ring twice");
+        assert_eq!(body("ada", &lines, "").get("note"), None);
     }
 }
