@@ -43,7 +43,8 @@ pub struct Limits {
     pub request_timeout: Duration,
 }
 
-/// Connections that may be open for each request that may be in flight. Most of a client's are idle.
+/// Connections that may be open for each request that may be in flight. Most of a client's are
+/// idle.
 const CONNECTIONS_PER_REQUEST: usize = 2;
 
 impl Default for Limits {

@@ -2,8 +2,8 @@
 //!
 //! A connection *serves* from when its request has arrived whole until the response starts. When
 //! there is no room for another one, the one that has not served for the longest time is closed. So
-//! clients that send half of a request and wait (slowloris), or do not read their answers, make room
-//! for those that do; health included.
+//! clients that send half of a request and wait (slowloris), or do not read their answers, make
+//! room for those that do; health included.
 
 use std::{
     collections::BTreeMap,
