@@ -18,19 +18,6 @@ const IMPURE: [&str; 9] = [
     "Uuid::n",
 ];
 
-/// Circles that there are, each as one import `from -> to` that closes it. It must only shrink.
-const CIRCLES_ALLOWED: [&str; 8] = [
-    // The table of services names topics, and a topic's readers follow from the table.
-    "shared/contracts: owns -> services",
-    "shared/contracts: services -> owns",
-    "shared/contracts: services -> topics",
-    "shared/contracts: topics -> services",
-    "services/email: inputs::view_updated -> mailer",
-    "services/email: mailer -> processor",
-    "services/email: processor -> inputs::view_updated",
-    "services/email: processor -> mailer",
-];
-
 /// The text without its comments and its tests.
 fn code(text: &str) -> String {
     let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
@@ -38,26 +25,47 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// One path of a `use`.
+struct Use {
+    path: String,
+    /// What it is called from here on.
+    name: String,
+    /// Whether others may use it by that name.
+    is_export: bool,
+}
+
 /// Every path that a `use` names, its braces multiplied out.
-fn imports(code: &str) -> Vec<String> {
+fn uses(code: &str) -> Vec<Use> {
     let mut found = Vec::new();
-    let uses = code.split(['\n', ';', '{', '}']).filter_map(|part| {
-        let at = part.trim_start();
-        let at = ["pub(crate) ", "pub(super) ", "pub "]
-            .iter()
-            .find_map(|visible| at.strip_prefix(visible))
-            .unwrap_or(at);
-        at.strip_prefix("use ").map(|_| at)
-    });
-    for start in uses {
-        let offset = start.as_ptr() as usize - code.as_ptr() as usize + "use ".len();
+    for part in code.split(['\n', ';', '{', '}']).map(str::trim_start) {
+        let seen = ["pub(crate) ", "pub(super) ", "pub "];
+        let seen = seen.iter().find_map(|visible| part.strip_prefix(visible));
+        let Some(start) = seen.unwrap_or(part).strip_prefix("use ") else { continue };
+        let offset = start.as_ptr() as usize - code.as_ptr() as usize;
         let tree: String = code[offset..].split(';').next().unwrap_or_default().into();
-        multiply(&tree.split_whitespace().collect::<Vec<_>>().join(" "), "", &mut found);
+        multiply(&tree.split_whitespace().collect::<Vec<_>>().join(" "), "", &mut |leaf| {
+            let (path, name) = leaf.split_once(" as ").unwrap_or((leaf, leaf));
+            let name = name.rsplit("::").next().unwrap_or_default();
+            let is_export = seen.is_some();
+            found.push(Use { path: path.into(), name: name.into(), is_export });
+        });
     }
     found
 }
 
-fn multiply(tree: &str, prefix: &str, found: &mut Vec<String>) {
+fn imports(code: &str) -> Vec<String> {
+    uses(code).into_iter().map(|each| each.path).collect()
+}
+
+/// Every `crate::a::b` that stands in the code itself, where no `use` is needed.
+fn mentions(code: &str) -> Vec<String> {
+    let inside = |sign: char| sign.is_alphanumeric() || sign == '_' || sign == ':';
+    let starts = code.match_indices("crate::").map(|(at, _)| at);
+    let starts = starts.filter(|at| !code[..*at].ends_with(|sign| inside(sign) || sign == '$'));
+    starts.map(|at| code[at..].chars().take_while(|sign| inside(*sign)).collect()).collect()
+}
+
+fn multiply(tree: &str, prefix: &str, found: &mut impl FnMut(&str)) {
     let (mut depth, mut start) = (0, 0);
     let mut branches = Vec::new();
     for (at, sign) in tree.char_indices() {
@@ -77,10 +85,7 @@ fn multiply(tree: &str, prefix: &str, found: &mut Vec<String>) {
             Some((stem, rest)) => {
                 multiply(rest.trim_end_matches('}').trim(), &format!("{prefix}{stem}"), found);
             }
-            None => {
-                let path = branch.split(" as ").next().unwrap_or(branch);
-                found.push(format!("{prefix}{path}"));
-            }
+            None => found(&format!("{prefix}{branch}")),
         }
     }
 }
@@ -89,6 +94,10 @@ fn multiply(tree: &str, prefix: &str, found: &mut Vec<String>) {
 fn braces_are_multiplied_out() {
     let code = "use a::{b, c::{D, e as F}};\npub use super::x;\nfn f() { use crate::y; }";
     assert_eq!(imports(code), ["a::b", "a::c::D", "a::c::e", "super::x", "crate::y"]);
+    let shown: Vec<_> = uses(code).into_iter().filter(|each| each.is_export).collect();
+    assert_eq!(shown.iter().map(|each| each.name.as_str()).collect::<Vec<_>>(), ["x"]);
+    assert_eq!(uses(code)[2].name, "F");
+    assert_eq!(mentions("f(crate::a::B, $crate::c)"), ["crate::a::B"]);
 }
 
 #[test]
@@ -153,43 +162,84 @@ fn within(import: &str, here: &[String]) -> Option<Vec<String>> {
     Some(at)
 }
 
+type Module = Vec<String>;
+
+/// The files of one crate: what each names, and which names it shows that are another's.
+#[derive(Default)]
+struct Crate {
+    named: BTreeMap<Module, BTreeSet<Module>>,
+    exports: BTreeMap<Module, Module>,
+}
+
+impl Crate {
+    /// What `path`, written in `here`, leads to within the crate.
+    fn path(&self, path: &str, here: &[String]) -> Option<Module> {
+        let child = || {
+            let whole: Module =
+                here.iter().cloned().chain(path.split("::").map(Into::into)).collect();
+            self.named.contains_key(&whole[..=here.len()]).then_some(whole)
+        };
+        within(path, here).or_else(child)
+    }
+
+    /// The file that has `path`: by way of the names that files show for others.
+    fn file(&self, mut path: Module) -> Module {
+        while !self.named.contains_key(&path) {
+            match self.exports.get(&path) {
+                Some(target) => path = target.clone(),
+                // An item of the file above.
+                None => path.truncate(path.len() - 1),
+            }
+        }
+        path
+    }
+}
+
+/// The crates of the shop, read file by file.
+fn crates() -> BTreeMap<String, Crate> {
+    let mut crates: BTreeMap<String, Crate> = BTreeMap::new();
+    let sources: Vec<_> = files("rs")
+        .into_iter()
+        .filter(|(path, _)| !path.contains("tests"))
+        .filter_map(|(path, text)| Some((module(&path)?, code(&text))))
+        .collect();
+    for ((own, here), _) in &sources {
+        crates.entry(own.clone()).or_default().named.entry(here.clone()).or_default();
+    }
+    for ((own, here), code) in &sources {
+        let own = crates.get_mut(own).unwrap();
+        for shown in uses(code).into_iter().filter(|each| each.is_export) {
+            let Some(target) = own.path(&shown.path, here) else { continue };
+            let name: Module = here.iter().cloned().chain([shown.name]).collect();
+            own.exports.insert(name, target);
+        }
+    }
+    for ((own, here), code) in &sources {
+        let own = crates.get_mut(own).unwrap();
+        for path in imports(code).into_iter().chain(mentions(code)) {
+            let Some(named) = own.path(&path, here).map(|path| own.file(path)) else { continue };
+            // The root and one's own parents declare: they are what a module is reached by, and
+            // count for nothing.
+            if !here.starts_with(&named) && !named.starts_with(here) {
+                own.named.get_mut(here).unwrap().insert(named);
+            }
+        }
+    }
+    crates
+}
+
 #[test]
 fn no_file_imports_itself_by_way_of_others() {
-    type Module = Vec<String>;
-    let mut crates: BTreeMap<String, BTreeMap<Module, BTreeSet<Module>>> = BTreeMap::new();
-    let sources: Vec<_> =
-        files("rs").into_iter().filter(|(path, _)| !path.contains("tests")).collect();
-    for (path, _) in &sources {
-        if let Some((own, here)) = module(path) {
-            crates.entry(own).or_default().insert(here, BTreeSet::new());
-        }
-    }
-    for (path, text) in &sources {
-        let Some((own, here)) = module(path) else { continue };
-        let modules = crates.get_mut(&own).unwrap();
-        for import in imports(&code(text)) {
-            let Some(mut named) = within(&import, &here) else { continue };
-            // The longest part that is a file. The root and one's own parents re-export and
-            // declare: they are what a module is reached by, and count for nothing.
-            while !named.is_empty() && !modules.contains_key(&named) {
-                named.pop();
-            }
-            if !named.is_empty() && !here.starts_with(&named) && !named.starts_with(&here) {
-                modules.get_mut(&here).unwrap().insert(named);
-            }
-        }
-    }
     let mut broken = Vec::new();
-    for (own, modules) in &crates {
-        for (from, targets) in modules {
+    for (own, one) in &crates() {
+        for (from, targets) in &one.named {
             for to in targets {
                 let (mut seen, mut next) = (BTreeSet::from([to]), vec![to]);
                 while let Some(at) = next.pop() {
-                    next.extend(modules[at].iter().filter(|target| seen.insert(*target)));
+                    next.extend(one.named[at].iter().filter(|target| seen.insert(*target)));
                 }
-                let edge = format!("{own}: {} -> {}", from.join("::"), to.join("::"));
-                if seen.contains(from) && !CIRCLES_ALLOWED.contains(&edge.as_str()) {
-                    broken.push(edge);
+                if seen.contains(from) {
+                    broken.push(format!("{own}: {} -> {}", from.join("::"), to.join("::")));
                 }
             }
         }

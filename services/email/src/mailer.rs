@@ -1,8 +1,11 @@
 //! The way out: [`Mailer`], and [`DedupingMailer`], which hands each mail over once per life of the
 //! process.
 
-use crate::{domain::mail::Mail, processor::BATCH_RECORDS_MAX};
+use crate::domain::mail::Mail;
 use std::collections::VecDeque;
+
+/// Most records in one transaction: as many mails, at most, a crash can repeat.
+pub const BATCH_RECORDS_MAX: usize = 16;
 
 /// Accepts mails for delivery.
 pub trait Mailer: Send {

@@ -15,9 +15,6 @@ use streams::{
     store::{Layout, LayoutError},
 };
 
-/// Most records in one transaction: as many mails, at most, a crash can repeat.
-pub const BATCH_RECORDS_MAX: usize = 16;
-
 /// One mail per order and kind.
 pub struct EmailProcessor<M> {
     mailer: DedupingMailer<M>,

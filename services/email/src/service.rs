@@ -2,9 +2,8 @@
 //! server.
 
 use crate::{
-    adapters::smtp::SmtpMailer,
-    config::Config,
-    processor::{BATCH_RECORDS_MAX, EmailProcessor},
+    adapters::smtp::SmtpMailer, config::Config, mailer::BATCH_RECORDS_MAX,
+    processor::EmailProcessor,
 };
 use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};

@@ -7,8 +7,9 @@ use contracts::orders::LINES_MAX;
 use service_kit::{CommonConfig, config::http_url};
 
 use crate::domain::{
+    entry::DEADLINE_MAX,
     order_validation::{NAME_BYTES_MAX, OUTCOMES_MAX},
-    place_order::{DEADLINE_MAX, Terms},
+    place_order::Terms,
 };
 
 /// Orders' own port.

@@ -3,6 +3,7 @@
 use crate::{
     ServiceName, Status, TransitionKind,
     baton::{STEPS, Step},
+    services::readers as readers_of,
     topics::{self, Cleanup, TopicSpec, Writers},
 };
 use std::fmt::Write;
@@ -56,7 +57,7 @@ pub fn markdown() -> String {
     }
     page += "\n## Service by service\n\n| service | reads | writes |\n|---|---|---|\n";
     for service in ServiceName::ALL {
-        let reads = topics::ALL.into_iter().filter(|t| topics::readers(t).contains(&service));
+        let reads = topics::ALL.into_iter().filter(|t| readers_of(t).contains(&service));
         let writes = topics::ALL.into_iter().filter(|topic| writes(topic, service));
         row(&mut page, &[service.as_str(), &list(reads), &list(writes)]);
     }
@@ -100,7 +101,7 @@ fn writers(topic: &TopicSpec) -> String {
 }
 
 fn readers(topic: &TopicSpec) -> String {
-    names(&topics::readers(topic).iter().map(|service| service.as_str()).collect::<Vec<_>>())
+    names(&readers_of(topic).iter().map(|service| service.as_str()).collect::<Vec<_>>())
 }
 
 fn writes(topic: &TopicSpec, service: ServiceName) -> bool {

@@ -14,9 +14,11 @@ pub mod fraud;
 pub mod ids;
 pub mod inventory;
 pub mod money;
+mod names;
 pub mod order;
 pub mod orders;
 pub mod owns;
+mod reason;
 pub mod services;
 pub mod topics;
 pub mod transitions;
@@ -25,7 +27,26 @@ pub mod view;
 pub use baton::{Status, TransitionKind};
 pub use ids::{CommandId, CustomerId, OrderId, Sku};
 pub use money::Money;
-pub use order::{Customer, Order, OrderLine, Payment, PaymentStatus, Reason};
-pub use services::ServiceName;
+pub use order::{Customer, Order, OrderLine, Payment, PaymentStatus};
+pub use reason::Reason;
 pub use streams::{Owns, Service, Timestamp, partition};
 pub use transitions::{Next, Transition};
+
+/// Partitions of every topic. Topics that share a key must have the same number, so that one
+/// instance owns partition p of all of them.
+pub const PARTITIONS: i32 = 3;
+
+names::services! {
+    /// Takes commands and decides what is not about money.
+    Orders = "orders";
+    /// Charges and refunds.
+    Payments = "payments";
+    /// Reserves, releases and commits stock.
+    Inventory = "inventory";
+    /// Mails the customer.
+    Email = "email";
+    /// Answers questions.
+    View = "view";
+    /// Declines the orders of customers with too much open value.
+    Fraud = "fraud";
+}

@@ -1,11 +1,11 @@
 //! [`Order`]: the entity that travels whole with each of its transitions.
 
 use crate::{
-    CommandId, CustomerId, Money, OrderId, ServiceName, Sku, Status, Timestamp, TransitionKind,
+    CommandId, CustomerId, Money, OrderId, Reason, ServiceName, Sku, Status, Timestamp,
+    TransitionKind,
     avro::{AvroError, Message, SchemaFile, avro_record},
     baton,
     orders::{Note, PlaceOrder},
-    transitions::OrderRequested,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,28 +75,6 @@ impl OrderLine {
     /// Price of all pieces.
     pub fn total_minor(&self) -> i64 {
         self.unit_price_minor.saturating_mul(i64::from(self.quantity))
-    }
-}
-
-/// Why an order, or a command, did not go the straight way.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Reason {
-    /// Who says so: a check such as `inventory:LAST`, or `deadline`, `payment`, a field's path.
-    pub check: String,
-    /// Stable, for programs.
-    pub code: String,
-    /// For people.
-    pub detail: String,
-}
-
-impl Reason {
-    /// A reason from its three parts.
-    pub fn new(
-        check: impl Into<String>,
-        code: impl Into<String>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self { check: check.into(), code: code.into(), detail: detail.into() }
     }
 }
 
@@ -187,6 +165,21 @@ pub enum ImpossibleOrder {
         /// The order in the record's value.
         order_id: OrderId,
     },
+}
+
+/// A PlaceOrder was accepted: what orders adds to what the customer asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRequested {
+    /// Who orders.
+    pub customer: Customer,
+    /// Priced lines.
+    pub lines: Vec<OrderLine>,
+    /// Sum over the lines.
+    pub total: Money,
+    /// What must pass before OrderValidated.
+    pub required_checks: Vec<String>,
+    /// When the order is ended by force.
+    pub deadline: Timestamp,
 }
 
 impl Order {

@@ -1,14 +1,15 @@
-//! The services of the shop, one row each: what a service is called, where it listens, what its
-//! loops read and write, what it needs, and what it alone may say. Whatever lists services reads
-//! this table: topics and their readers, failpoints, ports, the tools, the tests, the docs.
+//! The services of the shop, one row each: where a service listens, what its loops read and write,
+//! what it needs, and what it alone may say. Whatever lists services reads this table: failpoints,
+//! ports, the tools, the tests, the docs.
 
 use crate::{
+    ServiceName,
     email::EmailSent,
     fraud::{self, Exposure},
     inventory::{InventoryCommand, StockEntry, StockLevel},
     order::LatestOrder,
     orders::{CommandRefused, OrderCommand, OrderValidation},
-    owns::services,
+    owns::{Owns, owns},
     topics::{
         self, CUSTOMERS, EMAILS, EXPOSURES, Flow, INVENTORY_COMMANDS, ORDER_COMMANDS,
         ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, PRODUCTS,
@@ -22,20 +23,15 @@ use crate::{
 };
 use streams::{Source, UpTo};
 
-services! {
-    /// Takes commands and decides what is not about money.
-    Orders = "orders" owns Next<OrderRequested>, Next<OrderValidated>, Next<OrderRejected>,
-        Next<OrderCancelled>, Next<OrderConfirmed>, LatestOrder, CommandRefused;
-    /// Charges and refunds.
-    Payments = "payments" owns Next<PaymentReceived>, Next<PaymentDeclined>, Next<PaymentRefunded>;
-    /// Reserves, releases and commits stock.
-    Inventory = "inventory" owns OrderValidation, StockLevel, StockEntry;
-    /// Mails the customer.
-    Email = "email" owns EmailSent;
-    /// Answers questions.
-    View = "view" owns ViewUpdated;
-    /// Declines the orders of customers with too much open value.
-    Fraud = "fraud" owns Exposure, OrderValidation;
+// What each may send: the single-writer rule.
+owns! {
+    Orders: Next<OrderRequested>, Next<OrderValidated>, Next<OrderRejected>, Next<OrderCancelled>,
+        Next<OrderConfirmed>, LatestOrder, CommandRefused;
+    Payments: Next<PaymentReceived>, Next<PaymentDeclined>, Next<PaymentRefunded>;
+    Inventory: OrderValidation, StockLevel, StockEntry;
+    Email: EmailSent;
+    View: ViewUpdated;
+    Fraud: Exposure, OrderValidation;
 }
 
 /// A service as data.
@@ -129,6 +125,12 @@ impl ServiceName {
     pub fn by_default() -> impl Iterator<Item = ServiceName> {
         Self::ALL.into_iter().filter(|service| service.spec().runs_by_default())
     }
+}
+
+/// The services that read `topic`, in the order of the table.
+pub fn readers(topic: &TopicSpec) -> Vec<ServiceName> {
+    let reads = |row: &&ServiceSpec| row.reads().any(|read| read.name == topic.name);
+    SERVICES.iter().filter(reads).map(|row| row.name).collect()
 }
 
 /// The table, in the order of [`ServiceName::ALL`].

@@ -2,22 +2,18 @@
 //! reads follows from [`crate::services`]. Topic creation, `shop topics` and `docs/choreography.md`
 //! come from here.
 
+pub use crate::PARTITIONS;
 use crate::{
-    CustomerId, OrderId, ServiceName, Sku,
+    CustomerId, DEAD_LETTERS, OrderId, ServiceName, Sku,
     catalog::{CatalogCustomer, Product},
     email::EmailSent,
     fraud::Exposure,
     inventory::{InventoryCommand, StockEntry, StockEntryKey, StockLevel},
     order::{LatestOrder, Order},
     orders::{CommandRefused, OrderCommand, OrderValidation},
-    services::{DEAD_LETTERS, SERVICES, ServiceSpec},
     view::ViewUpdated,
 };
 pub use streams::topic::{Cleanup, Flow, Key, Topic, TopicSpec, Writers, flow, inputs, outputs};
-
-/// Partitions of every topic. Topics that share a key must have the same number, so that one
-/// instance owns partition p of all of them.
-pub const PARTITIONS: i32 = 3;
 
 const ORDERS_SERVICE: &str = ServiceName::Orders.as_str();
 const PAYMENTS_SERVICE: &str = ServiceName::Payments.as_str();
@@ -163,12 +159,6 @@ static FACTS: [&TopicSpec; 13] = [
 /// Where `service` puts what it cannot handle.
 pub fn dlq(service: ServiceName) -> &'static TopicSpec {
     &DEAD_LETTERS[service as usize]
-}
-
-/// The services that read `topic`, in the order of the table.
-pub fn readers(topic: &TopicSpec) -> Vec<ServiceName> {
-    let reads = |row: &&ServiceSpec| row.reads().any(|read| read.name == topic.name);
-    SERVICES.iter().filter(reads).map(|row| row.name).collect()
 }
 
 /// Every topic of the shop: the dead letters of each service come last.

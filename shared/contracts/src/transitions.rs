@@ -1,7 +1,8 @@
 //! The transitions as types, and [`Next`]: an order one step further, made by the baton table.
 
+pub use crate::order::OrderRequested;
 use crate::{
-    Customer, Money, Order, OrderLine, Payment, PaymentStatus, Reason, Timestamp, TransitionKind,
+    Order, Payment, PaymentStatus, Reason, Timestamp, TransitionKind,
     baton::{self, Impossible},
     orders::PlaceOrder,
 };
@@ -62,21 +63,6 @@ impl Order {
         transition.apply(&mut order);
         Ok(Next { order, transition: PhantomData })
     }
-}
-
-/// A PlaceOrder was accepted: what orders adds to what the customer asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderRequested {
-    /// Who orders.
-    pub customer: Customer,
-    /// Priced lines.
-    pub lines: Vec<OrderLine>,
-    /// Sum over the lines.
-    pub total: Money,
-    /// What must pass before OrderValidated.
-    pub required_checks: Vec<String>,
-    /// When the order is ended by force.
-    pub deadline: Timestamp,
 }
 
 impl OrderRequested {

@@ -1,6 +1,9 @@
 //! `shop topics`: the choreography as a table, from the registry of topics.
 
-use contracts::topics::{self, ALL, Cleanup, TopicSpec, Writers};
+use contracts::{
+    services,
+    topics::{ALL, Cleanup, TopicSpec, Writers},
+};
 
 /// Prints the table.
 pub(crate) fn run() {
@@ -36,7 +39,7 @@ fn row(topic: &TopicSpec) -> [String; 6] {
         Writers::Several(services) => format!("{}, by the baton", services.join(", ")),
         Writers::Cdc => "Debezium".to_owned(),
     };
-    let readers: Vec<_> = topics::readers(topic).iter().map(|name| name.as_str()).collect();
+    let readers: Vec<_> = services::readers(topic).iter().map(|name| name.as_str()).collect();
     let readers = if readers.is_empty() { "-".to_owned() } else { readers.join(", ") };
     [topic.name.into(), topic.key.into(), writers, readers, kept, topic.value.into()]
 }

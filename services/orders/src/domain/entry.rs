@@ -1,9 +1,18 @@
 //! [`Entry`]: what orders knows of one order.
 
-use super::order_validation::OUTCOMES_WAIT;
 use contracts::{CommandId, Order, Reason, Status, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// The longest time from acceptance to the deadline: thirty days. Outcomes are kept for ninety on
+/// their topic, so an order is over before they are forgotten.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long outcomes wait for an order that has not come: the longest deadline and a day. An order
+/// that came later would be over at once.
+pub const OUTCOMES_WAIT: Duration = DEADLINE_MAX.saturating_add(Duration::from_secs(24 * 60 * 60));
 
 /// The fold of everything that orders has read about one order.
 ///

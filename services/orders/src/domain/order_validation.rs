@@ -1,11 +1,10 @@
 //! OrderValidation: the outcome of one check, before or after the order that requires it.
 
-use crate::domain::{CheckOutcome, Entry, place_order::DEADLINE_MAX};
+use crate::domain::{CheckOutcome, Entry};
 use contracts::{
     Reason, Status, Timestamp,
     inventory::{OrderValidation, Outcome},
 };
-use std::time::Duration;
 
 /// Longest name of a check and longest code, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -13,9 +12,6 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const DETAIL_BYTES_MAX: usize = 1024;
 /// Most outcomes that are kept for an order that has not come yet: more than any order requires.
 pub const OUTCOMES_MAX: usize = 128;
-/// How long outcomes wait for an order that has not come: the longest deadline and a day. An order
-/// that came later would be over at once.
-pub const OUTCOMES_WAIT: Duration = DEADLINE_MAX.saturating_add(Duration::from_secs(24 * 60 * 60));
 
 // State: an Entry. Input: an OrderValidation.
 

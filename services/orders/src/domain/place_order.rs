@@ -10,10 +10,6 @@ use contracts::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// The longest time from acceptance to the deadline: thirty days. Outcomes are kept for ninety on
-/// their topic, so an order is over before they are forgotten.
-pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 /// Most refused commands that are remembered for one order id. When they are as many, the id takes
 /// no order any more: so the next one stays refused as well, and need not be remembered.
 pub const REFUSED_MAX: usize = 128;

@@ -1,0 +1,25 @@
+//! [`Reason`]: why an order or a command came to nothing.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an order, or a command, did not go the straight way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reason {
+    /// Who says so: a check such as `inventory:LAST`, or `deadline`, `payment`, a field's path.
+    pub check: String,
+    /// Stable, for programs.
+    pub code: String,
+    /// For people.
+    pub detail: String,
+}
+
+impl Reason {
+    /// A reason from its three parts.
+    pub fn new(
+        check: impl Into<String>,
+        code: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { check: check.into(), code: code.into(), detail: detail.into() }
+    }
+}
