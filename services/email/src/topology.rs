@@ -14,9 +14,30 @@ pub const SOURCES: &[Source] = LOOPS[0].state;
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::notice::{self, Decision};
+    use contracts::{
+        ServiceName, Timestamp,
+        topics::{EMAILS, ORDER_VIEWS},
+        view::ViewUpdated,
+    };
+
     #[test]
     fn the_table_tells_the_truth() {
         let folder = env!("CARGO_MANIFEST_DIR");
         testkit::assert_topology(contracts::ServiceName::Email, folder);
+    }
+
+    #[test]
+    fn the_customer_hears_of_what_the_table_says() {
+        let to = [&EMAILS.spec];
+        testkit::assert_reactions(ServiceName::Email, &ORDER_VIEWS.spec, &to, |order| {
+            let (order_id, view_version, now) = (order.order_id, order.version, Timestamp(9));
+            let order = order.clone();
+            let update = ViewUpdated { order_id, view_version, order, updated_at: now };
+            match notice::decide(&Vec::new(), &update, now) {
+                Decision::Send(_) => vec![EMAILS.name()],
+                Decision::Ignored(_) | Decision::Impossible(_) => Vec::new(),
+            }
+        });
     }
 }

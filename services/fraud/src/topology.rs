@@ -18,9 +18,28 @@ pub const SOURCES: &[Source] = LOOPS[1].state;
 
 #[cfg(test)]
 mod tests {
+    use crate::processor::SplitProcessor;
+    use contracts::{
+        ServiceName, baton,
+        topics::{EXPOSURES, ORDERS},
+    };
+    use testkit::Driver;
+
     #[test]
     fn the_table_tells_the_truth() {
         let folder = env!("CARGO_MANIFEST_DIR");
         testkit::assert_topology(contracts::ServiceName::Fraud, folder);
+    }
+
+    #[test]
+    fn each_transition_changes_what_the_table_says() {
+        let to = [&EXPOSURES.spec];
+        testkit::assert_reactions(ServiceName::Fraud, &ORDERS.spec, &to, |order| {
+            let writer = baton::writer(order.transition).expect("the table has each transition");
+            let mut driver = Driver::new(SplitProcessor);
+            let fed = driver.feed(&ORDERS, &order.order_id, order, writer.as_str());
+            assert_eq!(fed.dead_letter, None);
+            fed.sent.iter().map(|sent| sent.topic).collect()
+        });
     }
 }

@@ -17,9 +17,33 @@ pub const SOURCES: &[Source] = LOOPS[1].state;
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::split::{self, Decision, Stateless};
+    use contracts::{
+        ServiceName, Timestamp,
+        inventory::InventoryCommand,
+        topics::{INVENTORY_COMMANDS, ORDERS},
+    };
+
     #[test]
     fn the_table_tells_the_truth() {
         let folder = env!("CARGO_MANIFEST_DIR");
         testkit::assert_topology(contracts::ServiceName::Inventory, folder);
+    }
+
+    #[test]
+    fn each_transition_asks_what_the_table_says() {
+        let to = [&INVENTORY_COMMANDS.spec];
+        testkit::assert_reactions(ServiceName::Inventory, &ORDERS.spec, &to, |order| {
+            let Decision::Split(commands) = split::decide(&Stateless, order, Timestamp(9)) else {
+                return Vec::new();
+            };
+            let kind = |command: &InventoryCommand| match command {
+                InventoryCommand::Reserve(_) => "Reserve",
+                InventoryCommand::Release(_) => "Release",
+                InventoryCommand::Commit(_) => "Commit",
+                InventoryCommand::Restock(_) => "Restock",
+            };
+            commands.iter().map(kind).collect()
+        });
     }
 }

@@ -7,7 +7,6 @@
 pub mod avro;
 pub mod baton;
 pub mod catalog;
-pub mod choreography;
 pub mod email;
 pub mod failpoints;
 pub mod fraud;

@@ -46,6 +46,8 @@ pub struct ServiceSpec {
     pub tables: &'static [&'static TopicSpec],
     /// Topics that every instance follows from now on, for HTTP clients that wait.
     pub follows: &'static [&'static TopicSpec],
+    /// Topics to which its HTTP edge writes the commands that it takes.
+    pub edge: &'static [&'static TopicSpec],
     /// What it waits for besides Kafka and the schema registry, which all wait for.
     pub waits_for: &'static [Dependency],
     /// The check that it makes of every order, if it is a validator that can be left out. Orders
@@ -143,12 +145,29 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
             offsets: Offsets::Kafka,
             // After each of them it looks for the next transition, so all may write to `orders`.
             flows: &[
-                flow(&ORDER_COMMANDS.spec, "place_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
-                flow(&ORDER_COMMANDS.spec, "cancel_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec]),
-                flow(&ORDER_VALIDATIONS.spec, "order_validation", &[&ORDERS.spec]),
-                flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec, &ORDERS_LATEST.spec]),
+                flow(&ORDER_COMMANDS.spec, "place_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec])
+                    .on(&["PlaceOrder"])
+                    .gives(&["requested"]),
+                flow(&ORDER_COMMANDS.spec, "cancel_order", &[&ORDERS.spec, &ORDER_REFUSALS.spec])
+                    .on(&["CancelOrder"])
+                    .gives(&["cancelled"]),
+                flow(&ORDER_VALIDATIONS.spec, "order_validation", &[&ORDERS.spec])
+                    .gives(&["validated", "rejected"]),
+                flow(&ORDERS.spec, "order_transition", &[&ORDERS_LATEST.spec]),
+                // Outcomes, or a cancellation, may have come before the order was read back.
+                flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec])
+                    .on(&["requested"])
+                    .gives(&["validated", "rejected", "cancelled"]),
+                flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec])
+                    .on(&["paid"])
+                    .gives(&["confirmed", "refund_due"]),
+                flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec])
+                    .on(&["payment_declined"])
+                    .gives(&["cancelled"]),
                 // In its own time: the deadline came with OrderRequested.
-                flow(&ORDERS.spec, "deadline", &[&ORDERS.spec]),
+                flow(&ORDERS.spec, "deadline", &[&ORDERS.spec])
+                    .on(&["requested"])
+                    .gives(&["cancelled"]),
             ],
             // `orders` is its own output, so it is read to its end: after a restore no proposal
             // can be in flight.
@@ -160,6 +179,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         }],
         tables: &[&PRODUCTS.spec, &CUSTOMERS.spec],
         follows: &[&ORDER_VIEWS.spec, &ORDER_REFUSALS.spec],
+        edge: &[&ORDER_COMMANDS.spec],
         waits_for: &[],
         extra_check: None,
     },
@@ -171,13 +191,18 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
             offsets: Offsets::Database,
             // By way of its outbox.
             flows: &[
-                flow(&ORDERS.spec, "order_validated", &[&ORDERS.spec]),
-                flow(&ORDERS.spec, "order_cancelled", &[&ORDERS.spec]),
+                flow(&ORDERS.spec, "order_validated", &[&ORDERS.spec])
+                    .on(&["validated"])
+                    .gives(&["paid", "payment_declined"]),
+                flow(&ORDERS.spec, "order_cancelled", &[&ORDERS.spec])
+                    .on(&["refund_due"])
+                    .gives(&["refunded"]),
             ],
             state: &[],
         }],
         tables: &[],
         follows: &[],
+        edge: &[],
         waits_for: &[Dependency::Postgres("payments"), Dependency::Bank],
         extra_check: None,
     },
@@ -189,18 +214,33 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 name: "inventory-split",
                 offsets: Offsets::Kafka,
                 // One command per line, keyed by sku.
-                flows: &[flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])],
+                flows: &[
+                    flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])
+                        .on(&["requested"])
+                        .gives(&["Reserve"]),
+                    flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])
+                        .on(&["rejected", "cancelled", "refund_due"])
+                        .gives(&["Release"]),
+                    flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])
+                        .on(&["confirmed"])
+                        .gives(&["Commit"]),
+                ],
                 state: &[],
             },
             LoopSpec {
                 name: "inventory-stock",
                 offsets: Offsets::Kafka,
                 // One writer per sku.
-                flows: &[flow(
-                    &INVENTORY_COMMANDS.spec,
-                    "inventory_command",
-                    &[&STOCK.spec, &RESERVATIONS.spec, &ORDER_VALIDATIONS.spec],
-                )],
+                flows: &[
+                    flow(
+                        &INVENTORY_COMMANDS.spec,
+                        "inventory_command",
+                        &[&STOCK.spec, &RESERVATIONS.spec],
+                    ),
+                    // The answer to the order's question.
+                    flow(&INVENTORY_COMMANDS.spec, "inventory_command", &[&ORDER_VALIDATIONS.spec])
+                        .on(&["Reserve"]),
+                ],
                 // Its own output, so to the end.
                 state: &[
                     Source { topic: &STOCK.spec, up_to: UpTo::End },
@@ -210,6 +250,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         ],
         tables: &[&PRODUCTS.spec],
         follows: &[],
+        edge: &[&INVENTORY_COMMANDS.spec],
         waits_for: &[],
         extra_check: None,
     },
@@ -219,12 +260,18 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         loops: &[LoopSpec {
             name: "email",
             offsets: Offsets::Kafka,
-            flows: &[flow(&ORDER_VIEWS.spec, "view_updated", &[&EMAILS.spec])],
+            flows: &[flow(&ORDER_VIEWS.spec, "view_updated", &[&EMAILS.spec]).on(&[
+                "confirmed",
+                "rejected",
+                "cancelled",
+                "refunded",
+            ])],
             // Its own output, so to the end.
             state: &[Source { topic: &EMAILS.spec, up_to: UpTo::End }],
         }],
         tables: &[],
         follows: &[],
+        edge: &[],
         waits_for: &[Dependency::Smtp],
         extra_check: None,
     },
@@ -244,6 +291,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         }],
         tables: &[],
         follows: &[],
+        edge: &[],
         waits_for: &[Dependency::Postgres("view")],
         extra_check: None,
     },
@@ -256,9 +304,10 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 offsets: Offsets::Kafka,
                 // Keyed by customer.
                 flows: &[
-                    flow(&ORDERS.spec, "order_requested", &[&EXPOSURES.spec]),
-                    flow(&ORDERS.spec, "order_rejected", &[&EXPOSURES.spec]),
-                    flow(&ORDERS.spec, "order_cancelled", &[&EXPOSURES.spec]),
+                    flow(&ORDERS.spec, "order_requested", &[&EXPOSURES.spec]).on(&["requested"]),
+                    flow(&ORDERS.spec, "order_rejected", &[&EXPOSURES.spec]).on(&["rejected"]),
+                    flow(&ORDERS.spec, "order_cancelled", &[&EXPOSURES.spec])
+                        .on(&["cancelled", "refund_due"]),
                 ],
                 state: &[],
             },
@@ -272,6 +321,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         ],
         tables: &[],
         follows: &[],
+        edge: &[],
         waits_for: &[],
         extra_check: Some(fraud::CHECK),
     },

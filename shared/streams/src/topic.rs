@@ -198,6 +198,30 @@ pub struct Flow {
     pub handler: &'static str,
     /// What is written because of it.
     pub to: &'static [&'static TopicSpec],
+    /// The kinds of record on `from` that it acts upon; none if it acts upon every kind.
+    pub on: &'static [&'static str],
+    /// The kinds of record that it writes, where a topic of `to` carries several.
+    pub gives: &'static [&'static str],
+}
+
+impl Flow {
+    /// The same, if it acts upon these kinds of record alone. Which kinds there are, the program
+    /// decides that declares the topics.
+    pub const fn on(mut self, kinds: &'static [&'static str]) -> Self {
+        self.on = kinds;
+        self
+    }
+
+    /// The same, if it writes these kinds of record.
+    pub const fn gives(mut self, kinds: &'static [&'static str]) -> Self {
+        self.gives = kinds;
+        self
+    }
+
+    /// Whether it acts upon this kind of record.
+    pub fn acts_upon(&self, kind: &str) -> bool {
+        self.on.is_empty() || self.on.contains(&kind)
+    }
 }
 
 /// A line of a `topology.rs`.
@@ -206,7 +230,7 @@ pub const fn flow(
     handler: &'static str,
     to: &'static [&'static TopicSpec],
 ) -> Flow {
-    Flow { from, handler, to }
+    Flow { from, handler, to, on: &[], gives: &[] }
 }
 
 /// The topics that `flows` read, each once.

@@ -14,5 +14,5 @@ pub use driver::{Driver, Fed, apply_twice};
 pub use http::get;
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};
 pub use proxy::Proxy;
-pub use topology::assert_topology;
+pub use topology::{assert_reactions, assert_topology};
 pub use wait::{wait_for, wait_until};

@@ -1,9 +1,13 @@
 //! Orders on their way, made through the baton table: what a test begins with.
 
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
+    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp, TransitionKind,
+    baton::STEPS,
     orders::{PlaceOrder, RequestedLine},
-    transitions::{OrderCancelled, OrderRequested, OrderValidated, PaymentReceived, Transition},
+    transitions::{
+        OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
+        PaymentDeclined, PaymentReceived, PaymentRefunded, Transition,
+    },
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -69,6 +73,41 @@ pub fn cancelled(paid: &Order) -> Order {
 pub fn cancelled_after_payment(order: &Order) -> Order {
     let received = PaymentReceived { reference: "ch_1".into(), at: Timestamp(3) };
     cancelled(&next(order, received, Timestamp(3)))
+}
+
+/// An order after each step of the baton table, in the table's order.
+///
+/// # Panics
+/// When a row comes before the one that it goes on from.
+pub fn each_step() -> Vec<Order> {
+    let mut orders: Vec<Order> = Vec::new();
+    for step in STEPS {
+        let before = orders.iter().find(|order| Some(order.status) == step.from);
+        let after = match (before, step.from) {
+            (Some(before), _) => after(before, step.transition),
+            (None, None) => order(1, &[("TEA", "Darjeeling", 2, 650)], Timestamp(1)),
+            (None, Some(from)) => panic!("no row before {} leads to {from}", step.transition),
+        };
+        orders.push(after);
+    }
+    orders
+}
+
+fn after(order: &Order, transition: TransitionKind) -> Order {
+    let at = Timestamp(order.version + 1);
+    let reason = Reason::new("test", "test", "because of a test");
+    match transition {
+        TransitionKind::OrderRequested => panic!("it is the first step"),
+        TransitionKind::OrderValidated => next(order, OrderValidated, at),
+        TransitionKind::OrderRejected => next(order, OrderRejected { reasons: vec![reason] }, at),
+        TransitionKind::OrderCancelled => next(order, OrderCancelled { reason }, at),
+        TransitionKind::OrderConfirmed => next(order, OrderConfirmed, at),
+        TransitionKind::PaymentReceived => {
+            next(order, PaymentReceived { reference: "ch_1".into(), at }, at)
+        }
+        TransitionKind::PaymentDeclined => next(order, PaymentDeclined { reason, at }, at),
+        TransitionKind::PaymentRefunded => next(order, PaymentRefunded { at }, at),
+    }
 }
 
 fn next<T: Transition>(order: &Order, transition: T, at: Timestamp) -> Order {

@@ -38,6 +38,11 @@ pub fn reaction(codec: &Codec, record: &Record) -> Result<Reaction, Failure> {
     let bytes = bytes.ok_or_else(|| Failure::poison("the record has no value"))?;
     let order: Order = codec.decode(&topics::ORDERS, bytes)?;
     order.check_written(record.key_as()?, record.headers.source()).map_err(Failure::poison)?;
+    asked_by(order)
+}
+
+/// What an order asks for that its writer might write.
+pub(crate) fn asked_by(order: Order) -> Result<Reaction, Failure> {
     match order.transition {
         TransitionKind::OrderValidated => order_validated::reaction(order),
         TransitionKind::OrderCancelled => Ok(order_cancelled::reaction(order)),

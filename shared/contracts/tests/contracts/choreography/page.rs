@@ -1,10 +1,11 @@
-//! The choreography as a page: [`markdown`] writes `docs/choreography.md`, and a test compares both.
+//! The page: `docs/choreography.md` is [`markdown`].
 
-use crate::{
+use super::walk;
+use contracts::{
     ServiceName, Status, TransitionKind,
     baton::{STEPS, Step},
     services::readers as readers_of,
-    topics::{self, Cleanup, TopicSpec, Writers},
+    topics::{self, Cleanup, Flow, TopicSpec, Writers},
 };
 use std::fmt::Write;
 
@@ -17,7 +18,7 @@ const COMPENSATION: [TransitionKind; 4] = [
 ];
 
 /// The page.
-pub fn markdown() -> String {
+pub(super) fn markdown() -> String {
     let mut page = String::from(
         "# The choreography\n\n\
          `UPDATE_DOCS=1 cargo test -p contracts` generates this page from `shared/contracts` \
@@ -38,6 +39,12 @@ pub fn markdown() -> String {
         let holder = status.holder().map_or("- (settled)", ServiceName::as_str);
         row(&mut page, &[status.as_str(), holder, &ways.join(", ")]);
     }
+    page += "\n## From POST to mail\n\n\
+         One sequence for each path through the baton table. An arrow is a record that a service writes \
+         and a flow of another one, or its own, acts upon. A step that no flow explains fails the test.\n";
+    for path in walk::paths() {
+        let _ = write!(page, "\n### {}\n\n{}", walk::title(&path), walk::diagram(&path));
+    }
     page += "\n## The topics\n\n\
          Topics that share a key have the same number of partitions and the same partitioner, so \
          that one instance owns partition p of all of them.\n\n\
@@ -55,6 +62,7 @@ pub fn markdown() -> String {
             ],
         );
     }
+    page += &reactions();
     page += "\n## Service by service\n\n| service | reads | writes |\n|---|---|---|\n";
     for service in ServiceName::ALL {
         let reads = topics::ALL.into_iter().filter(|t| readers_of(t).contains(&service));
@@ -122,4 +130,46 @@ fn names(services: &[&str]) -> String {
 
 fn list(topics: impl Iterator<Item = &'static TopicSpec>) -> String {
     topics.map(|topic| format!("`{}`", topic.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// Who writes what on each topic, and who does something about it.
+fn reactions() -> String {
+    let mut text = String::from(
+        "\n## Who reacts to what\n\n\
+         The first column of services has those that write the topic in a flow, or at their HTTP edge. \
+         Who reacts has a flow that reads the topic. Whoever else reads it keeps a table, restores its \
+         state or waits for an answer.\n\n\
+         | topic | written by | reacts | because of | writes |\n|---|---|---|---|---|\n",
+    );
+    for topic in topics::ALL {
+        let writers =
+            ServiceName::ALL.into_iter().filter(|service| writes_in_code(topic, *service));
+        let writers: Vec<_> = writers.map(ServiceName::as_str).collect();
+        let mut first = [format!("`{}`", topic.name), names(&writers)];
+        for (service, flow) in reacting(topic) {
+            let kinds = if flow.on.is_empty() { "every kind".into() } else { flow.on.join(", ") };
+            let gives = match flow.gives {
+                [] => list(flow.to.iter().copied()),
+                gives => format!("{}: {}", list(flow.to.iter().copied()), gives.join(", ")),
+            };
+            let handler = format!("{service}: `{}`", flow.handler);
+            row(&mut text, &[&first[0], &first[1], &handler, &kinds, &gives]);
+            first = [String::new(), String::new()];
+        }
+    }
+    text
+}
+
+fn writes_in_code(topic: &TopicSpec, service: ServiceName) -> bool {
+    let written = topics::outputs(service.spec().flows());
+    written.iter().chain(service.spec().edge).any(|written| written.name == topic.name)
+}
+
+fn reacting(topic: &TopicSpec) -> Vec<(ServiceName, &'static Flow)> {
+    let flows = |service: ServiceName| service.spec().flows().map(move |flow| (service, flow));
+    ServiceName::ALL
+        .into_iter()
+        .flat_map(flows)
+        .filter(|(_, f)| f.from.name == topic.name)
+        .collect()
 }
