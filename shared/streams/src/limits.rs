@@ -81,10 +81,10 @@ mod tests {
 
     #[test]
     fn what_we_make_of_the_largest_record_is_taken() {
-        assert!(RECORD_BYTES_MAX + FRAME_BYTES <= KAFKAS_DEFAULT);
-        assert!(KAFKAS_DEFAULT <= MESSAGE_BYTES_MAX);
+        const { assert!(RECORD_BYTES_MAX + FRAME_BYTES <= KAFKAS_DEFAULT) };
+        const { assert!(KAFKAS_DEFAULT <= MESSAGE_BYTES_MAX) };
         // A batch of the group takes one record more than it has room for.
-        assert!(MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX);
+        const { assert!(MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX) };
     }
 
     #[test]
