@@ -143,10 +143,12 @@ impl Walk {
         let (topic, kind, writer) = (*topic, kind.clone(), *writer);
         let acting: Vec<_> = self.acting(topic, &kind).collect();
         for (service, flow) in acting {
-            let text = format!("{}: {kind}", topic.name);
+            let text = label(topic, &kind);
             let told: Vec<_> = flow.to.iter().filter(|to| self.is_told(to)).collect();
             let mails = service.spec().waits_for.contains(&Dependency::Smtp);
-            if !told.is_empty() || flow.to.is_empty() || mails {
+            // Payments has the baton: orders remembers the cancellation until it comes back.
+            let is_remembered = kind == "CancelOrder";
+            if !told.is_empty() || flow.to.is_empty() || mails || is_remembered {
                 self.arrow(writer, service.as_str(), text);
             }
             for to in told {
@@ -176,7 +178,7 @@ impl Walk {
             let from = from.map_or("nothing", Status::as_str);
             return Err(format!("no flow of {writer} explains {to} after {from}"));
         };
-        let text = format!("{}: {} ({})", message.topic.name, message.kind, flow.handler);
+        let text = format!("{}, by {}", label(message.topic, &message.kind), flow.handler);
         let writer = message.writer;
         self.arrow(writer, service.as_str(), text);
         let (kind, writer) = (step.to.as_str().to_owned(), service.as_str());
@@ -200,6 +202,16 @@ impl Walk {
     fn is_told(&self, topic: &TopicSpec) -> bool {
         ![ORDERS.name(), ORDER_REFUSALS.name()].contains(&topic.name)
             && self.flows.iter().any(|(_, flow)| flow.from.name == topic.name)
+    }
+}
+
+/// What stands at an arrow: the topic and the record, for an order with its status.
+fn label(topic: &TopicSpec, kind: &str) -> String {
+    match STEPS.iter().find(|step| step.to.as_str() == kind) {
+        Some(step) if topic.name == ORDERS.name() => {
+            format!("{}: {} ({kind})", topic.name, step.transition)
+        }
+        _ => format!("{}: {kind}", topic.name),
     }
 }
 
