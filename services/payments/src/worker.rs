@@ -10,7 +10,14 @@ use contracts::Timestamp;
 use service_kit::{Readiness, Shutdown};
 use std::{fmt::Display, sync::Arc, time::Duration};
 use streams::{Outage, failpoint};
-use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+/// How often the database is asked whether it can be written, besides all that is written.
+const WRITABLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A dependency, and how it is.
 struct Watched {
@@ -40,6 +47,8 @@ pub struct Worker {
     work: Arc<Notify>,
     bank_watched: Watched,
     calls: JoinSet<Called>,
+    /// When the database was last found to be writable.
+    writable_at: Option<Instant>,
 }
 
 impl Worker {
@@ -55,7 +64,8 @@ impl Worker {
         let mut bank_watched = Watched { check: bank_check, outage };
         // Nothing is known against the bank before the first call.
         bank_watched.is_there();
-        Self { supervisor, database, bank, work, bank_watched, calls: JoinSet::new() }
+        let calls = JoinSet::new();
+        Self { supervisor, database, bank, work, bank_watched, calls, writable_at: None }
     }
 
     /// Works until `shutdown`, and then as long as calls are under way. An outage of the database is
@@ -64,10 +74,10 @@ impl Worker {
         let mut database = Watched { check, outage };
         let work = Arc::clone(&self.work);
         while !shutdown.is_cancelled() {
-            let wait = match self.step().await {
+            let wait = match self.step_in_writable().await {
                 Ok(idle) => {
                     database.is_there();
-                    idle
+                    idle.min(WRITABLE_INTERVAL)
                 }
                 Err(error) => database.is_away(format_args!("{error:#}")),
             };
@@ -79,6 +89,21 @@ impl Worker {
             }
         }
         self.finish().await;
+    }
+
+    /// A step, if the database can be written: what the bank answers could not be kept otherwise.
+    async fn step_in_writable(&mut self) -> anyhow::Result<Duration> {
+        if self.writable_at.is_none_or(|at| at.elapsed() >= WRITABLE_INTERVAL) {
+            // Also if it fails: then it is asked again at the next step.
+            self.writable_at = None;
+            self.database.check_writable().await?;
+            self.writable_at = Some(Instant::now());
+        }
+        let idle = self.step().await;
+        if idle.is_err() {
+            self.writable_at = None;
+        }
+        idle
     }
 
     /// A step of the supervisor, and the calls that it asks for; how long there is nothing to do

@@ -11,9 +11,11 @@
 
 mod fault;
 mod migrations;
+mod session;
 
 pub use fault::{Fault, message};
 pub use migrations::migrator;
+pub use session::Session;
 
 use std::{
     error::Error,
@@ -27,9 +29,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use sqlx::{
     Connection, PgConnection, PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
@@ -45,11 +48,16 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When the server finds out that our end of a connection is gone: 10 s of silence, then 3 probes.
 /// What that session has locked is free again.
-const KEEPALIVE: [(&str, &str); 3] = [
+const KEEPALIVE: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10s"),
     ("tcp_keepalives_interval", "5s"),
     ("tcp_keepalives_count", "3"),
+    // The same for what it has sent and nobody has acknowledged.
+    ("tcp_user_timeout", "25s"),
 ];
+
+/// Longest time to bring the tables up to date.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// What a service asks of its connections.
 #[derive(Debug, Clone, Copy)]
@@ -228,6 +236,30 @@ impl Database {
         })
     }
 
+    /// A connection for one piece of work that takes several calls, such as a transaction.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn session(&self) -> anyhow::Result<Session> {
+        Session::open(self).await
+    }
+
+    /// Makes the tables, or brings them up to date, within ten minutes. Instances that start
+    /// together take turns.
+    ///
+    /// # Errors
+    /// When the database is away, or was migrated by a later version of the program.
+    pub async fn migrate(&self, migrator: &Migrator) -> anyhow::Result<()> {
+        // A table that is large takes its time, so this is on a connection of its own.
+        let options = PgConnectOptions::clone(&self.pool.connect_options());
+        let options = options.options([("statement_timeout", "0")]);
+        let alone = self.pool.options().clone().max_connections(1).connect_lazy_with(options);
+        let migrated = timeout(MIGRATION_TIMEOUT, migrator.run(&alone)).await;
+        alone.close().await;
+        let migrated = migrated.context("the tables are not made in time")?;
+        migrated.context("the tables cannot be made")
+    }
+
     /// What `look` reads, [within](Database::within) the time for a piece of work. If its session
     /// was useless, it looks once more in a new one: to read twice does no harm.
     ///
@@ -244,7 +276,8 @@ impl Database {
         }
     }
 
-    /// Whether new sessions can write, for the health check of a writer.
+    /// Whether new sessions can write, for the health check of a writer. A standby is read-only as
+    /// well: there, `transaction_read_only` is on whatever is set.
     ///
     /// # Errors
     /// When the database is away or read-only. As long as it is, and once after it, no session of

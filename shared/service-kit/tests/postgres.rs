@@ -159,6 +159,47 @@ async fn sessions_that_the_server_has_ended_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_done_when_its_session_is_released_and_undone_when_it_is_dropped() {
+    let settings = Settings { work_timeout: Duration::from_secs(5), ..SETTINGS };
+    let trial = Trial::start("session", settings).await;
+    for (end, fault) in [(None, Some(Fault::Transient)), (Some("COMMIT"), None)] {
+        let mut session = trial.database.session().await.unwrap();
+        session.execute("BEGIN").await.unwrap();
+        session.execute("CREATE TABLE things (n bigint)").await.unwrap();
+        if let Some(end) = end {
+            session.execute(end).await.unwrap();
+            session.release();
+        } else {
+            drop(session);
+        }
+        let look = sqlx::query("SELECT n FROM things").execute(trial.database.pool());
+        let looked = trial.database.within(look).await;
+        assert_eq!(looked.err().map(|error| Fault::of(error.as_ref())), fault, "{end:?}");
+    }
+    let mut session = trial.database.session().await.unwrap();
+    let error = session.execute("SELECT pg_sleep(60)").await.unwrap_err();
+    assert!(error.to_string().contains("no answer within 5 s"), "{error:#}");
+    assert_eq!(Fault::of(error.as_ref()), Fault::Transient);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_in_a_session_costs_the_sessions_that_are_as_useless() {
+    const READ: &str = "SELECT name FROM things";
+    let trial = Trial::start("session_plans", SETTINGS).await;
+    trial.elsewhere("CREATE TABLE things (name varchar(9) NOT NULL)").await;
+    assert_eq!(use_all(&trial.database, READ).await, []);
+    trial.elsewhere("ALTER TABLE things ALTER name TYPE text").await;
+    let mut session = trial.database.session().await.unwrap();
+    let read = async |connection: &mut PgConnection| {
+        sqlx::query(READ).fetch_all(connection).await.map(drop)
+    };
+    let error = session.run(read).await.unwrap_err();
+    assert_eq!(Fault::of(error.as_ref()), Fault::Session, "{error:#}");
+    drop(session);
+    assert_eq!(use_all(&trial.database, READ).await, [], "nine others had the same plan");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_says_is_judged_by_its_code() {
     let settings = Settings {
         statement_timeout: Duration::from_millis(200),
@@ -193,6 +234,12 @@ async fn what_the_server_says_is_judged_by_its_code() {
         assert_eq!(trial.fault(defect).await, Fault::Defect, "{defect}");
     }
     assert_eq!(trial.fault("SELECT pg_sleep(60)").await, Fault::Transient);
+
+    let mut failed = trial.database.pool().begin().await.unwrap();
+    sqlx::query("SELECT nothing FROM things").execute(&mut *failed).await.unwrap_err();
+    let error = sqlx::query("SELECT 1").execute(&mut *failed).await.unwrap_err();
+    assert_eq!(Fault::of(&error), Fault::Session, "{error}");
+    drop(failed);
 
     let mut other = connect(&trial.url).await;
     sqlx::raw_sql("BEGIN; LOCK things").execute(&mut other).await.unwrap();

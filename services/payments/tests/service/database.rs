@@ -2,6 +2,8 @@
 //! has said, and goes on by itself.
 
 use crate::shop::{SOON, Shop, apply, tomorrow};
+use payments::adapters::{Postgres, postgres::SETTINGS};
+use service_kit::postgres::Settings;
 use sqlx::AssertSqlSafe;
 use std::{sync::Arc, time::Duration};
 use streams::Failure;
@@ -58,8 +60,8 @@ async fn a_database_that_falls_silent_is_waited_for_no_longer_than_a_transaction
     let mut shop = Shop::open().await;
     let line = Line::to(shop.database.get_port()).await;
     let options = shop.database.clone().host("127.0.0.1").port(line.port);
-    let limit = Duration::from_millis(500);
-    shop.postgres = payments::adapters::Postgres::new(&options).limited_to(limit);
+    let limits = Settings { work_timeout: Duration::from_millis(500), ..SETTINGS };
+    shop.postgres = Postgres::with(&options, limits);
     let intake = Arc::new(shop.intake(&Arc::default()).await);
     let worker = shop.worker();
     let batch = [shop.record(&validated(tomorrow()))];
@@ -109,10 +111,37 @@ async fn a_plan_that_no_longer_fits_its_table_is_made_again() {
         sqlx::raw_sql(AssertSqlSafe(alter)).execute(&shop.pool).await.unwrap();
     }
     let batch = [shop.record(&validated(tomorrow()))];
-    // Each connection may fail once: it is not used again. A database has 8 of them at most.
+    // The first failure tells that no session of today is of use.
     let fails: Vec<bool> = (0..24).map(|_| apply(&intake, &batch).is_err()).collect();
     assert!(fails.contains(&true), "no plan was kept, so this shows nothing");
-    assert!(!fails[8..].contains(&true), "{fails:?}");
+    assert_eq!(fails.iter().filter(|fails| **fails).count(), 1, "{fails:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_the_books_does_not_notice_that_a_plan_no_longer_fits() {
+    let shop = Shop::open().await;
+    let order = validated(tomorrow());
+    apply(&shop.intake(&Arc::default()).await, &[shop.record(&order)]).unwrap();
+    // As many readers at once as there are sessions, so that each has a plan.
+    let read = async || {
+        let readers = (0..8).map(|_| {
+            let (postgres, order_id) = (shop.postgres.clone(), order.order_id);
+            tokio::spawn(
+                async move { postgres.payment(order_id).await.map(|report| report.is_some()) },
+            )
+        });
+        for reader in readers.collect::<Vec<_>>() {
+            assert!(reader.await.unwrap().unwrap(), "the payment is there");
+        }
+    };
+    read().await;
+    sqlx::raw_sql("ALTER TABLE payments ALTER status TYPE varchar(30)")
+        .execute(&shop.pool)
+        .await
+        .unwrap();
+    for _ in 0..4 {
+        read().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,16 +149,7 @@ async fn a_connection_to_a_server_that_was_read_only_is_not_used_for_ever() {
     let shop = Shop::open().await;
     let intake = shop.intake(&Arc::default()).await;
     let batch = [shop.record(&validated(tomorrow()))];
-    // It counts for connections that are made from now on, as if the server were a standby now.
-    let name = shop.database.get_database().unwrap();
-    let read_only = async |is: &str| {
-        let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {is}");
-        sqlx::raw_sql(AssertSqlSafe(set)).execute(&shop.pool).await.unwrap();
-    };
-    read_only("on").await;
-    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-               WHERE application_name = 'payments' AND datname = current_database()";
-    assert!(shop.count(end).await > 0);
+    fail_over(&shop, "on").await;
     wait_for("a connection that is read-only", SOON, || async {
         match apply(&intake, &batch) {
             Err(failure) if failure.to_string().contains("read-only") => Ok(()),
@@ -137,6 +157,43 @@ async fn a_connection_to_a_server_that_was_read_only_is_not_used_for_ever() {
         }
     })
     .await;
-    read_only("off").await;
+    read_only(&shop, "off").await;
     wait_for("the batch to be taken", SOON, || async { apply(&intake, &batch) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_tells_that_the_database_is_read_only_also_when_there_is_nothing_to_do() {
+    let shop = Shop::open().await;
+    let worker = shop.worker();
+    let told = async |what: &str| {
+        let health = || async {
+            let told = format!("{:?}", worker.health);
+            if told.contains(what) { Ok(()) } else { Err(told) }
+        };
+        wait_for(what, SOON, health).await;
+    };
+    told("Up").await;
+    fail_over(&shop, "on").await;
+    told("read-only").await;
+    assert!(!worker.health.is_ready());
+    // The sessions of that time are there still, and nothing is restarted.
+    read_only(&shop, "off").await;
+    let ready = || async { if worker.health.is_ready() { Ok(()) } else { Err("down") } };
+    wait_for("the check to be up again", SOON, ready).await;
+    worker.stop().await;
+}
+
+/// Sessions that are opened from now on are read-only, or no longer, as if the server were a standby.
+async fn read_only(shop: &Shop, is: &str) {
+    let name = shop.database.get_database().unwrap();
+    let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {is}");
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(&shop.pool).await.unwrap();
+}
+
+/// The same, and those that payments has open are ended.
+async fn fail_over(shop: &Shop, is: &str) {
+    read_only(shop, is).await;
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE application_name = 'payments' AND datname = current_database()";
+    assert!(shop.count(end).await > 0);
 }

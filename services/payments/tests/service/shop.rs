@@ -6,15 +6,18 @@ use payments::{
     adapters::{
         Bank, Postgres,
         postgres::{
+            SETTINGS,
             report::{EntryReport, PaymentReport},
-            session,
         },
     },
     service::Intake,
     supervisor::{Settings, Supervisor},
     topology, worker,
 };
-use service_kit::{Health, Shutdown};
+use service_kit::{
+    Health, Shutdown,
+    postgres::{Database, Settings as DatabaseSettings},
+};
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions};
 use std::{
     sync::{
@@ -38,6 +41,10 @@ use uuid::Uuid;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The sessions of the tests are as those of payments, under another name.
+const TESTS: DatabaseSettings =
+    DatabaseSettings { application_name: "tests", connections_max: 4, ..SETTINGS };
 
 pub(crate) struct Shop {
     /// For what the tests read and write themselves.
@@ -104,7 +111,7 @@ impl Shop {
         let remote = Codec::new(Arc::new(remote));
         block_in_place(|| remote.warm_up(&topics::outputs(topology::FLOWS))).unwrap();
         Self {
-            pool: session::pool(&database, "tests", 4),
+            pool: Database::new(&database, TESTS).pool().clone(),
             postgres,
             codec: Codec::new(registry),
             remote,

@@ -8,7 +8,6 @@ use crate::{
     repository::{Repository, Unwritten},
     views::{customer_orders, order, products, refusals, sales, timeline},
 };
-use anyhow::Context;
 use contracts::{Order, OrderId, Status, Timestamp};
 use service_kit::postgres::{Database, Fault, Settings, SynchronousCommit, message};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -54,7 +53,7 @@ impl Postgres {
                 (extract(epoch FROM clock_timestamp() - applied_at) * 1000)::bigint,
                 (extract(epoch FROM clock_timestamp() - caught_up_at) * 1000)::bigint
             FROM progress";
-        self.database.within(self.migrate()).await?;
+        self.migrate().await?;
         let look = || sqlx::query_as(SELECT).fetch_all(self.database.pool());
         let rows: Vec<(i32, Option<i64>, Option<i64>)> = self.database.read(look).await?;
         // What is still to come was written before the server's clock was set back.
@@ -73,7 +72,7 @@ impl Postgres {
     pub async fn apply(&self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
         let at =
             |error: anyhow::Error| error.context(format!("Postgres at {}", self.database.place()));
-        self.database.within(self.migrate()).await.map_err(at)?;
+        self.migrate().await.map_err(at)?;
         let written = self.database.within(self.write(batch)).await;
         written.map_err(|error| match Fault::of(error.as_ref()) {
             Fault::Refused => Unwritten::Refused(message(error.as_ref())),
@@ -119,9 +118,7 @@ impl Postgres {
 
     /// Make what tables are missing. Several instances may try at once.
     async fn migrate(&self) -> anyhow::Result<()> {
-        let migrate = async { MIGRATIONS.run(self.database.pool()).await };
-        let migrated = self.migrated.get_or_try_init(|| migrate).await;
-        migrated.map(drop).context("the tables cannot be made")
+        self.migrated.get_or_try_init(|| self.database.migrate(&MIGRATIONS)).await.map(drop)
     }
 }
 

@@ -1,4 +1,28 @@
 //! [`Fault`]: what an error of Postgres means, judged in one place.
+//!
+//! Every class of SQLSTATE (PostgreSQL manual, appendix A), and the codes that are judged apart:
+//!
+//! | class, code | what it says | fault | why |
+//! |---|---|---|---|
+//! | 08 | connection exception | `Session` | this connection is broken; a new one may not be |
+//! | 08001, 08004 | no connection was made | `Transient` | the next one meets the same server |
+//! | 0A000 | a cached plan must not change its result type | `Session` | a new session has no plans |
+//! | 0A | a feature that there is not | `Defect` | |
+//! | 21, 22, 23, 44 | cardinality, data, constraints, check option | `Refused` | it is this data |
+//! | 25 | state of the transaction: read-only (25006), failed (25P02), idle (25P03) or open for too long (25P04) | `Session` | a new session has a new transaction; it is read-only only if the database is |
+//! | 26 | the prepared statement is gone | `Session` | a pooler or `DISCARD` has taken it |
+//! | 28 | authorization | `Transient` | an operator mends it |
+//! | 3D000, 42P01 | no such database, no such table | `Transient` | not yet: before the first migration |
+//! | 40 | rollback: deadlock, serialization | `Transient` | the same again may do |
+//! | 42 | syntax, no such column, a privilege | `Defect` | program and tables do not fit |
+//! | 53 | no memory, disk full, too many connections | `Transient` | a new connection would only take more |
+//! | 54, P0 | too large, `RAISE` of a trigger | `Refused` | it is this data |
+//! | 55 | lock not available, object in use | `Transient` | |
+//! | 57014, 57P03 | cancelled by its time-out; starting or stopping | `Transient` | the session stays; there is no new one yet |
+//! | 57P01, 57P02, 57P04, 57P05 | ended: by an operator, a crash, a dropped database, idleness | `Session` | a failover: what is open is gone |
+//! | 58, 72 | system error, snapshot too old | `Transient` | |
+//! | XX | internal error, corruption | `Defect` | nothing is repeated on what may be damaged |
+//! | all others | cursors, savepoints, languages, foreign data, configuration | `Defect` | the services use none of it |
 
 use std::{
     error::Error,
@@ -63,10 +87,11 @@ impl Fault {
             // The same code says that a feature does not exist, so the place in the server's
             // source decides: the message is translated.
             "0A000" if routine(error) == Some("RevalidateCachedQuery") => Self::Session,
-            // Read-only; idle in a transaction for too long; a prepared statement that is gone.
-            "25006" | "25P03" | "26000" => Self::Session,
-            // Ended by an administrator, by a crash of another session, or idle for too long.
-            "57P01" | "57P02" | "57P05" => Self::Session,
+            // Nobody has taken the connection, so no session is broken.
+            "08001" | "08004" => Self::Transient,
+            // Ended by an administrator, by a crash of another session, with its database, or idle
+            // for too long.
+            "57P01" | "57P02" | "57P04" | "57P05" => Self::Session,
             // No such database, no such table: not yet, as before the first migration.
             "3D000" | "42P01" => Self::Transient,
             code => Self::of_class(code.get(..2).unwrap_or_default()),
@@ -75,14 +100,15 @@ impl Fault {
 
     fn of_class(class: &str) -> Self {
         match class {
-            // Connection exception.
-            "08" => Self::Session,
+            // Connection exception, state of the transaction, a prepared statement that is gone.
+            "08" | "25" | "26" => Self::Session,
             // Cardinality violation, data exception, integrity constraint, check option of a view,
             // program limit such as the size of an index row, and RAISE in a trigger.
             "21" | "22" | "23" | "44" | "54" | "P0" => Self::Refused,
             // Authorization that an operator will mend, rollback by deadlock or serialization,
-            // insufficient resources, lock not available, operator intervention, system error.
-            "28" | "40" | "53" | "55" | "57" | "58" => Self::Transient,
+            // insufficient resources, lock not available, operator intervention, system error, a
+            // snapshot that is too old.
+            "28" | "40" | "53" | "55" | "57" | "58" | "72" => Self::Transient,
             _ => Self::Defect,
         }
     }
@@ -142,6 +168,8 @@ mod tests {
             ("08", Fault::Session),
             ("22", Fault::Refused),
             ("23", Fault::Refused),
+            ("25", Fault::Session),
+            ("26", Fault::Session),
             ("40", Fault::Transient),
             ("42", Fault::Defect),
             ("53", Fault::Transient),

@@ -7,48 +7,57 @@ mod offsets;
 mod outbox;
 mod payments;
 pub mod report;
-pub mod session;
 
 use crate::database::{Agenda, ChangeSet, DbError, PaymentsDb, PaymentsTx, Place, Position, Rows};
 use contracts::{OrderId, Timestamp};
 use migrations::MIGRATIONS;
 use report::{Balance, PaymentReport};
-use session::Session;
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use service_kit::postgres::{Database, Fault, Session, Settings, SynchronousCommit};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// Most connections of one instance.
-const CONNECTIONS_MAX: u32 = 8;
-
-/// Longest time for a transaction, from asking for a connection to its commit.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is asked of the sessions. Money that was moved must be there after a crash of the server, and
+/// nothing that one instance does may hold up the others for good.
+pub const SETTINGS: Settings = Settings {
+    connections_max: 8,
+    acquire_timeout: Duration::from_secs(5),
+    statement_timeout: Duration::from_secs(8),
+    work_timeout: Duration::from_secs(10),
+    ..Settings::new("payments", SynchronousCommit::On)
+};
 
 /// The database of payments. Connects when it is used; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Postgres {
-    pool: PgPool,
-    limit: Duration,
+    database: Database,
 }
 
 impl Postgres {
     /// The database behind `options`, wherever it may be at the moment. Call it within a runtime.
     pub fn new(options: &PgConnectOptions) -> Self {
-        let pool = session::pool(options, "payments", CONNECTIONS_MAX);
-        Self { pool, limit: TRANSACTION_TIMEOUT }
+        Self::with(options, SETTINGS)
     }
 
-    /// The same with another longest time for a transaction.
-    pub fn limited_to(self, limit: Duration) -> Self {
-        Self { limit, ..self }
+    /// The same with other limits.
+    pub fn with(options: &PgConnectOptions, settings: Settings) -> Self {
+        Self { database: Database::new(options, settings) }
     }
 
     /// Makes the tables, or brings them up to date. Instances that start together take turns.
     ///
     /// # Errors
     /// When the database is away, or was migrated by a later version of this program.
-    pub async fn migrate(&self) -> Result<(), DbError> {
-        session::migrate(&self.pool, &MIGRATIONS).await
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        self.database.migrate(&MIGRATIONS).await
+    }
+
+    /// Whether it is there and can be written.
+    ///
+    /// # Errors
+    /// When it is away or read-only.
+    pub async fn check_writable(&self) -> anyhow::Result<()> {
+        self.database.check_writable().await
     }
 
     /// The payment of `order_id`, if there is one.
@@ -56,7 +65,7 @@ impl Postgres {
     /// # Errors
     /// When the database is away.
     pub async fn payment(&self, order_id: OrderId) -> Result<Option<PaymentReport>, DbError> {
-        self.run(async |connection| report::payment(connection, order_id).await).await
+        read(|| self.run(async |connection| report::payment(connection, order_id).await)).await
     }
 
     /// The sums of all accounts.
@@ -64,18 +73,29 @@ impl Postgres {
     /// # Errors
     /// When the database is away.
     pub async fn balance(&self) -> Result<Balance, DbError> {
-        self.run(async |connection| report::balance(connection).await).await
+        read(|| self.run(async |connection| report::balance(connection).await)).await
     }
 
     /// What `work` gives, on a connection of its own.
     async fn run<T>(
         &self,
-        work: impl AsyncFnOnce(&mut sqlx::PgConnection) -> sqlx::Result<T>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> Result<T, DbError> {
-        let mut session = Session::open(&self.pool, self.limit).await?;
+        let mut session = self.database.session().await?;
         let worked = session.run(work).await?;
         session.release();
         Ok(worked)
+    }
+}
+
+/// What `look` reads. If its session was of no more use, it looks once more in a new one.
+async fn read<T, F>(look: impl Fn() -> F) -> Result<T, DbError>
+where
+    F: Future<Output = Result<T, DbError>>,
+{
+    match look().await {
+        Err(DbError::Away(error)) if Fault::of(error.as_ref()) == Fault::Session => look().await,
+        read => read,
     }
 }
 
@@ -90,7 +110,7 @@ impl PaymentsDb for Postgres {
     }
 
     async fn begin(&mut self) -> Result<PostgresTx, DbError> {
-        let mut session = Session::open(&self.pool, self.limit).await?;
+        let mut session = self.database.session().await?;
         session.execute("BEGIN").await?;
         Ok(PostgresTx(session))
     }
@@ -122,37 +142,39 @@ impl PaymentsTx for PostgresTx {
         &mut self,
         places: &[Place],
     ) -> Result<BTreeMap<Place, Position>, DbError> {
-        self.0.run(async |connection| offsets::lock(connection, places).await).await
+        Ok(self.0.run(async |connection| offsets::lock(connection, places).await).await?)
     }
 
     async fn lock_payments(&mut self, orders: &[OrderId]) -> Result<Rows, DbError> {
-        self.0.run(async |connection| payments::lock(connection, orders).await).await
+        Ok(self.0.run(async |connection| payments::lock(connection, orders).await).await?)
     }
 
     async fn lock_claimed(&mut self, claims: &[(OrderId, Uuid)]) -> Result<Rows, DbError> {
-        self.0.run(async |connection| payments::lock_claimed(connection, claims).await).await
+        Ok(self.0.run(async |connection| payments::lock_claimed(connection, claims).await).await?)
     }
 
     async fn lock_expired(&mut self, now: Timestamp, limit: usize) -> Result<Rows, DbError> {
-        self.0.run(async |connection| payments::lock_expired(connection, now, limit).await).await
+        let lock = async |connection: &mut PgConnection| {
+            payments::lock_expired(connection, now, limit).await
+        };
+        Ok(self.0.run(lock).await?)
     }
 
     async fn write(&mut self, changes: ChangeSet) -> Result<(), DbError> {
         let ChangeSet { rows, entries, outbox, aside } = changes;
-        let write = async |connection: &mut sqlx::PgConnection| {
+        let write = async |connection: &mut PgConnection| {
             payments::upsert(connection, &rows).await?;
             ledger::insert(connection, &entries).await?;
             outbox::insert(connection, &outbox).await?;
             payments::set_aside(connection, &aside).await
         };
-        self.0.run(write).await
+        Ok(self.0.run(write).await?)
     }
 
     async fn advance(&mut self, positions: &BTreeMap<Place, Position>) -> Result<usize, DbError> {
-        let advance = async |connection: &mut sqlx::PgConnection| {
-            offsets::advance(connection, positions).await
-        };
-        self.0.run(advance).await.map(|advanced| advanced as usize)
+        let advance =
+            async |connection: &mut PgConnection| offsets::advance(connection, positions).await;
+        Ok(self.0.run(advance).await? as usize)
     }
 
     async fn commit(mut self) -> Result<(), DbError> {
@@ -165,4 +187,13 @@ impl PaymentsTx for PostgresTx {
 /// `text` without the one character that Postgres cannot keep in a text.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+impl From<anyhow::Error> for DbError {
+    fn from(error: anyhow::Error) -> Self {
+        match Fault::of(error.as_ref()) {
+            Fault::Refused => Self::Refused(error),
+            Fault::Transient | Fault::Session | Fault::Defect => Self::Away(error),
+        }
+    }
 }
