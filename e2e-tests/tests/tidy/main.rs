@@ -5,6 +5,7 @@
 
 mod imports;
 mod pages;
+mod tasks;
 
 use contracts::ServiceName;
 use std::{
