@@ -1,4 +1,5 @@
-//! Inventory: its split loop, which takes orders apart, and its stock loop, one writer per product.
+//! Inventory: its split processor, which takes orders apart, and its stock processor, one writer
+//! per product.
 
 use crate::{
     Broken,
@@ -50,7 +51,7 @@ pub fn commands_of(order: &Order) -> Result<Vec<InventoryCommand>, String> {
 }
 
 impl World {
-    /// The split loop reads a transition of order `number`.
+    /// The split processor reads a transition of order `number`.
     pub fn split(&mut self, number: usize) -> Result<(), String> {
         let life = &mut self.lives[number];
         let logged = &life.transitions.records[life.split_read];
@@ -60,7 +61,7 @@ impl World {
         Ok(())
     }
 
-    /// The stock loop reads a command.
+    /// The stock processor reads a command.
     pub fn stock(&mut self, broken: Option<Broken>) -> Result<(), String> {
         let next = self.shelf.commands.next().expect("the step needs a record");
         let (number, command) = (next.0, next.1.clone());
@@ -94,8 +95,8 @@ impl World {
 }
 
 impl Life {
-    /// Passes the split loop over transitions that ask nothing of it. Such a read has no effect and
-    /// nobody can tell when it happens, so it need not be a step of its own.
+    /// Passes the split processor over transitions that ask nothing of it. Such a read has no
+    /// effect and nobody can tell when it happens, so it need not be a step of its own.
     pub fn pass_split(&mut self) {
         let unread = &self.transitions.records[self.split_read..];
         let nothing = |order: &Order| commands_of(order).is_ok_and(|commands| commands.is_empty());

@@ -75,7 +75,7 @@ pub struct Life {
     pub commands: Log<Command>,
     /// `orders`, as orders reads it back.
     pub transitions: Log<Logged>,
-    /// How far inventory's split loop has read `orders`.
+    /// How far inventory's split processor has read `orders`.
     pub split_read: usize,
     /// How far payments has read `orders`.
     pub payments_read: usize,
@@ -108,7 +108,7 @@ pub enum Call {
     Answered(Input, Timestamp),
 }
 
-/// The one product, of which there is one piece: inventory's stock loop.
+/// The one product, of which there is one piece: inventory's stock processor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shelf {
     /// `inventory.commands`, with the number of the order.

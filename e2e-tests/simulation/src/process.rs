@@ -1,4 +1,4 @@
-//! A process: the loops that live and die together, and what can happen to it as a whole.
+//! A process: the processors that live and die together, and what can happen to it as a whole.
 
 use crate::{
     effects::{MailServer, Postgres},

@@ -1,6 +1,6 @@
-//! [`Stage`]: drives the [`Engine`] of a transactional loop on the modelled Kafka, one effect at a
-//! time, so that others move between any two of them. What to do, the engine says; here is what each
-//! effect does to the model, and what may go wrong with it.
+//! [`Stage`]: drives the [`Engine`] of a transactional processor on the modelled Kafka, one effect
+//! at a time, so that others move between any two of them. What to do, the engine says; here is
+//! what each effect does to the model, and what may go wrong with it.
 
 use crate::{
     faults::Fault,
@@ -33,7 +33,7 @@ struct Sending {
     delivered: Offsets,
 }
 
-/// A loop of one instance.
+/// A processor of one instance.
 pub(crate) struct Stage<P> {
     name: &'static str,
     instance: u32,
@@ -58,7 +58,7 @@ pub(crate) struct Stage<P> {
 }
 
 impl<P: Processor> Stage<P> {
-    /// The loop `name` of an instance; each life of its process makes a processor of its own.
+    /// The processor `name` of an instance; each life of its process makes a processor of its own.
     pub(crate) fn new(
         sim: &Sim,
         name: &'static str,

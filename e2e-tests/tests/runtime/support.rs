@@ -25,8 +25,8 @@ use streams::{
     store::{Layout, LayoutError},
 };
 use streams_kafka::{
-    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, Step, TransactionalLoop,
-    read_topic, spawn_loop,
+    ConsumerSettings, DiskStore, HttpRegistry, Sender, Step, ThreadHandle, ThreadStatus,
+    TransactionalDriver, read_topic, spawn_processor,
 };
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
@@ -86,19 +86,19 @@ impl Bench {
             .expect("Kafka takes any bytes");
     }
 
-    /// A loop with a [`Tally`], its state in `folder`.
+    /// A processor with a [`Tally`], its state in `folder`.
     pub fn tally(&self, instance: u32, folder: &Path, hiccups: usize) -> Running {
         let (settings, tally, store, codec) = self.parts(instance, folder, hiccups);
         let stop = CancellationToken::new();
-        let handle = spawn_loop(settings, tally, store, codec, stop.clone());
+        let handle = spawn_processor(settings, tally, store, codec, stop.clone());
         Running { handle, stop }
     }
 
     /// The same, to be driven step by step: it fails where it fails, and dies when it is dropped.
     pub fn by_hand(&self, folder: &Path, hiccups: usize) -> ByHand {
         let (settings, tally, store, codec) = self.parts(0, folder, hiccups);
-        let (status, _) = watch::channel(LoopStatus::Starting);
-        ByHand { tally: TransactionalLoop::new(settings, tally, store, codec, status) }
+        let (status, _) = watch::channel(ThreadStatus::Starting);
+        ByHand { tally: TransactionalDriver::new(settings, tally, store, codec, status) }
     }
 
     /// The same through another address of the broker, and with another idea of when a commit is in
@@ -112,8 +112,8 @@ impl Bench {
         let (mut settings, tally, store, codec) = self.parts(0, folder, 0);
         settings.bootstrap = bootstrap.to_owned();
         settings.doubt_after = doubt_after.unwrap_or(settings.doubt_after);
-        let (status, _) = watch::channel(LoopStatus::Starting);
-        ByHand { tally: TransactionalLoop::new(settings, tally, store, codec, status) }
+        let (status, _) = watch::channel(ThreadStatus::Starting);
+        ByHand { tally: TransactionalDriver::new(settings, tally, store, codec, status) }
     }
 
     fn parts(
@@ -121,8 +121,8 @@ impl Bench {
         instance: u32,
         folder: &Path,
         hiccups: usize,
-    ) -> (LoopSettings, Tally, Box<dyn Store>, Codec) {
-        let settings = LoopSettings::new(&self.bootstrap, self.name, instance);
+    ) -> (ConsumerSettings, Tally, Box<dyn Store>, Codec) {
+        let settings = ConsumerSettings::new(&self.bootstrap, self.name, instance);
         let tally = Tally { prefix: self.name, hiccups: Arc::new(AtomicUsize::new(hiccups)) };
         let store = DiskStore::of::<Tally>(folder).expect("a store");
         (settings, tally, Box::new(store), self.codec.clone())
@@ -163,9 +163,9 @@ impl Bench {
     }
 }
 
-/// A loop that does what it is told, one turn at a time.
+/// A processor that does what it is told, one turn at a time.
 pub struct ByHand {
-    tally: TransactionalLoop<Tally>,
+    tally: TransactionalDriver<Tally>,
 }
 
 impl ByHand {
@@ -184,16 +184,16 @@ impl ByHand {
 }
 
 pub struct Running {
-    pub handle: LoopHandle,
+    pub handle: ThreadHandle,
     stop: CancellationToken,
 }
 
 impl Running {
-    /// Wait until the loop has `partitions` of them.
+    /// Wait until the processor has `partitions` of them.
     pub async fn has(&self, partitions: usize) {
         let mut status = self.handle.status();
-        let running = |status: &LoopStatus| match status {
-            LoopStatus::Running { partitions: owned } => owned.len() == partitions,
+        let running = |status: &ThreadStatus| match status {
+            ThreadStatus::Running { partitions: owned } => owned.len() == partitions,
             _ => false,
         };
         let waited = tokio::time::timeout(DEADLINE, status.wait_for(running)).await;
@@ -202,7 +202,7 @@ impl Running {
 
     pub async fn stop(self) {
         self.stop.cancel();
-        self.handle.stopped().await.expect("the loop ends well");
+        self.handle.stopped().await.expect("the processor ends well");
     }
 }
 

@@ -25,7 +25,7 @@ async fn a_batch_that_fails_after_its_decision_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restarted_loop_goes_on_where_it_was_with_its_disk_or_without() {
+async fn a_restarted_processor_goes_on_where_it_was_with_its_disk_or_without() {
     let bench = Bench::start("restart").await;
     let (folder, other_folder) = (tempdir().unwrap(), tempdir().unwrap());
     for (round, folder) in [(1, &folder), (2, &folder), (3, &other_folder)] {

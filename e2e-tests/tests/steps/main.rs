@@ -3,7 +3,8 @@
 //! and what its customers, the bank and the auditor see is the same as without the death.
 //!
 //! All tests share one shop, and each has a product of its own. Those of the two services that hold
-//! the baton take turns, as each of them needs the other one alive, and the one that kills email is alone.
+//! the baton take turns, as each of them needs the other one alive, and the one that kills email is
+//! alone.
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
@@ -21,22 +22,22 @@ use testkit::{Step, died_once, kill_at_every_step, steps_of};
 
 const GUARANTEES: &str = include_str!("../../../docs/guarantees.md");
 
-/// The loops of `service`, by the names that `streams::failpoint` knows.
-fn loops_of(service: &str) -> Vec<&'static str> {
+/// The processors of `service`, by the names that `streams::failpoint` knows.
+fn processors_of(service: &str) -> Vec<&'static str> {
     let service: ServiceName = service.parse().unwrap();
-    service.spec().loop_names().collect()
+    service.spec().processor_names().collect()
 }
 
 #[test]
 fn no_failpoint_is_forgotten() {
     let services = ServiceName::by_default().map(ServiceName::as_str);
-    let killed: Vec<_> = services.flat_map(|service| steps_of(&loops_of(service))).collect();
+    let killed: Vec<_> = services.flat_map(|service| steps_of(&processors_of(service))).collect();
     // No shop of these tests has the other services.
     let others = SERVICES.iter().filter(|row| !row.runs_by_default());
-    let others: Vec<_> = others.flat_map(|row| row.loop_names()).collect();
+    let others: Vec<_> = others.flat_map(|row| row.processor_names()).collect();
     for point in contracts::failpoints::FAILPOINTS {
         let steps = killed.iter().filter(|step| step.point == point).count();
-        let expected = point.loops.iter().filter(|name| !others.contains(name)).count();
+        let expected = point.processors.iter().filter(|name| !others.contains(name)).count();
         assert_eq!(steps, expected, "{point:?}");
         let row = format!("| `{}` |", point.name);
         let told = GUARANTEES.lines().find(|line| line.starts_with(&row));
@@ -84,7 +85,7 @@ async fn story_survives(service: &str, sku: &'static str, mail_again: &[&str]) {
     delivered(&shop, sku).await;
     let story = Story { shop: &shop, service, sku };
     let (mut placed, usual) = story.tell(None).await;
-    kill_at_every_step(&loops_of(service), async |step: &Step| {
+    kill_at_every_step(&processors_of(service), async |step: &Step| {
         if step.point.name == "restoring" {
             forget_state(&shop, service).await;
         }
@@ -114,7 +115,8 @@ async fn baton_story_survives(service: &str, sku: &'static str, besides: &[&str]
         placed.extend(orders);
         died(&shop, service, failpoint).await
     };
-    kill_at_every_step(&loops_of(service), async |step: &Step| kill(&step.failpoint()).await).await;
+    kill_at_every_step(&processors_of(service), async |step: &Step| kill(&step.failpoint()).await)
+        .await;
     for failpoint in besides {
         died_once(&kill(failpoint).await, failpoint);
     }

@@ -1,4 +1,4 @@
-//! [`start`]: the service: the loop on its thread, health over HTTP, and what watches the mail
+//! [`start`]: the service: the processor on its thread, health over HTTP, and what watches the mail
 //! server.
 
 use crate::{
@@ -9,13 +9,13 @@ use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::Codec;
-use streams_kafka::{DiskStore, HttpRegistry, LoopSettings, LoopStatus, spawn_loop};
+use streams_kafka::{ConsumerSettings, DiskStore, HttpRegistry, ThreadStatus, spawn_processor};
 use tokio::runtime::Handle;
 
 /// Consumer group, `transactional.id`, and the folder of the state.
 const NAME: &str = "email";
 
-/// Starts the loop and the health endpoints. What is away is waited for, in the background.
+/// Starts the processor and the health endpoints. What is away is waited for, in the background.
 ///
 /// # Errors
 /// Fails if the address is taken or the state folder cannot be used.
@@ -30,11 +30,11 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
-    let settings = LoopSettings {
+    let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
-        ..LoopSettings::new(&common.kafka_bootstrap, NAME, common.instance)
+        ..ConsumerSettings::new(&common.kafka_bootstrap, NAME, common.instance)
     };
-    let mails = spawn_loop(settings, EmailProcessor::new(mailer), store, codec, shutdown);
-    lifecycle.thread(NAME, mails.status(), LoopStatus::problem, mails.stopped());
+    let mails = spawn_processor(settings, EmailProcessor::new(mailer), store, codec, shutdown);
+    lifecycle.thread(NAME, mails.status(), ThreadStatus::problem, mails.stopped());
     Ok(running)
 }

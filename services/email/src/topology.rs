@@ -1,16 +1,16 @@
-//! Email on one screen is its row in `contracts::services`: topic in, input, topics out. The loop
-//! takes what it reads and writes from here.
+//! Email on one screen is its row in `contracts::services`: topic in, input, topics out. The
+//! processor takes what it reads and writes from here.
 
-use contracts::{ServiceName, services::LoopSpec, topics::Flow};
+use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
 use streams::Source;
 
-const LOOPS: &[LoopSpec] = ServiceName::Email.spec().loops;
+const PROCESSORS: &[ProcessorSpec] = ServiceName::Email.spec().processors;
 
 /// All that email does because of a record.
-pub const FLOWS: &[Flow] = LOOPS[0].flows;
+pub const FLOWS: &[Flow] = PROCESSORS[0].flows;
 
 /// Where the state comes from.
-pub const SOURCES: &[Source] = LOOPS[0].state;
+pub const SOURCES: &[Source] = PROCESSORS[0].state;
 
 #[cfg(test)]
 mod tests {

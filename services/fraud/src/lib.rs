@@ -1,6 +1,6 @@
 //! Fraud: a validator that declines the orders of customers with too much open value.
 //!
-//! Consumes: `orders` (loop `fraud-split`) and `fraud.exposures` (loop `fraud-check`).
+//! Consumes: `orders` (processor `fraud-split`) and `fraud.exposures` (processor `fraud-check`).
 //! Produces: `fraud.exposures`, orders keyed by customer, and the outcome of the check `fraud` on
 //! `order-validations`.
 //! Owns: how much value each customer has open.

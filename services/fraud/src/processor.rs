@@ -1,5 +1,5 @@
-//! The two loops of fraud, free of Kafka. An order is on the partition of its id, and a customer
-//! has many: so [`SplitProcessor`] puts orders on the partition of their customer, where
+//! The two processors of fraud, free of Kafka. An order is on the partition of its id, and a
+//! customer has many: so [`SplitProcessor`] puts orders on the partition of their customer, where
 //! [`CheckProcessor`] judges them one after the other.
 
 use crate::{

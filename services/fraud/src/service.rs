@@ -1,38 +1,40 @@
-//! The service: both loops and the health endpoints.
+//! The service: both processors and the health endpoints.
 
 use crate::{
     config::Config,
     processor::{CheckProcessor, SplitProcessor},
-    topology::LOOPS,
+    topology::PROCESSORS,
 };
 use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
-use streams_kafka::{DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, spawn_loop};
+use streams_kafka::{
+    ConsumerSettings, DiskStore, HttpRegistry, ThreadHandle, ThreadStatus, spawn_processor,
+};
 use tokio::runtime::Handle;
 
-/// Starts both loops and the health endpoints. What is away is waited for, in the background.
+/// Starts both processors and the health endpoints. What is away is waited for, in the background.
 ///
 /// # Errors
 /// Fails if the address is taken or the state folder cannot be used.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let (split, check) = (LOOPS[0].name, LOOPS[1].name);
+    let (split, check) = (PROCESSORS[0].name, PROCESSORS[1].name);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<CheckProcessor>(&common.state_folder(check))?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
-    let part = |name, thread: LoopHandle| {
-        lifecycle.thread(name, thread.status(), LoopStatus::problem, thread.stopped());
+    let part = |name, thread: ThreadHandle| {
+        lifecycle.thread(name, thread.status(), ThreadStatus::problem, thread.stopped());
     };
-    let settings = |name| LoopSettings::new(&common.kafka_bootstrap, name, common.instance);
+    let settings = |name| ConsumerSettings::new(&common.kafka_bootstrap, name, common.instance);
     let (no_state, stop) = (Box::new(MemoryStore::default()), shutdown.clone());
-    part(split, spawn_loop(settings(split), SplitProcessor, no_state, codec.clone(), stop));
+    part(split, spawn_processor(settings(split), SplitProcessor, no_state, codec.clone(), stop));
     let checks = CheckProcessor::new(config.terms());
-    part(check, spawn_loop(settings(check), checks, store, codec, shutdown));
+    part(check, spawn_processor(settings(check), checks, store, codec, shutdown));
     Ok(running)
 }

@@ -1,20 +1,20 @@
-//! Fraud on one screen is its row in `contracts::services`: topic in, input, topics out. The loops
-//! take what they read and write from here.
+//! Fraud on one screen is its row in `contracts::services`: topic in, input, topics out. The
+//! processors take what they read and write from here.
 
-use contracts::{ServiceName, services::LoopSpec, topics::Flow};
+use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
 use streams::Source;
 
-/// The loop that keys orders by customer, and the one that judges them.
-pub const LOOPS: &[LoopSpec] = ServiceName::Fraud.spec().loops;
+/// The processor that keys orders by customer, and the one that judges them.
+pub const PROCESSORS: &[ProcessorSpec] = ServiceName::Fraud.spec().processors;
 
-/// All that the split loop does because of a record.
-pub const SPLIT: &[Flow] = LOOPS[0].flows;
+/// All that the split processor does because of a record.
+pub const SPLIT: &[Flow] = PROCESSORS[0].flows;
 
-/// All that the check loop does because of a record: one writer per customer.
-pub const CHECK: &[Flow] = LOOPS[1].flows;
+/// All that the check processor does because of a record: one writer per customer.
+pub const CHECK: &[Flow] = PROCESSORS[1].flows;
 
 /// Where the state of fraud-check comes from: its input, up to what was judged.
-pub const SOURCES: &[Source] = LOOPS[1].state;
+pub const SOURCES: &[Source] = PROCESSORS[1].state;
 
 #[cfg(test)]
 mod tests {

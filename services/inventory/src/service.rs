@@ -1,4 +1,4 @@
-//! [`start`]: the service: both loops on their threads, the table of products, and HTTP.
+//! [`start`]: the service: both processors on their threads, the table of products, and HTTP.
 
 use crate::{
     config::Config,
@@ -10,16 +10,17 @@ use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
-    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, spawn_loop, spawn_table,
+    ConsumerSettings, DiskStore, HttpRegistry, Sender, ThreadHandle, ThreadStatus, spawn_processor,
+    spawn_table,
 };
 use tokio::runtime::Handle;
 
-/// Consumer group and `transactional.id` of the loop that takes orders apart.
+/// Consumer group and `transactional.id` of the processor that takes orders apart.
 const SPLIT: &str = "inventory-split";
-/// The same of the loop that keeps stock, and the folder of its state.
+/// The same of the processor that keeps stock, and the folder of its state.
 const STOCK: &str = "inventory-stock";
 
-/// Starts both loops and the server. What is away is waited for, in the background.
+/// Starts both processors and the server. What is away is waited for, in the background.
 ///
 /// # Errors
 /// Fails if the address is taken or the state folder cannot be used.
@@ -33,8 +34,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let commands = Sender::new(bootstrap, codec.clone())?;
 
     let lifecycle = Lifecycle::new(shutdown.clone());
-    let part = |name, thread: LoopHandle| {
-        lifecycle.thread(name, thread.status(), LoopStatus::problem, thread.stopped());
+    let part = |name, thread: ThreadHandle| {
+        lifecycle.thread(name, thread.status(), ThreadStatus::problem, thread.stopped());
     };
     let stop = || shutdown.clone();
     let (products, catalog) =
@@ -43,9 +44,9 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let routes = http::router(http::App { products, commands })?;
     let running = lifecycle.serve(config.addr(), routes, Limits::default()).await?;
 
-    let settings = |name| LoopSettings::new(bootstrap, name, instance);
+    let settings = |name| ConsumerSettings::new(bootstrap, name, instance);
     let no_state = Box::new(MemoryStore::default());
-    part(SPLIT, spawn_loop(settings(SPLIT), SplitProcessor, no_state, codec.clone(), stop()));
-    part(STOCK, spawn_loop(settings(STOCK), StockProcessor, store, codec, stop()));
+    part(SPLIT, spawn_processor(settings(SPLIT), SplitProcessor, no_state, codec.clone(), stop()));
+    part(STOCK, spawn_processor(settings(STOCK), StockProcessor, store, codec, stop()));
     Ok(running)
 }

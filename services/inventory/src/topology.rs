@@ -1,19 +1,19 @@
 //! Inventory on one screen is its row in `contracts::services`: topic in, input, topics out. The
-//! loops take what they read and write from here.
+//! processors take what they read and write from here.
 
-use contracts::{ServiceName, services::LoopSpec, topics::Flow};
+use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
 use streams::Source;
 
-const LOOPS: &[LoopSpec] = ServiceName::Inventory.spec().loops;
+const PROCESSORS: &[ProcessorSpec] = ServiceName::Inventory.spec().processors;
 
-/// All that the split loop does because of a record: one command per line, keyed by sku.
-pub const SPLIT: &[Flow] = LOOPS[0].flows;
+/// All that the split processor does because of a record: one command per line, keyed by sku.
+pub const SPLIT: &[Flow] = PROCESSORS[0].flows;
 
-/// All that the stock loop does because of a record: one writer per sku.
-pub const STOCKKEEPING: &[Flow] = LOOPS[1].flows;
+/// All that the stock processor does because of a record: one writer per sku.
+pub const STOCKKEEPING: &[Flow] = PROCESSORS[1].flows;
 
 /// Where the state of inventory-stock comes from.
-pub const SOURCES: &[Source] = LOOPS[1].state;
+pub const SOURCES: &[Source] = PROCESSORS[1].state;
 
 #[cfg(test)]
 mod tests {

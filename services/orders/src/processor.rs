@@ -1,4 +1,4 @@
-//! [`OrdersProcessor`]: the loop of orders, free of Kafka.
+//! [`OrdersProcessor`]: the decisions of orders over its topics, without Kafka.
 
 use contracts::{
     Order, OrderId,

@@ -1,5 +1,5 @@
-//! [`start`]: the service: the loop on its thread, the catalog and the outcomes that it follows,
-//! and HTTP.
+//! [`start`]: the service: the processor on its thread, the catalog and the outcomes that it
+//! follows, and HTTP.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use contracts::owns::Orders;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use streams::Codec;
 use streams_kafka::{
-    DiskStore, HttpRegistry, LoopHandle, LoopSettings, LoopStatus, Sender, spawn_loop,
+    ConsumerSettings, DiskStore, HttpRegistry, Sender, ThreadHandle, ThreadStatus, spawn_processor,
 };
 use tokio::runtime::Handle;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The name of consumer group and `transactional.id`.
-const LOOP_NAME: &str = "orders";
+const PROCESSOR_NAME: &str = "orders";
 
 /// Room for a client that waits a minute after a command that took its time to be acknowledged.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
@@ -34,12 +34,12 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::of::<OrdersProcessor>(&common.state_folder(LOOP_NAME))?);
+    let store = Box::new(DiskStore::of::<OrdersProcessor>(&common.state_folder(PROCESSOR_NAME))?);
     let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
-    let part = |name, thread: LoopHandle| {
-        lifecycle.thread(name, thread.status(), LoopStatus::problem, thread.stopped());
+    let part = |name, thread: ThreadHandle| {
+        lifecycle.thread(name, thread.status(), ThreadStatus::problem, thread.stopped());
     };
     let (catalog, [products, customers]) = catalog::follow(bootstrap, instance, &codec, &shutdown);
     part("catalog.products", products);
@@ -53,15 +53,15 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let address = common.http_addr(config::PORT);
     let running = lifecycle.serve(address, http::router(app)?, limits).await?;
 
-    let settings = LoopSettings::new(bootstrap, LOOP_NAME, instance);
+    let settings = ConsumerSettings::new(bootstrap, PROCESSOR_NAME, instance);
     let processor = OrdersProcessor::new(catalog.clone(), config.terms());
     // Before the catalog is there every product would be unknown.
     lifecycle.start_up(|check, lifecycle| async move {
         let shutdown = lifecycle.shutdown();
         check.down("waiting for catalog.products and catalog.customers to be read");
         if shutdown.run_until_cancelled(catalog.ready()).await.is_some() {
-            let thread = spawn_loop(settings, processor, store, codec, shutdown);
-            lifecycle.thread("decisions", thread.status(), LoopStatus::problem, thread.stopped());
+            let thread = spawn_processor(settings, processor, store, codec, shutdown);
+            lifecycle.thread("decisions", thread.status(), ThreadStatus::problem, thread.stopped());
         }
         Ok(())
     });

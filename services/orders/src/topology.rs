@@ -1,5 +1,5 @@
-//! Orders on one screen is its row in `contracts::services`: topic in, input, topics out. The loop
-//! takes what it reads and writes from here.
+//! Orders on one screen is its row in `contracts::services`: topic in, input, topics out. The
+//! processor takes what it reads and writes from here.
 
 use contracts::{
     ServiceName,
@@ -11,10 +11,10 @@ use streams::Source;
 const ROW: &ServiceSpec = ServiceName::Orders.spec();
 
 /// All that orders does because of a record.
-pub const FLOWS: &[Flow] = ROW.loops[0].flows;
+pub const FLOWS: &[Flow] = ROW.processors[0].flows;
 
 /// Where the state comes from.
-pub const SOURCES: &[Source] = ROW.loops[0].state;
+pub const SOURCES: &[Source] = ROW.processors[0].state;
 
 /// Followed by every instance, for the HTTP requests that wait for an outcome.
 pub const WAITED_FOR: &[&TopicSpec] = ROW.follows;

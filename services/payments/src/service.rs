@@ -18,11 +18,11 @@ use service_kit::{
 };
 use std::sync::Arc;
 use streams::{Codec, Failure, Record, RegistryError, engine::Offsets};
-use streams_kafka::{FencedConsumer, HttpRegistry, LoopSettings, LoopStatus, spawn_fenced};
+use streams_kafka::{ConsumerSettings, FencedConsumer, HttpRegistry, ThreadStatus, spawn_fenced};
 use tokio::{runtime::Handle, sync::Notify, task::spawn_blocking};
 use uuid::Uuid;
 
-/// Consumer group, and the name of the loop.
+/// Consumer group, and the name of the processor.
 const NAME: &str = "payments";
 
 /// What the service depends on, besides what its parts say of themselves.
@@ -77,9 +77,10 @@ fn work(
 ) {
     let work = Arc::new(Notify::new());
     let intake = Intake::new(database.clone(), codec.clone(), Arc::clone(&work), Handle::current());
-    let settings = LoopSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance);
+    let settings =
+        ConsumerSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance);
     let orders = spawn_fenced(settings, intake, codec.clone(), lifecycle.shutdown());
-    lifecycle.thread("orders", orders.status(), LoopStatus::problem, orders.stopped());
+    lifecycle.thread("orders", orders.status(), ThreadStatus::problem, orders.stopped());
 
     let supervisor = Supervisor::new(codec, config.supervisor(), Uuid::now_v7());
     let worker = Worker::new(supervisor, database, bank, work, checks.bank);
@@ -91,7 +92,7 @@ fn work(
     });
 }
 
-/// The intake for a loop on a thread outside of the runtime, which waits for it.
+/// The intake for a processor on a thread outside of the runtime, which waits for it.
 pub struct Intake {
     intake: PaymentsIntake,
     database: Postgres,

@@ -1,11 +1,11 @@
 //! Payments on one screen is its row in `contracts::services`: topic in, input, topics out, by way
-//! of the outbox. The loop takes what it reads and writes from here. What cannot be handled goes to
-//! `payments.dlq`.
+//! of the outbox. The processor takes what it reads and writes from here. What cannot be handled
+//! goes to `payments.dlq`.
 
 use contracts::{ServiceName, topics::Flow};
 
 /// All that payments does because of a record.
-pub const FLOWS: &[Flow] = ServiceName::Payments.spec().loops[0].flows;
+pub const FLOWS: &[Flow] = ServiceName::Payments.spec().processors[0].flows;
 
 #[cfg(test)]
 mod tests {

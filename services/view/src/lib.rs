@@ -12,7 +12,7 @@
 //! transaction, guarded by version; then announcements and offsets are committed in one Kafka
 //! transaction. A crash in between repeats the batch: the rows stay, the announcement is not lost.
 //!
-//! Fails how: without Postgres the loop waits and readers get 503; without Kafka readers are
+//! Fails how: without Postgres the processor waits and readers get 503; without Kafka readers are
 //! answered with what is there, and the staleness says how old it is.
 //!
 //! Without the feature `service` there is no IO in it: what is decided, over tables that are a

@@ -1,4 +1,4 @@
-//! [`ViewProcessor`]: what the loop runs. Gathers a batch, writes it to Postgres in one transaction
+//! [`ViewProcessor`]: gathers a batch, writes it to Postgres in one transaction
 //! that may be repeated, and then announces it in the Kafka transaction.
 
 use crate::{

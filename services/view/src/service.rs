@@ -1,4 +1,4 @@
-//! [`start`]: the service: HTTP, the loop on its thread, and what watches Postgres.
+//! [`start`]: the service: HTTP, the processor on its thread, and what watches Postgres.
 
 use crate::{
     adapters::{self, BlockingPostgres, Postgres},
@@ -10,7 +10,7 @@ use crate::{
 use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
-use streams_kafka::{HttpRegistry, LoopSettings, LoopStatus, spawn_loop};
+use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadStatus, spawn_processor};
 use tokio::runtime::Handle;
 
 /// Most readers who wait at a time.
@@ -43,16 +43,16 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let running =
         lifecycle.serve(common.http_addr(DEFAULT_PORT), http::router(app)?, limits).await?;
 
-    let settings = LoopSettings {
+    let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
         report_ends: true,
-        ..LoopSettings::new(&common.kafka_bootstrap, "view", common.instance)
+        ..ConsumerSettings::new(&common.kafka_bootstrap, "view", common.instance)
     };
     let repository = BlockingPostgres::new(tables, Handle::current());
     let processor = ViewProcessor::new(repository, freshness);
     // What is known is in Postgres.
     let (state, codec) = (Box::new(MemoryStore::default()), Codec::new(Arc::new(registry)));
-    let thread = spawn_loop(settings, processor, state, codec, shutdown);
-    lifecycle.thread("loop", thread.status(), LoopStatus::problem, thread.stopped());
+    let thread = spawn_processor(settings, processor, state, codec, shutdown);
+    lifecycle.thread("view", thread.status(), ThreadStatus::problem, thread.stopped());
     Ok(running)
 }

@@ -1,10 +1,10 @@
 //! The view on one screen is its row in `contracts::services`: topic in, input, topics out. The
-//! loop takes what it reads and writes from here. What cannot be handled goes to `view.dlq`.
+//! processor takes what it reads and writes from here. What cannot be handled goes to `view.dlq`.
 
 use contracts::{ServiceName, topics::Flow};
 
 /// All that the view does because of a record.
-pub const FLOWS: &[Flow] = ServiceName::View.spec().loops[0].flows;
+pub const FLOWS: &[Flow] = ServiceName::View.spec().processors[0].flows;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
 //! Where a process of the shop can be told to die, for the tests that kill every service at every
 //! step. The switch is [`streams::failpoint`]; this is the list.
 
-use crate::services::{LoopSpec, Offsets, SERVICES};
+use crate::services::{Offsets, ProcessorSpec, SERVICES};
 use streams::failpoint::{self, Failpoint};
 
-/// Which loops of the table pass a failpoint.
+/// Which processors of the table pass a failpoint.
 #[derive(Clone, Copy)]
 enum Pass {
     Every,
@@ -12,7 +12,7 @@ enum Pass {
     WithState,
 }
 
-const fn passes(pass: Pass, one: &LoopSpec) -> bool {
+const fn passes(pass: Pass, one: &ProcessorSpec) -> bool {
     match pass {
         Pass::Every => true,
         Pass::Transactional => matches!(one.offsets, Offsets::Kafka),
@@ -24,8 +24,8 @@ const fn count(pass: Pass) -> usize {
     let (mut found, mut row) = (0, 0);
     while row < SERVICES.len() {
         let mut index = 0;
-        while index < SERVICES[row].loops.len() {
-            found += passes(pass, &SERVICES[row].loops[index]) as usize;
+        while index < SERVICES[row].processors.len() {
+            found += passes(pass, &SERVICES[row].processors[index]) as usize;
             index += 1;
         }
         row += 1;
@@ -37,8 +37,8 @@ const fn names<const N: usize>(pass: Pass) -> [&'static str; N] {
     let (mut names, mut found, mut row) = ([""; N], 0, 0);
     while row < SERVICES.len() {
         let mut index = 0;
-        while index < SERVICES[row].loops.len() {
-            let one = &SERVICES[row].loops[index];
+        while index < SERVICES[row].processors.len() {
+            let one = &SERVICES[row].processors[index];
             if passes(pass, one) {
                 names[found] = one.name;
                 found += 1;
@@ -57,10 +57,10 @@ pub const FAILPOINTS: [Failpoint; 14] = {
     const WITH_STATE: &[&str] = &names::<{ count(Pass::WithState) }>(Pass::WithState);
     const fn at(
         name: &'static str,
-        loops: &'static [&'static str],
+        processors: &'static [&'static str],
         when: &'static str,
     ) -> Failpoint {
-        Failpoint { name, loops, when }
+        Failpoint { name, processors, when }
     }
     [
         at("claimed", &["payments"], "partitions are ours in the database; none was read from"),
@@ -101,14 +101,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failpoint_is_in_loops_of_the_table() {
-        let known: Vec<_> = SERVICES.iter().flat_map(|row| row.loop_names()).collect();
+    fn every_failpoint_is_in_processors_of_the_table() {
+        let known: Vec<_> = SERVICES.iter().flat_map(|row| row.processor_names()).collect();
         for point in FAILPOINTS {
-            assert!(!point.loops.is_empty(), "{point:?}");
-            assert!(point.loops.iter().all(|name| known.contains(name)), "{point:?}");
+            assert!(!point.processors.is_empty(), "{point:?}");
+            assert!(point.processors.iter().all(|name| known.contains(name)), "{point:?}");
         }
         let restored = FAILPOINTS.iter().find(|point| point.name == "restoring");
-        let restored = restored.unwrap().loops;
+        let restored = restored.unwrap().processors;
         assert!(restored.contains(&"orders") && !restored.contains(&"view"), "{restored:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The services of the shop, one row each: where a service listens, what its loops read and write,
+//! The services of the shop, one row each: where a service listens, what its processors read and write,
 //! what it needs, and what it alone may say. Whatever lists services reads this table: failpoints,
 //! ports, the tools, the tests, the docs.
 
@@ -40,8 +40,8 @@ pub struct ServiceSpec {
     pub name: ServiceName,
     /// The port it serves HTTP on, unless `HTTP_ADDR` says otherwise.
     pub port: u16,
-    /// Its loops: each a thread and a consumer group of its own.
-    pub loops: &'static [LoopSpec],
+    /// Its processors: each a thread and a consumer group of its own.
+    pub processors: &'static [ProcessorSpec],
     /// Topics that every instance reads whole into memory.
     pub tables: &'static [&'static TopicSpec],
     /// Topics that every instance follows from now on, for HTTP clients that wait.
@@ -55,8 +55,8 @@ pub struct ServiceSpec {
     pub extra_check: Option<&'static str>,
 }
 
-/// A loop of a service: it reads batches and commits what follows from them with its offsets.
-pub struct LoopSpec {
+/// A processor of a service: it reads batches and commits what follows from them with its offsets.
+pub struct ProcessorSpec {
     /// Consumer group, thread, and name of the state's folder.
     pub name: &'static str,
     /// Where the offsets are.
@@ -67,7 +67,7 @@ pub struct LoopSpec {
     pub state: &'static [Source],
 }
 
-/// Where a loop keeps its offsets, which decides the steps at which it can die.
+/// Where a processor keeps its offsets, which decides the steps at which it can die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offsets {
     /// In Kafka, in one transaction with the records that it sends.
@@ -93,9 +93,9 @@ impl ServiceSpec {
         self.extra_check.is_none()
     }
 
-    /// Every flow of its loops.
+    /// Every flow of its processors.
     pub fn flows(&self) -> impl Iterator<Item = &'static Flow> {
-        self.loops.iter().flat_map(|one| one.flows)
+        self.processors.iter().flat_map(|one| one.flows)
     }
 
     /// The topics on which it puts aside what it cannot handle: not those that it only follows, nor
@@ -106,14 +106,14 @@ impl ServiceSpec {
 
     /// Every topic that it reads, in whatever way; a topic may come twice.
     pub fn reads(&self) -> impl Iterator<Item = &'static TopicSpec> {
-        let state = self.loops.iter().flat_map(|one| one.state).map(|source| source.topic);
+        let state = self.processors.iter().flat_map(|one| one.state).map(|source| source.topic);
         let besides = self.tables.iter().chain(self.follows).copied();
         self.flows().map(|flow| flow.from).chain(state).chain(besides)
     }
 
-    /// The names of its loops.
-    pub fn loop_names(&self) -> impl Iterator<Item = &'static str> {
-        self.loops.iter().map(|one| one.name)
+    /// The names of its processors.
+    pub fn processor_names(&self) -> impl Iterator<Item = &'static str> {
+        self.processors.iter().map(|one| one.name)
     }
 }
 
@@ -140,7 +140,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
     ServiceSpec {
         name: ServiceName::Orders,
         port: 8080,
-        loops: &[LoopSpec {
+        processors: &[ProcessorSpec {
             name: "orders",
             offsets: Offsets::Kafka,
             // After each of them it looks for the next transition, so all may write to `orders`.
@@ -186,7 +186,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
     ServiceSpec {
         name: ServiceName::Payments,
         port: 8082,
-        loops: &[LoopSpec {
+        processors: &[ProcessorSpec {
             name: "payments",
             offsets: Offsets::Database,
             // By way of its outbox.
@@ -209,8 +209,8 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
     ServiceSpec {
         name: ServiceName::Inventory,
         port: 8081,
-        loops: &[
-            LoopSpec {
+        processors: &[
+            ProcessorSpec {
                 name: "inventory-split",
                 offsets: Offsets::Kafka,
                 // One command per line, keyed by sku.
@@ -227,7 +227,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 ],
                 state: &[],
             },
-            LoopSpec {
+            ProcessorSpec {
                 name: "inventory-stock",
                 offsets: Offsets::Kafka,
                 // One writer per sku.
@@ -257,7 +257,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
     ServiceSpec {
         name: ServiceName::Email,
         port: 8083,
-        loops: &[LoopSpec {
+        processors: &[ProcessorSpec {
             name: "email",
             offsets: Offsets::Kafka,
             flows: &[flow(&ORDER_VIEWS.spec, "view_updated", &[&EMAILS.spec]).on(&[
@@ -278,7 +278,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
     ServiceSpec {
         name: ServiceName::View,
         port: 8084,
-        loops: &[LoopSpec {
+        processors: &[ProcessorSpec {
             name: "view",
             offsets: Offsets::Kafka,
             flows: &[
@@ -298,8 +298,8 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
     ServiceSpec {
         name: ServiceName::Fraud,
         port: 8088,
-        loops: &[
-            LoopSpec {
+        processors: &[
+            ProcessorSpec {
                 name: "fraud-split",
                 offsets: Offsets::Kafka,
                 // Keyed by customer.
@@ -311,7 +311,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 ],
                 state: &[],
             },
-            LoopSpec {
+            ProcessorSpec {
                 name: "fraud-check",
                 offsets: Offsets::Kafka,
                 // One writer per customer.
@@ -333,14 +333,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn each_service_has_its_row_and_nobody_shares_a_port_or_a_loop() {
+    fn each_service_has_its_row_and_no_two_share_a_port_or_a_processor() {
         for (service, row) in ServiceName::ALL.into_iter().zip(&SERVICES) {
             assert_eq!(service, row.name);
-            assert!(row.loop_names().all(|name| name.starts_with(service.as_str())), "{service}");
+            assert!(
+                row.processor_names().all(|name| name.starts_with(service.as_str())),
+                "{service}"
+            );
         }
         let ports: BTreeSet<_> = SERVICES.iter().map(|row| row.port).collect();
         assert_eq!(ports.len(), SERVICES.len());
-        let loops: Vec<_> = SERVICES.iter().flat_map(ServiceSpec::loop_names).collect();
-        assert_eq!(loops.iter().collect::<BTreeSet<_>>().len(), loops.len());
+        let processors: Vec<_> = SERVICES.iter().flat_map(ServiceSpec::processor_names).collect();
+        assert_eq!(processors.iter().collect::<BTreeSet<_>>().len(), processors.len());
     }
 }

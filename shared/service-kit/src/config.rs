@@ -53,8 +53,8 @@ impl CommonConfig {
         self.http_addr.unwrap_or_else(|| loopback(default_port))
     }
 
-    /// Where this instance keeps the state of the loop `name`. Instances that share a `STATE_DIR`
-    /// do not share a folder: each may be used by one process at a time.
+    /// Where this instance keeps the state of the processor `name`. Instances that share a
+    /// `STATE_DIR` do not share a folder: each may be used by one process at a time.
     pub fn state_folder(&self, name: &str) -> PathBuf {
         self.state_dir.join(format!("{name}-{}", self.instance))
     }

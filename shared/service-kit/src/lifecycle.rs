@@ -111,7 +111,7 @@ impl Lifecycle {
         });
     }
 
-    /// Watches a thread, such as that of a loop: its check follows `status`, down with what
+    /// Watches a thread, such as that of a processor: its check follows `status`, down with what
     /// `problem` says of it, and `ended` gives how it has ended.
     pub fn thread<S>(
         &self,

@@ -78,7 +78,7 @@ async fn a_thread_that_ends_with_an_error_ends_the_server() {
     let running = serve(&lifecycle).await;
     let (status, followed) = watch::channel("joining");
     let (end_with, ended) = oneshot::channel();
-    lifecycle.thread("loop", followed, |status| Some((*status).to_owned()), async {
+    lifecycle.thread("processor", followed, |status| Some((*status).to_owned()), async {
         ended.await.expect("the thread says how it ends")
     });
     drop(status);
@@ -86,7 +86,7 @@ async fn a_thread_that_ends_with_an_error_ends_the_server() {
     let addr = running.local_addr();
     let stopped = timeout(DEADLINE, running.stopped()).await.expect("it ends");
     let error = format!("{:#}", stopped.unwrap_err());
-    assert_eq!(error, "loop has failed: the registry refuses the schema");
+    assert_eq!(error, "processor has failed: the registry refuses the schema");
     assert!(TcpStream::connect(addr).await.is_err(), "it serves no more");
 }
 
@@ -152,20 +152,20 @@ async fn each_part_is_a_health_check() {
     lifecycle.task("relay", until);
     let (status, followed) = watch::channel(Some("waiting for Kafka"));
     let ended = lifecycle.shutdown();
-    lifecycle.thread("loop", followed, |status| status.map(str::to_owned), async move {
+    lifecycle.thread("processor", followed, |status| status.map(str::to_owned), async move {
         ended.cancelled().await;
         Ok(())
     });
     let up = |name: &str| json!({ "name": name, "status": "up" });
     let down = |name: &str, why: &str| json!({ "name": name, "status": "down", "detail": why });
-    let waiting = json!([up("http"), up("relay"), down("loop", "waiting for Kafka")]);
-    testkit::wait_for("the loop to be down", DEADLINE, || async {
+    let waiting = json!([up("http"), up("relay"), down("processor", "waiting for Kafka")]);
+    testkit::wait_for("the processor to be down", DEADLINE, || async {
         let told = checks(&running).await;
         if told == (StatusCode::SERVICE_UNAVAILABLE, waiting.clone()) { Ok(()) } else { Err(told) }
     })
     .await;
     status.send_replace(None);
-    let well = json!([up("http"), up("relay"), up("loop")]);
+    let well = json!([up("http"), up("relay"), up("processor")]);
     testkit::wait_for("all to be up", DEADLINE, || async {
         let told = checks(&running).await;
         if told == (StatusCode::OK, well.clone()) { Ok(()) } else { Err(told) }

@@ -7,7 +7,7 @@ use streams::{
     Codec, Failure, MemoryStore, Owns, Processor, Record, Service, Source, Table, Tx, UpTo,
     topic::{Cleanup, Topic, TopicSpec, Writers, dead_letters},
 };
-use streams_kafka::{HttpRegistry, LoopHandle, LoopSettings, admin, spawn_loop};
+use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadHandle, admin, spawn_processor};
 use tokio_util::sync::CancellationToken;
 
 /// What a meter reports.
@@ -88,14 +88,15 @@ impl Processor for Meters {
 }
 
 /// Make the topics, register the schemas, and run until `stop` is cancelled.
-pub async fn run(kafka: &str, url: &str, stop: CancellationToken) -> anyhow::Result<LoopHandle> {
+pub async fn run(kafka: &str, url: &str, stop: CancellationToken) -> anyhow::Result<ThreadHandle> {
     admin::ensure_topics(kafka, &[&READINGS.spec, &TOTALS.spec, &DEAD_LETTERS], 1).await?;
     let registry = HttpRegistry::new(url, tokio::runtime::Handle::current())?;
     for (topic, schema) in [(&READINGS.spec, Reading::SCHEMA), (&TOTALS.spec, Total::SCHEMA)] {
         registry.register(&topic.subject(schema), schema.text).await?;
     }
-    let (settings, codec) = (LoopSettings::new(kafka, "meters", 0), Codec::new(Arc::new(registry)));
-    Ok(spawn_loop(settings, Meters, Box::new(MemoryStore::default()), codec, stop))
+    let (settings, codec) =
+        (ConsumerSettings::new(kafka, "meters", 0), Codec::new(Arc::new(registry)));
+    Ok(spawn_processor(settings, Meters, Box::new(MemoryStore::default()), codec, stop))
 }
 
 #[allow(dead_code, reason = "a test runs this file without it")]

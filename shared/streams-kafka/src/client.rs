@@ -180,9 +180,9 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// As librdkafka's statistics have it: nothing is queued, and the next offset to fetch is the last
-    /// stable one. Control records have offsets, too, so this compares positions, not records. It was
-    /// so when the brokers were heard last.
+    /// As librdkafka's statistics have it: nothing is queued, and the next offset to fetch is the
+    /// last stable one. Control records have offsets, too, so this compares positions, not records.
+    /// It was so when the brokers were heard last.
     fn of(statistics: &Statistics) -> Self {
         let fetched_from = statistics.brokers.values().filter(|broker| !broker.toppars.is_empty());
         let silence = fetched_from.map(|broker| broker.rxidle.max(0)).max().unwrap_or(0);
@@ -225,7 +225,7 @@ impl ClientContext for ReaderContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // The loop says once that Kafka is away; librdkafka would say it every second.
+        // The driver logs once that Kafka is away; librdkafka would say it every second.
         debug!("{error}: {reason}");
         if is_outage(&error) {
             self.outage.store(true, Ordering::Relaxed);

@@ -1,8 +1,9 @@
-//! [`spawn_fenced`]: drives a [`FencedEngine`] on a real Kafka. What to do, and what a failure means
-//! for the batch, the engine says; here are the calls.
+//! [`spawn_fenced`]: drives a [`FencedEngine`] on a real Kafka. What to do, and what a failure
+//! means for the batch, the engine says; here are the calls.
 
 use crate::{
-    LoopHandle, LoopSettings, LoopStatus, Pause, at_work, client::Failed, group::GroupReader, spawn,
+    ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed,
+    group::GroupReader, spawn,
 };
 use anyhow::anyhow;
 use streams::{
@@ -15,8 +16,8 @@ use streams::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A service's reaction to its input topics, with offsets in a database of its own instead of a Kafka
-/// transaction. Its calls may block.
+/// A service's reaction to its input topics, with offsets in a database of its own instead of a
+/// Kafka transaction. Its calls may block.
 pub trait FencedConsumer: Send {
     /// The topics to read, co-partitioned.
     fn inputs(&self) -> Vec<&'static TopicSpec>;
@@ -24,15 +25,16 @@ pub trait FencedConsumer: Send {
     /// The topics to write through an outbox, whose schemas must be registered first.
     fn outputs(&self) -> Vec<&'static TopicSpec>;
 
-    /// These (topic, partition) are ours now: raise their epochs, so that the instance that had them
-    /// before can write no more. Gives the next offset of each, 0 where there is none yet.
+    /// These (topic, partition) are ours now: raise their epochs, so that the instance that had
+    /// them before can write no more. Gives the next offset of each, 0 where there is none yet.
     ///
     /// # Errors
     /// [`Failure::Retriable`] while the database is away.
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure>;
 
-    /// One transaction: what the records of `batch` cause, and the offsets after them, guarded by the
-    /// epochs. Poison is dead-lettered inside of it; records below the stored offset change nothing.
+    /// One transaction: what the records of `batch` cause, and the offsets after them, guarded by
+    /// the epochs. Poison is dead-lettered inside of it; records below the stored offset change
+    /// nothing.
     ///
     /// # Errors
     /// [`Failure::Retriable`] while the database is away, [`Failure::Fatal`] when fenced.
@@ -42,30 +44,30 @@ pub trait FencedConsumer: Send {
 /// Run `consumer` on a thread of its own until `stop` is cancelled. Kafka, its topics and the
 /// registry may come later, and go and come back.
 pub fn spawn_fenced<C: FencedConsumer + 'static>(
-    settings: LoopSettings,
+    settings: ConsumerSettings,
     consumer: C,
     codec: Codec,
     stop: CancellationToken,
-) -> LoopHandle {
+) -> ThreadHandle {
     spawn(settings.name, move |status| {
         let engine = FencedEngine::new(&consumer.inputs());
-        FencedLoop { settings, consumer, codec, engine, reader: None }.run(&stop, &status)
+        FencedDriver { settings, consumer, codec, engine, reader: None }.run(&stop, &status)
     })
 }
 
-struct FencedLoop<C> {
-    settings: LoopSettings,
+struct FencedDriver<C> {
+    settings: ConsumerSettings,
     consumer: C,
     codec: Codec,
     engine: FencedEngine,
     reader: Option<GroupReader>,
 }
 
-impl<C: FencedConsumer> FencedLoop<C> {
+impl<C: FencedConsumer> FencedDriver<C> {
     fn run(
         mut self,
         stop: &CancellationToken,
-        status: &watch::Sender<LoopStatus>,
+        status: &watch::Sender<ThreadStatus>,
     ) -> anyhow::Result<()> {
         let mut pause = Pause::new(self.settings.name, status.clone());
         let mut effect = self.engine.next(Event::Proceed);
@@ -134,7 +136,7 @@ impl<C: FencedConsumer> FencedLoop<C> {
     }
 }
 
-/// What a failure of the service means for the loop.
+/// The consequence of a failure of the service for its consumer.
 fn failed(failure: Failure) -> Failed {
     match failure {
         Failure::Retriable(error) => Failed { class: Class::Retriable, error },

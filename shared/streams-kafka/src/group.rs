@@ -1,7 +1,7 @@
 //! [`GroupReader`]: a member of a consumer group that reads batches and knows what it owns.
 
 use crate::{
-    LoopSettings,
+    ConsumerSettings,
     client::{Ends, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
 };
 use anyhow::Context;
@@ -25,11 +25,11 @@ use tracing::debug;
 /// How often a reader that must know looks whether it has read everything.
 const ENDS_INTERVAL_MS: &str = "500";
 
-/// Reads the input topics of a loop in batches. Rebalances happen while it polls and never while a
-/// batch is worked on, so a batch holds records of owned partitions only.
+/// Reads the input topics of a processor in batches. Rebalances happen while it polls and never
+/// while a batch is worked on, so a batch holds records of owned partitions only.
 pub(crate) struct GroupReader {
     consumer: BaseConsumer<ReaderContext>,
-    settings: LoopSettings,
+    settings: ConsumerSettings,
     topics: Vec<&'static TopicSpec>,
     names: TopicNames,
     owned: BTreeSet<(String, i32)>,
@@ -40,7 +40,7 @@ pub(crate) struct GroupReader {
 impl GroupReader {
     /// Join the group. Fails while a topic does not exist.
     pub(crate) fn join(
-        settings: &LoopSettings,
+        settings: &ConsumerSettings,
         topics: Vec<&'static TopicSpec>,
     ) -> anyhow::Result<Self> {
         let mut config = member_config(&settings.bootstrap, settings.name, &settings.member());

@@ -21,7 +21,7 @@ pub use registry::HttpRegistry;
 pub use sender::{SendError, Sender};
 pub use table::spawn_table;
 pub use tail::spawn_tail;
-pub use transactional::{Step, TransactionalLoop, spawn_loop};
+pub use transactional::{Step, TransactionalDriver, spawn_processor};
 
 use std::{
     thread,
@@ -34,9 +34,9 @@ use streams::{
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What a loop needs to know of its surroundings, and its limits.
+/// The surroundings of a consumer and its limits.
 #[derive(Debug, Clone)]
-pub struct LoopSettings {
+pub struct ConsumerSettings {
     /// Kafka's addresses, comma separated.
     pub bootstrap: String,
     /// The consumer group; also the stem of `transactional.id` and `group.instance.id`.
@@ -54,7 +54,7 @@ pub struct LoopSettings {
     pub doubt_after: Duration,
 }
 
-impl LoopSettings {
+impl ConsumerSettings {
     /// The usual limits: [`BATCH_RECORDS_MAX`], [`BATCH_WAIT`].
     pub fn new(bootstrap: &str, name: &'static str, instance: u32) -> Self {
         Self {
@@ -73,9 +73,9 @@ impl LoopSettings {
     }
 }
 
-/// How a loop is doing.
+/// The state of a thread that consumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LoopStatus {
+pub enum ThreadStatus {
     /// Not at work yet: joining its group, or reading a table for the first time.
     Starting,
     /// Something it needs is away.
@@ -89,8 +89,8 @@ pub enum LoopStatus {
     Stopped,
 }
 
-impl LoopStatus {
-    /// Why the loop is not at work, if it is not: the detail of a health check.
+impl ThreadStatus {
+    /// Why the thread is not at work, if it is not: the detail of a health check.
     pub fn problem(&self) -> Option<String> {
         match self {
             Self::Starting => Some("starting".into()),
@@ -101,22 +101,22 @@ impl LoopStatus {
     }
 }
 
-/// A loop on its own thread, or what follows a topic on one. It ends when its token is cancelled,
-/// or on an error that waiting cannot cure.
-pub struct LoopHandle {
-    status: watch::Receiver<LoopStatus>,
+/// A thread that consumes: a processor, or the follower of a topic. It ends when its token is
+/// cancelled, or on an error that waiting cannot cure.
+pub struct ThreadHandle {
+    status: watch::Receiver<ThreadStatus>,
     ended: oneshot::Receiver<anyhow::Result<()>>,
 }
 
-impl LoopHandle {
-    /// How the loop is doing, now and later.
-    pub fn status(&self) -> watch::Receiver<LoopStatus> {
+impl ThreadHandle {
+    /// The state of the thread, now and later.
+    pub fn status(&self) -> watch::Receiver<ThreadStatus> {
         self.status.clone()
     }
 
     /// Wait until it is at work for the first time; false if it ends before.
     pub async fn at_work(&self) -> bool {
-        let at_work = |status: &LoopStatus| matches!(status, LoopStatus::Running { .. });
+        let at_work = |status: &ThreadStatus| matches!(status, ThreadStatus::Running { .. });
         self.status().wait_for(at_work).await.is_ok()
     }
 
@@ -132,24 +132,24 @@ impl LoopHandle {
 /// Run `body` on a thread named `name`.
 fn spawn(
     name: &str,
-    body: impl FnOnce(watch::Sender<LoopStatus>) -> anyhow::Result<()> + Send + 'static,
-) -> LoopHandle {
-    let (status_sender, status) = watch::channel(LoopStatus::Starting);
+    body: impl FnOnce(watch::Sender<ThreadStatus>) -> anyhow::Result<()> + Send + 'static,
+) -> ThreadHandle {
+    let (status_sender, status) = watch::channel(ThreadStatus::Starting);
     let (end, ended) = oneshot::channel();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let keeper = status_sender.clone();
         let result = body(status_sender);
-        keeper.send_replace(LoopStatus::Stopped);
+        keeper.send_replace(ThreadStatus::Stopped);
         // Nobody may be interested in how it ended.
         let _ = end.send(result);
     });
     thread.expect("the operating system gives a thread");
-    LoopHandle { status, ended }
+    ThreadHandle { status, ended }
 }
 
-/// Tell that a loop is at work on `partitions`, if that is news.
-fn at_work(status: &watch::Sender<LoopStatus>, partitions: impl IntoIterator<Item = i32>) {
-    let running = LoopStatus::Running { partitions: partitions.into_iter().collect() };
+/// Report that the thread works on `partitions`, if that is news.
+fn at_work(status: &watch::Sender<ThreadStatus>, partitions: impl IntoIterator<Item = i32>) {
+    let running = ThreadStatus::Running { partitions: partitions.into_iter().collect() };
     status.send_if_modified(|status| {
         let is_news = *status != running;
         if is_news {
@@ -159,21 +159,21 @@ fn at_work(status: &watch::Sender<LoopStatus>, partitions: impl IntoIterator<Ite
     });
 }
 
-/// An [`Outage`] on a thread: waits, and shows it in the status of a loop.
+/// An [`Outage`] on a thread: it waits, and shows the outage in the status of the thread.
 struct Pause {
     outage: Outage,
-    status: watch::Sender<LoopStatus>,
+    status: watch::Sender<ThreadStatus>,
 }
 
 impl Pause {
-    fn new(name: impl Into<String>, status: watch::Sender<LoopStatus>) -> Self {
+    fn new(name: impl Into<String>, status: watch::Sender<ThreadStatus>) -> Self {
         Self { outage: Outage::new(name), status }
     }
 
     /// Something went wrong: wait, unless `stop` is cancelled.
     fn wait(&mut self, cause: &str, stop: &CancellationToken) {
         let wait = self.outage.failed(cause);
-        self.status.send_replace(LoopStatus::Waiting(cause.to_owned()));
+        self.status.send_replace(ThreadStatus::Waiting(cause.to_owned()));
         pause(wait, stop);
     }
 
@@ -206,7 +206,7 @@ mod tests {
     /// Longer than anything here takes on a busy machine.
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    async fn end(handle: LoopHandle) -> anyhow::Result<()> {
+    async fn end(handle: ThreadHandle) -> anyhow::Result<()> {
         tokio::time::timeout(DEADLINE, handle.stopped()).await.expect("it ends")
     }
 
@@ -224,7 +224,7 @@ mod tests {
         // Port 1 is nobody's.
         let tail = spawn_tail("127.0.0.1:1", "tail", vec![&TOPIC], stop.clone(), drop);
         let mut status = tail.status();
-        let waits = |status: &LoopStatus| matches!(status, LoopStatus::Waiting(_));
+        let waits = |status: &ThreadStatus| matches!(status, ThreadStatus::Waiting(_));
         let waiting = tokio::time::timeout(DEADLINE, status.wait_for(waits)).await;
         assert!(waiting.expect("it waits").expect("it runs").problem().is_some());
         stop.cancel();

@@ -1,7 +1,7 @@
 //! Following a compacted topic into a [`GlobalTable`].
 
 use crate::{
-    LoopHandle, LoopStatus, Pause,
+    Pause, ThreadHandle, ThreadStatus,
     admin::send_now,
     at_work,
     client::{ReaderContext, TopicNames, reader_config, to_record},
@@ -38,7 +38,7 @@ pub fn spawn_table<S, K, V>(
     topic: &'static Topic<K, V>,
     codec: Codec,
     stop: CancellationToken,
-) -> (GlobalTable<K, V>, LoopHandle)
+) -> (GlobalTable<K, V>, ThreadHandle)
 where
     S: Service,
     K: Key + Eq + Hash + Send + Sync + 'static,
@@ -67,7 +67,7 @@ struct Follower<K: 'static, V: 'static> {
     topic: &'static Topic<K, V>,
     codec: Codec,
     writer: TableWriter<K, V>,
-    status: watch::Sender<LoopStatus>,
+    status: watch::Sender<ThreadStatus>,
     /// To its end, once.
     is_read: bool,
 }
@@ -123,7 +123,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         if self.is_read {
             at_work(&self.status, 0..partitions);
         } else {
-            self.status.send_replace(LoopStatus::Starting);
+            self.status.send_replace(ThreadStatus::Starting);
         }
     }
 

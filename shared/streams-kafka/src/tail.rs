@@ -1,7 +1,7 @@
 //! Following topics from now on, without a group: every instance sees every record.
 
 use crate::{
-    LoopHandle, LoopStatus, Pause, at_work,
+    Pause, ThreadHandle, ThreadStatus, at_work,
     client::{ReaderContext, TopicNames, reader_config, to_record},
     group::topic_exists,
     spawn,
@@ -29,7 +29,7 @@ pub fn spawn_tail(
     topics: Vec<&'static TopicSpec>,
     stop: CancellationToken,
     on_record: impl FnMut(Record) + Send + 'static,
-) -> LoopHandle {
+) -> ThreadHandle {
     let bootstrap = bootstrap.to_owned();
     spawn(name, move |status| {
         let mut outage = Pause::new(name, status.clone());
@@ -46,7 +46,7 @@ pub fn spawn_tail(
 struct Tail<F> {
     /// The next offset of each partition that has been seen.
     positions: BTreeMap<(String, i32), i64>,
-    status: watch::Sender<LoopStatus>,
+    status: watch::Sender<ThreadStatus>,
     on_record: F,
 }
 

@@ -1,8 +1,8 @@
-//! [`TransactionalLoop`]: drives an [`Engine`] on a real Kafka. What to do, and what a failure means
-//! for the batch, the engine says; here are the calls.
+//! [`TransactionalDriver`]: drives an [`Engine`] on a real Kafka. What to do, and what a failure
+//! means for the batch, the engine says; here are the calls.
 
 use crate::{
-    LoopHandle, LoopSettings, LoopStatus, Pause, at_work,
+    ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work,
     client::{Failed, WriterContext, pause_briefly, producer_config, to_message},
     group::{GroupReader, to_list},
     log::LogReader,
@@ -41,40 +41,40 @@ struct Clients {
     log: Option<LogReader>,
 }
 
-/// The loop of one [`Processor`]. One thread owns it, with its consumer and its producer.
-pub struct TransactionalLoop<P> {
-    settings: LoopSettings,
+/// The driver of one [`Processor`]. One thread owns it, with its consumer and its producer.
+pub struct TransactionalDriver<P> {
+    settings: ConsumerSettings,
     engine: Engine<P>,
     store: Box<dyn Store>,
     clients: Option<Clients>,
     /// What the engine asks for.
     effect: Option<Effect>,
     next_tick: Instant,
-    status: watch::Sender<LoopStatus>,
+    status: watch::Sender<ThreadStatus>,
 }
 
 /// Run `processor` on a thread of its own until `stop` is cancelled. Kafka, its topics and the
 /// registry may come later, and go and come back.
-pub fn spawn_loop<P: Processor + 'static>(
-    settings: LoopSettings,
+pub fn spawn_processor<P: Processor + 'static>(
+    settings: ConsumerSettings,
     processor: P,
     store: Box<dyn Store>,
     codec: Codec,
     stop: CancellationToken,
-) -> LoopHandle {
+) -> ThreadHandle {
     spawn(settings.name, move |status| {
-        TransactionalLoop::new(settings, processor, store, codec, status).run(&stop)
+        TransactionalDriver::new(settings, processor, store, codec, status).run(&stop)
     })
 }
 
-impl<P: Processor> TransactionalLoop<P> {
-    /// A loop that has not begun; `status` is kept up to date.
+impl<P: Processor> TransactionalDriver<P> {
+    /// A driver that has not begun; it keeps `status` up to date.
     pub fn new(
-        settings: LoopSettings,
+        settings: ConsumerSettings,
         processor: P,
         store: Box<dyn Store>,
         codec: Codec,
-        status: watch::Sender<LoopStatus>,
+        status: watch::Sender<ThreadStatus>,
     ) -> Self {
         let (engine, next_tick) = (Engine::new(processor, codec), Instant::now());
         Self { settings, engine, store, clients: None, effect: None, next_tick, status }
@@ -105,7 +105,7 @@ impl<P: Processor> TransactionalLoop<P> {
         }
     }
 
-    /// One batch: poll, decide, commit. Tests drive the loop with it, and no back-off is waited for.
+    /// One batch: poll, decide, commit. Tests call it, without a wait for the back-off.
     ///
     /// # Errors
     /// What went wrong; the next step goes on where it can.
@@ -146,7 +146,7 @@ impl<P: Processor> TransactionalLoop<P> {
         let is_committed = matches!(event, Event::Committed { .. });
         let effect = self.engine.next(event, Timestamp::now(), &*self.store);
         if is_committed && matches!(effect, Effect::Poll) {
-            // A loop without state has nothing to apply.
+            // A processor without state has nothing to apply.
             failpoint::reached("applied");
         }
         effect
@@ -316,9 +316,9 @@ impl<P: Processor> TransactionalLoop<P> {
     }
 }
 
-/// A producer that has fenced every other one with the loop's transactional id.
+/// A producer that has fenced every other one with the processor's transactional id.
 fn fencing_producer(
-    settings: &LoopSettings,
+    settings: &ConsumerSettings,
 ) -> Result<(ThreadedProducer<WriterContext>, WriterContext), Failed> {
     let (member, deliveries) = (settings.member(), WriterContext::default());
     let config = producer_config(&settings.bootstrap, &member, Some(&member));

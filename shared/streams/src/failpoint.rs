@@ -2,17 +2,17 @@
 //! kill every service at every step.
 //!
 //! `FAILPOINT=sent` aborts the process when it gets there for the first time, `FAILPOINT=sent:3`
-//! for the third, `FAILPOINT=inventory-stock/sent` only in that loop. All of it is compiled out
-//! where debug assertions are off: a release build has neither the points nor the variable. A program
-//! lists its failpoints, and arms the one that the variable names when it starts ([`arm`]).
+//! for the third, `FAILPOINT=inventory-stock/sent` only in that processor. All of it is compiled
+//! out where debug assertions are off: a release build has neither the points nor the variable. A
+//! program lists its failpoints, and arms the one that the variable names when it starts ([`arm`]).
 
 /// A place where a process can be told to die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failpoint {
     /// As `FAILPOINT` names it.
     pub name: &'static str,
-    /// The loops that pass it.
-    pub loops: &'static [&'static str],
+    /// The processors that pass it.
+    pub processors: &'static [&'static str],
     /// What has happened by then, and what has not.
     pub when: &'static str,
 }
@@ -37,7 +37,7 @@ mod switch {
     #[derive(Debug, PartialEq, Eq)]
     struct Armed {
         text: String,
-        in_loop: Option<String>,
+        in_processor: Option<String>,
         point: Failpoint,
         /// Dies when it gets there for this time, from 1.
         time: u32,
@@ -48,19 +48,25 @@ mod switch {
 
     fn parse(text: &str, all: &[Failpoint]) -> Result<Armed, String> {
         let (place, time) = text.split_once(':').unwrap_or((text, "1"));
-        let (in_loop, name) = place.rsplit_once('/').map_or((None, place), |(l, n)| (Some(l), n));
+        let (in_processor, name) =
+            place.rsplit_once('/').map_or((None, place), |(l, n)| (Some(l), n));
         let point = all.iter().find(|point| point.name == name).copied().ok_or_else(|| {
             let known: Vec<_> = all.iter().map(|point| point.name).collect();
             format!("{VARIABLE}: `{name}` is no failpoint; there are {}", known.join(", "))
         })?;
-        if let Some(other) = in_loop.filter(|name| !point.loops.contains(name)) {
-            let known = point.loops.join(", ");
+        if let Some(other) = in_processor.filter(|name| !point.processors.contains(name)) {
+            let known = point.processors.join(", ");
             return Err(format!("{VARIABLE}: `{name}` is not in `{other}`, but in {known}"));
         }
         let time = time.parse().ok().filter(|time| *time > 0).ok_or_else(|| {
             format!("{VARIABLE}: `{time}` is no count; `{name}:2` means the second time, from 1")
         })?;
-        Ok(Armed { text: text.to_owned(), in_loop: in_loop.map(str::to_owned), point, time })
+        Ok(Armed {
+            text: text.to_owned(),
+            in_processor: in_processor.map(str::to_owned),
+            point,
+            time,
+        })
     }
 
     /// Arm the one of `all` that the variable `FAILPOINT` names, if it is set.
@@ -81,9 +87,9 @@ mod switch {
     pub fn reached(name: &'static str) {
         static TIMES: AtomicU32 = AtomicU32::new(0);
         let Some(Some(armed)) = ARMED.get() else { return };
-        // A loop's thread has its name.
+        // A processor's thread has its name.
         let here = thread::current();
-        let here = armed.in_loop.is_none() || armed.in_loop.as_deref() == here.name();
+        let here = armed.in_processor.is_none() || armed.in_processor.as_deref() == here.name();
         if armed.point.name == name
             && here
             && TIMES.fetch_add(1, Ordering::Relaxed) + 1 == armed.time
@@ -98,8 +104,8 @@ mod switch {
         use super::*;
 
         const ALL: [Failpoint; 2] = [
-            Failpoint { name: "sent", loops: &["sums", "counts"], when: "records are sent" },
-            Failpoint { name: "mailed", loops: &["counts"], when: "a mail is accepted" },
+            Failpoint { name: "sent", processors: &["sums", "counts"], when: "records are sent" },
+            Failpoint { name: "mailed", processors: &["counts"], when: "a mail is accepted" },
         ];
 
         fn parse(text: &str) -> Result<Armed, String> {
@@ -107,9 +113,9 @@ mod switch {
         }
 
         #[test]
-        fn a_failpoint_is_named_with_its_loop_and_its_time() {
+        fn a_failpoint_is_named_with_its_processor_and_its_time() {
             let armed = parse("sums/sent:3").unwrap();
-            assert_eq!((armed.in_loop.as_deref(), armed.time), (Some("sums"), 3));
+            assert_eq!((armed.in_processor.as_deref(), armed.time), (Some("sums"), 3));
             assert_eq!((armed.point.name, parse("sent").unwrap().time), ("sent", 1));
         }
 

@@ -27,7 +27,7 @@ pub struct Source {
 
 /// A service's reaction to its input topics.
 ///
-/// The loop calls `process` for each record of a batch in order, then `tick`, then `flush`, and
+/// The engine calls `process` for each record of a batch in order, then `tick`, then `flush`, and
 /// commits what the [`Tx`] has gathered together with the offsets, in one Kafka transaction.
 /// After a failure it calls `reset`, and the batch comes again.
 pub trait Processor: Send {

@@ -1,7 +1,7 @@
 //! [`Tx`]: what a processor does with a batch, collected before any of it happens.
 //!
 //! A transaction gathers state changes in an overlay and the records to send in a list. Nothing
-//! reaches the store or the broker until the loop commits, so dropping a `Tx` undoes everything.
+//! reaches the store or the broker until the engine commits, so dropping a `Tx` undoes everything.
 //! Within it each record has a savepoint: poison takes back only its own changes.
 
 use crate::{
@@ -92,7 +92,8 @@ impl<'a, S: Service> Tx<'a, S> {
         Self { replay: true, ..Self::new(store, codec, now) }
     }
 
-    /// Whether this is a restore: the record was decided on before, and what came of it is in the log.
+    /// Whether this is a restore: the record was decided on before, and what came of it is in the
+    /// log.
     pub fn is_replay(&self) -> bool {
         self.replay
     }

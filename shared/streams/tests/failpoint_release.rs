@@ -10,7 +10,7 @@ const PROGRAM: &str = r#"
 #[path = "FILE"]
 mod failpoint;
 fn main() {
-    let all = [failpoint::Failpoint { name: "sent", loops: &[], when: "" }];
+    let all = [failpoint::Failpoint { name: "sent", processors: &[], when: "" }];
     failpoint::arm(&all).unwrap();
     failpoint::reached("sent");
 }

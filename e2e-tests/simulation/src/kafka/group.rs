@@ -16,7 +16,7 @@ pub(crate) struct Membership {
     generation: u32,
 }
 
-/// The group of one loop.
+/// The group of one processor.
 #[derive(Default)]
 pub(crate) struct Group {
     generation: u32,

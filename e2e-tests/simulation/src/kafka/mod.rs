@@ -164,7 +164,7 @@ impl Kafka {
 
     // ----------------------------------------------------------------------------------- groups
 
-    /// The group of a loop.
+    /// The group of a processor.
     pub(crate) fn group(&mut self, name: &'static str) -> &mut Group {
         self.groups.entry(name).or_default()
     }

@@ -11,7 +11,7 @@ fn record(driver: &mut Driver<EmailProcessor<Postbox>>, order: Order) -> Record 
     driver.record(&ORDER_VIEWS, &id, &seen(order), "view")
 }
 
-/// Process `batch` as a loop does, up to the first failure, and then give the transaction up.
+/// Process `batch` as a processor does, up to the first failure, and then give the transaction up.
 fn lose(driver: &mut Driver<EmailProcessor<Postbox>>, batch: &[Record]) -> Result<(), Failure> {
     let (store, codec) = (driver.store.clone(), driver.codec().clone());
     let mut tx = Tx::new(&store, &codec, Timestamp(0));

@@ -1,4 +1,4 @@
-//! Goal: both loops as Kafka would drive them, and the service without anything that it needs.
+//! Goal: both processors as Kafka would drive them, and the service without anything that it needs.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 

@@ -1,4 +1,4 @@
-//! Goal: both loops as Kafka would drive them, and the HTTP edge, without Kafka.
+//! Goal: both processors as Kafka would drive them, and the HTTP edge, without Kafka.
 
 mod fixtures;
 mod http;

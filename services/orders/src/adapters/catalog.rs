@@ -7,7 +7,7 @@ use contracts::{
 };
 use service_kit::Shutdown;
 use streams::Codec;
-use streams_kafka::{LoopHandle, spawn_table};
+use streams_kafka::{ThreadHandle, spawn_table};
 
 /// Follow the catalog until `shutdown`: products on one thread, customers on the other.
 pub fn follow(
@@ -15,7 +15,7 @@ pub fn follow(
     instance: u32,
     codec: &Codec,
     shutdown: &Shutdown,
-) -> (Catalog, [LoopHandle; 2]) {
+) -> (Catalog, [ThreadHandle; 2]) {
     let (codec, stop) = (|| codec.clone(), || shutdown.clone());
     let (products, first) =
         spawn_table::<Orders, _, _>(bootstrap, instance, &PRODUCTS, codec(), stop());

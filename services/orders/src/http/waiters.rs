@@ -17,7 +17,7 @@ use contracts::{
 use parking_lot::Mutex;
 use service_kit::{Shutdown, Waiter, waiters::Full};
 use streams::{Codec, Failure, Record};
-use streams_kafka::{LoopHandle, spawn_tail};
+use streams_kafka::{ThreadHandle, spawn_tail};
 
 use crate::topology;
 
@@ -71,7 +71,7 @@ impl Waiters {
     }
 
     /// Hear what happens from now on, until `shutdown`.
-    pub fn follow(&self, bootstrap: &str, codec: Codec, shutdown: Shutdown) -> LoopHandle {
+    pub fn follow(&self, bootstrap: &str, codec: Codec, shutdown: Shutdown) -> ThreadHandle {
         let waiters = self.clone();
         let topics = topology::WAITED_FOR.to_vec();
         spawn_tail(bootstrap, "orders-waiters", topics, shutdown, move |record| {

@@ -94,7 +94,7 @@ async fn a_new_owner_goes_on_where_the_old_one_stopped() {
     let shop = Shop::open().await;
     let mut intake = shop.intake(&Arc::default()).await;
     let batch = vec![shop.record(&validated(tomorrow()))];
-    // As the loop does it: from a thread outside of the runtime.
+    // As the processor does it: from a thread outside of the runtime.
     let claimed = spawn_blocking(move || {
         intake.apply(&batch).unwrap();
         intake.claim(&[("orders".into(), 0), ("orders".into(), 1)]).unwrap()

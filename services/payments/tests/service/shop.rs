@@ -234,7 +234,7 @@ impl Drop for Worker {
     }
 }
 
-/// Applies a batch as the loop does: outside of the runtime.
+/// Applies a batch as the processor does: outside of the runtime.
 pub(crate) fn apply(intake: &Intake, batch: &[Record]) -> Result<(), Failure> {
     block_in_place(|| intake.apply_at(batch, now()))
 }

@@ -28,7 +28,7 @@ use view::{
 
 /// One instance of the view.
 pub(crate) struct Instance {
-    /// The loop's clock.
+    /// The processor's clock.
     pub(crate) now: Timestamp,
     pub(crate) tables: Tables,
     pub(crate) waiters: Waiters<OrderId, ()>,
@@ -182,7 +182,7 @@ impl Instance {
         orders.iter().map(record).collect()
     }
 
-    /// Feed `records` in one batch, on a thread of its own, as the loop does. To crash before
+    /// Feed `records` in one batch, on a thread of its own, as the processor does. To crash before
     /// Kafka's commit is to forget the answer.
     pub(crate) fn try_batch(&mut self, records: &[Record]) -> Result<Sent, Failure> {
         tokio::task::block_in_place(|| {
@@ -229,7 +229,7 @@ impl Instance {
         self.try_batch(records).unwrap()
     }
 
-    /// Every partition was read to its end, by the loop's clock.
+    /// Every partition was read to its end, by the processor's clock.
     pub(crate) fn caught_up(&mut self) {
         for partition in 0..PARTITIONS {
             self.processor.caught_up(partition, self.now);

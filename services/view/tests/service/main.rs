@@ -1,5 +1,5 @@
-//! The view on a real Postgres, without Kafka: records are fed as the loop feeds them, and read
-//! back over HTTP. Each test has a database of its own.
+//! The view on a real Postgres, without Kafka: records are fed as the processor feeds them, and
+//! read back over HTTP. Each test has a database of its own.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -1,4 +1,4 @@
-//! [`Engine`]: the transactional loop as a state machine without IO. A driver tells it what has
+//! [`Engine`]: the runtime of a processor as a state machine without IO. A driver tells it what has
 //! happened and does what it asks for, one [`Effect`] after the other; every rule about errors is
 //! here and only here.
 //!
@@ -15,9 +15,9 @@
 //!
 //! **A doubtful EndTxn.** The protocol lets a copy of an EndTxn request that was delayed decide the
 //! *next* transaction of the producer (KAFKA-17754; Kafka's own answer, KIP-890, needs EndTxn v5,
-//! which librdkafka does not send). So a producer whose EndTxn may have been sent more than once gets
-//! a new epoch before anything else happens: what is still on its way is then refused. And what was
-//! committed in doubt is read back before the store takes it.
+//! which librdkafka does not send). So a producer whose EndTxn may have been sent more than once
+//! gets a new epoch before anything else happens: what is still on its way is then refused. And
+//! what was committed in doubt is read back before the store takes it.
 
 mod batch;
 mod effect;
@@ -96,7 +96,7 @@ enum Phase {
     Stopped,
 }
 
-/// The loop of one [`Processor`]. See the module.
+/// Runs one [`Processor`]. See the module.
 pub struct Engine<P> {
     processor: P,
     codec: Codec,
@@ -162,8 +162,8 @@ impl<P: Processor> Engine<P> {
         &self.batch.decided
     }
 
-    /// What to do after `event`, which happened at `now`. The engine reads `store`; it is the driver
-    /// that writes to it.
+    /// What to do after `event`, which happened at `now`. The engine reads `store`; it is the
+    /// driver that writes to it.
     ///
     /// # Panics
     /// When the event is no answer to the last effect: a bug of the driver.
@@ -310,9 +310,10 @@ impl<P: Processor> Engine<P> {
             };
         }
         if self.batch.offsets.is_empty() {
-            // With the offsets Kafka checks that we are still a member (KIP-447). What time alone has
-            // caused has none of its own: it goes with those that are committed, or an instance that
-            // was replaced while it slept could still end an order for a partition that it has lost.
+            // With the offsets Kafka checks that we are still a member (KIP-447). What time alone
+            // has caused has none of its own: it goes with those that are committed, or an instance
+            // that was replaced while it slept could still end an order for a partition that it has
+            // lost.
             let committed = self.tasks.values().flat_map(|task| task.committed.clone());
             self.batch.offsets = committed.collect();
         }
@@ -402,8 +403,8 @@ impl<P: Processor> Engine<P> {
         self.poll()
     }
 
-    /// There was nothing to do. A failed batch may take some polls to come again, so this alone does
-    /// not mean that all is well.
+    /// There was nothing to do. A failed batch may take some polls to come again, so this alone
+    /// does not mean that all is well.
     fn idle(&mut self) -> Effect {
         if !self.batch_failed {
             self.trouble = None;

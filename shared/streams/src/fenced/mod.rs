@@ -1,11 +1,11 @@
-//! [`FencedEngine`]: the loop of a consumer whose offsets live in its own database, in the same
+//! [`FencedEngine`]: the runtime of a consumer whose offsets live in its own database, in the same
 //! transaction as what it does, as a state machine without IO. Kafka's group only says who reads
 //! which partition; what keeps a replaced instance out is an epoch per partition in the database,
 //! which every new owner raises (a fence).
 //!
-//! The way of a batch: poll, claim what was assigned, seek to where the database is, apply. A driver
-//! tells the engine what has happened and does what it asks for, one [`Effect`] after the other;
-//! every rule about failures is here and only here:
+//! The way of a batch: poll, claim what was assigned, seek to where the database is, apply. A
+//! driver tells the engine what has happened and does what it asks for, one [`Effect`] after the
+//! other; every rule about failures is here and only here:
 //!
 //! | failure | what follows |
 //! |---|---|
@@ -34,7 +34,7 @@ pub enum Event {
     Connected,
     /// The consumer is gone.
     Disconnected,
-    /// What a poll has brought. Time does not act on this loop: `tick` is not looked at.
+    /// What a poll has brought. This consumer has no timers, so the engine ignores `tick`.
     Polled(Polled),
     /// The partitions are ours in the database: the next offset of each.
     Claimed(Offsets),
@@ -99,7 +99,7 @@ enum Phase {
     Stopped,
 }
 
-/// The loop of one offset-fenced consumer. See the module.
+/// Runs one offset-fenced consumer. See the module.
 pub struct FencedEngine {
     /// The names of the topics.
     inputs: Vec<&'static str>,
