@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use auditor::{Announcement, Letter, Log, Logged};
+use auditor::{Announcement, Log, Logged};
 use contracts::avro::Message;
 use contracts::order::LatestOrder;
 use contracts::topics::{self, Topic};
@@ -17,10 +17,14 @@ use streams_kafka::{HttpRegistry, read_topic};
 use tokio::runtime::Handle;
 
 /// Reads everything, from the end of the choreography to its beginning. Blocks.
-pub(super) fn read(kafka: &str, registry: &str, runtime: Handle) -> Result<(Log, Vec<Letter>)> {
+pub(super) fn read(
+    kafka: &str,
+    registry: &str,
+    runtime: Handle,
+) -> Result<(Log, Vec<auditor::DeadLetter>)> {
     let reader =
         Reader { kafka, codec: Codec::new(Arc::new(HttpRegistry::new(registry, runtime)?)) };
-    let (letters, mut known) = (reader.letters()?, Known::default());
+    let (dead_letters, mut known) = (reader.dead_letters()?, Known::default());
     // The fields of a struct are evaluated in the order in which they are written.
     let log = Log {
         emails: reader.topic(&topics::EMAILS)?,
@@ -39,7 +43,7 @@ pub(super) fn read(kafka: &str, registry: &str, runtime: Handle) -> Result<(Log,
         order_commands: reader.topic(&topics::ORDER_COMMANDS)?,
         catalog_products: reader.products()?,
     };
-    Ok((log, letters))
+    Ok((log, dead_letters))
 }
 
 /// The orders that were read so far: each stands on three topics, and is kept once.
@@ -126,14 +130,16 @@ impl Reader<'_> {
         Ok(records)
     }
 
-    fn letters(&self) -> Result<Vec<Letter>> {
-        let mut letters = Vec::new();
+    fn dead_letters(&self) -> Result<Vec<auditor::DeadLetter>> {
+        let mut dead_letters = Vec::new();
         for service in ServiceName::ALL {
-            letters.extend(
-                dlq::list(self.kafka, topics::dlq(service))?.iter().map(|l| letter(service, l)),
+            dead_letters.extend(
+                dlq::list(self.kafka, topics::dlq(service))?
+                    .iter()
+                    .map(|found| dead_letter(service, found)),
             );
         }
-        Ok(letters)
+        Ok(dead_letters)
     }
 }
 
@@ -151,16 +157,16 @@ fn logged<T>(record: &Record, value: Result<T, String>) -> Logged<T> {
     }
 }
 
-fn letter(service: ServiceName, letter: &DeadLetter) -> Letter {
-    Letter {
+fn dead_letter(service: ServiceName, found: &DeadLetter) -> auditor::DeadLetter {
+    auditor::DeadLetter {
         service,
-        partition: letter.id.partition,
-        offset: letter.id.offset,
-        timestamp: Timestamp(letter.record.timestamp_ms),
-        key: key_of(&letter.record),
-        origin: letter.origin(),
-        cause: letter.cause().to_owned(),
-        settled: letter.done.is_some(),
+        partition: found.id.partition,
+        offset: found.id.offset,
+        timestamp: Timestamp(found.record.timestamp_ms),
+        key: key_of(&found.record),
+        origin: found.origin(),
+        cause: found.cause().to_owned(),
+        settled: found.done.is_some(),
     }
 }
 

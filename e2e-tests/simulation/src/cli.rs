@@ -20,8 +20,8 @@ const VIOLATIONS_MAX: usize = 12;
 const EVENTS_MAX: usize = 300;
 
 /// Runs the whole shop in simulation, once per seed, and lets the auditor look at each run. Ends
-/// with 0 if every law held in every run, and with 1 if one was broken: that run is made as small as
-/// it can be and told event by event.
+/// with 0 if every law held in every run, and with 1 if one was broken: that run is made as small
+/// as it can be and told event by event.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "shop simulate", version)]
 pub struct Cli {

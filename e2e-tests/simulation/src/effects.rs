@@ -116,8 +116,8 @@ impl Repository for Postgres {
             state.died = true;
             return failed("the process dies before the commit");
         }
-        // A transaction reads first and writes then. What it has read may be as old as the batch: in
-        // between, an instance that goes on after it was replaced may have been overtaken.
+        // A transaction reads first and writes then. What it has read may be as old as the batch:
+        // in between, an instance that goes on after it was replaced may have been overtaken.
         let (read_at, step) = (state.read_at, state.step);
         let decisions = state.rows.apply(batch, read_at, step);
         if state.traced {

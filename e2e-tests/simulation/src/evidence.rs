@@ -1,7 +1,7 @@
 //! What the auditor gets to see: everything, as an observer from outside would find it.
 
 use crate::sim::Sim;
-use auditor::{Announcement, Evidence, LedgerEntry, Letter, Log, Logged, PaymentRow, Payments};
+use auditor::{Announcement, DeadLetter, Evidence, LedgerEntry, Log, Logged, PaymentRow, Payments};
 use contracts::{
     Money, ServiceName, Timestamp,
     avro::Message,
@@ -40,7 +40,10 @@ pub(crate) fn take(sim: &Sim) -> Evidence {
             }),
             emails: logged(sim, &EMAILS, |mail| mail),
         },
-        letters: ServiceName::ALL.into_iter().flat_map(|service| letters(sim, service)).collect(),
+        dead_letters: ServiceName::ALL
+            .into_iter()
+            .flat_map(|service| dead_letters(sim, service))
+            .collect(),
         payments: payments(sim),
         bank: sim.bank.statement(),
         mails: sim.effects.mails(),
@@ -71,11 +74,11 @@ fn logged<K, V: Message, T>(
     sim.kafka.committed(topic.name()).into_iter().map(read).collect()
 }
 
-fn letters(sim: &Sim, service: ServiceName) -> Vec<Letter> {
+fn dead_letters(sim: &Sim, service: ServiceName) -> Vec<DeadLetter> {
     let read = |record: &Record| {
         let header = |name| record.headers.get(name).unwrap_or_default().to_owned();
         let place = [dlq_names::TOPIC, dlq_names::PARTITION, dlq_names::OFFSET].map(header);
-        Letter {
+        DeadLetter {
             service,
             partition: record.partition,
             offset: record.offset,

@@ -1,5 +1,5 @@
-//! Mutations: each takes one of our own claims away, and the auditor must notice. A mutation changes
-//! a model around the services, or a wrapper of a processor, never a service.
+//! Mutations: each takes one of our own claims away, and the auditor must notice. A mutation
+//! changes a model around the services, or a wrapper of a processor, never a service.
 
 use auditor::Law;
 use contracts::{

@@ -1,5 +1,5 @@
-//! Making a failing run small enough to be read: fewer kinds of faults, fewer orders, fewer strikes,
-//! as long as the same law is broken (delta debugging, Zeller and Hildebrandt 2002).
+//! Making a failing run small enough to be read: fewer kinds of faults, fewer orders, fewer
+//! strikes, as long as the same law is broken (delta debugging, Zeller and Hildebrandt 2002).
 
 use crate::{Outcome, Scenario};
 use auditor::Law;

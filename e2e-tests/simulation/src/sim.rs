@@ -28,7 +28,8 @@ pub(crate) enum Progress {
 
 /// A part of a process that moves by itself, step by step.
 pub(crate) trait Actor {
-    /// One step, as small as can be: between any two of them others may move, and a process may die.
+    /// One step, as small as can be: between any two of them others may move, and a process may
+    /// die.
     fn step(&mut self, sim: &mut Sim) -> Progress;
 
     /// The process has died: forget everything that is not on a disk. `disk_lost`: that as well.

@@ -14,7 +14,8 @@ pub struct Event {
     pub actor: String,
     /// What.
     pub what: String,
-    /// The orders that it is about; none where it is about all of them. An empty set is about goods.
+    /// The orders that it is about; none where it is about all of them. An empty set is about
+    /// goods.
     pub orders: Option<BTreeSet<OrderId>>,
 }
 

@@ -1,9 +1,9 @@
 //! [`Case`]: the evidence, put in order.
 
 use crate::{
+    dead_letters::DeadLetters,
     evidence::{Evidence, Logged},
     history::History,
-    letters::Letters,
 };
 use contracts::{
     Order, OrderId, Timestamp,
@@ -11,20 +11,21 @@ use contracts::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How much earlier than a topic's retention says its records may go: brokers delete whole segments.
+/// How much earlier than a topic's retention says its records may go: brokers delete whole
+/// segments.
 const RETENTION_MARGIN: Duration = Duration::from_secs(60 * 60);
 
 /// The evidence with what several laws need of it.
 pub(crate) struct Case<'a> {
     pub(crate) evidence: &'a Evidence,
-    pub(crate) letters: Letters<'a>,
+    pub(crate) dead_letters: DeadLetters<'a>,
     /// What happened to each order.
     pub(crate) histories: BTreeMap<OrderId, History<'a>>,
 }
 
 impl<'a> Case<'a> {
     pub(crate) fn new(evidence: &'a Evidence) -> Self {
-        let letters = Letters::new(evidence);
+        let dead_letters = DeadLetters::new(evidence);
         let mut by_order: BTreeMap<OrderId, Vec<&Logged<Arc<Order>>>> = BTreeMap::new();
         for record in &evidence.log.orders {
             if let Ok(order_id) = record.key.parse() {
@@ -33,10 +34,10 @@ impl<'a> Case<'a> {
         }
         let at_rest = |at: Timestamp| at + evidence.grace <= evidence.taken_at;
         let fold = |(order_id, records): (OrderId, Vec<&'a Logged<Arc<Order>>>)| {
-            (order_id, History::fold(&order_id.to_string(), &records, &letters, at_rest))
+            (order_id, History::fold(&order_id.to_string(), &records, &dead_letters, at_rest))
         };
         let histories = by_order.into_iter().map(fold).collect();
-        Self { evidence, letters, histories }
+        Self { evidence, dead_letters, histories }
     }
 
     /// Whether records of `topic` that were written `at` this time are still on it: only then their

@@ -1,8 +1,8 @@
 //! [`Evidence`]: everything that was seen of a shop, as plain data.
 //!
 //! Whoever fills it judges nothing: a record that cannot be read is evidence as well, and so is one
-//! that should not be there. Lists of records are in the order of the log within each partition; the
-//! order of all other lists does not matter.
+//! that should not be there. Lists of records are in the order of the log within each partition;
+//! the order of all other lists does not matter.
 
 use contracts::{
     CommandId, Money, Order, OrderId, Reason, ServiceName, Sku, Timestamp,
@@ -19,13 +19,13 @@ use std::{fmt, sync::Arc, time::Duration};
 pub struct Evidence {
     /// The time just before the first look, by the clock that stamps the records.
     pub taken_at: Timestamp,
-    /// How long an effect may take. What was due less than this before [`Evidence::taken_at`] counts as on
-    /// its way, not as missing.
+    /// How long an effect may take. What was due less than this before [`Evidence::taken_at`]
+    /// counts as on its way, not as missing.
     pub grace: Duration,
     /// The topics.
     pub log: Log,
     /// The dead letters of all services.
-    pub letters: Vec<Letter>,
+    pub dead_letters: Vec<DeadLetter>,
     /// The database of payments.
     pub payments: Payments,
     /// The bank's statement.
@@ -113,7 +113,7 @@ impl<T> Logged<T> {
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// Who could not handle the record.
     pub service: ServiceName,
     /// Partition of the service's dead letters.

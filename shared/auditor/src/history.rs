@@ -2,19 +2,19 @@
 //!
 //! # What a forged record means
 //!
-//! `orders` is kept for ever, so a record that should never have been written stands there for ever.
-//! What makes it harmless is that every reader refuses it, and what proves this is that it is in the
-//! dead letters of every service that reads `orders`. Such a record is no part of the history and no
-//! violation; its letters are, until somebody settles them.
+//! `orders` is kept for ever, so a record that should never have been written stands there for
+//! ever. What makes it harmless is that every reader refuses it, and what proves this is that it is
+//! in the dead letters of every service that reads `orders`. Such a record is no part of the
+//! history and no violation; its dead letters are, until an operator settles them.
 //!
-//! A record that only some readers refused has split the shop: it is a violation, and no part of the
-//! history. One that nobody refused is a violation, and where it can be, it is followed, as
+//! A record that only some readers refused has split the shop: it is a violation, and no part of
+//! the history. One that nobody refused is a violation, and where it can be, it is followed, as
 //! everybody else has followed it: so what comes after it is judged by itself.
 
 use crate::{
+    dead_letters::{DeadLetters, readers},
     evidence::Logged,
     law::Law,
-    letters::{Letters, readers},
 };
 use contracts::{
     Order, ServiceName, Status, Timestamp, TransitionKind, partition::partition_for,
@@ -77,7 +77,7 @@ impl<'a> History<'a> {
     pub(crate) fn fold(
         key: &str,
         records: &[&'a Logged<Arc<Order>>],
-        letters: &Letters<'_>,
+        dead_letters: &DeadLetters<'_>,
         at_rest: impl Fn(Timestamp) -> bool,
     ) -> Self {
         let mut history = Self::default();
@@ -85,7 +85,7 @@ impl<'a> History<'a> {
             let Some(order) = record.read() else { continue };
             let step = Step { record, order };
             let Err((law, why)) = history.judge(key, step) else { continue };
-            let refused_by = letters.of(&record.address("orders"));
+            let refused_by = dead_letters.of(&record.address("orders"));
             let readers = readers("orders");
             let taken_by: Vec<_> =
                 readers.iter().copied().filter(|one| !refused_by.contains(one)).collect();

@@ -69,7 +69,7 @@ laws! {
     MailAfterView "mail after view" "A mail leaves only after the view has announced the outcome.",
     Owners "owners" "A record is its owner's: of the one writer of its topic, or of the validator of its check.",
     Poison "poison" "What cannot be handled is in the dead letters of everyone who reads it.",
-    Letters "letters" "Every dead letter was replayed or discarded.",
+    DeadLetters "dead letters" "Every dead letter was replayed or discarded.",
 }
 
 impl fmt::Display for Law {

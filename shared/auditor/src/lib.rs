@@ -11,23 +11,23 @@
 //! # Effects on their way
 //!
 //! A shop under load is never at rest: the view is behind the log by milliseconds, a mail leaves a
-//! moment after that. So each rule rests on something with a time, such as "this transition, written
-//! at 12:00:00, must show in the view". If it does not hold and that time is less than
+//! moment after that. So each rule rests on something with a time, such as "this transition,
+//! written at 12:00:00, must show in the view". If it does not hold and that time is less than
 //! [`Evidence::grace`] before the evidence was taken, it counts as pending and not as a violation.
 //! What is wrong by itself, such as a ledger that does not balance, is so at once.
 
 mod case;
+mod dead_letters;
 mod evidence;
 mod history;
 mod law;
 mod laws;
-mod letters;
 mod report;
 mod story;
 mod verdict;
 
 pub use evidence::{
-    Announcement, BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow,
+    Announcement, BankEntry, Booking, CustomerOrderRow, DeadLetter, Evidence, LedgerEntry, LineRow,
     Log, Logged, Mail, OrderRow, PaymentRow, PaymentSection, Payments, ProductRow, RefusalRow,
     SalesRow, StockRow, TimelineRow, View,
 };

@@ -88,13 +88,19 @@ impl Teller<'_> {
     }
 
     fn read_tables(&mut self, evidence: &Evidence) {
-        for letter in &evidence.letters {
-            let settled = if letter.settled { "settled" } else { "waiting" };
-            self.tell(letter.key.parse().ok(), || Moment {
-                at: letter.timestamp,
-                place: format!("{}.dlq/{}/{}", letter.service, letter.partition, letter.offset),
-                who: letter.service.to_string(),
-                what: format!("put aside {}: {} ({settled})", letter.origin, letter.cause),
+        for dead_letter in &evidence.dead_letters {
+            let settled = if dead_letter.settled { "settled" } else { "waiting" };
+            self.tell(dead_letter.key.parse().ok(), || Moment {
+                at: dead_letter.timestamp,
+                place: format!(
+                    "{}.dlq/{}/{}",
+                    dead_letter.service, dead_letter.partition, dead_letter.offset
+                ),
+                who: dead_letter.service.to_string(),
+                what: format!(
+                    "put aside {}: {} ({settled})",
+                    dead_letter.origin, dead_letter.cause
+                ),
             });
         }
         for entry in &evidence.payments.ledger {

@@ -75,8 +75,8 @@ enum Request {
 }
 
 impl Customers {
-    /// The script of `seed`: `orders` orders, without those that are `dropped`. `deadline` is what an
-    /// order gets; cancellations come at any time of its life, and after it.
+    /// The script of `seed`: `orders` orders, without those that are `dropped`. `deadline` is what
+    /// an order gets; cancellations come at any time of its life, and after it.
     pub(crate) fn new(
         seed: u64,
         orders: usize,

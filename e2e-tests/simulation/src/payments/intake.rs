@@ -1,6 +1,6 @@
-//! The intake of payments, as one process runs it: drives the [`FencedEngine`] on the modelled Kafka
-//! and the service's intake on the modelled database, one effect at a time, so that others move
-//! between any two of them.
+//! The intake of payments, as one process runs it: drives the [`FencedEngine`] on the modelled
+//! Kafka and the service's intake on the modelled database, one effect at a time, so that others
+//! move between any two of them.
 
 use crate::{
     faults::Fault,

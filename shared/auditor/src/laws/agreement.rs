@@ -1,4 +1,5 @@
-//! What was agreed: an order is what its PlaceOrder asked for, at names and prices that the catalog had.
+//! What was agreed: an order is what its PlaceOrder asked for, at names and prices that the catalog
+//! had.
 
 use crate::{
     case::Case,
@@ -48,7 +49,8 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Whether `order` is what `place` asked for: its customer, its products, as many of each, its note.
+/// Whether `order` is what `place` asked for: its customer, its products, as many of each, its
+/// note.
 fn is_what(place: &PlaceOrder, order: &Order) -> bool {
     let lines = order.lines.iter().map(|line| (&line.sku, line.quantity));
     place.order_id == order.order_id
@@ -71,9 +73,9 @@ impl<'a> Catalog<'a> {
         Self(versions)
     }
 
-    /// Whether one of the versions is that of `line`, in an order that was written `at` this time. Which one
-    /// is the affair of orders, whose copy of the catalog may be behind. None if the topic has forgotten what
-    /// it said at that time.
+    /// Whether one of the versions is that of `line`, in an order that was written `at` this time.
+    /// Which one is the affair of orders, whose copy of the catalog may be behind. None if the
+    /// topic has forgotten what it said at that time.
     fn had(&self, line: &OrderLine, currency: &str, at: Timestamp) -> Option<bool> {
         let versions = self.0.get(&line.sku)?;
         versions.iter().find(|(captured_at, _)| *captured_at <= at)?;

@@ -56,7 +56,7 @@ fn outcasts(
     let mut refused = 0;
     for outcast in &history.outcasts {
         let at = outcast.record.timestamp;
-        // Letters that are gone prove nothing any more.
+        // Dead letters that are gone prove nothing any more.
         if !case.is_kept(contracts::topics::dlq(contracts::ServiceName::Orders), at) {
             continue;
         }

@@ -21,7 +21,7 @@ type Outcomes<'a> = BTreeMap<(OrderId, &'a str), &'a OrderValidation>;
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut outcomes = Outcomes::new();
     let is_refused = |record: &Logged<OrderValidation>| {
-        case.letters.has(&record.address("order-validations"), ServiceName::Orders)
+        case.dead_letters.has(&record.address("order-validations"), ServiceName::Orders)
     };
     let records = case.evidence.log.order_validations.iter();
     let heard = records.filter(|record| !is_refused(record));

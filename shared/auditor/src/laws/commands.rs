@@ -21,7 +21,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     for record in &log.order_commands {
         let Some(command) = record.read() else { continue };
         let is_refused = refused.contains(&command.command_id());
-        let put_aside = case.letters.has_any(&record.address("orders.commands"));
+        let put_aside = case.dead_letters.has_any(&record.address("orders.commands"));
         let order_id = command.order_id();
         let answered = is_refused || put_aside || is_done(case, command);
         findings.check(Law::Answers, order_id, record.timestamp, answered, || {

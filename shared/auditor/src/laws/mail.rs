@@ -155,8 +155,9 @@ fn announces(update: &Announcement) -> Option<About> {
 
 /// The mails whose announcements email has put aside.
 fn refused(case: &Case<'_>, announced: &BTreeMap<String, &Announcement>) -> BTreeSet<About> {
-    let letters = case.evidence.letters.iter().filter(|l| l.service == ServiceName::Email);
-    letters.filter_map(|letter| announces(announced.get(&letter.origin)?)).collect()
+    let dead_letters =
+        case.evidence.dead_letters.iter().filter(|l| l.service == ServiceName::Email);
+    dead_letters.filter_map(|dead_letter| announces(announced.get(&dead_letter.origin)?)).collect()
 }
 
 /// What caused a mail is an announcement of the view, of the outcome that the mail is about.

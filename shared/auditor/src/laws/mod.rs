@@ -4,8 +4,8 @@ mod agreement;
 mod baton;
 mod checks;
 mod commands;
+mod dead_letters;
 mod ending;
-mod letters;
 mod mail;
 mod money;
 mod stock;
@@ -30,11 +30,12 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     money::check(case, findings);
     view::check(case, findings);
     mail::check(case, findings);
-    letters::check(case, findings);
+    dead_letters::check(case, findings);
 }
 
-/// Something that shows each order as it is now, such as a row of the view: it shows the order after
-/// one of its transitions (`version`, which is `same` as there), and the next one is not overdue.
+/// Something that shows each order as it is now, such as a row of the view: it shows the order
+/// after one of its transitions (`version`, which is `same` as there), and the next one is not
+/// overdue.
 fn copy(
     findings: &mut Findings<'_>,
     law: Law,

@@ -73,8 +73,8 @@ impl Sums {
     }
 }
 
-/// The sums of one product after each of its entries, with the time of the next one: until then they
-/// were the last.
+/// The sums of one product after each of its entries, with the time of the next one: until then
+/// they were the last.
 #[derive(Debug, Default)]
 struct Course {
     sums: Vec<(Sums, Timestamp)>,
@@ -204,7 +204,7 @@ fn promises(case: &Case<'_>, reservations: &Reservations<'_>, findings: &mut Fin
     for record in &case.evidence.log.order_validations {
         let Some(validation) = record.read() else { continue };
         // A dead letter that was replayed stands there twice.
-        if case.letters.has_any(&record.address("order-validations")) {
+        if case.dead_letters.has_any(&record.address("order-validations")) {
             continue;
         }
         let key = (validation.order_id, validation.check.as_str());
@@ -250,7 +250,7 @@ fn restocks(case: &Case<'_>, findings: &mut Findings<'_>) {
     for record in &log.inventory_commands {
         let Some(InventoryCommand::Restock(restock)) = record.read() else { continue };
         let address = record.address("inventory.commands");
-        if case.letters.has_any(&address) {
+        if case.dead_letters.has_any(&address) {
             continue;
         }
         let key = (&restock.sku, restock.command_id);

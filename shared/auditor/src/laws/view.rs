@@ -30,7 +30,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
 
 /// What a record says, unless the view has put it aside: then it shows nowhere.
 fn taken<'a, T>(case: &Case<'_>, topic: &str, record: &'a Logged<T>) -> Option<&'a T> {
-    record.read().filter(|_| !case.letters.has(&record.address(topic), ServiceName::View))
+    record.read().filter(|_| !case.dead_letters.has(&record.address(topic), ServiceName::View))
 }
 
 fn orders(case: &Case<'_>, findings: &mut Findings<'_>) {
@@ -144,7 +144,7 @@ fn announced(case: &Case<'_>, findings: &mut Findings<'_>) {
     for record in &case.evidence.log.order_views {
         let Some(update) = record.read() else { continue };
         // Who reads it has put it aside.
-        if case.letters.has_any(&record.address("order-views")) {
+        if case.dead_letters.has_any(&record.address("order-views")) {
             continue;
         }
         let (order, version) = (&update.order, update.order.version);

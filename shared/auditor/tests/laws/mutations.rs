@@ -44,7 +44,7 @@ pub const MUTATIONS: &[Mutation] = &[
         e.log.orders.push(fork);
     }),
     (Law::Terminal, "one reader has not refused what follows the end", |l| {
-        l.evidence().letters.pop();
+        l.evidence().dead_letters.pop();
     }),
     (Law::WholeOrder, "the command that it came from changes", |l| {
         let id = l.rejected;
@@ -268,7 +268,7 @@ pub const MUTATIONS: &[Mutation] = &[
     (Law::MailMatches, "a mail about something else was put aside, and this one is missing", |l| {
         let id = l.confirmed;
         let origin = "order-views/1/2000".to_owned();
-        l.shop.letter(ServiceName::Email, &id.to_string(), origin);
+        l.shop.dead_letter(ServiceName::Email, &id.to_string(), origin);
         let of_it = format!("{id}.");
         l.evidence().mails.retain(|mail| !mail.message_id.starts_with(&of_it));
         l.evidence().log.emails.retain(|record| record.key != id.to_string());
@@ -303,8 +303,8 @@ pub const MUTATIONS: &[Mutation] = &[
         let record = Logged { key: quoted, offset: 2000, ..e.log.orders[0].clone() };
         e.log.orders.push(record);
     }),
-    (Law::Letters, "a dead letter waits", |l| {
-        l.evidence().letters[0].settled = false;
+    (Law::DeadLetters, "a dead letter waits", |l| {
+        l.evidence().dead_letters[0].settled = false;
     }),
 ];
 

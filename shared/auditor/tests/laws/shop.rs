@@ -1,7 +1,7 @@
 //! A small shop that makes no mistake: it lives a few orders and writes down the evidence.
 
 use auditor::{
-    Announcement, BankEntry, Booking, CustomerOrderRow, Evidence, LedgerEntry, Letter, LineRow,
+    Announcement, BankEntry, Booking, CustomerOrderRow, DeadLetter, Evidence, LedgerEntry, LineRow,
     Logged, Mail, OrderRow, PaymentRow, PaymentSection, ProductRow, RefusalRow, SalesRow, StockRow,
     TimelineRow,
 };
@@ -411,18 +411,18 @@ impl Shop {
         });
     }
 
-    /// `service` puts the last record of `orders` aside; somebody settles the letter.
+    /// `service` puts the last record of `orders` aside; an operator settles the dead letter.
     pub fn put_aside(&mut self, service: ServiceName) {
         let record = self.evidence.log.orders.last().unwrap();
         let (key, origin) = (record.key.clone(), record.address("orders"));
-        self.letter(service, &key, origin);
+        self.dead_letter(service, &key, origin);
     }
 
-    /// `service` has put the record at `origin` aside; somebody has settled the letter.
-    pub fn letter(&mut self, service: ServiceName, key: &str, origin: String) {
+    /// `service` has put the record at `origin` aside; an operator has settled the dead letter.
+    pub fn dead_letter(&mut self, service: ServiceName, key: &str, origin: String) {
         let key = key.to_owned();
-        let offset = self.evidence.letters.len() as i64;
-        self.evidence.letters.push(Letter {
+        let offset = self.evidence.dead_letters.len() as i64;
+        self.evidence.dead_letters.push(DeadLetter {
             service,
             partition: 0,
             offset,

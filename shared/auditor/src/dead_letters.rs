@@ -1,12 +1,12 @@
-//! [`Letters`]: who refused which record, by the dead letters.
+//! [`DeadLetters`]: the readers that refused each record.
 
 use crate::evidence::Evidence;
 use contracts::ServiceName::{self, Email, Inventory, Orders, Payments, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each topic with the services that put aside what they cannot read on it. A service that only
-/// follows a topic for clients that wait, or reads its own changelog back, is not among them, nor is
-/// one that the shop need not have. This is the auditor's own knowledge; a test compares it.
+/// follows a topic for clients that wait, or reads its own changelog back, is not among them, nor
+/// is one that the shop need not have. This is the auditor's own knowledge; a test compares it.
 const READERS: [(&str, &[ServiceName]); 9] = [
     ("orders", &[Orders, Payments, Inventory, View]),
     ("orders.commands", &[Orders]),
@@ -26,15 +26,15 @@ pub(crate) fn readers(topic: &str) -> &'static [ServiceName] {
 }
 
 /// Who refused which record.
-pub(crate) struct Letters<'a> {
+pub(crate) struct DeadLetters<'a> {
     by_origin: BTreeMap<&'a str, BTreeSet<ServiceName>>,
 }
 
-impl<'a> Letters<'a> {
+impl<'a> DeadLetters<'a> {
     pub(crate) fn new(evidence: &'a Evidence) -> Self {
         let mut by_origin: BTreeMap<&str, BTreeSet<ServiceName>> = BTreeMap::new();
-        for letter in &evidence.letters {
-            by_origin.entry(&letter.origin).or_default().insert(letter.service);
+        for dead_letter in &evidence.dead_letters {
+            by_origin.entry(&dead_letter.origin).or_default().insert(dead_letter.service);
         }
         Self { by_origin }
     }

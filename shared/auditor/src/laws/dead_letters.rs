@@ -1,12 +1,12 @@
-//! What could not be handled: records that nobody can read, letters that nobody has settled, and
-//! records by someone who is not their topic's writer.
+//! What could not be handled: records that nobody can read, dead letters that no operator has
+//! settled, and records by someone who is not their topic's writer.
 
 use crate::{
     case::Case,
+    dead_letters::readers,
     evidence::Logged,
     history::names,
     law::Law,
-    letters::readers,
     verdict::{Findings, Subject},
 };
 use contracts::{
@@ -18,11 +18,19 @@ use contracts::{
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     poison(case, findings);
     owners(case, findings);
-    for letter in &case.evidence.letters {
-        findings.check_now(Law::Letters, Subject::of_key(&letter.key), letter.settled, || {
-            let id = format!("{}/{}/{}", letter.service, letter.partition, letter.offset);
-            format!("{id} waits: {} ({})", letter.cause, letter.origin)
-        });
+    for dead_letter in &case.evidence.dead_letters {
+        findings.check_now(
+            Law::DeadLetters,
+            Subject::of_key(&dead_letter.key),
+            dead_letter.settled,
+            || {
+                let id = format!(
+                    "{}/{}/{}",
+                    dead_letter.service, dead_letter.partition, dead_letter.offset
+                );
+                format!("{id} waits: {} ({})", dead_letter.cause, dead_letter.origin)
+            },
+        );
     }
 }
 
@@ -51,8 +59,8 @@ struct Reading<'a, 'e, 'f> {
 }
 
 impl Reading<'_, '_, '_> {
-    /// Every record of `topic` can be read and has the key that its content says, or is put aside by
-    /// all `readers`.
+    /// Every record of `topic` can be read and has the key that its content says, or is put aside
+    /// by all `readers`.
     fn topic<T>(
         &mut self,
         topic: &str,
@@ -68,9 +76,11 @@ impl Reading<'_, '_, '_> {
                     .map(|key| format!("the key is {}, the content is about {key}", record.key)),
             };
             let address = record.address(topic);
-            let has_letter = |service: &ServiceName| self.case.letters.has(&address, *service);
-            let taken_by: Vec<_> = readers.iter().copied().filter(|r| !has_letter(r)).collect();
-            // Letters that are gone prove nothing any more.
+            let has_dead_letter =
+                |service: &ServiceName| self.case.dead_letters.has(&address, *service);
+            let taken_by: Vec<_> =
+                readers.iter().copied().filter(|r| !has_dead_letter(r)).collect();
+            // Dead letters that are gone prove nothing any more.
             let is_proved = self.case.is_kept(topics::dlq(Orders), record.timestamp);
             let put_aside = taken_by.is_empty() && !readers.is_empty() || !is_proved;
             let holds = fault.is_none() || put_aside;
@@ -102,7 +112,7 @@ impl Reading<'_, '_, '_> {
             let address = record.address(topic);
             let writer = record.writer.as_deref();
             let holds = writer.is_some_and(|writer| may(value, writer))
-                || self.case.letters.has_any(&address);
+                || self.case.dead_letters.has_any(&address);
             let subject = Subject::of_key(&record.key);
             self.findings.check(Law::Owners, subject, record.timestamp, holds, || {
                 format!("{address} was written by {}, not {expected}", writer.unwrap_or("nobody"))
@@ -125,7 +135,8 @@ fn text(key: impl ToString) -> Option<String> {
     Some(key.to_string())
 }
 
-/// A copy on `orders.latest` keeps the headers of its transition, so it does not name its own writer.
+/// A copy on `orders.latest` keeps the headers of its transition, so it does not name its own
+/// writer.
 fn owners(case: &Case<'_>, findings: &mut Findings<'_>) {
     let log = &case.evidence.log;
     let mut on = Reading { case, findings };
