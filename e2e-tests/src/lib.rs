@@ -1,10 +1,10 @@
-//! Tests against real parts.
+//! Tests against real servers.
 //!
 //! - `tests/runtime`: the stream runtime on a real Kafka and a real registry.
 //! - `tests/system`: the whole shop, driven from outside, by HTTP, SQL, raw records and signals.
 //!
-//! This library is what the system tests see of a shop: [`start`] starts one, in containers or natively, and
-//! [`Outside`] is how they see it.
+//! This library is what the system tests see of a shop: [`start`] starts one, in containers or
+//! natively, and [`Outside`] is how they see it.
 
 mod audit;
 pub mod containers;

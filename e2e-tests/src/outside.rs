@@ -45,14 +45,14 @@ impl Outside {
         Self { shop, http: reqwest::Client::new(), customer }
     }
 
-    /// The shop itself, to stop and kill its parts.
+    /// The shop itself, to stop and kill its processes.
     pub fn shop(&self) -> &'static Shop {
         self.shop
     }
 
-    /// `http://.../path` of a part.
-    pub fn at(&self, part: &str, path: &str) -> String {
-        format!("{}{path}", self.shop.url(part))
+    /// `http://.../path` of a process.
+    pub fn at(&self, process: &str, path: &str) -> String {
+        format!("{}{path}", self.shop.url(process))
     }
 
     /// A customer who sends a request again until it is answered.
@@ -73,22 +73,22 @@ impl Outside {
         Ok(Answer { status, content_type, body })
     }
 
-    /// `GET` from a part.
+    /// `GET` from a process.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn get(&self, part: &str, path: &str) -> Result<Answer> {
-        self.send(self.http.get(self.at(part, path)).timeout(PATIENCE)).await
+    pub async fn get(&self, process: &str, path: &str) -> Result<Answer> {
+        self.send(self.http.get(self.at(process, path)).timeout(PATIENCE)).await
     }
 
-    /// A `POST` to a part, to be sent.
-    pub fn post(&self, part: &str, path: &str, body: &Value) -> RequestBuilder {
-        self.http.post(self.at(part, path)).timeout(PATIENCE).json(body)
+    /// A `POST` to a process, to be sent.
+    pub fn post(&self, process: &str, path: &str, body: &Value) -> RequestBuilder {
+        self.http.post(self.at(process, path)).timeout(PATIENCE).json(body)
     }
 
-    /// A `POST` to a part with a body of our own, to be sent.
-    pub fn post_raw(&self, part: &str, path: &str, body: impl Into<String>) -> RequestBuilder {
-        let request = self.http.post(self.at(part, path)).timeout(PATIENCE);
+    /// A `POST` to a process with a body of our own, to be sent.
+    pub fn post_raw(&self, process: &str, path: &str, body: impl Into<String>) -> RequestBuilder {
+        let request = self.http.post(self.at(process, path)).timeout(PATIENCE);
         request.header("content-type", "application/json").body(body.into())
     }
 

@@ -105,9 +105,9 @@ fn kafka_has_the_settings_of_the_native_shop() {
         let name = format!("KAFKA_{}", key.replace('.', "_").to_uppercase());
         assert_eq!(kafka.get(&name), Some(value), "{name}");
     }
-    let part = read("deploy/native/src/parts/kafka.rs");
-    assert_eq!(kafka["CLUSTER_ID"], between(&part, "CLUSTER_ID: &str = \"", "\""));
-    assert!(part.contains(&kafka["KAFKA_HEAP_OPTS"]));
+    let process = read("deploy/native/src/processes/kafka.rs");
+    assert_eq!(kafka["CLUSTER_ID"], between(&process, "CLUSTER_ID: &str = \"", "\""));
+    assert!(process.contains(&kafka["KAFKA_HEAP_OPTS"]));
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn connect_has_the_settings_of_the_native_shop() {
         };
         assert_eq!(connect.get(&name), Some(&value), "{name}");
     }
-    let part = read("deploy/native/src/parts/connect.rs");
-    assert!(part.contains(&connect["HEAP_OPTS"]));
+    let process = read("deploy/native/src/processes/connect.rs");
+    assert!(process.contains(&connect["HEAP_OPTS"]));
 }
 
 #[test]

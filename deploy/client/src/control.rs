@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::status::PartStatus;
+use crate::status::ProcessStatus;
 
 /// Who keeps a shop: does what the control socket asks for.
 pub trait Keeper: Send + Sync + 'static {
@@ -23,43 +23,43 @@ pub trait Keeper: Send + Sync + 'static {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
-    /// What every part does.
+    /// What every process does.
     Status,
     /// End the shop.
     Down,
-    /// Stop a part in order, until it is started again.
+    /// Stop a process in order, until it is started again.
     Stop {
-        /// Which part.
+        /// Which process.
         name: String,
     },
-    /// Start a stopped part, with these variables on top of its own.
+    /// Start a stopped process, with these variables on top of its own.
     Start {
-        /// Which part.
+        /// Which process.
         name: String,
         /// The variables.
         #[serde(default)]
         env: BTreeMap<String, String>,
     },
-    /// Stop and start a part.
+    /// Stop and start a process.
     Restart {
-        /// Which part.
+        /// Which process.
         name: String,
     },
-    /// Kill a part as `kill -9` does.
+    /// Kill a process as `kill -9` does.
     Kill {
-        /// Which part.
+        /// Which process.
         name: String,
         /// Whether it comes back by itself.
         restart: bool,
     },
-    /// Suspend a part.
+    /// Suspend a process.
     Pause {
-        /// Which part.
+        /// Which process.
         name: String,
     },
-    /// Resume a suspended part.
+    /// Resume a suspended process.
     Resume {
-        /// Which part.
+        /// Which process.
         name: String,
     },
     /// Run this many instances of a service.
@@ -77,20 +77,20 @@ pub enum Request {
 pub enum Reply {
     /// It is done.
     Done,
-    /// What every part does.
-    Parts(Vec<PartStatus>),
+    /// What every process does.
+    Processes(Vec<ProcessStatus>),
     /// It could not be done, and why.
     Error(String),
 }
 
 impl Reply {
-    /// The parts, in the answer to [`Request::Status`].
+    /// The processes, in the answer to [`Request::Status`].
     ///
     /// # Errors
     /// When it is another answer.
-    pub fn parts(self) -> Result<Vec<PartStatus>> {
+    pub fn processes(self) -> Result<Vec<ProcessStatus>> {
         match self {
-            Self::Parts(parts) => Ok(parts),
+            Self::Processes(processes) => Ok(processes),
             other => bail!("not a status: {other:?}"),
         }
     }

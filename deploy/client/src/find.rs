@@ -1,8 +1,9 @@
 //! [`Found`]: the shop that a command means, however it runs.
 //!
-//! The shop in the folder comes first, while its supervisor lives. Then the one that `docker compose up` has
-//! started, then one that answers on the usual ports; a line on stderr says so. What moves the ports of
-//! `docker-compose.yml` (`ORDERS_PORT`, ...) and its project (`COMPOSE_PROJECT_NAME`) counts here as well.
+//! The shop in the folder comes first, while its supervisor lives. Then the one that `docker
+//! compose up` has started, then one that answers on the usual ports; a line on stderr says so.
+//! What moves the ports of `docker-compose.yml` (`ORDERS_PORT`, ...) and its project
+//! (`COMPOSE_PROJECT_NAME`) counts here as well.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -14,9 +15,9 @@ use crate::containers::{Project, answers};
 use crate::control::{Reply, Request, ask};
 use crate::dirs::Dirs;
 use crate::health::Health;
-use crate::parts::{HOST, PORTS};
+use crate::processes::{HOST, PORTS};
 use crate::state::{State, urls_at};
-use crate::status::{PartState, PartStatus};
+use crate::status::{ProcessState, ProcessStatus};
 
 /// The project that docker-compose.yml names.
 const PROJECT: &str = "murmuration";
@@ -33,7 +34,8 @@ pub enum Found {
 }
 
 impl Found {
-    /// The shop in `dir`, else the one in containers, else one on the usual ports, else what is left in `dir`.
+    /// The shop in `dir`, else the one in containers, else one on the usual ports, else what is
+    /// left in `dir`.
     ///
     /// # Errors
     /// When Docker fails, or a variable that moves a port is no port.
@@ -59,7 +61,7 @@ impl Found {
         Ok(Self::Here(dirs))
     }
 
-    /// Where its parts are reached.
+    /// Where its processes are reached.
     ///
     /// # Errors
     /// When there is no shop, or it is not ready; the message says how to start or find one.
@@ -78,7 +80,7 @@ impl Found {
         match (self, request) {
             (Self::Here(dirs), request) => ask(&dirs.control_socket(), &request).await,
             (Self::Containers(project, _), request) => project.handle(request).await,
-            (Self::Somewhere(state), Request::Status) => Ok(Reply::Parts(look(state).await)),
+            (Self::Somewhere(state), Request::Status) => Ok(Reply::Processes(look(state).await)),
             (Self::Somewhere(_), _) => bail!(
                 "only the ports of this shop are known, not who runs it: ask where it was started, by \
                  `./shop` with its --dir DIR, or by `docker compose`"
@@ -111,7 +113,7 @@ fn usual_ports(variable: impl Fn(&str) -> Option<String>) -> Result<BTreeMap<Str
 }
 
 /// What can be seen of a shop from its ports alone: who answers.
-async fn look(state: &State) -> Vec<PartStatus> {
+async fn look(state: &State) -> Vec<ProcessStatus> {
     let looks = state.ports.iter().filter_map(|(name, port)| {
         let http = |path: &str| Health::Http(format!("http://{HOST}:{port}{path}"));
         let health = match name.as_str() {
@@ -127,18 +129,18 @@ async fn look(state: &State) -> Vec<PartStatus> {
         Some(async move {
             let healthy = health.check().await.is_ok();
             let state = match Health::Tcp(port).check().await {
-                Ok(()) => PartState::Running,
-                Err(_) => PartState::Stopped,
+                Ok(()) => ProcessState::Running,
+                Err(_) => ProcessState::Stopped,
             };
-            PartStatus { state, healthy: Some(healthy), ..PartStatus::new(&name, port) }
+            ProcessStatus { state, healthy: Some(healthy), ..ProcessStatus::new(&name, port) }
         })
     });
     let looks: Vec<_> = looks.map(tokio::spawn).collect();
-    let mut parts = Vec::new();
+    let mut processes = Vec::new();
     for look in looks {
-        parts.extend(look.await);
+        processes.extend(look.await);
     }
-    parts
+    processes
 }
 
 #[cfg(test)]

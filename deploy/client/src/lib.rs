@@ -1,6 +1,8 @@
-//! The client of a running shop: finds it, however it runs, asks it for something, and orders from it.
+//! The client of a running shop: finds it, however it runs, asks it for something, and orders from
+//! it.
 //!
-//! - [`Dirs`] and [`State`]: the folder of a shop, and the file in it that says where its parts are.
+//! - [`Dirs`] and [`State`]: the folder of a shop, and the file in it that says where its processes
+//!   are.
 //! - [`control`]: what can be asked of whoever keeps a shop, and the socket over which that goes.
 //! - [`Found`]: the shop that a command means. [`containers`] is one that Docker runs.
 //! - [`Shop`]: a shop that a program starts for itself, breaks and mends.
@@ -13,7 +15,7 @@ mod find;
 mod health;
 pub mod log;
 mod order_client;
-mod parts;
+mod processes;
 mod progress;
 mod shop;
 mod state;
@@ -23,8 +25,8 @@ pub use dirs::{Dirs, fingerprint};
 pub use find::Found;
 pub use health::Health;
 pub use order_client::{Answer, NotNow, OrderClient, OrderView, Outcome, order_body};
-pub use parts::{HOST, PORTS, SERVICES, part_called, service_of};
+pub use processes::{HOST, PORTS, SERVICES, process_called, service_of};
 pub use progress::Progress;
 pub use shop::{Shop, StartOptions, program};
 pub use state::{State, urls_at};
-pub use status::{PartState, PartStatus};
+pub use status::{ProcessState, ProcessStatus};

@@ -15,9 +15,9 @@ impl Progress {
         Self { started: Instant::now() }
     }
 
-    /// Prints one step: which part, and what happened to it.
-    pub fn step(&self, part: &str, what: impl std::fmt::Display) {
-        println!("[{:6.1}s] {part:<10} {what}", self.seconds());
+    /// Prints one step: which process, and what happened to it.
+    pub fn step(&self, process: &str, what: impl std::fmt::Display) {
+        println!("[{:6.1}s] {process:<10} {what}", self.seconds());
     }
 
     /// Seconds since the start.

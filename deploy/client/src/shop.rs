@@ -13,7 +13,7 @@ use crate::control::{Reply, Request, ask};
 use crate::dirs::Dirs;
 use crate::log;
 use crate::state::State;
-use crate::status::PartStatus;
+use crate::status::ProcessStatus;
 
 /// How to start a shop.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +26,8 @@ pub struct StartOptions {
     pub env: Vec<(String, String, String)>,
     /// The folder of the shop, where not a new temporary one.
     pub dir: Option<PathBuf>,
-    /// The program that keeps the shop, where not `shop`. It takes the same arguments, and leaves the same in
-    /// the folder: `shop.json` when the shop is healthy, the control socket, the logs.
+    /// The program that keeps the shop, where not `shop`. It takes the same arguments, and leaves
+    /// the same in the folder: `shop.json` when the shop is healthy, the control socket, the logs.
     pub keeper: Option<PathBuf>,
 }
 
@@ -97,16 +97,17 @@ impl Shop {
         Ok(Self { dirs, state, own: None })
     }
 
-    /// Where `part` is reached: a base URL, `host:port`, or a connection string (`postgres.view`).
+    /// Where `process` is reached: a base URL, `host:port`, or a connection string
+    /// (`postgres.view`).
     ///
     /// # Panics
-    /// When the shop has no such part.
+    /// When the shop has no such process.
     #[must_use]
-    pub fn url(&self, part: &str) -> &str {
-        self.state.url(part).unwrap_or_else(|error| panic!("{error}"))
+    pub fn url(&self, process: &str) -> &str {
+        self.state.url(process).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Addresses and ports of all parts.
+    /// Addresses and ports of all processes.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
@@ -118,68 +119,68 @@ impl Shop {
         log::tail(&self.dirs.log_of(name), usize::MAX).unwrap_or_default()
     }
 
-    /// What every part does.
+    /// What every process does.
     ///
     /// # Errors
     /// When the shop does not answer.
-    pub async fn status(&self) -> Result<Vec<PartStatus>> {
-        self.ask(Request::Status).await?.parts()
+    pub async fn status(&self) -> Result<Vec<ProcessStatus>> {
+        self.ask(Request::Status).await?.processes()
     }
 
-    /// Stops a part in order, until it is started again.
+    /// Stops a process in order, until it is started again.
     ///
     /// # Errors
-    /// When there is no such part.
+    /// When there is no such process.
     pub async fn stop(&self, name: &str) -> Result<()> {
         self.ask(Request::Stop { name: name.into() }).await.map(drop)
     }
 
-    /// Starts a stopped part and waits until it is healthy.
+    /// Starts a stopped process and waits until it is healthy.
     ///
     /// # Errors
-    /// When there is no such part, or it does not become healthy.
-    pub async fn start_part(&self, name: &str) -> Result<()> {
-        self.start_part_with(name, &[]).await
+    /// When there is no such process, or it does not become healthy.
+    pub async fn start_process(&self, name: &str) -> Result<()> {
+        self.start_process_with(name, &[]).await
     }
 
-    /// Starts a stopped part with variables on top of its own, and waits until it is healthy.
+    /// Starts a stopped process with variables on top of its own, and waits until it is healthy.
     ///
     /// # Errors
-    /// When there is no such part, or it does not become healthy.
-    pub async fn start_part_with(&self, name: &str, env: &[(&str, &str)]) -> Result<()> {
+    /// When there is no such process, or it does not become healthy.
+    pub async fn start_process_with(&self, name: &str, env: &[(&str, &str)]) -> Result<()> {
         let pairs = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let env: BTreeMap<String, String> = pairs.collect();
         self.ask(Request::Start { name: name.into(), env }).await.map(drop)
     }
 
-    /// Stops a part, starts it again and waits until it is healthy.
+    /// Stops a process, starts it again and waits until it is healthy.
     ///
     /// # Errors
-    /// When there is no such part, or it does not become healthy.
+    /// When there is no such process, or it does not become healthy.
     pub async fn restart(&self, name: &str) -> Result<()> {
         self.ask(Request::Restart { name: name.into() }).await.map(drop)
     }
 
-    /// Kills a part as `kill -9` does; `restart` says whether it comes back by itself.
+    /// Kills a process as `kill -9` does; `restart` says whether it comes back by itself.
     ///
     /// # Errors
-    /// When there is no such part.
+    /// When there is no such process.
     pub async fn kill(&self, name: &str, restart: bool) -> Result<()> {
         self.ask(Request::Kill { name: name.into(), restart }).await.map(drop)
     }
 
-    /// Suspends a part.
+    /// Suspends a process.
     ///
     /// # Errors
-    /// When there is no such part.
+    /// When there is no such process.
     pub async fn pause(&self, name: &str) -> Result<()> {
         self.ask(Request::Pause { name: name.into() }).await.map(drop)
     }
 
-    /// Resumes a suspended part.
+    /// Resumes a suspended process.
     ///
     /// # Errors
-    /// When there is no such part.
+    /// When there is no such process.
     pub async fn resume(&self, name: &str) -> Result<()> {
         self.ask(Request::Resume { name: name.into() }).await.map(drop)
     }
@@ -194,7 +195,8 @@ impl Shop {
         Ok(())
     }
 
-    /// Kills the supervisor as `kill -9` does: the processes stay until `shop down` or the next `shop up`.
+    /// Kills the supervisor as `kill -9` does: the processes stay until `shop down` or the next
+    /// `shop up`.
     ///
     /// # Errors
     /// When the shop was not started here.
@@ -227,8 +229,8 @@ impl Drop for Shop {
     }
 }
 
-/// Ends what a killed supervisor has left; one that ended in order leaves no pid file. What cannot be ended
-/// here is ended by the next `shop up` or `shop down` in the same folder.
+/// Ends what a killed supervisor has left; one that ended in order leaves no pid file. What cannot
+/// be ended here is ended by the next `shop up` or `shop down` in the same folder.
 fn end_leftovers(dirs: &Dirs) {
     let pid_files = std::fs::read_dir(dirs.run()).into_iter().flatten();
     if pid_files.flatten().next().is_some()

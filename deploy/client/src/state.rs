@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::dirs::Dirs;
-use crate::parts::HOST;
+use crate::processes::HOST;
 
 /// What a healthy shop says about itself in `shop.json`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -16,17 +16,18 @@ pub struct State {
     pub dir: PathBuf,
     /// The supervisor's process; 0 when there is none on this machine, as with containers.
     pub pid: u32,
-    /// Ports by part: `orders`, `kafka`, ...
+    /// Ports by process: `orders`, `kafka`, ...
     pub ports: BTreeMap<String, u16>,
-    /// Where each part is reached: base URLs for HTTP, `host:port` for Kafka and SMTP, connection strings
-    /// (`postgres.payments`) for databases, and one entry (`orders-1`) per further instance.
+    /// Where each process is reached: base URLs for HTTP, `host:port` for Kafka and SMTP,
+    /// connection strings (`postgres.payments`) for databases, and one entry (`orders-1`) per
+    /// further instance.
     pub urls: BTreeMap<String, String>,
-    /// The Compose project, when the parts are containers.
+    /// The Compose project, when the processes are containers.
     #[serde(default)]
     pub project: Option<String>,
 }
 
-/// Where each part is reached, by its port: the addresses of a [`State`].
+/// Where each process is reached, by its port: the addresses of a [`State`].
 #[must_use]
 pub fn urls_at(ports: &BTreeMap<String, u16>) -> BTreeMap<String, String> {
     let mut urls = BTreeMap::new();
@@ -82,14 +83,14 @@ impl State {
         Ok(())
     }
 
-    /// Where `part` is reached.
+    /// Where `process` is reached.
     ///
     /// # Errors
-    /// When the shop has no such part.
-    pub fn url(&self, part: &str) -> Result<&str> {
-        self.urls.get(part).map(String::as_str).with_context(|| {
+    /// When the shop has no such process.
+    pub fn url(&self, process: &str) -> Result<&str> {
+        self.urls.get(process).map(String::as_str).with_context(|| {
             let known: Vec<_> = self.urls.keys().map(String::as_str).collect();
-            format!("the shop has no `{part}`; it has {}", known.join(", "))
+            format!("the shop has no `{process}`; it has {}", known.join(", "))
         })
     }
 }

@@ -1,11 +1,11 @@
-//! [`PartStatus`]: what can be seen of one part of a shop.
+//! [`ProcessStatus`]: what can be seen of one process of a shop.
 
 use serde::{Deserialize, Serialize};
 
 /// What a process is doing.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PartState {
+pub enum ProcessState {
     /// It runs.
     Running,
     /// It was suspended with `pause`.
@@ -18,7 +18,7 @@ pub enum PartState {
 
 /// What `status` shows of a process.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct PartStatus {
+pub struct ProcessStatus {
     /// The name of the process.
     pub name: String,
     /// Its process id, while there is one.
@@ -29,7 +29,7 @@ pub struct PartStatus {
     /// The port that it is known by.
     pub port: u16,
     /// What it is doing.
-    pub state: PartState,
+    pub state: ProcessState,
     /// Whether it answered its health check, when that was asked for.
     pub healthy: Option<bool>,
     /// How often it died and was started again.
@@ -38,8 +38,8 @@ pub struct PartStatus {
     pub memory_mb: Option<u64>,
 }
 
-impl PartStatus {
-    /// A part of which nothing is known yet but that it shall run.
+impl ProcessStatus {
+    /// A process of which nothing is known yet but that it shall run.
     #[must_use]
     pub fn new(name: &str, port: u16) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl PartStatus {
             pid: None,
             run: None,
             port,
-            state: PartState::Restarting,
+            state: ProcessState::Restarting,
             healthy: None,
             restarts: 0,
             memory_mb: None,

@@ -1,18 +1,19 @@
-//! The shop without Docker: real Kafka, registry, Connect, PostgreSQL, a mail sink and the services as local
-//! processes under one supervisor.
+//! The shop without Docker: real Kafka, registry, Connect, PostgreSQL, a mail sink and the services
+//! as local processes under one supervisor.
 //!
 //! - [`up()`] runs a shop until it is told to end, [`down()`] ends one.
 //! - `supervisor` owns the processes: starts, watches, restarts and stops them.
-//! - `parts` says what each process is: its command, its settings and how its health is seen.
+//! - `processes` says what each process is: its command, its settings and how its health is seen.
 //! - `install` fetches the servers.
-//! - [`provision`] makes started servers into a shop: topics, schemas, databases, connectors, demo stock.
+//! - [`provision`] makes started servers into a shop: topics, schemas, databases, connectors, demo
+//!   stock.
 //! - [`Ports`] and [`PortBlock`]: ports for shops side by side.
 
 mod down;
 mod ending;
 mod install;
-mod parts;
 mod ports;
+mod processes;
 pub mod provision;
 mod running;
 mod settings;

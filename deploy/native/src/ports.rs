@@ -157,8 +157,8 @@ impl Ports {
     /// the services that it does without: their ports may be taken.
     ///
     /// # Errors
-    /// Names the taken port, the service or server that wants it, the process that holds it, and how
-    /// to move it.
+    /// Names the taken port, the service or server that wants it, the process that holds it, and
+    /// how to move it.
     pub fn check_free(&self, is_off: impl Fn(&str) -> bool) -> Result<()> {
         let taken: Vec<String> = self
             .by_name
@@ -174,12 +174,12 @@ impl Ports {
         if taken.is_empty() {
             return Ok(());
         }
-        bail!("{}\n(--ports auto picks free ports for all parts)", taken.join("\n"))
+        bail!("{}\n(--ports auto picks free ports for all processes)", taken.join("\n"))
     }
 }
 
-/// True when `port` can be listened on now. The services listen on one address, a stranger may listen on
-/// all of them: both are tried.
+/// True when `port` can be listened on now. The services listen on one address, a stranger may
+/// listen on all of them: both are tried.
 fn is_free(port: u16) -> bool {
     let can_bind = |address: Ipv4Addr| TcpListener::bind((address, port)).is_ok();
     can_bind(Ipv4Addr::LOCALHOST) && can_bind(Ipv4Addr::UNSPECIFIED)

@@ -1,4 +1,4 @@
-//! A shop that runs: its parts, and what can be done to them while it does.
+//! A shop that runs: its processes, and what can be done to them while it does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::control::{Keeper, Reply, Request};
-use client::{PartStatus, SERVICES, State, service_of, urls_at};
+use client::{ProcessStatus, SERVICES, State, service_of, urls_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::parts::services;
-use crate::parts::site::Site;
 use crate::ports::Ports;
+use crate::processes::services;
+use crate::processes::site::Site;
 use crate::settings::Scale;
-use crate::supervisor::{Part, Supervisor, memory_mb};
+use crate::supervisor::{Process, Supervisor, memory_mb};
 
 /// How long a started service may take to be ready: it waits for its dependencies meanwhile.
 pub(crate) const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
@@ -57,12 +57,12 @@ impl Running {
     }
 
     async fn each(&self, name: &str, act: Act) -> Result<Reply> {
-        for part in self.supervisor.find(name)? {
+        for process in self.supervisor.find(name)? {
             match act {
-                Act::Stop => part.stop().await,
-                Act::Kill { restart } => part.kill(restart).await,
-                Act::Pause => part.pause().await,
-                Act::Resume => part.resume().await,
+                Act::Stop => process.stop().await,
+                Act::Kill { restart } => process.kill(restart).await,
+                Act::Pause => process.pause().await,
+                Act::Resume => process.resume().await,
             }
         }
         Ok(Reply::Done)
@@ -74,21 +74,22 @@ impl Running {
         Ok(Reply::Done)
     }
 
-    /// Starts or stops instances until `scale.instances` of the service run, and waits for new ones.
+    /// Starts or stops instances until `scale.instances` of the service run, and waits for new
+    /// ones.
     pub(crate) async fn scale(&self, scale: &Scale) -> Result<()> {
         let service = &scale.service;
         anyhow::ensure!(SERVICES.contains(&service.as_str()), "`{service}` is no service");
         anyhow::ensure!((1..=9).contains(&scale.instances), "instances are 1 to 9");
         let present = self.supervisor.find(service).unwrap_or_default();
         let keep = usize::from(scale.instances);
-        for part in present.iter().skip(keep) {
-            self.supervisor.remove(part).await;
-            self.state().urls.remove(&part.spec().name);
+        for process in present.iter().skip(keep) {
+            self.supervisor.remove(process).await;
+            self.state().urls.remove(&process.spec().name);
         }
         let first = u16::try_from(present.len()).context("more instances than ports")?;
         for instance in first..scale.instances {
-            let part = self.launch_service(service, instance)?;
-            self.supervisor.wait_healthy(&part, SERVICE_DEADLINE).await?;
+            let process = self.launch_service(service, instance)?;
+            self.supervisor.wait_healthy(&process, SERVICE_DEADLINE).await?;
         }
         if self.site.dirs.state().exists() {
             self.write_state()?;
@@ -97,7 +98,7 @@ impl Running {
     }
 
     /// Starts one instance of a service; the first has the service's port, others a free one.
-    pub(crate) fn launch_service(&self, service: &str, instance: u16) -> Result<Arc<Part>> {
+    pub(crate) fn launch_service(&self, service: &str, instance: u16) -> Result<Arc<Process>> {
         let port = match instance {
             0 => self.site.port(service),
             _ => self.ports.lock().expect("no code panics while it holds the ports").extra()?,
@@ -123,11 +124,11 @@ impl Running {
         self.state.lock().expect("no code panics while it holds the state")
     }
 
-    async fn status(&self) -> Vec<PartStatus> {
-        let looks = self.supervisor.parts().into_iter().map(|part| {
+    async fn status(&self) -> Vec<ProcessStatus> {
+        let looks = self.supervisor.processes().into_iter().map(|process| {
             tokio::spawn(async move {
-                let mut status = part.status();
-                status.healthy = Some(part.health().await.is_ok());
+                let mut status = process.status();
+                status.healthy = Some(process.health().await.is_ok());
                 status.memory_mb = status.pid.and_then(memory_mb);
                 status
             })
@@ -143,7 +144,7 @@ impl Running {
 impl Keeper for Running {
     async fn handle(&self, request: Request) -> Reply {
         let result = match request {
-            Request::Status => Ok(Reply::Parts(self.status().await)),
+            Request::Status => Ok(Reply::Processes(self.status().await)),
             Request::Down => {
                 self.stop.cancel();
                 Ok(Reply::Done)

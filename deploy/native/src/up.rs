@@ -11,14 +11,14 @@ use contracts::ServiceName;
 use crate::down::down;
 use crate::ending;
 use crate::install;
-use crate::parts::postgres_home::Home;
-use crate::parts::site::Site;
-use crate::parts::{bank, connect, kafka, mail, postgres, registry};
 use crate::ports::{PortSetting, Ports};
+use crate::processes::postgres_home::Home;
+use crate::processes::site::Site;
+use crate::processes::{bank, connect, kafka, mail, postgres, registry};
 use crate::provision::{catalog, connectors, databases, schemas, stock, topics};
 use crate::running::{Running, SERVICE_DEADLINE};
 use crate::settings::{EnvSetting, Scale, With};
-use crate::supervisor::{Part, PartSpec, leftovers};
+use crate::supervisor::{Process, ProcessSpec, leftovers};
 
 /// How long a server may take to answer: a cold start on a busy machine.
 const SERVER_DEADLINE: Duration = Duration::from_secs(90);
@@ -30,7 +30,7 @@ pub struct UpOptions {
     pub dir: PathBuf,
     /// Forgets everything that the shop remembers, and ends one that runs there.
     pub fresh: bool,
-    /// Free ports for all parts, instead of the documented ones.
+    /// Free ports for all processes, instead of the documented ones.
     pub ports_auto: bool,
     /// Ports that are moved.
     pub port: Vec<PortSetting>,
@@ -73,11 +73,11 @@ impl UpOptions {
     }
 }
 
-/// Runs a shop until it is told to end. `ready` is called once, when every part is.
+/// Runs a shop until it is told to end. `ready` is called once, when every process is.
 ///
 /// # Errors
-/// When a port is taken, a shop runs in the folder already, or a part does not become healthy: with the end
-/// of its log.
+/// When a port is taken, a shop runs in the folder already, or a process does not become healthy:
+/// with the end of its log.
 pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
     let progress = Progress::start();
     args.check()?;
@@ -145,14 +145,14 @@ async fn live(
     std::future::pending().await
 }
 
-/// Starts the parts, each as soon as what it needs is there.
+/// Starts the processes, each as soon as what it needs is there.
 async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> Result<()> {
     let site = &running.site;
     launch(running, mail::spec(site)?);
     let kafka = async {
         progress.step("kafka", "starting");
-        let part = launch(running, kafka::prepare(site).await?);
-        healthy(running, &part, progress).await?;
+        let process = launch(running, kafka::prepare(site).await?);
+        healthy(running, &process, progress).await?;
         let made = topics::ensure(&site.bootstrap()).await?;
         progress.step("kafka", format!("topics are there, {made} of them new"));
         // Connect needs nothing else to start, and takes longest.
@@ -161,16 +161,16 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
     };
     let registry = async {
         progress.step("registry", "starting");
-        let part = launch(running, registry::spec(site)?);
-        healthy(running, &part, progress).await?;
+        let process = launch(running, registry::spec(site)?);
+        healthy(running, &process, progress).await?;
         schemas::ensure(&site.registry_url()).await?;
         progress.step("registry", "schemas are registered");
         anyhow::Ok(())
     };
     let postgres = async {
         progress.step("postgres", "starting");
-        let part = launch(running, postgres::prepare(site).await?);
-        healthy(running, &part, progress).await?;
+        let process = launch(running, postgres::prepare(site).await?);
+        healthy(running, &process, progress).await?;
         databases::ensure(site).await?;
         progress.step("postgres", "databases are there");
         anyhow::Ok(())
@@ -211,27 +211,27 @@ async fn start_services(
         let program = running.site.bin.join(name);
         ensure!(program.exists(), "{} is not built: `cargo build` makes it", program.display());
     }
-    let mut parts = vec![launch(running, bank::spec(&running.site))];
+    let mut processes = vec![launch(running, bank::spec(&running.site))];
     for service in services {
         let scale = args.scale.iter().find(|scale| scale.service == service);
         for instance in 0..scale.map_or(1, |scale| scale.instances) {
-            parts.push(running.launch_service(service, instance)?);
+            processes.push(running.launch_service(service, instance)?);
         }
     }
-    for part in &parts {
-        running.supervisor.wait_healthy(part, SERVICE_DEADLINE).await?;
-        progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
+    for process in &processes {
+        running.supervisor.wait_healthy(process, SERVICE_DEADLINE).await?;
+        progress.step(&process.spec().name, format!("ready on port {}", process.spec().port));
     }
     Ok(())
 }
 
-fn launch(running: &Running, spec: PartSpec) -> Arc<Part> {
+fn launch(running: &Running, spec: ProcessSpec) -> Arc<Process> {
     running.supervisor.launch(spec)
 }
 
-async fn healthy(running: &Running, part: &Part, progress: Progress) -> Result<()> {
-    running.supervisor.wait_healthy(part, SERVER_DEADLINE).await?;
-    progress.step(&part.spec().name, format!("ready on port {}", part.spec().port));
+async fn healthy(running: &Running, process: &Process, progress: Progress) -> Result<()> {
+    running.supervisor.wait_healthy(process, SERVER_DEADLINE).await?;
+    progress.step(&process.spec().name, format!("ready on port {}", process.spec().port));
     Ok(())
 }
 

@@ -28,9 +28,9 @@ enum Command {
     Fetch,
     /// End a running shop
     Down(Place),
-    /// Show every part: process, port, state, restarts, memory
+    /// Show every process: name, port, state, restarts, memory
     Status(Place),
-    /// Show the log of a part
+    /// Show the log of a process
     Logs {
         /// A process, such as orders, orders-1, kafka
         name: String,
@@ -60,19 +60,19 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Stop a part until it is started again
+    /// Stop a process until it is started again
     Stop(Named),
-    /// Start a stopped part
+    /// Start a stopped process
     Start {
         #[command(flatten)]
         named: Named,
-        /// A variable on top of the part's own; may be repeated
+        /// A variable on top of the process's own; may be repeated
         #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
         env: Vec<(String, String)>,
     },
-    /// Stop and start a part
+    /// Stop and start a process
     Restart(Named),
-    /// Kill a part as `kill -9` does; it comes back by itself
+    /// Kill a process as `kill -9` does; it comes back by itself
     Kill {
         #[command(flatten)]
         named: Named,
@@ -80,9 +80,9 @@ enum Command {
         #[arg(long)]
         stay: bool,
     },
-    /// Suspend a part (SIGSTOP)
+    /// Suspend a process (SIGSTOP)
     Pause(Named),
-    /// Resume a suspended part
+    /// Resume a suspended process
     Resume(Named),
     /// Run N instances of a service
     Scale {
@@ -107,8 +107,8 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct Named {
-    /// A service (all its instances), one instance (orders-0, orders-1), or kafka, registry, connect,
-    /// postgres, mail, bank
+    /// A service (all its instances), one instance (orders-0, orders-1), or kafka, registry,
+    /// connect, postgres, mail, bank
     name: String,
     #[command(flatten)]
     place: Place,
@@ -118,8 +118,8 @@ struct Named {
 #[must_use]
 pub(crate) fn run(cli: Cli) -> ExitCode {
     if matches!(&cli.command, Command::Up(args) if args.detached()) {
-        // Leaves the terminal's session, so that closing the terminal does not end the shop. It fails
-        // only when this process leads a session already.
+        // Leaves the terminal's session, so that closing the terminal does not end the shop. It
+        // fails only when this process leads a session already.
         let _ = nix::unistd::setsid();
     }
     let runtime = match tokio::runtime::Runtime::new() {

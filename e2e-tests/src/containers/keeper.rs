@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// A cold start of all parts on a busy machine.
+/// A cold start of all processes on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(120);
 const PART_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -27,7 +27,7 @@ const PART_DEADLINE: Duration = Duration::from_secs(60);
 struct Wishes {
     model: Model,
     ports: Ports,
-    /// By part: the variables of its last start.
+    /// By process: the variables of its last start.
     env: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -76,7 +76,7 @@ impl Keeper {
         &self.file
     }
 
-    /// Wait until every part is healthy.
+    /// Wait until every process is healthy.
     ///
     /// # Errors
     /// When one is not in time, with the end of its log.
@@ -133,9 +133,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// Start the stopped ones of a part, with `env` on top of their own variables: until the next start.
+    /// Start the stopped ones of a process, with `env` on top of their own variables: until the
+    /// next start.
     async fn start(&self, name: &str, env: &BTreeMap<String, String>) -> Result<()> {
-        for container in self.project.find(name).await?.iter().filter(|part| part.is_stopped()) {
+        for container in
+            self.project.find(name).await?.iter().filter(|process| process.is_stopped())
+        {
             let before = self.wishes.lock().await.env.insert(container.name.clone(), env.clone());
             if before.unwrap_or_default() != *env {
                 self.save_log(container).await;
@@ -154,9 +157,9 @@ impl Keeper {
     async fn make(&self, name: &str) -> Result<()> {
         let wishes = self.wishes.lock().await;
         let mut model = wishes.model.clone();
-        for (part, env) in &wishes.env {
+        for (process, env) in &wishes.env {
             for (key, value) in env {
-                model.set_env(part, key, value)?;
+                model.set_env(process, key, value)?;
             }
         }
         model.write(&self.file)?;
@@ -170,14 +173,14 @@ impl Keeper {
         docker(&[&project[..], args].concat()).await
     }
 
-    /// Put the logs of all parts into the folder, where those of a native shop are; the end of everybody's, with the
-    /// jobs, which are no parts, into one file.
+    /// Put the logs of all processes into the folder, where those of a native shop are; the end of
+    /// everybody's, with the jobs, which are no processes, into one file.
     pub(super) async fn save_logs(&self) {
         let all = self.compose(&["logs", "--no-color", "--timestamps", "--tail", "500"]).await;
         let all = all.unwrap_or_else(|error| format!("{error:#}"));
         let _ = std::fs::write(self.dirs.log_of("compose"), all);
         let containers = self.project.containers().await.unwrap_or_default();
-        futures::future::join_all(containers.iter().map(|part| self.save_log(part))).await;
+        futures::future::join_all(containers.iter().map(|process| self.save_log(process))).await;
     }
 
     /// A log that cannot be had is missed by nobody but the reader of a failure.

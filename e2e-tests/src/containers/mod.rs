@@ -1,10 +1,10 @@
 //! The shop of a test in containers: the same docker-compose.yml that everybody runs, started by
 //! testcontainers as a project of its own, on free ports.
 //!
-//! [`keep`] is a program of its own, `shop-in-containers`, as the supervisor of the native shop is one: a test
-//! starts it, talks to it by the control socket, and cannot leave it behind, however the test ends. It ends when
-//! its stdin closes, and takes its containers, network and volumes along. What a killed keeper leaves is removed
-//! by the next one.
+//! [`keep`] is a program of its own, `shop-in-containers`, as the supervisor of the native shop is
+//! one: a test starts it, talks to it by the control socket, and cannot leave it behind, however
+//! the test ends. It ends when its stdin closes, and takes its containers, network and volumes
+//! along. What a killed keeper leaves is removed by the next one.
 
 mod keeper;
 mod leftovers;
@@ -57,7 +57,7 @@ pub struct Arguments {
     _forget: bool,
 }
 
-/// The file that says how each part runs as a container.
+/// The file that says how each process runs as a container.
 #[must_use]
 pub fn compose_file() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -100,7 +100,7 @@ pub async fn keep(arguments: Arguments) -> Result<()> {
     };
     let _ = std::fs::remove_file(dirs.state());
     keeper.save_logs().await;
-    // At once, as nothing of it is kept: Compose would ask each part to end, and wait.
+    // At once, as nothing of it is kept: Compose would ask each process to end, and wait.
     remove(&project, up).await?;
     if let Some(compose) = running {
         compose.down().await?;
@@ -133,8 +133,8 @@ async fn live(
     std::future::pending().await
 }
 
-/// Remove the project, also while it is being made: `docker compose up` goes on whatever becomes of us, and
-/// fails when its containers vanish.
+/// Remove the project, also while it is being made: `docker compose up` goes on whatever becomes of
+/// us, and fails when its containers vanish.
 async fn remove(project: &Project, up: JoinHandle<Up>) -> Result<()> {
     while !up.is_finished() {
         // What is made at this moment cannot always be removed; the next round does.

@@ -1,7 +1,8 @@
 //! [`Model`]: docker-compose.yml as Compose understands it, with what a test wants otherwise.
 //!
-//! The file is the only place that says how a part runs as a container: its image, settings, health check. A
-//! test changes what `docker compose config` makes of it, and Compose runs the result.
+//! The file is the only place that says how a process runs as a container: its image, settings,
+//! health check. A test changes what `docker compose config` makes of it, and Compose runs the
+//! result.
 
 use anyhow::{Context, Result, ensure};
 use client::SERVICES;
@@ -53,8 +54,8 @@ impl Model {
         services.filter_map(|(_, service)| service["image"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Leave out the shop's own services, the bank, and the jobs that need one of them. What depends on one
-    /// that is left out depends on what that one depended on.
+    /// Leave out the shop's own services, the bank, and the jobs that need one of them. What
+    /// depends on one that is left out depends on what that one depended on.
     ///
     /// # Errors
     /// When the model has no services.

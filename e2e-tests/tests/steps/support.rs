@@ -34,18 +34,18 @@ pub async fn delivered(shop: &Outside, sku: &str) {
 /// Start the service, which is stopped, to die at `failpoint` once.
 pub async fn arm(shop: &Outside, service: &str, failpoint: Option<&str>) {
     let env: Vec<_> = failpoint.map(|failpoint| ("FAILPOINT", failpoint)).into_iter().collect();
-    shop.shop().start_part_with(service, &env).await.unwrap();
+    shop.shop().start_process_with(service, &env).await.unwrap();
 }
 
 /// Wait until the service has died at `failpoint` and is well again; what it has logged.
 pub async fn died(shop: &Outside, service: &str, failpoint: &str) -> String {
     testkit::wait_for(&format!("{service} to be back from {failpoint}"), PATIENCE, || async {
         let status = shop.shop().status().await.map_err(|error| format!("{error:#}"))?;
-        let part = status.into_iter().find(|part| part.name == service);
-        let is_well = part.as_ref().is_some_and(|part| part.healthy == Some(true));
+        let process = status.into_iter().find(|process| process.name == service);
+        let is_well = process.as_ref().is_some_and(|process| process.healthy == Some(true));
         let log = shop.shop().log(service);
         let has_died = log.contains(&format!("failpoint {failpoint} is reached"));
-        if has_died && is_well { Ok(log) } else { Err(format!("{part:?}\n{log}")) }
+        if has_died && is_well { Ok(log) } else { Err(format!("{process:?}\n{log}")) }
     })
     .await
 }

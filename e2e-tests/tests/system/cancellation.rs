@@ -22,7 +22,7 @@ async fn a_requested_order_is_cancelled_at_once() {
     let order = shop.place("ada", &[("MUG", 1)]).await.unwrap();
     shop.cancel(order).await.unwrap();
     let settled = shop.settled(order).await.unwrap();
-    shop.shop().start_part("inventory").await.unwrap();
+    shop.shop().start_process("inventory").await.unwrap();
     assert_eq!((&settled["status"], &settled["version"]), (&json!("cancelled"), &json!(2)));
     assert_eq!(settled["reasons"][0]["code"], "cancelled_by_customer");
     assert!(shop.booked(order).await.unwrap().is_empty());

@@ -19,14 +19,14 @@ async fn shop_order_places_an_order_and_follows_it_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shop_status_shows_every_part() {
+async fn shop_status_shows_every_process() {
     let shop = together().await;
     let (content, told) = shop.cli(&["status"]).await.unwrap();
     assert!(content, "{told}");
     let services = ServiceName::by_default().map(ServiceName::as_str);
-    let parts = ["kafka", "registry", "connect", "postgres", "mail", "bank"];
-    for part in services.chain(parts) {
-        assert!(told.contains(part), "{part} is missing in\n{told}");
+    let processes = ["kafka", "registry", "connect", "postgres", "mail", "bank"];
+    for process in services.chain(processes) {
+        assert!(told.contains(process), "{process} is missing in\n{told}");
     }
 }
 

@@ -12,13 +12,13 @@ async fn without_inventory_an_order_ends_by_its_deadline_and_its_late_reservatio
     shop.shop().stop("inventory").await.unwrap();
     shop.shop().stop("orders").await.unwrap();
     let short = [("ORDER_DEADLINE_MS", "2000")];
-    shop.shop().start_part_with("orders", &short).await.unwrap();
+    shop.shop().start_process_with("orders", &short).await.unwrap();
     let order = shop.place("ada", &[("MUG", 2)]).await.unwrap();
     let settled = shop.settled(order).await.unwrap();
     assert_eq!(settled["status"], "cancelled", "{settled:#}");
     assert_eq!(settled["reasons"][0]["code"], "deadline");
 
-    shop.shop().start_part("inventory").await.unwrap();
+    shop.shop().start_process("inventory").await.unwrap();
     shop.shop().restart("orders").await.unwrap();
     let bootstrap = shop.shop().url("kafka").to_owned();
     testkit::wait_for("inventory's late answer", PATIENCE, || async {
@@ -49,7 +49,7 @@ async fn without_payments_an_order_waits_and_is_finished_when_payments_is_back()
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
     let waiting = shop.waited(order, "validated").await.unwrap();
     assert_eq!(waiting["status"], "validated");
-    shop.shop().start_part("payments").await.unwrap();
+    shop.shop().start_process("payments").await.unwrap();
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
 }
 
@@ -57,7 +57,7 @@ async fn without_payments_an_order_waits_and_is_finished_when_payments_is_back()
 async fn a_bank_that_never_answers_is_given_up_at_the_deadline_and_keeps_no_money() {
     let shop = alone().await;
     shop.shop().stop("orders").await.unwrap();
-    shop.shop().start_part_with("orders", &[("ORDER_DEADLINE_MS", "4000")]).await.unwrap();
+    shop.shop().start_process_with("orders", &[("ORDER_DEADLINE_MS", "4000")]).await.unwrap();
     // It books, but its answers are lost.
     shop.bank_faults(&json!({ "timeout_rate": 1.0 })).await.unwrap();
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();

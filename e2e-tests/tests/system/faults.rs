@@ -16,19 +16,19 @@ const OUTAGE: Duration = Duration::from_secs(3);
 async fn runs(shop: &Outside) -> BTreeMap<String, Option<String>> {
     let services: Vec<_> = ServiceName::by_default().map(ServiceName::as_str).collect();
     let status = shop.shop().status().await.unwrap();
-    let ours = status.into_iter().filter(|part| services.contains(&part.name.as_str()));
-    ours.map(|part| (part.name, part.run)).collect()
+    let ours = status.into_iter().filter(|process| services.contains(&process.name.as_str()));
+    ours.map(|process| (process.name, process.run)).collect()
 }
 
-async fn goes_and_comes_back(part: &str) {
+async fn goes_and_comes_back(process: &str) {
     let shop = alone().await;
     let before = runs(&shop).await;
     let traffic = Traffic::start(&shop, "TEA", 100, 10);
-    shop.shop().stop(part).await.unwrap();
+    shop.shop().stop(process).await.unwrap();
     // Some of the traffic meets a shop without it.
     let meanwhile = Traffic::start(&shop, "TEA", 20, 10);
     tokio::time::sleep(OUTAGE).await;
-    shop.shop().start_part(part).await.unwrap();
+    shop.shop().start_process(process).await.unwrap();
     let mut placed = traffic.finish().await.unwrap();
     placed.extend(meanwhile.finish().await.unwrap());
     let verdict = audit(&shop, &placed).await.unwrap();

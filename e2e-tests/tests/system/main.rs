@@ -1,7 +1,8 @@
-//! The whole shop on real parts: Kafka, registry, Debezium, Postgres, SMTP, five processes. The
+//! The whole shop on real servers: Kafka, registry, Debezium, Postgres, SMTP, five processes. The
 //! tests drive it from outside and read like its promises.
 //!
-//! They share two shops. Those that break something have one of them for themselves ([`support::alone`]).
+//! They share two shops. Those that break something have one of them for themselves
+//! ([`support::alone`]).
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]

@@ -11,7 +11,7 @@ async fn all_at_work(shop: &Outside, service: &str, instances: usize) {
         let status = shop.shop().status().await.unwrap();
         let ours: Vec<_> = status
             .into_iter()
-            .filter(|part| service_of(&part.name) == service && part.run.is_some())
+            .filter(|process| service_of(&process.name) == service && process.run.is_some())
             .collect();
         if ours.len() == instances { Ok(()) } else { Err(ours) }
     })

@@ -7,19 +7,20 @@ use anyhow::{Result, bail, ensure};
 use super::docker::docker;
 use super::project::{Container, Project};
 use crate::control::{Reply, Request};
-use crate::status::PartState;
+use crate::status::ProcessState;
 
-/// How long a started part may take to be healthy.
+/// How long a started process may take to be healthy.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Project {
-    /// Does what is asked, with Docker alone: a part keeps the settings that Compose gave it.
+    /// Does what is asked, with Docker alone: a process keeps the settings that Compose gave it.
     ///
     /// # Errors
-    /// When there is no such part, Docker fails, or only Compose can do it; then the command is named.
+    /// When there is no such process, Docker fails, or only Compose can do it; then the command is
+    /// named.
     pub async fn handle(&self, request: Request) -> Result<Reply> {
         match request {
-            Request::Status => return Ok(Reply::Parts(self.status().await?)),
+            Request::Status => return Ok(Reply::Processes(self.status().await?)),
             Request::Stop { name } => self.stop(&name).await?,
             Request::Start { name, env } => {
                 ensure!(
@@ -55,19 +56,19 @@ impl Project {
         format!("docker compose -p {} {command}", self.name())
     }
 
-    /// Stops a part in order; Docker kills it when the grace that Compose gave it is over.
+    /// Stops a process in order; Docker kills it when the grace that Compose gave it is over.
     ///
     /// # Errors
-    /// When there is no such part, or Docker fails.
+    /// When there is no such process, or Docker fails.
     pub async fn stop(&self, name: &str) -> Result<()> {
         self.resume(name).await?;
         on(&["stop"], &self.find(name).await?).await
     }
 
-    /// Starts a part if it is stopped, and waits until it is healthy.
+    /// Starts a process if it is stopped, and waits until it is healthy.
     ///
     /// # Errors
-    /// When there is no such part, or it does not become healthy within a minute.
+    /// When there is no such process, or it does not become healthy within a minute.
     pub async fn start(&self, name: &str) -> Result<()> {
         let mut stopped = self.find(name).await?;
         stopped.retain(Container::is_stopped);
@@ -75,8 +76,8 @@ impl Project {
         self.wait_healthy(name, DEADLINE).await
     }
 
-    /// Kills a part as `kill -9` does. Docker takes that for a wish and does not start it again, whatever the
-    /// restart policy: for `restart`, it is started here.
+    /// Kills a process as `kill -9` does. Docker takes that for a wish and does not start it again,
+    /// whatever the restart policy: for `restart`, it is started here.
     async fn kill(&self, name: &str, restart: bool) -> Result<()> {
         let mut living = self.find(name).await?;
         living.retain(|container| !container.is_stopped());
@@ -88,14 +89,14 @@ impl Project {
     }
 
     async fn pause(&self, name: &str) -> Result<()> {
-        self.each_in(name, PartState::Running, "pause").await
+        self.each_in(name, ProcessState::Running, "pause").await
     }
 
     async fn resume(&self, name: &str) -> Result<()> {
-        self.each_in(name, PartState::Paused, "unpause").await
+        self.each_in(name, ProcessState::Paused, "unpause").await
     }
 
-    async fn each_in(&self, name: &str, state: PartState, command: &str) -> Result<()> {
+    async fn each_in(&self, name: &str, state: ProcessState, command: &str) -> Result<()> {
         let mut containers = self.find(name).await?;
         containers.retain(|container| container.state() == state);
         on(&[command], &containers).await

@@ -89,7 +89,7 @@ async fn docker_within<Arg: AsRef<str>>(patience: Duration, args: &[Arg]) -> Res
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Longer than any part may take to stop.
+/// Longer than any process may take to stop.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Who only asks whether an engine is there has another way to go.

@@ -1,7 +1,7 @@
-//! [`Project`]: the parts of a shop that run as containers of one Compose project.
+//! [`Project`]: the processes of a shop that run as containers of one Compose project.
 //!
-//! A Compose service has the name of its part. The second container of a service is `orders-1`, be it by
-//! `docker compose up --scale` or as a Compose service of that name.
+//! A Compose service has the name of its process. The second container of a service is `orders-1`,
+//! be it by `docker compose up --scale` or as a Compose service of that name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use super::docker::{self, Inspected, docker, ids_of, inspect, memory_mb};
-use crate::parts::{PORTS, SERVICES, part_called, service_of};
-use crate::status::{PartState, PartStatus};
+use crate::processes::{PORTS, SERVICES, process_called, service_of};
+use crate::status::{ProcessState, ProcessStatus};
 
 const SERVICE_LABEL: &str = "com.docker.compose.service";
 const NUMBER_LABEL: &str = "com.docker.compose.container-number";
-/// The parts that are no services, as `status` shows them: what others need comes first.
+/// The processes that are no services, as `status` shows them: what others need comes first.
 const SERVERS: [&str; 6] = ["kafka", "registry", "connect", "postgres", "mail", "bank"];
 /// The mail server has two ports, inside of its container and perhaps outside.
 const MAIL_PAGE: &str = "8025/tcp";
@@ -30,7 +30,7 @@ pub struct Project {
 /// One container that is a part of the shop: not one of the jobs that prepare it.
 #[derive(Clone, Debug)]
 pub struct Container {
-    /// The name of the part: `kafka`, `orders`, `orders-1`.
+    /// The name of the process: `kafka`, `orders`, `orders-1`.
     pub name: String,
     /// Its id, 64 hexadecimal digits.
     pub id: String,
@@ -50,7 +50,8 @@ impl Project {
         &self.name
     }
 
-    /// The containers that are parts of the shop, whatever they do; none when there is no such project.
+    /// The containers that are processes of the shop, whatever they do; none when there is no such
+    /// project.
     ///
     /// # Errors
     /// When Docker does not answer.
@@ -60,14 +61,14 @@ impl Project {
             inspect(&ids).await?.into_iter().filter_map(Container::of).collect();
         let order = |name: &str| {
             let all = SERVERS.iter().chain(&SERVICES);
-            all.into_iter().position(|part| *part == service_of(name))
+            all.into_iter().position(|process| *process == service_of(name))
         };
         found.sort_by_key(|container| (order(&container.name), container.name.clone()));
         Ok(found)
     }
 
-    /// The containers that `name` means: all of a service (`orders`), or one of it (`orders-0` is the
-    /// first, `orders-1` the next).
+    /// The containers that `name` means: all of a service (`orders`), or one of it (`orders-0` is
+    /// the first, `orders-1` the next).
     ///
     /// # Errors
     /// When there is none; the message lists what there is.
@@ -75,10 +76,10 @@ impl Project {
         let all = self.containers().await?;
         let names: Vec<_> = all.iter().map(|container| container.name.clone()).collect();
         let meant = |container: &Container| {
-            container.name == part_called(name) || service_of(&container.name) == name
+            container.name == process_called(name) || service_of(&container.name) == name
         };
         let found: Vec<_> = all.into_iter().filter(meant).collect();
-        ensure!(!found.is_empty(), "no part `{name}`; there are {}", names.join(", "));
+        ensure!(!found.is_empty(), "no process `{name}`; there are {}", names.join(", "));
         Ok(found)
     }
 
@@ -97,17 +98,18 @@ impl Project {
         Ok(ports)
     }
 
-    /// What every part does.
+    /// What every process does.
     ///
     /// # Errors
     /// When Docker does not answer.
-    pub async fn status(&self) -> Result<Vec<PartStatus>> {
+    pub async fn status(&self) -> Result<Vec<ProcessStatus>> {
         let containers = self.containers().await?;
-        let running = containers.iter().filter(|container| container.state() == PartState::Running);
+        let running =
+            containers.iter().filter(|container| container.state() == ProcessState::Running);
         let ids: Vec<_> = running.map(|container| container.id.clone()).collect();
         // One may end between the two questions; then its memory is not of interest any more.
         let memory = memory_mb(&ids).await.unwrap_or_default();
-        let status = |container: &Container| PartStatus {
+        let status = |container: &Container| ProcessStatus {
             memory_mb: memory.get(&container.id).copied(),
             ..container.status()
         };
@@ -117,7 +119,8 @@ impl Project {
     /// Waits until the containers that `name` means are healthy.
     ///
     /// # Errors
-    /// When they are not within `deadline`: with what their health check says, and the end of their logs.
+    /// When they are not within `deadline`: with what their health check says, and the end of their
+    /// logs.
     pub async fn wait_healthy(&self, name: &str, deadline: Duration) -> Result<()> {
         let started = Instant::now();
         loop {
@@ -137,8 +140,8 @@ impl Project {
         }
     }
 
-    /// Removes everything that Docker keeps for the project: containers, networks, volumes. Returns how
-    /// many there were.
+    /// Removes everything that Docker keeps for the project: containers, networks, volumes. Returns
+    /// how many there were.
     ///
     /// # Errors
     /// When Docker does not answer, or something cannot be removed.
@@ -167,7 +170,7 @@ impl Container {
     fn of(inspected: Inspected) -> Option<Self> {
         let label = |name: &str| inspected.config.labels.get(name);
         let service = label(SERVICE_LABEL)?;
-        let known = SERVERS.iter().chain(&SERVICES).any(|part| *part == service_of(service));
+        let known = SERVERS.iter().chain(&SERVICES).any(|process| *process == service_of(service));
         let number: u32 = label(NUMBER_LABEL).and_then(|number| number.parse().ok()).unwrap_or(1);
         let name = match number {
             0 | 1 => service.clone(),
@@ -185,7 +188,7 @@ impl Container {
     /// Whether it was stopped, or has ended and stays so.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.state() == PartState::Stopped
+        self.state() == ProcessState::Stopped
     }
 
     /// The last lines of what it has written, stdout and stderr, oldest first.
@@ -198,19 +201,20 @@ impl Container {
 
     /// What it is doing.
     #[must_use]
-    pub fn state(&self) -> PartState {
+    pub fn state(&self) -> ProcessState {
         match self.inspected.state.status.as_str() {
-            "running" => PartState::Running,
-            "paused" => PartState::Paused,
-            "restarting" => PartState::Restarting,
-            _ => PartState::Stopped,
+            "running" => ProcessState::Running,
+            "paused" => ProcessState::Paused,
+            "restarting" => ProcessState::Restarting,
+            _ => ProcessState::Stopped,
         }
     }
 
     /// It runs and its health check agrees; without one, running is all that can be seen.
     fn is_healthy(&self) -> bool {
         let health = self.inspected.state.health.as_ref();
-        self.state() == PartState::Running && health.is_none_or(|health| health.status == "healthy")
+        self.state() == ProcessState::Running
+            && health.is_none_or(|health| health.status == "healthy")
     }
 
     /// What was seen instead of health.
@@ -237,17 +241,18 @@ impl Container {
         bindings.keys().find_map(|inner| self.published(inner))
     }
 
-    fn status(&self) -> PartStatus {
-        let running = self.state() == PartState::Running;
+    fn status(&self) -> ProcessStatus {
+        let running = self.state() == ProcessState::Running;
         let state = &self.inspected.state;
-        let default = PORTS.iter().find(|(part, _)| *part == self.name).map(|(_, port)| *port);
-        PartStatus {
+        let default =
+            PORTS.iter().find(|(process, _)| *process == self.name).map(|(_, port)| *port);
+        ProcessStatus {
             pid: Some(state.pid).filter(|pid| *pid > 0),
             run: running.then(|| format!("{}@{}", short(&self.id), state.started_at)),
             state: self.state(),
             healthy: Some(self.is_healthy()),
             restarts: self.inspected.restart_count,
-            ..PartStatus::new(&self.name, self.port().or(default).unwrap_or(0))
+            ..ProcessStatus::new(&self.name, self.port().or(default).unwrap_or(0))
         }
     }
 }
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_named_after_its_part_and_a_job_is_none() {
+    fn a_container_is_named_after_its_process_and_a_job_is_none() {
         let name =
             |service: &str, number| container(service, number, "running", None).map(|c| c.name);
         assert_eq!(name("orders", 1).as_deref(), Some("orders"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::control::{Request, ask};
-use client::{Dirs, PartState, PartStatus, Progress, State, part_called, service_of};
+use client::{Dirs, ProcessState, ProcessStatus, Progress, State, process_called, service_of};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,8 @@ impl Breaker {
         Ok(Self { socket: dirs.control_socket(), bank, http, stop, progress })
     }
 
-    /// Carries out the plan, its times counted from `begin`; what happened, in the order of its begin.
+    /// Carries out the plan, its times counted from `begin`; what happened, in the order of its
+    /// begin.
     ///
     /// Returns when every fault is over, or those that had begun are when it is stopped.
     pub(super) async fn carry_out(&self, plan: Plan, begin: Instant) -> Vec<Happened> {
@@ -79,39 +80,42 @@ impl Breaker {
         Happened { act: fault.act.clone(), begin, end, failed }
     }
 
-    /// Waits for a process that is not there to be killed or frozen: it was killed before and is about to start
-    /// again, or a scaling has not brought it back yet, because other faults held it up. Which run of it that is.
+    /// Waits for a process that is not there to be killed or frozen: it was killed before and is
+    /// about to start again, or a scaling has not brought it back yet, because other faults held it
+    /// up. Which run of it that is.
     async fn there(&self, act: &Act) -> Result<Option<String>> {
         let (Act::Kill(name) | Act::Freeze(name)) = act else { return Ok(None) };
-        let runs = |part: &PartStatus| part.state == PartState::Running;
+        let runs = |process: &ProcessStatus| process.state == ProcessState::Running;
         Ok(self.once(name, runs).await?.run)
     }
 
-    /// Waits until the part called `name` is as it should be.
+    /// Waits until the process called `name` is as it should be.
     async fn once(
         &self,
         name: &str,
-        is_so: impl Fn(&PartStatus) -> bool + Send + Sync,
-    ) -> Result<PartStatus> {
-        let find = |parts: Vec<PartStatus>| {
-            let mut parts = parts.into_iter();
-            let part =
-                parts.find(|part| part.name == part_called(name)).ok_or("it is not there")?;
-            let last = format!("it is {:?}, healthy: {:?}", part.state, part.healthy);
-            is_so(&part).then_some(part).ok_or(last)
+        is_so: impl Fn(&ProcessStatus) -> bool + Send + Sync,
+    ) -> Result<ProcessStatus> {
+        let find = |processes: Vec<ProcessStatus>| {
+            let mut processes = processes.into_iter();
+            let process = processes
+                .find(|process| process.name == process_called(name))
+                .ok_or("it is not there")?;
+            let last = format!("it is {:?}, healthy: {:?}", process.state, process.healthy);
+            is_so(&process).then_some(process).ok_or(last)
         };
         self.until(&self.stop, find).await
     }
 
-    /// Looks at all parts until `look` has what it wants, or `given_up`; then what it said last is the error.
+    /// Looks at all processes until `look` has what it wants, or `given_up`; then what it said last
+    /// is the error.
     async fn until<T>(
         &self,
         given_up: &CancellationToken,
-        look: impl Fn(Vec<PartStatus>) -> Result<T, String> + Send,
+        look: impl Fn(Vec<ProcessStatus>) -> Result<T, String> + Send,
     ) -> Result<T> {
         let started = Instant::now();
         loop {
-            let last = match look(self.parts().await?) {
+            let last = match look(self.processes().await?) {
                 Ok(found) => return Ok(found),
                 Err(last) => last,
             };
@@ -134,8 +138,10 @@ impl Breaker {
         match &fault.act {
             Act::Kill(name) => {
                 self.ask(Request::Kill { name: name.clone(), restart: true }).await?;
-                // It may be frozen, or scaled away, before it is well; at the end every part has to be.
-                let is_back = |part: &PartStatus| part.healthy == Some(true) && part.run != run;
+                // It may be frozen, or scaled away, before it is well; at the end every process has
+                // to be.
+                let is_back =
+                    |process: &ProcessStatus| process.healthy == Some(true) && process.run != run;
                 let _ = self.once(name, is_back).await;
                 Ok(())
             }
@@ -159,8 +165,9 @@ impl Breaker {
         }
     }
 
-    /// A new instance waits for what other faults have taken away. That it is not ready in time is told, and is no
-    /// failure: it goes on to start, and when nothing breaks any more every part has to be healthy.
+    /// A new instance waits for what other faults have taken away. That it is not ready in time is
+    /// told, and is no failure: it goes on to start, and when nothing breaks any more every process
+    /// has to be healthy.
     async fn scale(&self, fault: &Fault, request: Request) {
         if let Err(late) = self.ask(request).await {
             let why = format!("{late:#}");
@@ -169,18 +176,19 @@ impl Breaker {
         }
     }
 
-    /// Ends everything that a cut or failed fault may have left, and waits until every part is healthy.
+    /// Ends everything that a cut or failed fault may have left, and waits until every process is
+    /// healthy.
     ///
     /// # Errors
-    /// When a part is not healthy in time: which, and how it stands.
+    /// When a process is not healthy in time: which, and how it stands.
     pub(super) async fn heal(&self) -> Result<()> {
-        for part in self.parts().await? {
-            if part.state == PartState::Paused {
-                self.ask(Request::Resume { name: part.name }).await?;
+        for process in self.processes().await? {
+            if process.state == ProcessState::Paused {
+                self.ask(Request::Resume { name: process.name }).await?;
             }
         }
-        let all_well = |parts: Vec<PartStatus>| {
-            let (seconds, ill) = (HEALED_WITHIN.as_secs(), ill(&parts));
+        let all_well = |processes: Vec<ProcessStatus>| {
+            let (seconds, ill) = (HEALED_WITHIN.as_secs(), ill(&processes));
             if ill.is_empty() {
                 return Ok(());
             }
@@ -191,8 +199,8 @@ impl Breaker {
         self.bank(&json!({})).await
     }
 
-    async fn parts(&self) -> Result<Vec<PartStatus>> {
-        ask(&self.socket, &Request::Status).await?.parts()
+    async fn processes(&self) -> Result<Vec<ProcessStatus>> {
+        ask(&self.socket, &Request::Status).await?.processes()
     }
 
     async fn ask(&self, request: Request) -> Result<()> {
@@ -209,11 +217,13 @@ impl Breaker {
     }
 }
 
-/// The parts that are not healthy, and the services that have not as many instances as usual.
-fn ill(parts: &[PartStatus]) -> Vec<String> {
-    let sick = parts.iter().filter(|part| part.healthy != Some(true)).map(|p| p.name.clone());
+/// The processes that are not healthy, and the services that have not as many instances as usual.
+fn ill(processes: &[ProcessStatus]) -> Vec<String> {
+    let sick =
+        processes.iter().filter(|process| process.healthy != Some(true)).map(|p| p.name.clone());
     let scaled = INSTANCES.iter().filter_map(|(service, wanted)| {
-        let count = parts.iter().filter(|part| service_of(&part.name) == *service).count();
+        let count =
+            processes.iter().filter(|process| service_of(&process.name) == *service).count();
         let told = format!("{service} with {count} of {wanted} instances");
         (count != usize::from(*wanted)).then_some(told)
     });

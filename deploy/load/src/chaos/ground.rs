@@ -45,10 +45,11 @@ impl Ground {
     /// When there is none, it is no native one, or a new instance does not become healthy.
     pub async fn running(dir: &Path, progress: Progress) -> Result<Self> {
         let mut shop = Shop::attach(dir)?;
-        let parts = shop.status().await.context("only a shop of `./shop up` can be broken")?;
+        let processes = shop.status().await.context("only a shop of `./shop up` can be broken")?;
         let mut instances_before = Vec::new();
         for (service, wanted) in plan::INSTANCES {
-            let count = parts.iter().filter(|part| service_of(&part.name) == service).count();
+            let count =
+                processes.iter().filter(|process| service_of(&process.name) == service).count();
             instances_before.push((service, u16::try_from(count).context("too many instances")?));
             progress.step("chaos", format!("scaling {service} from {count} to {wanted}"));
             shop.scale(service, wanted).await?;
@@ -56,11 +57,12 @@ impl Ground {
         Ok(Self { shop, dirs: Dirs::at(dir), is_own: false, instances_before })
     }
 
-    /// Ends a shop that was started for this, and says where it is when it is kept: when asked to, or when the
-    /// verdict is not clean.
+    /// Ends a shop that was started for this, and says where it is when it is kept: when asked to,
+    /// or when the verdict is not clean.
     ///
     /// # Errors
-    /// When a running shop does not get back the instances that it had, or the folder cannot be removed.
+    /// When a running shop does not get back the instances that it had, or the folder cannot be
+    /// removed.
     pub async fn leave(self, keep: bool, is_clean: bool, progress: Progress) -> Result<()> {
         let Self { mut shop, dirs, is_own, instances_before } = self;
         for (service, instances) in instances_before {

@@ -18,9 +18,11 @@ const CALM_AFTER: Duration = Duration::from_secs(12);
 /// The shortest run that has room for a fault.
 pub const LENGTH_MIN: Duration = Duration::from_secs(40);
 
-/// The time from one fault to the next, in ms. What is killed needs up to 14 s to be back, so faults overlap.
+/// The time from one fault to the next, in ms. What is killed needs up to 14 s to be back, so
+/// faults overlap.
 const GAP_MS: std::ops::Range<u64> = 4_000..14_000;
-/// How long something stays frozen. Some of it is longer than the session timeout of 8 s, and some shorter.
+/// How long something stays frozen. Some of it is longer than the session timeout of 8 s, and some
+/// shorter.
 const FREEZE_MS: std::ops::Range<u64> = 2_000..12_000;
 const BANK_MS: std::ops::Range<u64> = 4_000..12_000;
 const SCALE_MS: std::ops::Range<u64> = 10_000..18_000;
@@ -121,20 +123,21 @@ impl Act {
         }
     }
 
-    /// What it is told together with: the same on another instance, not another bad day of the bank.
+    /// What it is told together with: the same on another instance, not another bad day of the
+    /// bank.
     #[must_use]
     pub fn group(&self) -> String {
         match self {
             Self::Bank(_) => self.to_string(),
             Self::Kill(_) | Self::Freeze(_) | Self::Scale { .. } => {
-                format!("{} {}", self.kind(), self.part())
+                format!("{} {}", self.kind(), self.process())
             }
         }
     }
 
     /// The service or server that is concerned, without the number of the instance.
     #[must_use]
-    pub fn part(&self) -> &str {
+    pub fn process(&self) -> &str {
         match self {
             Self::Kill(name) | Self::Freeze(name) => service_of(name),
             Self::Scale { service, .. } => service,
@@ -165,7 +168,7 @@ impl Fault {
         self.at + self.lasts
     }
 
-    /// Until when nothing else is done to the same part.
+    /// Until when nothing else is done to the same process.
     fn busy_until(&self) -> Duration {
         match self.act {
             Act::Kill(_) => self.at + AFTER_KILL,
@@ -192,8 +195,8 @@ enum Card {
 impl Plan {
     /// The plan of this seed for a run of this length.
     ///
-    /// Every fault that there is comes once before one comes twice: cards are dealt from a shuffled deck.
-    /// Faults overlap, but never on the same part.
+    /// Every fault that there is comes once before one comes twice: cards are dealt from a shuffled
+    /// deck. Faults overlap, but never on the same process.
     #[must_use]
     pub fn draw(seed: u64, length: Duration) -> Self {
         let dice = &mut Rng::with_seed(seed);
@@ -207,12 +210,12 @@ impl Plan {
                 deck = new_deck();
                 dice.shuffle(&mut deck);
             }
-            // The uppermost card whose part is left alone by now; the deck may hold none for a while.
-            let free = |card: &Card| busy.get(card.part()).is_none_or(|until| *until <= at);
+            // The uppermost card whose process has no other fault; there may be none for a while.
+            let free = |card: &Card| busy.get(card.process()).is_none_or(|until| *until <= at);
             if let Some(place) = deck.iter().rposition(free) {
                 let fault = deck.remove(place).at(at, dice);
                 if fault.end() <= last_end {
-                    busy.insert(fault.act.part().to_owned(), fault.busy_until());
+                    busy.insert(fault.act.process().to_owned(), fault.busy_until());
                     faults.push(fault);
                 }
             }
@@ -248,25 +251,26 @@ fn services() -> impl Iterator<Item = &'static str> {
 }
 
 fn new_deck() -> Vec<Card> {
-    let parts = || services().chain(SERVERS);
-    let mut deck: Vec<_> = parts().map(Card::Kill).chain(parts().map(Card::Freeze)).collect();
+    let processes = || services().chain(SERVERS);
+    let mut deck: Vec<_> =
+        processes().map(Card::Kill).chain(processes().map(Card::Freeze)).collect();
     deck.extend(services().map(Card::Scale));
     deck.extend(BankFault::ALL.map(Card::Bank));
     deck
 }
 
 impl Card {
-    fn part(&self) -> &'static str {
+    fn process(&self) -> &'static str {
         match *self {
-            Self::Kill(part) | Self::Freeze(part) | Self::Scale(part) => part,
+            Self::Kill(process) | Self::Freeze(process) | Self::Scale(process) => process,
             Self::Bank(_) => "bank",
         }
     }
 
     fn at(self, at: Duration, dice: &mut Rng) -> Fault {
         let (act, lasts_ms) = match self {
-            Self::Kill(part) => (Act::Kill(process_of(part, dice)), 0),
-            Self::Freeze(part) => (Act::Freeze(process_of(part, dice)), dice.u64(FREEZE_MS)),
+            Self::Kill(process) => (Act::Kill(process_of(process, dice)), 0),
+            Self::Freeze(process) => (Act::Freeze(process_of(process, dice)), dice.u64(FREEZE_MS)),
             Self::Scale(service) => {
                 let usual = usual_instances(service);
                 let to = if usual > 1 && dice.bool() { usual - 1 } else { usual + 1 };
@@ -278,11 +282,11 @@ impl Card {
     }
 }
 
-/// One of the processes of a part, by a name that means no other (`orders-0`).
-fn process_of(part: &str, dice: &mut Rng) -> String {
-    match usual_instances(part) {
-        1 => part.to_owned(),
-        instances => format!("{part}-{}", dice.u16(0..instances)),
+/// One instance of a process, by a name that means no other (`orders-0`).
+fn process_of(process: &str, dice: &mut Rng) -> String {
+    match usual_instances(process) {
+        1 => process.to_owned(),
+        instances => format!("{process}-{}", dice.u16(0..instances)),
     }
 }
 
@@ -312,12 +316,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_done_to_a_part_that_is_not_back_yet() {
+    fn nothing_is_done_to_a_process_that_is_not_back_yet() {
         for seed in 0..200 {
             let mut busy: BTreeMap<String, Duration> = BTreeMap::new();
             for fault in Plan::draw(seed, 10 * MINUTE).0 {
-                let part = fault.act.part().to_owned();
-                let until = busy.insert(part, fault.busy_until()).unwrap_or_default();
+                let process = fault.act.process().to_owned();
+                let until = busy.insert(process, fault.busy_until()).unwrap_or_default();
                 assert!(until <= fault.at, "seed {seed}: {fault:?} while busy until {until:?}");
             }
         }
@@ -326,11 +330,11 @@ mod tests {
     #[test]
     fn a_long_run_has_every_fault_that_there_is() {
         let plan = Plan::draw(3, 20 * MINUTE);
-        let seen = |kind: &str, part: &str| {
-            plan.0.iter().any(|fault| fault.act.kind() == kind && fault.act.part() == part)
+        let seen = |kind: &str, process: &str| {
+            plan.0.iter().any(|fault| fault.act.kind() == kind && fault.act.process() == process)
         };
-        for part in services().chain(SERVERS) {
-            assert!(seen("kill", part) && seen("freeze", part), "{part} in\n{plan}");
+        for process in services().chain(SERVERS) {
+            assert!(seen("kill", process) && seen("freeze", process), "{process} in\n{plan}");
         }
         for service in services() {
             assert!(seen("scale", service), "{service} in\n{plan}");

@@ -16,7 +16,7 @@ pub(super) struct Happened {
     pub(super) act: Act,
     /// When it began.
     pub(super) begin: Instant,
-    /// When it was lifted; for a kill, when the part was well again.
+    /// When it was lifted; for a kill, when the process was well again.
     pub(super) end: Instant,
     /// Why it could not be done, if so.
     pub(super) failed: Option<String>,
@@ -25,15 +25,16 @@ pub(super) struct Happened {
 /// What customers saw of a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Recovery {
-    /// From the begin of the fault until the first order was confirmed that was due after the begin. Another
-    /// end is no proof: what is out of stock is rejected without payments or a bank.
+    /// From the begin of the fault until the first order was confirmed that was due after the
+    /// begin. Another end is no proof: what is out of stock is rejected without payments or a bank.
     pub(super) flows_after: Option<Duration>,
     /// The same, counted from the end of the fault; zero if orders went on to flow while it lasted.
     pub(super) flows_after_end: Option<Duration>,
-    /// From the begin of the fault until every order had ended that it met: all that were under way at a
-    /// moment between its begin and its end, or the first order's flow if that came later.
+    /// From the begin of the fault until every order had ended that it met: all that were under way
+    /// at a moment between its begin and its end, or the first order's flow if that came later.
     pub(super) all_ended_after: Option<Duration>,
-    /// The longest time in which no order was confirmed, from the begin until every order had ended that it met.
+    /// The longest time in which no order was confirmed, from the begin until every order had ended
+    /// that it met.
     pub(super) longest_gap: Option<Duration>,
     /// How many orders it met.
     pub(super) met: usize,
@@ -41,7 +42,8 @@ pub(super) struct Recovery {
 
 /// What the customers in `stories` saw of `fault`; none if an order does not come by there.
 ///
-/// A time is missing when there is no such order: none was placed after the begin, or one never ended.
+/// A time is missing when there is no such order: none was placed after the begin, or one never
+/// ended.
 #[must_use]
 pub(super) fn recovery(fault: &Happened, stories: &[Story]) -> Option<Recovery> {
     if fault.act.is_beside_the_way() {
@@ -70,7 +72,8 @@ fn confirmed_at(story: &Story) -> Option<Instant> {
     }
 }
 
-/// Whether an order that was accepted, sooner or later, was under way at a moment from `begin` to `until`.
+/// Whether an order that was accepted, sooner or later, was under way at a moment from `begin` to
+/// `until`.
 fn is_met(story: &Story, begin: Instant, until: Instant) -> bool {
     let ends_after = story.settled.is_none_or(|(end, _)| end >= begin);
     story.accepted().is_some() && story.due <= until && ends_after
@@ -84,7 +87,7 @@ fn longest_gap(moments: impl Iterator<Item = Instant>, from: Instant, to: Instan
     inside.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
-/// The recoveries of one kind of fault on one part.
+/// The recoveries of one kind of fault on one process.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Group {
     /// How often it happened.
@@ -257,7 +260,7 @@ mod tests {
             })
         };
         let mut failed = fault(begin, 1, 1);
-        failed.failed = Some("no such part".into());
+        failed.failed = Some("no such process".into());
         let faults: Vec<_> = [Some(3), Some(1), Some(2), None]
             .map(|flows| (fault(begin, 1, 1), with(flows)))
             .into_iter()

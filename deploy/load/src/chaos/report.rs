@@ -85,7 +85,7 @@ mod tests {
             end: begin + s(8),
             failed: None,
         };
-        let failed = Happened { failed: Some("no part `x`".into()), ..killed.clone() };
+        let failed = Happened { failed: Some("no process `x`".into()), ..killed.clone() };
         let recovery = Recovery {
             flows_after: Some(s(1)),
             flows_after_end: Some(s(1)),
@@ -102,7 +102,7 @@ mod tests {
             words,
             ["kill", "orders-1", "8.0", "s", "-", "1.0", "s", "1.0", "s", "never", "3.0", "s", "7"]
         );
-        assert!(table.contains("could not be done: no part `x`"), "{table}");
+        assert!(table.contains("could not be done: no process `x`"), "{table}");
         let beside: Vec<_> = table.lines().nth(3).unwrap().split_whitespace().collect();
         assert_eq!(beside, ["kill", "email", "8.0", "s", "-", "-", "-", "-", "-", "-"]);
         let kinds = kinds(&all);

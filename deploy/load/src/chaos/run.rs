@@ -19,8 +19,9 @@ use crate::report::{progress as progress_line, summary};
 
 /// A deadline is a minute, and what was held up by the last fault may need another one.
 const SETTLED_WITHIN: Duration = Duration::from_secs(180);
-/// What follows from an order's end, such as its mail, is waited for so long: email may have to catch up
-/// with everything that was held up. A verdict with nothing on its way does not depend on it.
+/// What follows from an order's end, such as its mail, is waited for so long: email may have to
+/// catch up with everything that was held up. A verdict with nothing on its way does not depend on
+/// it.
 const AUDIT_GRACE: Duration = Duration::from_secs(120);
 const AUDIT_PATIENCE: Duration = Duration::from_secs(180);
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -58,7 +59,8 @@ impl Run {
             load.stop_placing();
         }
         with_progress_until(stop, &mut load).await?;
-        progress.step("chaos", "nothing breaks any more; waiting for every part and every order");
+        progress
+            .step("chaos", "nothing breaks any more; waiting for every process and every order");
         let healed = breaker.heal().await;
         with_progress(&load, load.all_settled(SETTLED_WITHIN), progress).await;
         progress.step("chaos", load.journal().look(progress_line));

@@ -93,8 +93,8 @@ fn per_second(begin: Instant, moments: impl Iterator<Item = Instant>) -> Vec<usi
     counts
 }
 
-/// What was held up ends within a second or two, in peaks many times as high as the traffic. They are cut off, so
-/// that the traffic can be seen.
+/// What was held up ends within a second or two, in peaks many times as high as the traffic. They
+/// are cut off, so that the traffic can be seen.
 fn highest_shown(accepted: &[usize], settled: &[usize]) -> usize {
     const TIMES_TRAFFIC: usize = 6;
     let highest = accepted.iter().chain(settled).copied().max().unwrap_or(0);
@@ -147,7 +147,7 @@ impl Scale {
     }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that divides `highest` into six parts at most.
+/// A step of 1, 2 or 5 times a power of ten that divides `highest` into at most six parts.
 fn step_of(highest: usize) -> usize {
     let decades = std::iter::successors(Some(1), |decade: &usize| decade.checked_mul(10));
     let mut steps =
@@ -311,10 +311,10 @@ mod tests {
         let faults: Vec<_> = (0..28).map(|n| fault(n * 10)).collect();
         let picture = draw("chaos, seed 1", begin, &stories, &faults);
         assert_eq!(picture.matches("freeze orders-1").count(), 28);
-        for part in
+        for text in
             ["class=\"accepted\"", "class=\"settled\"", "orders per second", "prefers-color-scheme"]
         {
-            assert!(picture.contains(part), "{part} is missing");
+            assert!(picture.contains(text), "{text} is missing");
         }
         assert!(picture.len() < 100_000, "{} bytes", picture.len());
         assert!(!picture.contains("NaN") && !picture.contains("inf"));

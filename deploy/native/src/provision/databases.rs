@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::parts::site::Site;
+use crate::processes::site::Site;
 
 const ROLES: &str = include_str!("../../../debezium/roles.sql");
 const CATALOG: &str = include_str!("../../../debezium/catalog.sql");

@@ -1,7 +1,7 @@
 //! Owns the processes of a shop: starts, watches, restarts and stops them.
 //!
-//! Each process has its own process group, log file and pid file, and one task that owns it ([`Part`]).
-//! [`leftovers`] ends what a killed supervisor left behind.
+//! Each process has its own process group, log file and pid file, and one task that owns it
+//! ([`Process`]). [`leftovers`] ends what a killed supervisor left behind.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use client::log::tail;
-use client::{Dirs, SERVICES, part_called};
+use client::{Dirs, SERVICES, process_called};
 use tokio::time::Instant;
 
 pub(crate) mod leftovers;
@@ -19,9 +19,9 @@ mod proc;
 mod process;
 
 pub(crate) use proc::memory_mb;
-pub(crate) use process::{Part, PartSpec, Signal};
+pub(crate) use process::{Process, ProcessSpec, Signal};
 
-/// The order in which parts are stopped: a part that depends on others goes before them.
+/// The order in which processes are stopped: a process that depends on others goes before them.
 const STOP_ORDER: [&[&str]; 7] =
     [&SERVICES, &["bank"], &["mail"], &["connect"], &["registry"], &["kafka"], &["postgres"]];
 
@@ -29,72 +29,73 @@ const STOP_ORDER: [&[&str]; 7] =
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     dirs: Dirs,
-    parts: Mutex<Vec<Arc<Part>>>,
+    processes: Mutex<Vec<Arc<Process>>>,
 }
 
 impl Supervisor {
     /// A supervisor without processes.
     #[must_use]
     pub(crate) fn new(dirs: Dirs) -> Self {
-        Self { dirs, parts: Mutex::new(Vec::new()) }
+        Self { dirs, processes: Mutex::new(Vec::new()) }
     }
 
     /// Starts a process and keeps it running; returns at once.
-    pub(crate) fn launch(&self, spec: PartSpec) -> Arc<Part> {
-        let part = Arc::new(Part::launch(spec, self.dirs.clone()));
-        self.list().push(Arc::clone(&part));
-        part
+    pub(crate) fn launch(&self, spec: ProcessSpec) -> Arc<Process> {
+        let process = Arc::new(Process::launch(spec, self.dirs.clone()));
+        self.list().push(Arc::clone(&process));
+        process
     }
 
-    /// All parts, in the order of their start.
+    /// All processes, in the order of their start.
     #[must_use]
-    pub(crate) fn parts(&self) -> Vec<Arc<Part>> {
+    pub(crate) fn processes(&self) -> Vec<Arc<Process>> {
         self.list().clone()
     }
 
-    /// The parts that `name` means: all of a service (`orders`), or one process of it (`orders-0` is the
-    /// first, `orders-1` the next).
+    /// The processes that `name` means: all of a service (`orders`), or one process of it
+    /// (`orders-0` is the first, `orders-1` the next).
     ///
     /// # Errors
     /// When there is none; the message lists what there is.
-    pub(crate) fn find(&self, name: &str) -> Result<Vec<Arc<Part>>> {
-        let parts = self.parts();
+    pub(crate) fn find(&self, name: &str) -> Result<Vec<Arc<Process>>> {
+        let processes = self.processes();
         let of_service: Vec<_> =
-            parts.iter().filter(|part| part.spec().service == name).cloned().collect();
+            processes.iter().filter(|process| process.spec().service == name).cloned().collect();
         if !of_service.is_empty() {
             return Ok(of_service);
         }
-        let of_name = |part: &&Arc<Part>| part.spec().name == part_called(name);
-        match parts.iter().find(of_name) {
-            Some(part) => Ok(vec![Arc::clone(part)]),
+        let of_name = |process: &&Arc<Process>| process.spec().name == process_called(name);
+        match processes.iter().find(of_name) {
+            Some(process) => Ok(vec![Arc::clone(process)]),
             None => {
-                let known: Vec<_> = parts.iter().map(|part| part.spec().name.as_str()).collect();
-                bail!("no part `{name}`; there are {}", known.join(", "))
+                let known: Vec<_> =
+                    processes.iter().map(|process| process.spec().name.as_str()).collect();
+                bail!("no process `{name}`; there are {}", known.join(", "))
             }
         }
     }
 
-    /// Stops a part for good and forgets it.
-    pub(crate) async fn remove(&self, part: &Arc<Part>) {
-        part.stop().await;
-        self.list().retain(|other| !Arc::ptr_eq(other, part));
+    /// Stops a process for good and forgets it.
+    pub(crate) async fn remove(&self, process: &Arc<Process>) {
+        process.stop().await;
+        self.list().retain(|other| !Arc::ptr_eq(other, process));
     }
 
-    /// Waits until `part` is healthy.
+    /// Waits until `process` is healthy.
     ///
     /// # Errors
     /// When it is not within `deadline`, or keeps dying: with the last lines of its log.
-    pub(crate) async fn wait_healthy(&self, part: &Part, deadline: Duration) -> Result<()> {
+    pub(crate) async fn wait_healthy(&self, process: &Process, deadline: Duration) -> Result<()> {
         const RESTARTS_MAX: u32 = 3;
         let started = Instant::now();
-        let restarts = part.status().restarts;
+        let restarts = process.status().restarts;
         loop {
-            let last = match part.health().await {
+            let last = match process.health().await {
                 Ok(()) => return Ok(()),
                 Err(error) => format!("{error:#}"),
             };
-            let died = part.status().restarts - restarts;
-            let name = &part.spec().name;
+            let died = process.status().restarts - restarts;
+            let name = &process.spec().name;
             let problem = if died >= RESTARTS_MAX {
                 format!("{name} died {died} times while starting")
             } else if started.elapsed() >= deadline {
@@ -113,34 +114,34 @@ impl Supervisor {
     pub(crate) async fn stop_all(&self) {
         for step in STOP_ORDER {
             let mut stopping = tokio::task::JoinSet::new();
-            for part in self.parts() {
-                if step.contains(&part.spec().service.as_str()) {
-                    stopping.spawn(async move { part.stop().await });
+            for process in self.processes() {
+                if step.contains(&process.spec().service.as_str()) {
+                    stopping.spawn(async move { process.stop().await });
                 }
             }
             while stopping.join_next().await.is_some() {}
         }
     }
 
-    /// Starts the parts that `name` means, with these variables on top of their own, and waits until they
-    /// are healthy.
+    /// Starts the processes that `name` means, with these variables on top of their own, and waits
+    /// until they are healthy.
     ///
     /// # Errors
-    /// When there is no such part or it does not become healthy.
+    /// When there is no such process or it does not become healthy.
     pub(crate) async fn start(&self, name: &str, env: &BTreeMap<String, String>) -> Result<()> {
         const DEADLINE: Duration = Duration::from_secs(60);
-        let parts = self.find(name)?;
-        for part in &parts {
-            part.start(env.clone()).await;
+        let processes = self.find(name)?;
+        for process in &processes {
+            process.start(env.clone()).await;
         }
-        for part in &parts {
-            let what = || format!("starting {}", part.spec().name);
-            self.wait_healthy(part, DEADLINE).await.with_context(what)?;
+        for process in &processes {
+            let what = || format!("starting {}", process.spec().name);
+            self.wait_healthy(process, DEADLINE).await.with_context(what)?;
         }
         Ok(())
     }
 
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Part>>> {
-        self.parts.lock().expect("no code panics while it holds the list of parts")
+    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Process>>> {
+        self.processes.lock().expect("no code panics while it holds the list of processes")
     }
 }

@@ -1,4 +1,5 @@
-//! One process: the task that owns it starts it, restarts it when it dies, and stops it when told to.
+//! One process: the task that owns it starts it, restarts it when it dies, and stops it when told
+//! to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use client::{Dirs, Health, PartState, PartStatus};
+use client::{Dirs, Health, ProcessState, ProcessStatus};
 use nix::sys::signal::{kill, killpg};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -26,7 +27,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 
 /// What a process is.
 #[derive(Clone, Debug)]
-pub(crate) struct PartSpec {
+pub(crate) struct ProcessSpec {
     /// The name of the process: `kafka`, `orders`, `orders-1`.
     pub(crate) name: String,
     /// What it is an instance of: `orders`.
@@ -60,20 +61,20 @@ enum Order {
     Resume,
 }
 
-type Shared = Arc<Mutex<PartStatus>>;
+type Shared = Arc<Mutex<ProcessStatus>>;
 
 /// The handle of a supervised process.
 #[derive(Debug)]
-pub(crate) struct Part {
-    spec: PartSpec,
+pub(crate) struct Process {
+    spec: ProcessSpec,
     status: Shared,
     orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
 }
 
-impl Part {
+impl Process {
     /// Starts the process and the task that owns it.
-    pub(super) fn launch(spec: PartSpec, dirs: Dirs) -> Self {
-        let status = Arc::new(Mutex::new(PartStatus::new(&spec.name, spec.port)));
+    pub(super) fn launch(spec: ProcessSpec, dirs: Dirs) -> Self {
+        let status = Arc::new(Mutex::new(ProcessStatus::new(&spec.name, spec.port)));
         let (orders, inbox) = mpsc::channel(8);
         let owner = Owner {
             spec: spec.clone(),
@@ -91,13 +92,13 @@ impl Part {
 
     /// What the process is.
     #[must_use]
-    pub(crate) fn spec(&self) -> &PartSpec {
+    pub(crate) fn spec(&self) -> &ProcessSpec {
         &self.spec
     }
 
     /// What the process is doing now; health and memory are left out.
     #[must_use]
-    pub(crate) fn status(&self) -> PartStatus {
+    pub(crate) fn status(&self) -> ProcessStatus {
         self.status.lock().expect("no code panics while it holds a status").clone()
     }
 
@@ -107,7 +108,7 @@ impl Part {
     /// When it cannot, with what was seen.
     pub(crate) async fn health(&self) -> Result<()> {
         let status = self.status();
-        anyhow::ensure!(status.state == PartState::Running, "it is {:?}", status.state);
+        anyhow::ensure!(status.state == ProcessState::Running, "it is {:?}", status.state);
         self.spec.health.check().await
     }
 
@@ -147,7 +148,7 @@ impl Part {
 
 /// The state of the task that owns a process.
 struct Owner {
-    spec: PartSpec,
+    spec: ProcessSpec,
     dirs: Dirs,
     status: Shared,
     extra_env: BTreeMap<String, String>,
@@ -186,7 +187,7 @@ impl Owner {
             Order::Stop => {
                 self.start_at = None;
                 self.end().await;
-                self.set(PartState::Stopped, None);
+                self.set(ProcessState::Stopped, None);
             }
             Order::Kill { restart } => {
                 self.signal_children(Signal::SIGCONT);
@@ -198,18 +199,18 @@ impl Owner {
                     }
                 } else {
                     self.start_at = None;
-                    self.set(PartState::Stopped, None);
+                    self.set(ProcessState::Stopped, None);
                 }
             }
             Order::Pause => {
                 self.signal_group(Signal::SIGSTOP);
                 self.signal_children(Signal::SIGSTOP);
-                self.set_if_running(PartState::Paused);
+                self.set_if_running(ProcessState::Paused);
             }
             Order::Resume => {
                 self.signal_children(Signal::SIGCONT);
                 self.signal_group(Signal::SIGCONT);
-                self.set_if_running(PartState::Running);
+                self.set_if_running(ProcessState::Running);
             }
         }
     }
@@ -221,7 +222,7 @@ impl Owner {
                 let pid = child.id();
                 self.started = Instant::now();
                 self.child = Some(child);
-                self.set(PartState::Running, pid);
+                self.set(ProcessState::Running, pid);
             }
             Err(error) => {
                 log::note(&self.dirs.log_of(&self.spec.name), &format!("cannot start: {error:#}"));
@@ -272,7 +273,7 @@ impl Owner {
     fn restart_later(&mut self) {
         self.start_at = Some(Instant::now() + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
-        self.set(PartState::Restarting, None);
+        self.set(ProcessState::Restarting, None);
         self.status.lock().expect("no code panics while it holds a status").restarts += 1;
     }
 
@@ -305,8 +306,8 @@ impl Owner {
         }
     }
 
-    /// Those that have a group of their own, as the backends of PostgreSQL do. They see the end of their
-    /// parent themselves, unless they are suspended.
+    /// Those that have a group of their own, as the backends of PostgreSQL do. They see the end of
+    /// their parent themselves, unless they are suspended.
     fn signal_children(&self, signal: Signal) {
         for child in self.child.as_ref().and_then(Child::id).into_iter().flat_map(children_of) {
             // An error means that it is gone already.
@@ -314,14 +315,14 @@ impl Owner {
         }
     }
 
-    fn set(&self, state: PartState, pid: Option<u32>) {
+    fn set(&self, state: ProcessState, pid: Option<u32>) {
         let mut status = self.status.lock().expect("no code panics while it holds a status");
         status.state = state;
         status.pid = pid;
         status.run = pid.map(|pid| pid.to_string());
     }
 
-    fn set_if_running(&self, state: PartState) {
+    fn set_if_running(&self, state: ProcessState) {
         if self.child.is_some() {
             self.status.lock().expect("no code panics while it holds a status").state = state;
         }

@@ -11,7 +11,7 @@ use clap::Args;
 use client::Found;
 use evidence::{audit_at_rest, collect};
 
-/// Neither clean nor not: a part did not answer.
+/// Neither clean nor not: a process did not answer.
 #[derive(Debug)]
 struct CouldNotLook;
 
@@ -49,8 +49,8 @@ pub(crate) struct Options {
 /// Looks, and prints the verdict.
 ///
 /// # Errors
-/// When a law does not hold, when --wait has waited in vain, or when a part cannot be looked at, which
-/// [`exit_code`] tells apart.
+/// When a law does not hold, when --wait has waited in vain, or when a process cannot be looked at,
+/// which [`exit_code`] tells apart.
 pub(crate) async fn run(dir: &Path, options: &Options) -> Result<()> {
     let verdict = verdict(dir, options).await.context(CouldNotLook)?;
     if options.json {

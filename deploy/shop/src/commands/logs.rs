@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use client::containers::Project;
 use client::log::tail;
-use client::{Dirs, Found, State, part_called};
+use client::{Dirs, Found, State, process_called};
 
 /// Prints the last `lines` lines of a log, and goes on with new ones when `follow` is set.
 pub(crate) async fn run(dir: &Path, name: &str, follow: bool, lines: usize) -> Result<()> {
@@ -41,7 +41,7 @@ async fn of_container(project: &Project, name: &str, follow: bool, lines: usize)
 
 async fn of_process(dirs: &Dirs, name: &str, follow: bool, lines: usize) -> Result<()> {
     // The first instance of a service goes by both names, as for `stop` and `kill`.
-    let path = dirs.log_of(part_called(name));
+    let path = dirs.log_of(process_called(name));
     let Ok(mut file) = File::open(&path) else {
         let entries = std::fs::read_dir(dirs.logs()).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());

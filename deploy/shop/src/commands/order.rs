@@ -39,7 +39,8 @@ pub(crate) struct OrderArgs {
 /// Does it.
 ///
 /// # Errors
-/// When there is no shop, the order is not accepted, ends otherwise than confirmed, or does not end in time.
+/// When there is no shop, the order is not accepted, ends otherwise than confirmed, or does not end
+/// in time.
 pub(crate) async fn run(args: OrderArgs) -> Result<()> {
     let client = match (args.orders_url, args.view_url) {
         (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?,
@@ -76,7 +77,7 @@ impl std::str::FromStr for Line {
     }
 }
 
-/// The part of a timeline's entry that is shown.
+/// The fields of a timeline's entry that the command shows.
 #[derive(Clone, Debug, Deserialize)]
 struct Entry {
     version: i64,

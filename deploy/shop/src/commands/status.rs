@@ -5,34 +5,34 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use client::control::Request;
-use client::{Found, PartState, PartStatus, State};
+use client::{Found, ProcessState, ProcessStatus, State};
 
-/// Prints a table of the parts.
+/// Prints a table of the processes.
 pub(crate) async fn run(shop: &Found) -> Result<()> {
-    print!("{}", table(&shop.ask(Request::Status).await?.parts()?));
+    print!("{}", table(&shop.ask(Request::Status).await?.processes()?));
     Ok(())
 }
 
-fn table(parts: &[PartStatus]) -> String {
-    let mut out = String::from("PART          PID    PORT  STATE        RESTARTS  MEMORY\n");
+fn table(processes: &[ProcessStatus]) -> String {
+    let mut out = String::from("PROCESS       PID    PORT  STATE        RESTARTS  MEMORY\n");
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mut total_mb = 0;
-    for part in parts {
-        let state = match (part.state, part.healthy) {
-            (PartState::Running, Some(true)) => "ready",
-            (PartState::Running, _) => "not ready",
-            (PartState::Paused, _) => "paused",
-            (PartState::Restarting, _) => "restarting",
-            (PartState::Stopped, _) => "stopped",
+    for process in processes {
+        let state = match (process.state, process.healthy) {
+            (ProcessState::Running, Some(true)) => "ready",
+            (ProcessState::Running, _) => "not ready",
+            (ProcessState::Paused, _) => "paused",
+            (ProcessState::Restarting, _) => "restarting",
+            (ProcessState::Stopped, _) => "stopped",
         };
-        let pid = or_dash(part.pid.map(|pid| pid.to_string()));
-        let memory = or_dash(part.memory_mb.map(|mb| format!("{mb} MB")));
-        total_mb += part.memory_mb.unwrap_or(0);
+        let pid = or_dash(process.pid.map(|pid| pid.to_string()));
+        let memory = or_dash(process.memory_mb.map(|mb| format!("{mb} MB")));
+        total_mb += process.memory_mb.unwrap_or(0);
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
             "{:<12} {pid:>6}  {:>5}  {state:<11}  {:>8}  {memory:>7}",
-            part.name, part.port, part.restarts
+            process.name, process.port, process.restarts
         );
     }
     let _ = writeln!(
@@ -67,17 +67,17 @@ mod tests {
 
     #[test]
     fn the_table_shows_who_is_ready() {
-        let part = |name: &str, state, healthy| PartStatus {
+        let process = |name: &str, state, healthy| ProcessStatus {
             pid: Some(4711),
             state,
             healthy,
             restarts: 2,
             memory_mb: Some(12),
-            ..PartStatus::new(name, 8080)
+            ..ProcessStatus::new(name, 8080)
         };
         let table = table(&[
-            part("orders", PartState::Running, Some(true)),
-            part("view", PartState::Running, Some(false)),
+            process("orders", ProcessState::Running, Some(true)),
+            process("view", ProcessState::Running, Some(false)),
         ]);
         assert!(table.contains("orders         4711   8080  ready               2    12 MB"));
         assert!(table.contains("not ready") && table.contains("24 MB"), "{table}");

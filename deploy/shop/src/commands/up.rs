@@ -14,7 +14,7 @@ use super::status::what_next;
 enum PortChoice {
     /// The documented ports
     Default,
-    /// Free ports for all parts, so that two shops run side by side
+    /// Free ports for all processes, so that two shops run side by side
     Auto,
 }
 
@@ -39,7 +39,8 @@ pub(crate) struct UpArgs {
     /// Start N instances of a service; may be repeated
     #[arg(long, value_name = "SERVICE=N")]
     scale: Vec<Scale>,
-    /// Start a service that is off by default, and require its check of every order; may be repeated
+    /// Start a service that is off by default, and require its check of every order; may be
+    /// repeated
     #[arg(long, value_name = "SERVICE")]
     with: Vec<With>,
     /// Set a variable of a service; may be repeated
@@ -72,7 +73,7 @@ impl UpArgs {
 /// Does it.
 ///
 /// # Errors
-/// When the shop does not start: the message says which part, and why.
+/// When the shop does not start: the message says which process, and why.
 pub(crate) async fn run(args: UpArgs) -> Result<()> {
     if args.docker {
         bail!("`--docker` is done by the script ./shop")

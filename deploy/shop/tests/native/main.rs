@@ -1,5 +1,5 @@
-//! Goal: the servers of a shop come back by themselves after `kill -9`, with what they knew, and a killed
-//! supervisor leaves nothing that the next command cannot end.
+//! Goal: the servers of a shop come back by themselves after `kill -9`, with what they knew, and a
+//! killed supervisor leaves nothing that the next command cannot end.
 //!
 //! One real Kafka, registry, Connect and PostgreSQL; about a minute.
 
@@ -20,17 +20,18 @@ async fn servers_come_back_from_kill_9_and_nothing_is_left_behind() -> Result<()
     let before = schema_ids(&shop).await?;
     ensure!(before.len() > 10, "schemas are registered: {before:?}");
 
-    for part in ["registry", "postgres", "kafka", "connect"] {
-        shop.kill(part, true).await?;
+    for process in ["registry", "postgres", "kafka", "connect"] {
+        shop.kill(process, true).await?;
     }
-    wait_for("all parts to be healthy and all connectors to run", || async {
-        let parts = shop.status().await?;
-        let ill: Vec<_> = parts.iter().filter(|part| part.healthy != Some(true)).collect();
+    wait_for("all processes to be healthy and all connectors to run", || async {
+        let processes = shop.status().await?;
+        let ill: Vec<_> =
+            processes.iter().filter(|process| process.healthy != Some(true)).collect();
         ensure!(ill.is_empty(), "not healthy: {ill:?}");
         connectors_run(&shop).await
     })
     .await?;
-    let restarts: u32 = shop.status().await?.iter().map(|part| part.restarts).sum();
+    let restarts: u32 = shop.status().await?.iter().map(|process| process.restarts).sum();
     ensure!(restarts >= 4, "each kill is counted, but there were {restarts} restarts");
     let after = schema_ids(&shop).await?;
     // Debezium may have registered a table of the catalog meanwhile.

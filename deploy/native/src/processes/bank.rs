@@ -6,17 +6,17 @@ use std::time::Duration;
 use client::Health;
 
 use super::site::Site;
-use crate::supervisor::{PartSpec, Signal};
+use crate::supervisor::{ProcessSpec, Signal};
 
 /// What to run.
-pub(crate) fn spec(site: &Site) -> PartSpec {
+pub(crate) fn spec(site: &Site) -> ProcessSpec {
     let port = site.port("bank");
     let mut env = BTreeMap::from([
         ("HTTP_ADDR".to_owned(), format!("127.0.0.1:{port}")),
         ("BANK_DATA_DIR".to_owned(), site.dirs.data().join("bank").to_string_lossy().into_owned()),
     ]);
     env.extend(site.env_of("bank"));
-    PartSpec {
+    ProcessSpec {
         name: "bank".into(),
         service: "bank".into(),
         program: site.bin.join("bank-simulator"),

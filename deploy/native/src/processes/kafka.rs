@@ -7,7 +7,7 @@ use client::Health;
 use tokio::process::Command;
 
 use super::site::{Site, java};
-use crate::supervisor::PartSpec;
+use crate::supervisor::ProcessSpec;
 
 const SERVER: &str = include_str!("../../../kafka/server.properties");
 const LOG4J: &str = include_str!("../../../kafka/log4j2.properties");
@@ -15,7 +15,7 @@ const LOG4J: &str = include_str!("../../../kafka/log4j2.properties");
 const CLUSTER_ID: &str = "bXVybXVyYXRpb24tMDAwMQ";
 
 /// Formats the data folder on the first start, and says what to run.
-pub(crate) async fn prepare(site: &Site) -> Result<PartSpec> {
+pub(crate) async fn prepare(site: &Site) -> Result<ProcessSpec> {
     let config = site.write_config("kafka.properties", SERVER)?;
     let log4j = site.write_config("kafka-log4j2.properties", LOG4J)?;
     let port = site.port("kafka");

@@ -7,13 +7,13 @@ use anyhow::Result;
 use client::Health;
 
 use super::site::Site;
-use crate::supervisor::{PartSpec, Signal};
+use crate::supervisor::{ProcessSpec, Signal};
 
 /// What to run.
-pub(crate) fn spec(site: &Site) -> Result<PartSpec> {
+pub(crate) fn spec(site: &Site) -> Result<ProcessSpec> {
     let address = |port: &str| format!("127.0.0.1:{}", site.port(port));
     let args = ["mail-sink", "--smtp", &address("smtp"), "--http", &address("mail")];
-    Ok(PartSpec {
+    Ok(ProcessSpec {
         name: "mail".into(),
         service: "mail".into(),
         program: std::env::current_exe()?,

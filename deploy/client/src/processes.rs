@@ -1,4 +1,4 @@
-//! The parts of a shop: their names and their documented ports.
+//! The processes of a shop: their names and their documented ports.
 
 use contracts::{ServiceName, services};
 
@@ -42,7 +42,7 @@ pub const PORTS: [(&str, u16); SERVICES.len() + OTHERS.len()] = {
 /// The host of every address: each way of running a shop listens on the loopback interface alone.
 pub const HOST: &str = "127.0.0.1";
 
-/// The service of an instance, or the name of any other part: `orders` of `orders-1`.
+/// The service of an instance, or the name of any other process: `orders` of `orders-1`.
 #[must_use]
 pub fn service_of(name: &str) -> &str {
     match name.rsplit_once('-') {
@@ -51,9 +51,9 @@ pub fn service_of(name: &str) -> &str {
     }
 }
 
-/// The name of the part that `name` means: the first instance of a service is called `orders` and
-/// `orders-0`.
+/// The name of the process that `name` means: the first instance of a service is called `orders`
+/// and `orders-0`.
 #[must_use]
-pub fn part_called(name: &str) -> &str {
+pub fn process_called(name: &str) -> &str {
     name.strip_suffix("-0").unwrap_or(name)
 }

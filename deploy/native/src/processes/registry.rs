@@ -1,19 +1,20 @@
 //! The schema registry: Apicurio, with its storage in an H2 file.
 //!
-//! Schema ids are in every record, so they must outlive the registry's process. `kafkasql` storage would
-//! keep them in Kafka and `postgresql` in our database, but then the registry could not start without the
-//! other, and an outage of one would be an outage of both. The file starts as fast as memory does.
-//! `WRITE_DELAY=0` makes a registered schema survive `kill -9`: H2 would write it half a second later.
+//! Schema ids are in every record, so they must outlive the registry's process. `kafkasql` storage
+//! would keep them in Kafka and `postgresql` in our database, but then the registry could not start
+//! without the other, and an outage of one would be an outage of both. The file starts as fast as
+//! memory does. `WRITE_DELAY=0` makes a registered schema survive `kill -9`: H2 would write it half
+//! a second later.
 
 use anyhow::Result;
 use client::Health;
 
 use super::site::{Site, java};
 use crate::install::jar_ending;
-use crate::supervisor::PartSpec;
+use crate::supervisor::ProcessSpec;
 
 /// What to run.
-pub(crate) fn spec(site: &Site) -> Result<PartSpec> {
+pub(crate) fn spec(site: &Site) -> Result<ProcessSpec> {
     let port = site.port("registry");
     let jar = jar_ending(&site.artifacts.registry, "-runner.jar")?;
     let args = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-jar", &jar.to_string_lossy()];

@@ -13,12 +13,12 @@ use tokio::process::Command;
 
 use super::postgres_home::Home;
 use super::site::Site;
-use crate::supervisor::{PartSpec, Signal};
+use crate::supervisor::{ProcessSpec, Signal};
 
 const SETTINGS: &str = include_str!("../../../debezium/postgresql.conf");
 
 /// Makes the database cluster on the first start, and says what to run.
-pub(crate) async fn prepare(site: &Site) -> Result<PartSpec> {
+pub(crate) async fn prepare(site: &Site) -> Result<ProcessSpec> {
     let home = &site.postgres;
     if !home.data.join("PG_VERSION").exists() {
         init(home).await?;
@@ -29,7 +29,7 @@ pub(crate) async fn prepare(site: &Site) -> Result<PartSpec> {
         chown(&settings, Some(uid), Some(gid))?;
     }
     let port = site.port("postgres");
-    Ok(PartSpec {
+    Ok(ProcessSpec {
         name: "postgres".into(),
         service: "postgres".into(),
         program: home.program("postgres"),

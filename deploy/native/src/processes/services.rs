@@ -7,10 +7,10 @@ use client::Health;
 use contracts::{ServiceName, services::Dependency};
 
 use super::site::Site;
-use crate::supervisor::{PartSpec, Signal};
+use crate::supervisor::{ProcessSpec, Signal};
 
 /// What to run for instance `instance` of `service`, which listens on `port`.
-pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> PartSpec {
+pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> ProcessSpec {
     let name = name_of(service, instance);
     let state = site.dirs.data().join("state").join(&name);
     let mut env = BTreeMap::new();
@@ -34,7 +34,7 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Part
         };
     }
     env.extend(site.env_of(service));
-    PartSpec {
+    ProcessSpec {
         name,
         service: service.to_owned(),
         program: site.bin.join(service),

@@ -4,12 +4,12 @@ use anyhow::Result;
 use client::Health;
 
 use super::site::{Site, java};
-use crate::supervisor::PartSpec;
+use crate::supervisor::ProcessSpec;
 
 const WORKER: &str = include_str!("../../../debezium/connect.properties");
 
 /// What to run.
-pub(crate) fn spec(site: &Site) -> Result<PartSpec> {
+pub(crate) fn spec(site: &Site) -> Result<ProcessSpec> {
     let config = site.write_config("connect.properties", WORKER)?;
     let args = [
         "-Xmx384m",

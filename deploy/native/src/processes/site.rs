@@ -1,4 +1,4 @@
-//! [`Site`]: the folders, ports and programs that the parts of one shop are made from.
+//! [`Site`]: the folders, ports and programs that the processes of one shop are made from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use client::{Dirs, Health};
 use super::postgres_home::Home;
 use crate::install::Artifacts;
 use crate::settings::EnvSetting;
-use crate::supervisor::{PartSpec, Signal};
+use crate::supervisor::{ProcessSpec, Signal};
 use crate::template::render;
 
-/// Everything that the parts of one shop are made from.
+/// Everything that the processes of one shop are made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     pub(crate) dirs: Dirs,
@@ -51,7 +51,7 @@ impl Site {
     /// The ports, hosts and folders of this shop, by the names of placeholders.
     pub(crate) fn lookup(&self, name: &str) -> Option<String> {
         match name.split_once('.')? {
-            ("port", part) => self.ports.get(part).map(u16::to_string),
+            ("port", process) => self.ports.get(process).map(u16::to_string),
             ("dir", "data") => Some(self.dirs.data().to_string_lossy().into_owned()),
             (_, "host") => Some("127.0.0.1".to_owned()),
             _ => None,
@@ -85,12 +85,12 @@ pub(crate) fn java(
     site: &Site,
     args: Vec<String>,
     health: Health,
-) -> PartSpec {
+) -> ProcessSpec {
     let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let program = home.filter(|java| java.exists()).unwrap_or_else(|| PathBuf::from("java"));
     let mut options = vec!["-XX:+UseSerialGC".to_owned(), "-Xshare:auto".to_owned()];
     options.extend(args);
-    PartSpec {
+    ProcessSpec {
         name: name.to_owned(),
         service: name.to_owned(),
         program,
