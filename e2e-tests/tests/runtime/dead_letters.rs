@@ -27,7 +27,7 @@ async fn letters(bench: &Bench, service: ServiceName, key: &str) -> Vec<DeadLett
     letters
 }
 
-async fn wait_for_letters(
+pub async fn wait_for_letters(
     bench: &Bench,
     service: ServiceName,
     key: &str,
@@ -40,7 +40,7 @@ async fn wait_for_letters(
     .await
 }
 
-async fn settle(bench: &Bench, letter: &DeadLetter, done: Done) -> anyhow::Result<()> {
+pub async fn settle(bench: &Bench, letter: &DeadLetter, done: Done) -> anyhow::Result<()> {
     let (bootstrap, letter) = (bench.bootstrap.clone(), letter.clone());
     let settled =
         tokio::task::spawn_blocking(move || dlq::settle(&bootstrap, &letter, done, &topics::ALL));

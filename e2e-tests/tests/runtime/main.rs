@@ -7,6 +7,7 @@
 mod dead_letters;
 mod example;
 mod proxy;
+mod sizes;
 mod support;
 mod torn;
 mod transactions;

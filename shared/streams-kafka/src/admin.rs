@@ -1,23 +1,25 @@
 //! Creating the topics of the registry, and putting single records on them.
 
-use crate::client::{
-    MESSAGE_BYTES_MAX, ReaderContext, WriterContext, producer_config, reader_config, to_message,
-};
+use crate::client::{ReaderContext, WriterContext, producer_config, reader_config, to_message};
 use anyhow::{Context, bail};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    ClientConfig,
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, OwnedResourceSpecifier,
+        ResourceSpecifier, TopicReplication,
+    },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
     producer::ThreadedProducer,
 };
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use streams::{Headers, Outgoing, partition::partition_for, topic::TopicSpec};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Create the `topics` that are not there, with `replication` copies. Gives how many were made;
-/// running it again is harmless.
+/// Create the `topics` that are not there, with `replication` copies; those that are there get the
+/// sizes of [`TopicSpec::sizes`]. Gives how many were made; running it again is harmless.
 ///
 /// # Errors
 /// When Kafka is away or refuses, or a topic is there with another number of partitions, which
@@ -35,8 +37,7 @@ pub async fn ensure_topics(
         .zip(&configs)
         .map(|(topic, config)| {
             let replication = TopicReplication::Fixed(replication);
-            let new = NewTopic::new(topic.name, topic.partitions, replication)
-                .set("max.message.bytes", MESSAGE_BYTES_MAX);
+            let new = NewTopic::new(topic.name, topic.partitions, replication);
             config.iter().fold(new, |new, (key, value)| new.set(key, value))
         })
         .collect();
@@ -44,16 +45,49 @@ pub async fn ensure_topics(
         AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     let results =
         admin.create_topics(&wanted, &options).await.context("Kafka creates no topics")?;
-    let mut made = 0;
+    let (mut made, mut present) = (0, Vec::new());
     for result in results {
         match result {
             Ok(_) => made += 1,
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => present.push(topic),
             Err((topic, code)) => bail!("Kafka does not create `{topic}`: {code}"),
         }
     }
+    bound_sizes(&admin, &present, &options).await.context("Kafka does not bound the topics")?;
     check_partitions(bootstrap, topics)?;
     Ok(made)
+}
+
+/// Give `topics` that were made by an older version the sizes of today. What else was set for them stays.
+async fn bound_sizes(
+    admin: &AdminClient<DefaultClientContext>,
+    topics: &[String],
+    options: &AdminOptions,
+) -> anyhow::Result<()> {
+    if topics.is_empty() {
+        // Asking about nothing is an invalid argument.
+        return Ok(());
+    }
+    let sizes = TopicSpec::sizes();
+    let wanted: Vec<_> = topics.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    for described in admin.describe_configs(&wanted, options).await? {
+        let resource = described.map_err(|code| anyhow::anyhow!("{code}"))?;
+        let own =
+            resource.entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        let own = own.filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)));
+        let now: HashMap<&str, &str> = own.collect();
+        if sizes.iter().all(|(name, value)| now.get(name) == Some(&&**value)) {
+            continue;
+        }
+        let OwnedResourceSpecifier::Topic(name) = &resource.specifier else { continue };
+        let mut entries = now;
+        entries.extend(sizes.iter().map(|(name, value)| (*name, &**value)));
+        let altered = AlterConfig { specifier: ResourceSpecifier::Topic(name), entries };
+        for altered in admin.alter_configs(&[altered], options).await? {
+            altered.map_err(|(_, code)| anyhow::anyhow!("`{name}`: {code}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Put raw bytes on a topic under `key`, as somebody with a console would: for tests and for
@@ -67,15 +101,37 @@ pub fn produce_raw(
     key: &[u8],
     value: &[u8],
 ) -> anyhow::Result<()> {
+    send_now(bootstrap, "console", &raw(topic, key, value))
+}
+
+/// The same as somebody's producer would who compresses what it sends, and knows no limit. Blocks.
+///
+/// # Errors
+/// When Kafka is away, or does not take it.
+pub fn produce_gzipped(
+    bootstrap: &str,
+    topic: &'static TopicSpec,
+    key: &[u8],
+    value: &[u8],
+) -> anyhow::Result<()> {
+    let mut config = producer_config(bootstrap, "console", None);
+    config.set("compression.type", "gzip").set("message.max.bytes", "1000000000");
+    send_with(&config, &raw(topic, key, value))
+}
+
+fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
     let (topic, partition) = (topic.name, partition_for(key, topic.partitions));
     let (key, value, headers) = (key.to_vec(), Some(value.to_vec()), Headers::default());
-    send_now(bootstrap, "console", &Outgoing { topic, partition, key, value, headers })
+    Outgoing { topic, partition, key, value, headers }
 }
 
 /// Send one record with a producer of its own, and wait for it.
 pub(crate) fn send_now(bootstrap: &str, client: &str, record: &Outgoing) -> anyhow::Result<()> {
+    send_with(&producer_config(bootstrap, client, None), record)
+}
+
+fn send_with(config: &ClientConfig, record: &Outgoing) -> anyhow::Result<()> {
     let context = WriterContext::default();
-    let config = producer_config(bootstrap, client, None);
     let producer: ThreadedProducer<WriterContext> = config.create_with_context(context.clone())?;
     context.sent();
     producer.send(to_message(record)).map_err(|(error, _)| error)?;

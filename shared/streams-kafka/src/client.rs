@@ -20,7 +20,9 @@ use std::{
 use streams::{
     Headers, Outgoing, Record, Timestamp,
     engine::{Class, Offsets},
-    limits::{CALL_TIMEOUT, HEARTBEAT_INTERVAL, SESSION_TIMEOUT, TRANSACTION_TIMEOUT},
+    limits::{
+        CALL_TIMEOUT, HEARTBEAT_INTERVAL, MESSAGE_BYTES_MAX, SESSION_TIMEOUT, TRANSACTION_TIMEOUT,
+    },
 };
 use tracing::debug;
 
@@ -32,9 +34,6 @@ const RETRY_BACKOFF: Duration = Duration::from_millis(300);
 /// [`RETRY_BACKOFF`], with a jitter of 20 %, before it repeats one.
 pub(crate) const DOUBT_AFTER: Duration = Duration::from_millis(240);
 
-/// Larger than any value of ours, as a dead letter adds headers to somebody else's.
-pub(crate) const MESSAGE_BYTES_MAX: &str = "2097152";
-
 fn base(bootstrap: &str, client: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -43,7 +42,7 @@ fn base(bootstrap: &str, client: &str) -> ClientConfig {
         // A broker that is back should be noticed soon.
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("message.max.bytes", MESSAGE_BYTES_MAX)
+        .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string())
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "0")
         .set_log_level(RDKafkaLogLevel::Error);
@@ -96,7 +95,8 @@ pub(crate) fn producer_config(
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        .set("compression.type", "zstd")
+        // Our topics keep batches uncompressed: the broker would only have to unpack them.
+        .set("compression.type", "none")
         .set("linger.ms", "0")
         // Java's partitioner, so that Debezium and we put a key in the same place.
         .set("partitioner", "murmur2_random")

@@ -6,14 +6,14 @@
 
 use crate::{
     client::{WriterContext, producer_config, to_message},
-    log::read_topic,
+    log::{LogReader, read_topic},
 };
 use anyhow::Context;
 use rdkafka::producer::{Producer, ThreadedProducer};
 use std::{collections::BTreeMap, fmt, str::FromStr};
-use streams::limits::CALL_TIMEOUT;
 use streams::{
     Headers, Outgoing, Record, Timestamp,
+    limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX},
     topic::{TopicSpec, Writers},
     tx::dlq_names,
 };
@@ -96,6 +96,12 @@ impl DeadLetter {
         format!("{topic}/{partition}/{}", header(dlq_names::OFFSET))
     }
 
+    /// How many bytes the record had and its SHA-256, if it was too large to be kept whole.
+    pub fn cut(&self) -> Option<(&str, &str)> {
+        let header = |name| self.record.headers.get(name);
+        header(dlq_names::BYTES).zip(header(dlq_names::SHA256))
+    }
+
     /// When it came here, RFC 3339.
     pub fn time(&self) -> &str {
         self.record.headers.get(dlq_names::TIME).unwrap_or("?")
@@ -145,13 +151,15 @@ fn owner(topic: &TopicSpec) -> String {
 }
 
 /// Deal with `letter`: put it back on the one of `topics` that it came from, on its partition, with
-/// its own bytes and headers; or give it up. Blocks.
+/// its own bytes and headers; or give it up. Of a letter that was cut, the record is read at the
+/// address where it stood. Blocks.
 ///
 /// Of two operators who do it at the same time one succeeds: they share a transactional id, so the
 /// later one fences the earlier, and what was done is read again behind that fence.
 ///
 /// # Errors
-/// When it was dealt with before, does not say where it came from, or Kafka is away.
+/// When it was dealt with before, does not say where it came from, was cut and the record that it
+/// was is gone, or Kafka is away.
 pub fn settle(
     bootstrap: &str,
     letter: &DeadLetter,
@@ -160,7 +168,7 @@ pub fn settle(
 ) -> anyhow::Result<()> {
     let mut outgoing = vec![note(letter, done)];
     if done == Done::Replayed {
-        outgoing.push(original(letter, topics)?);
+        outgoing.push(original(bootstrap, letter, topics)?);
     }
     let context = WriterContext::default();
     let id = format!("shop-dlq-{}", letter.id.service);
@@ -194,15 +202,54 @@ fn note(letter: &DeadLetter, done: Done) -> Outgoing {
     }
 }
 
-fn original(letter: &DeadLetter, topics: &[&'static TopicSpec]) -> anyhow::Result<Outgoing> {
+/// The record that `letter` was, as it is put back.
+fn original(
+    bootstrap: &str,
+    letter: &DeadLetter,
+    topics: &[&'static TopicSpec],
+) -> anyhow::Result<Outgoing> {
     let header = |name| letter.record.headers.get(name);
     let name = header(dlq_names::TOPIC).context("the dead letter does not name its topic")?;
     let topic = topics.iter().find(|topic| topic.name == name);
     let topic = topic.with_context(|| format!("there is no topic `{name}`"))?.name;
     let partition = header(dlq_names::PARTITION).and_then(|text| text.parse().ok());
     let partition = partition.context("the dead letter does not name its partition")?;
-    let own = letter.record.headers.0.iter().filter(|(key, _)| !key.starts_with("dlq_"));
-    let headers = Headers(own.cloned().collect());
-    let key = letter.record.key.clone().unwrap_or_default();
-    Ok(Outgoing { topic, partition, key, value: letter.record.value.clone(), headers })
+    let whole = match letter.cut() {
+        Some((bytes, digest)) => {
+            let whole = read_whole(bootstrap, letter, topic, partition, digest);
+            Some(whole.with_context(|| {
+                format!("{} is the beginning of a record of {bytes} bytes", letter.id)
+            })?)
+        }
+        None => None,
+    };
+    let record = whole.as_ref().unwrap_or(&letter.record);
+    let is_own = |(name, _): &&(String, Vec<u8>)| !name.starts_with(dlq_names::PREFIX);
+    let headers = Headers(record.headers.0.iter().filter(is_own).cloned().collect());
+    let key = record.key.clone().unwrap_or_default();
+    Ok(Outgoing { topic, partition, key, value: record.value.clone(), headers })
+}
+
+/// The record that stands where `letter` came from, if it still is the same.
+fn read_whole(
+    bootstrap: &str,
+    letter: &DeadLetter,
+    topic: &str,
+    partition: i32,
+    digest: &str,
+) -> anyhow::Result<Record> {
+    let offset = letter.record.headers.get(dlq_names::OFFSET).and_then(|text| text.parse().ok());
+    let offset: i64 = offset.context("the dead letter does not name its offset")?;
+    let mut log = LogReader::new(bootstrap, "shop-dlq")?;
+    let (records, _) = log.read(topic, partition, offset, offset + 1, 1)?;
+    let gone = || format!("{} is gone from its topic: it can only be discarded", letter.origin());
+    let record = records.into_iter().find(|record| record.offset == offset).with_context(gone)?;
+    anyhow::ensure!(record.digest() == digest, "{} is another record by now", letter.origin());
+    let size = record.size();
+    anyhow::ensure!(
+        size < MESSAGE_BYTES_MAX,
+        "{} has {size} bytes, and its topic takes {MESSAGE_BYTES_MAX} at most",
+        letter.origin()
+    );
+    Ok(record)
 }

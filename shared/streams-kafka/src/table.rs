@@ -18,10 +18,10 @@ use std::{
     hash::Hash,
     time::Duration,
 };
-use streams::limits::CALL_TIMEOUT;
 use streams::{
     Codec, Failure, GlobalTable, Record, Service, TableWriter, Timestamp,
     avro::Message,
+    limits::{CALL_TIMEOUT, CAUSE_BYTES_MAX, clip},
     topic::{Key, Topic},
     tx::dead_letter,
 };
@@ -153,8 +153,9 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
                 }
                 Err(Failure::Poison(cause)) => {
                     if settled.get(&record.partition).is_none_or(|next| record.offset >= *next) {
+                        let cause = clip(&cause, CAUSE_BYTES_MAX);
                         warn!(record = record.address(), "dead letter: {cause}");
-                        self.dead_letter::<S>(&record, &cause)?;
+                        self.dead_letter::<S>(&record, cause)?;
                         let mut offsets = TopicPartitionList::new();
                         let next = Offset::Offset(record.offset + 1);
                         offsets.add_partition_offset(&record.topic, record.partition, next)?;

@@ -1,7 +1,10 @@
 //! Typed topics: each with its key, its value, who writes, who reads, how many partitions it has
 //! and how long it keeps its records. A program declares its topics once, as statics.
 
-use crate::avro::{Message, SchemaFile};
+use crate::{
+    avro::{Message, SchemaFile},
+    limits::MESSAGE_BYTES_MAX,
+};
 use std::{fmt, marker::PhantomData};
 
 /// The key of a record.
@@ -114,7 +117,8 @@ impl TopicSpec {
 
     /// Broker-side settings of the topic.
     pub fn config(&self) -> Vec<(&'static str, String)> {
-        match self.cleanup {
+        let mut config = Self::sizes();
+        config.extend(match self.cleanup {
             Cleanup::Keep => {
                 vec![("cleanup.policy", "delete".into()), ("retention.ms", "-1".into())]
             }
@@ -123,7 +127,18 @@ impl TopicSpec {
                 ("cleanup.policy", "delete".into()),
                 ("retention.ms", retention_ms.to_string()),
             ],
-        }
+        });
+        config
+    }
+
+    /// The settings that bound what the topic takes. A broker that keeps batches as they come bounds
+    /// them compressed, and 10 KB of gzip may be 10 MB for their readers. One that keeps them
+    /// uncompressed bounds what its readers get.
+    pub fn sizes() -> Vec<(&'static str, String)> {
+        vec![
+            ("max.message.bytes", MESSAGE_BYTES_MAX.to_string()),
+            ("compression.type", "uncompressed".into()),
+        ]
     }
 
     /// Whether we register the topic's schemas, or somebody else does.

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use client::Found;
 use contracts::{ServiceName, topics};
+use streams::limits::clip;
 use streams_kafka::dlq::{DeadLetter, Done, LetterId, list, settle};
 
 /// What to do, and where.
@@ -131,17 +132,27 @@ fn page(letter: &DeadLetter) -> String {
         text(letter.record.key.as_deref()),
         text(letter.record.value.as_deref()),
     );
+    if let Some((bytes, sha256)) = letter.cut() {
+        out.push_str(&format!(
+            "  cut     the record had {bytes} bytes, SHA-256 {sha256}; a replay reads it at {}\n",
+            letter.origin()
+        ));
+    }
     for (name, value) in &letter.record.headers.0 {
         out.push_str(&format!("  header  {name} = {}\n", readable(value.as_ref())));
     }
     out
 }
 
-/// Bytes as text where they are printable, else as a short hex dump.
+/// Bytes as text where they are printable, else as a hex dump; of both the beginning.
 fn readable(bytes: &[u8]) -> String {
     const SHOWN_BYTES: usize = 64;
+    const SHOWN_TEXT_BYTES: usize = 2000;
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        Ok(text) if !text.chars().any(char::is_control) => match clip(text, SHOWN_TEXT_BYTES) {
+            shown if shown.len() < text.len() => format!("{} bytes: {shown}...", bytes.len()),
+            whole => whole.to_owned(),
+        },
         _ => {
             let hex: String =
                 bytes.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect();
@@ -160,5 +171,7 @@ mod tests {
         assert_eq!(readable(b"ada"), "ada");
         assert_eq!(readable(&[0, 0xff]), "2 bytes: 00ff");
         assert!(readable(&[0; 100]).ends_with("00..."));
+        let long = readable(&[b'a'; 3000]);
+        assert!(long.starts_with("3000 bytes: aaa") && long.ends_with("a..."));
     }
 }
