@@ -75,7 +75,7 @@ impl Process {
                     sim,
                     "email",
                     instance,
-                    email::processor::BATCH_RECORDS_MAX,
+                    email::mailer::BATCH_RECORDS_MAX,
                     make,
                 ))]
             }
