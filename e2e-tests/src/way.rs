@@ -1,4 +1,5 @@
-//! [`start`]: the shop of a test, in containers where Docker answers, else as processes of this machine.
+//! [`start`]: the shop of a test, in containers where Docker answers, else as processes of this
+//! machine.
 
 use crate::containers::{Model, compose_file};
 use anyhow::{Context, Result, bail, ensure};
@@ -11,11 +12,13 @@ use std::collections::BTreeMap;
 
 /// The images of our own programs.
 const OURS: &str = "murmuration/";
-/// The label that tells from which sources an image of ours is: what `sources.sh` printed when it was built.
+/// The label that tells from which sources an image of ours is: what `sources.sh` printed when it
+/// was built.
 const SOURCES: &str = "murmuration.sources";
 
-/// Start a shop, and say on stderr which way it runs: the one that `SHOP_TESTS` names (`docker`, `native`);
-/// else containers, when Docker answers and has all images, ours from these very sources; else processes.
+/// Start a shop, and say on stderr which way it runs: the one that `SHOP_TESTS` names (`docker`,
+/// `native`); else containers, when Docker answers and has all images, ours from these very
+/// sources; else processes.
 ///
 /// # Errors
 /// When `SHOP_TESTS` asks for what this machine has not, or the shop does not start.
@@ -51,7 +54,8 @@ async fn ready() -> Result<Option<String>> {
     stale(&have_images().await?).await
 }
 
-/// See that Docker answers, on this machine, and has every image; by ours, the sources that they are from.
+/// See that Docker answers, on this machine, and has every image; by ours, the sources that they
+/// are from.
 async fn have_images() -> Result<BTreeMap<String, String>> {
     answers().await.context("no Docker engine answers")?;
     let endpoint =

@@ -1,5 +1,6 @@
-//! The shop in containers is the shop without them: versions, settings and ports of `docker-compose.yml`
-//! against those that `./shop up` uses. What differs on purpose is named here, and there in a comment.
+//! The shop in containers is the shop without them: versions, settings and ports of
+//! `docker-compose.yml` against those that `./shop up` uses. What differs on purpose is named here,
+//! and there in a comment.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -25,7 +26,8 @@ fn services() -> Map<String, Value> {
     compose["services"].as_object().unwrap().clone()
 }
 
-/// `key=value` lines, without those that hold a placeholder: addresses and folders differ by nature.
+/// `key=value` lines, without those that hold a placeholder: addresses and folders differ by
+/// nature.
 fn properties(path: &str) -> BTreeMap<String, String> {
     let text = read(path);
     let lines = text.lines().map(str::trim);
@@ -211,7 +213,8 @@ fn what_is_no_job_comes_back() {
     }
 }
 
-/// What `./shop up --docker` says on a machine whose `docker` is this script; none: there is no `docker`.
+/// What `./shop up --docker` says on a machine whose `docker` is this script; none: there is no
+/// `docker`.
 fn up_with(docker: Option<&str>) -> String {
     let bin = tempfile::tempdir().unwrap();
     for tool in ["bash", "dirname", "awk", "grep"] {

@@ -24,7 +24,8 @@ pub struct Config {
     #[arg(long, env = "HTTP_ADDR", value_parser = socket_addr)]
     pub http_addr: Option<SocketAddr>,
 
-    /// Folder of the journal. It is the bank's memory, not a cache: deleting it forgets all charges.
+    /// Folder of the journal. It is the bank's memory, not a cache: deleting it forgets all
+    /// charges.
     #[arg(long, env = "BANK_DATA_DIR", default_value = ".shop/bank")]
     pub data_dir: PathBuf,
 

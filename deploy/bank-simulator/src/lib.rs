@@ -6,7 +6,8 @@
 //! journal, and the statement survives the end of the process. Fails how: as told with
 //! `PUT /faults`: slowly, with an error, with a lost request, a lost answer or not answering.
 //!
-//! Without the feature `service` there is no IO in it: the ledger, which is what the simulation and the model ask.
+//! Without the feature `service` there is no IO in it: the ledger, which is what the simulation and
+//! the model ask.
 
 pub mod ledger;
 

@@ -45,7 +45,8 @@ impl Dirs {
         self.root.join("data")
     }
 
-    /// Where PostgreSQL keeps its part of [`Dirs::data`] when its user may not enter the shop's folder.
+    /// Where PostgreSQL keeps its part of [`Dirs::data`] when its user may not enter the shop's
+    /// folder.
     #[must_use]
     pub fn postgres_elsewhere(&self) -> PathBuf {
         let name = format!("murmuration-{:016x}", fingerprint(&self.root.to_string_lossy()));
@@ -118,8 +119,8 @@ impl Dirs {
         self.root.join("shop.json")
     }
 
-    /// The control socket. A Unix socket path has at most 107 bytes, so a shop in a deep folder has its
-    /// socket in the system's folder for temporary files, under a name made from the folder's.
+    /// The control socket. A Unix socket path has at most 107 bytes, so a shop in a deep folder has
+    /// its socket in the system's folder for temporary files, under a name made from the folder's.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         let path = self.root.join("control.sock");

@@ -82,8 +82,8 @@ impl Found {
             (Self::Containers(project, _), request) => project.handle(request).await,
             (Self::Somewhere(state), Request::Status) => Ok(Reply::Processes(look(state).await)),
             (Self::Somewhere(_), _) => bail!(
-                "only the ports of this shop are known, not who runs it: ask where it was started, by \
-                 `./shop` with its --dir DIR, or by `docker compose`"
+                "only the ports of this shop are known, not its keeper: run this command with the \
+                 --dir DIR of its `./shop up`, or use `docker compose`"
             ),
         }
     }

@@ -1,7 +1,8 @@
-//! [`OrderClient`]: places orders as a careful client does, so that none is lost and none is doubled.
+//! [`OrderClient`]: places orders as a careful client does, so that none is lost and none is
+//! doubled.
 //!
-//! Every POST has an `Idempotency-Key`. One that meets 429, 503 or silence is sent again under the same key,
-//! after what `Retry-After` asks for (RFC 9110, 10.2.3), or else with growing delays.
+//! Every POST has an `Idempotency-Key`. One that meets 429, 503 or silence is sent again under the
+//! same key, after what `Retry-After` asks for (RFC 9110, 10.2.3), or else with growing delays.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -137,7 +138,8 @@ impl OrderClient {
         insist(request, patience, not_now).await
     }
 
-    /// Takes goods in at the inventory at this base URL, once for each `command`, until that is answered.
+    /// Takes goods in at the inventory at this base URL, once for each `command`, until that is
+    /// answered.
     ///
     /// # Errors
     /// When it is not answered within `patience`, with what was seen last.
@@ -162,7 +164,8 @@ impl OrderClient {
         self.look(&self.order_url(order)).await
     }
 
-    /// What the view answers to `GET /orders/{order}/timeline`; None while it does not know the order.
+    /// What the view answers to `GET /orders/{order}/timeline`; None while it does not know the
+    /// order.
     ///
     /// # Errors
     /// When the view does not answer, or not with a timeline.
@@ -268,7 +271,8 @@ async fn insist(
     }
 }
 
-/// One request and its whole answer, with the delay that it asks for. An answer that breaks off is none.
+/// One request and its whole answer, with the delay that it asks for. An answer that breaks off is
+/// none.
 async fn exchange(request: RequestBuilder) -> reqwest::Result<(Answer, Option<Duration>)> {
     let answer = request.send().await?;
     let asked = retry_after(&answer);

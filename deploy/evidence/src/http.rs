@@ -96,8 +96,8 @@ struct Address {
     address: String,
 }
 
-/// All mails of the mail server at `url`. It lists the newest first, and more may come meanwhile: these
-/// move others to the next page, where they are met again.
+/// All mails of the mail server at `url`. It lists the newest first, and more may come meanwhile:
+/// these move others to the next page, where they are met again.
 pub(super) async fn mailbox(http: &Client, url: &str) -> Result<Mailbox> {
     let info = info(http, &format!("{url}/api/v1/info")).await?;
     let mut mails = HashMap::new();
@@ -133,8 +133,8 @@ async fn info(http: &Client, url: &str) -> Result<Option<Info>> {
     info.map(Some).with_context(|| format!("{url} answers something unexpected"))
 }
 
-/// A mail server keeps mails from its start on, but not more than it has room for: if it may have dropped
-/// some, all are there since the oldest.
+/// A mail server keeps mails from its start on, but not more than it has room for: if it may have
+/// dropped some, all are there since the oldest.
 fn kept_since(info: Option<&Info>, mails: &[Mail]) -> Timestamp {
     let oldest = mails.iter().map(|mail| mail.at).min();
     let Some(RuntimeStats { uptime_s, accepted }) =

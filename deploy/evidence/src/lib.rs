@@ -1,10 +1,10 @@
-//! What can be seen of a running shop, collected for the auditor. Only addresses are used, so it does
-//! not matter where the parts run.
+//! What can be seen of a running shop, collected for the auditor. Only addresses are used, so it
+//! does not matter where the parts run.
 //!
-//! Effects are read before their causes: the mails, the statement and the tables first, then the topics
-//! from the end of the choreography to its beginning. So whatever an effect shows, its cause is in the
-//! evidence too; and a cause that shows no effect is either younger than the beginning of the look,
-//! which the auditor takes as on its way, or older, which it does not.
+//! Effects are read before their causes: the mails, the statement and the tables first, then the
+//! topics from the end of the choreography to its beginning. So whatever an effect shows, its cause
+//! is in the evidence too; and a cause that shows no effect is either younger than the beginning of
+//! the look, which the auditor takes as on its way, or older, which it does not.
 
 mod http;
 mod log;
@@ -42,8 +42,8 @@ pub async fn collect(state: &State, grace: Duration) -> Result<Evidence> {
     Ok(Evidence { taken_at, grace, log, dead_letters, payments, bank, mails, mails_since, view })
 }
 
-/// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict. A part
-/// that cannot be looked at may be back before that: it is told once, and looked at again.
+/// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict. A
+/// part that cannot be looked at may be back before that: it is told once, and looked at again.
 ///
 /// # Errors
 /// As [`collect`], when that does not change.

@@ -1,4 +1,5 @@
-//! The topics, as a `read_committed` reader sees them. What cannot be decoded is kept with the cause.
+//! The topics, as a `read_committed` reader sees them. What cannot be decoded is kept with the
+//! cause.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! [`Load`]: customers who order at a steady rate, whatever the shop does meanwhile.
 //!
-//! The loop is open: order n is due at its moment, whether or not the ones before were answered, and latencies
-//! count from that moment. So a shop that stands still is seen to stand still.
+//! The loop is open: order n is due at its moment, whether or not the ones before were answered,
+//! and latencies count from that moment. So a shop that stands still is seen to stand still.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,8 @@ use uuid::Uuid;
 use crate::journal::{Journal, Reply, Stories, Story};
 use crate::mix::{Intent, Kind, Line, Mix};
 
-/// How long a customer tries before it gives up: longer than any server of the shop needs to come back.
+/// How long a customer tries before it gives up: longer than any server of the shop needs to come
+/// back.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Customers that talk to the shop at a time. The others wait for their turn, and their clocks run.

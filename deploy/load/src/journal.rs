@@ -11,9 +11,9 @@ use crate::mix::Kind;
 
 /// How many of the things that should not be are kept in words; all are counted.
 const TROUBLES_TOLD: usize = 10;
-/// Ends that are remembered before their order is known here. A 202 is late by seconds at most, while at most
-/// 256 customers wait for one; the others are strangers' orders, which never get known. One that is forgotten
-/// is asked for later.
+/// Ends that are remembered before their order is known here. A 202 is late by seconds at most,
+/// while at most 256 customers wait for one; the others are strangers' orders, which never get
+/// known. One that is forgotten is asked for later.
 const EARLY_MAX: usize = 4_096;
 
 /// What a client was answered.
@@ -32,8 +32,8 @@ pub enum Reply {
 pub struct Story {
     /// What is special about it.
     pub kind: Kind,
-    /// When it was to be placed: latencies count from here, however late the client is (no coordinated
-    /// omission).
+    /// When it was to be placed: latencies count from here, however late the client is (no
+    /// coordinated omission).
     pub due: Instant,
     /// When it was answered, and how.
     pub reply: Option<(Instant, Reply)>,
@@ -79,7 +79,8 @@ pub struct Stories {
 struct State {
     stories: Stories,
     places: HashMap<OrderId, usize>,
-    /// Orders that were seen to end before their 202 was here, and strangers, for [`EARLY_MAX`] of them.
+    /// Orders that were seen to end before their 202 was here, and strangers, for [`EARLY_MAX`] of
+    /// them.
     early: HashMap<OrderId, (Instant, Outcome)>,
     /// The keys of `early`, the oldest first; those that were taken out may still be here.
     early_since: VecDeque<OrderId>,

@@ -1,4 +1,5 @@
-//! What customers are up to: a pure function of a seed and a number, so that a run can be had again.
+//! What customers are up to: a pure function of a seed and a number, so that a run can be had
+//! again.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -132,7 +133,8 @@ const CUSTOMERS: [&str; 3] = ["ada", "grace", "alan"];
 const STOCKED: [&str; 4] = ["MUG", "HONEY", "SCONE", "SEEDS"];
 const SCARCE: [&str; 4] = ["KETTLE", "LAMP", "SCARF", "BINOC"];
 const SOLD_OUT: [&str; 2] = ["LAST", "GONE"];
-/// A story of an order takes some 250 ms on an idle machine: a cancellation meets it in every status.
+/// A story of an order takes some 250 ms on an idle machine: a cancellation meets it in every
+/// status.
 const CANCEL_AFTER_MS_MAX: u64 = 400;
 /// One order in so many comes with a restock.
 const RESTOCK_EVERY: u32 = 30;
@@ -141,8 +143,8 @@ impl Intent {
     /// What customer `n` of the run with this seed does.
     #[must_use]
     pub fn draw(mix: &Mix, seed: u64, n: u64) -> Self {
-        // Each has dice of its own, so that it does not matter in which order they come. The factor is
-        // that of Knuth's multiplicative hashing: neighbours get seeds that are far apart.
+        // Each has dice of its own, so that it does not matter in which order they come. The factor
+        // is that of Knuth's multiplicative hashing: neighbours get seeds that are far apart.
         let dice = &mut Rng::with_seed(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let kind = mix.kind(dice);
         let mut intent = Self {

@@ -82,7 +82,8 @@ pub fn summary(stories: &Stories) -> String {
     out
 }
 
-/// From when the first order was due until the last one was accepted, and until the last one had ended.
+/// From when the first order was due until the last one was accepted, and until the last one had
+/// ended.
 fn rates(orders: &[Story]) -> String {
     let Some(first) = orders.first() else { return String::new() };
     let rate = |ends: &mut dyn Iterator<Item = Instant>| {
@@ -129,7 +130,8 @@ mod tests {
     use super::*;
     use crate::mix::Kind;
 
-    /// Ten orders, one per second; each is accepted 10 ms after it was due and settled after n × 100 ms.
+    /// Ten orders, one per second; each is accepted 10 ms after it was due and settled after n ×
+    /// 100 ms.
     fn ten() -> Stories {
         let begin = Instant::now();
         let ms = Duration::from_millis;

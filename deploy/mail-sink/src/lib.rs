@@ -1,7 +1,9 @@
-//! A mail server that delivers nothing: it takes every mail by SMTP and shows it, on a page and over the part of
-//! mailpit's HTTP API that tests and people need, so that the same calls work against either.
+//! A mail server that delivers nothing: it takes every mail by SMTP and shows it, on a page and
+//! over the part of mailpit's HTTP API that tests and people need, so that the same calls work
+//! against either.
 //!
-//! A mail is kept before its sender hears that it was taken. What is kept is bounded, see the README.
+//! A mail is kept before its sender hears that it was taken. What is kept is bounded, see the
+//! README.
 
 mod http;
 mod mailbox;

@@ -55,7 +55,8 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
-    /// What a mail says that was accepted `at` this time. One that cannot be read is shown as it is.
+    /// What a mail says that was accepted `at` this time. One that cannot be read is shown as it
+    /// is.
     pub(crate) fn read(envelope: &Envelope, at: Timestamp) -> Self {
         let message = MessageParser::default().parse(&envelope.message);
         let message = message.as_ref();
@@ -190,8 +191,9 @@ mod tests {
     #[test]
     fn a_mail_is_shown_as_mailpit_shows_it() {
         let mail = read(
-            "From: The Shop <shop@x.org>\r\nTo: Ada <ada@x.org>, grace@x.org\r\nMessage-ID: <1.ok@x.org>\r\n\
-             Subject: =?utf-8?B?RGFua2Ugc2Now7Zu?=\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            "From: The Shop <shop@x.org>\r\nTo: Ada <ada@x.org>, grace@x.org\r\n\
+             Message-ID: <1.ok@x.org>\r\nSubject: =?utf-8?B?RGFua2Ugc2Now7Zu?=\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\
              Content-Transfer-Encoding: quoted-printable\r\n\r\nTea =C3=A0 la\r\n  maison\r\n",
         );
         let shown = serde_json::to_value(&mail).unwrap();

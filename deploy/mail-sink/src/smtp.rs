@@ -1,15 +1,16 @@
-//! [`Session`]: the server's side of one SMTP connection (RFC 5321), without IO. Bytes go in, replies and whole
-//! mails come out.
+//! [`Session`]: the server's side of one SMTP connection (RFC 5321), without IO. Bytes go in,
+//! replies and whole mails come out.
 //!
-//! The extensions are those that cost nothing here: 8BITMIME, PIPELINING, SIZE and SMTPUTF8. There is no TLS and no
-//! authentication: it listens for a shop on the same machine.
+//! The extensions are those that cost nothing here: 8BITMIME, PIPELINING, SIZE and SMTPUTF8. There
+//! is no TLS and no authentication: it listens for a shop on the same machine.
 
 use smtp_proto::request::receiver::{DataReceiver, RequestReceiver};
 use smtp_proto::{Error, MAIL_BODY_BINARYMIME, Request};
 
 /// The largest mail that is taken, in bytes, as it travels.
 pub(crate) const MAIL_BYTES_MAX: usize = 1024 * 1024;
-/// The fewest recipients of one mail that a server must take (RFC 5321, 4.5.3.1.8); more are refused.
+/// The fewest recipients of one mail that a server must take (RFC 5321, 4.5.3.1.8); more are
+/// refused.
 const RECIPIENTS_MAX: usize = 100;
 
 /// What the server says first.
@@ -178,8 +179,8 @@ mod tests {
     use super::*;
 
     /// One mail, with a line that begins with a dot.
-    const DIALOGUE: &str = "EHLO shop\r\nMAIL FROM:<shop@x.org> SIZE=60\r\nRCPT TO:<ada@x.org>\r\nDATA\r\n\
-        Subject: hi\r\n\r\n..dotted\r\nend\r\n.\r\nQUIT\r\n";
+    const DIALOGUE: &str = "EHLO shop\r\nMAIL FROM:<shop@x.org> SIZE=60\r\n\
+        RCPT TO:<ada@x.org>\r\nDATA\r\nSubject: hi\r\n\r\n..dotted\r\nend\r\n.\r\nQUIT\r\n";
 
     fn codes(answer: &Answer) -> Vec<String> {
         let text = String::from_utf8(answer.replies.clone()).unwrap();

@@ -1,5 +1,5 @@
-//! Goal: a mail that a real client sends can be read over HTTP as from mailpit, and two mails in one connection
-//! are two mails.
+//! Goal: a mail that a real client sends can be read over HTTP as from mailpit, and two mails in
+//! one connection are two mails.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 

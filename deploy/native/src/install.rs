@@ -1,7 +1,7 @@
 //! The servers from Maven: fetched once into a cache that all shops of this user share.
 //!
-//! Each artifact is fetched into a temporary folder and renamed, so the cache holds whole ones only; the
-//! name holds a hash of what was asked for, so a changed version is a new entry.
+//! Each artifact is fetched into a temporary folder and renamed, so the cache holds whole ones
+//! only; the name holds a hash of what was asked for, so a changed version is a new entry.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,8 @@ pub(crate) struct Artifacts {
     pub(crate) registry: PathBuf,
 }
 
-/// Fetches the servers that [`up()`](crate::up()) would fetch, once, into the cache that all shops share.
+/// Fetches the servers that [`up()`](crate::up()) would fetch, once, into the cache that all shops
+/// share.
 ///
 /// # Errors
 /// When Maven is missing or fails three times, or the cache is not writable.

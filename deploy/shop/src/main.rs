@@ -1,5 +1,5 @@
-//! `shop`: see `shop --help`. [`cli`] is the command line, `commands` has one file per command; what they do is
-//! in the crates beside this one.
+//! `shop`: see `shop --help`. [`cli`] is the command line, `commands` has one file per command;
+//! what they do is in the crates beside this one.
 
 mod cli;
 mod commands;

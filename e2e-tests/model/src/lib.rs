@@ -13,8 +13,8 @@
 //! orders ([`Fault::Restart`]), and what payments had asked of the bank ([`Fault::Call`]).
 //!
 //! **Eventually** is checked without the checker's own `eventually`, which can miss a
-//! counterexample where two paths join: every step uses something up ([`world::World::progress`]), so
-//! no path is endless, and whoever can do nothing any more must be settled ([`laws`]).
+//! counterexample where two paths join: every step uses something up ([`world::World::progress`]),
+//! so no path is endless, and whoever can do nothing any more must be settled ([`laws`]).
 
 pub mod bank;
 pub mod inventory;

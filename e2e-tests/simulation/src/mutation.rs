@@ -48,17 +48,22 @@ macro_rules! mutations {
 
 mutations! {
     NoTransactions, "no-transactions", Level, "Records are sent one by one, without a transaction.";
-    OffsetsApart, "offsets-apart", Restocks, "Offsets are committed before the transaction, not in it.";
-    ReadUncommitted, "read-uncommitted", Latest, "Readers see records of transactions that are open or aborted.";
-    NoFencing, "no-fencing", Versions, "A replaced instance goes on writing: no epochs, no generations.";
+    OffsetsApart, "offsets-apart", Restocks,
+        "Offsets are committed before the transaction, not in it.";
+    ReadUncommitted, "read-uncommitted", Latest,
+        "Readers see records of transactions that are open or aborted.";
+    NoFencing, "no-fencing", Versions,
+        "A replaced instance goes on writing: no epochs, no generations.";
     NoRewind, "no-rewind", MailMatches, "A consumer does not rewind after an abort.";
     KeepStore, "keep-store", Latest, "An instance keeps its store after a fatal error.";
-    ForgetRevocation, "forget-revocation", Versions, "An instance works on partitions that it has lost.";
+    ForgetRevocation, "forget-revocation", Versions,
+        "An instance works on partitions that it has lost.";
     CommitFenced, "commit-fenced", Restocks, "An instance commits although its generation is over.";
     ReuseProducer, "reuse-producer", Reserved,
         "A producer keeps its epoch after a commit that was sent twice.";
     StateBeforeCommit, "state-before-commit", Answers, "The local store changes before the commit.";
-    ShortRestore, "short-restore", Versions, "A service's own log is restored to the committed offset, not to its end.";
+    ShortRestore, "short-restore", Versions,
+        "A service's own log is restored to the committed offset, not to its end.";
     CountedAnswers, "counted-answers", Checks,
         "Orders counts the answers to its checks, whatever they say, instead of matching a set.";
     ReleaseAny, "release-any", Fate, "Release gives back what another order holds.";

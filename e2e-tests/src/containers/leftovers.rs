@@ -1,8 +1,8 @@
 //! The Compose projects of tests: their names tell whether somebody still keeps them.
 //!
-//! A project is named after the block of ports that it uses, and whoever keeps it holds the lock of that
-//! block for as long as he lives. So a project whose block is not locked is a leftover: of a keeper that was
-//! killed, or of a machine that was switched off.
+//! A project is named after the block of ports that it uses, and whoever keeps it holds the lock of
+//! that block for as long as he lives. So a project whose block is not locked is a leftover: of a
+//! keeper that was killed, or of a machine that was switched off.
 
 use anyhow::Result;
 use client::{
@@ -17,15 +17,16 @@ pub(super) fn project_of(first: u16) -> Project {
     Project::new(format!("{}{first}", prefix()))
 }
 
-/// Projects of this machine and its folder of locks: others, and other users, who share the engine, have other locks.
+/// Projects of this machine and its folder of locks: others, and other users, who share the engine,
+/// have other locks.
 fn prefix() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let place = format!("{} {}", host.trim(), PortBlock::locks().display());
     format!("murmuration-test-{:08x}-", fingerprint(&place) >> 32)
 }
 
-/// Remove the projects that nobody keeps any more; their names. What cannot be removed yet, as somebody who was
-/// killed is still making it, is told and left to the next one.
+/// Remove the projects that nobody keeps any more; their names. What cannot be removed yet, as
+/// somebody who was killed is still making it, is told and left to the next one.
 ///
 /// # Errors
 /// When Docker does not answer.

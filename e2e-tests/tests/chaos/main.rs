@@ -1,4 +1,5 @@
-//! A minute of chaos: a shop of its own under load, things that break by a fixed seed, and a clean verdict.
+//! A minute of chaos: a shop of its own under load, things that break by a fixed seed, and a clean
+//! verdict.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 

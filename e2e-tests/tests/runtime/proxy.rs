@@ -25,8 +25,8 @@ pub enum State {
     Held,
     /// The same was sent again and has passed.
     Repeated,
-    /// The one that was held back has arrived, in the middle of the next transaction; nothing passes
-    /// any more, as if the client's machine were gone.
+    /// The one that was held back has arrived, in the middle of the next transaction; nothing
+    /// passes any more, as if the client's machine were gone.
     Cut,
 }
 
@@ -47,8 +47,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before `broker`, `host:port`. What the broker says about its own address is changed on
-    /// the way, so that clients come back here.
+    /// A proxy before `broker`, `host:port`. What the broker says about its own address is changed
+    /// on the way, so that clients come back here.
     pub fn before(broker: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -118,7 +118,8 @@ impl Proxy {
             (State::Repeated, TXN_OFFSET_COMMIT) => {
                 let (late, mut connection) = wire.held.take().expect("one was held back");
                 connection.write_all(&late).expect("the broker has kept the connection");
-                // Decided once it is answered, though the client that has asked is not there any more.
+                // Decided once it is answered, though the client that has asked is not there any
+                // more.
                 let before = wire.unheard;
                 let is_open = |wire: &mut Wire| wire.unheard == before;
                 let waited = self.wire.1.wait_timeout_while(wire, ANSWER_MAX, is_open);

@@ -1,6 +1,6 @@
-//! Torn transactions: a request to commit that is late decides the *next* transaction of its producer
-//! (KAFKA-17754). The proxy holds one back until the client has sent it again, and delivers it in the
-//! middle of the transaction that follows; then the client dies.
+//! Torn transactions: a request to commit that is late decides the *next* transaction of its
+//! producer (KAFKA-17754). The proxy holds one back until the client has sent it again, and
+//! delivers it in the middle of the transaction that follows; then the client dies.
 
 use crate::{
     proxy::{Proxy, State},
@@ -11,8 +11,8 @@ use tempfile::tempdir;
 
 const SKUS: usize = 6;
 
-/// Two rounds through a wire that holds an EndTxn back, and then a second life of the same instance on
-/// a good wire.
+/// Two rounds through a wire that holds an EndTxn back, and then a second life of the same instance
+/// on a good wire.
 async fn two_rounds_on_a_bad_wire(bench: &Bench, doubt_after: Option<Duration>) {
     let proxy = Proxy::before(&bench.bootstrap);
     let (folder, second_folder) = (tempdir().unwrap(), tempdir().unwrap());

@@ -8,7 +8,8 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// Where most tests are, at the same time.
 static BUSY: Slot = Slot::new();
 
-/// For who needs a shop alone: much of such a test is waiting, so that two of them go well beside each other.
+/// For who needs a shop alone: much of such a test is waiting, so that two of them go well beside
+/// each other.
 static QUIET: Slot = Slot::new();
 
 /// For who falsifies what others would stumble over.

@@ -18,30 +18,6 @@ use std::{
 const FILE_LINES_MAX: usize = 500;
 const MAIN_LINES_MAX: usize = 60;
 const COLUMNS_MAX: usize = 100;
-/// Where comments and texts, which rustfmt leaves alone, are still wider. It must only shrink.
-const WIDE: [&str; 20] = [
-    "deploy/bank-simulator/",
-    "deploy/client/",
-    "deploy/evidence/",
-    "deploy/load/",
-    "deploy/mail-sink/",
-    "deploy/native/",
-    "deploy/shop/",
-    "e2e-tests/model/",
-    "e2e-tests/simulation/",
-    "e2e-tests/src/",
-    "e2e-tests/tests/",
-    "services/email/",
-    "services/orders/",
-    "services/payments/",
-    "services/view/",
-    "shared/auditor/",
-    "shared/contracts/",
-    "shared/streams/",
-    "shared/streams-kafka/",
-    "shared/testkit/",
-];
-const WIDE_COLUMNS_MAX: usize = 120;
 /// What runs every service in one process: a simulation, and a model.
 const WHOLE_SHOPS: [&str; 2] = ["e2e-tests/simulation", "e2e-tests/model"];
 
@@ -81,12 +57,10 @@ fn files_and_lines_are_short() {
         if lines > max {
             broken.push(format!("{path}: {lines} lines, {max} at most"));
         }
-        let is_wide = WIDE.iter().any(|folder| path.starts_with(folder));
-        let columns = if is_wide { WIDE_COLUMNS_MAX } else { COLUMNS_MAX };
         for (number, line) in text.lines().enumerate() {
             let is_table = line.trim_start().starts_with("//! |");
-            if line.chars().count() > columns && !line.contains("http") && !is_table {
-                broken.push(format!("{path}:{}: over {columns} columns", number + 1));
+            if line.chars().count() > COLUMNS_MAX && !line.contains("http") && !is_table {
+                broken.push(format!("{path}:{}: over {COLUMNS_MAX} columns", number + 1));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! [`OutboxRow`]: what is to be sent, written in the transaction that decides it. Debezium sends it.
+//! [`OutboxRow`]: what is to be sent, written in the transaction that decides it. Debezium sends
+//! it.
 
 use contracts::{Order, Owns, Timestamp, owns::Payments, topics};
 use streams::{Codec, Fact, Failure, Outgoing, Record, lineage::Cause, tx::dead_letter};

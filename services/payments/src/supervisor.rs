@@ -141,8 +141,8 @@ impl Supervisor {
     }
 
     /// One step at the time `now`: writes the results that are here; or else ends what has expired;
-    /// or else claims what is due, and says which calls to make. It may be dropped at any time: what
-    /// was not done is done by a later step.
+    /// or else claims what is due, and says which calls to make. It may be dropped at any time:
+    /// what was not done is done by a later step.
     ///
     /// # Errors
     /// When the database is away; results are kept for a later step.
@@ -345,7 +345,8 @@ impl Supervisor {
         Ok(calls)
     }
 
-    /// Removes old rows of the outbox, if it is time. Nothing depends on it, so nothing waits for it.
+    /// Removes old rows of the outbox, if it is time. Nothing depends on it, so nothing waits for
+    /// it.
     async fn prune<D: PaymentsDb>(&mut self, database: &mut D, now: Timestamp) {
         if self.pruned_at.is_some_and(|at| now - at < PRUNE_INTERVAL) {
             return;

@@ -68,8 +68,8 @@ impl Worker {
         Self { supervisor, database, bank, work, bank_watched, calls, writable_at: None }
     }
 
-    /// Works until `shutdown`, and then as long as calls are under way. An outage of the database is
-    /// waited for; `check` shows it, and `outage` logs it.
+    /// Works until `shutdown`, and then as long as calls are under way. An outage of the database
+    /// is waited for; `check` shows it, and `outage` logs it.
     pub async fn run(mut self, check: Readiness, outage: Outage, shutdown: Shutdown) {
         let mut database = Watched { check, outage };
         let work = Arc::clone(&self.work);

@@ -63,7 +63,8 @@ impl Verdict {
             (0, pending) => write!(f, "CLEAN: {checked} checks, {pending} still on their way"),
             (violations, pending) => write!(
                 f,
-                "NOT CLEAN: {violations} violations of {} laws in {checked} checks, {pending} still on their way",
+                "NOT CLEAN: {violations} violations of {} laws in {checked} checks, \
+                 {pending} still on their way",
                 self.violated().len()
             ),
         }

@@ -40,7 +40,8 @@ pub struct Order {
     pub deadline: Timestamp,
     /// When this transition was decided.
     pub occurred_at: Timestamp,
-    /// As the PlaceOrder has it. Orders that are kept as JSON from before there were notes have none.
+    /// As the PlaceOrder has it. Orders that are kept as JSON from before there were notes have
+    /// none.
     #[serde(default)]
     pub note: Note,
 }
@@ -210,8 +211,9 @@ impl Order {
         }
     }
 
-    /// The checks of a record on `orders` that need no history: those of [`Self::check_alone`], and that
-    /// its writer held the baton. `writer` is the record's `ce_source`; who does not give it was nobody.
+    /// The checks of a record on `orders` that need no history: those of [`Self::check_alone`], and
+    /// that its writer held the baton. `writer` is the record's `ce_source`; who does not give it
+    /// was nobody.
     ///
     /// # Errors
     /// [`ImpossibleOrder`], the cause for a dead letter.

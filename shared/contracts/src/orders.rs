@@ -16,9 +16,9 @@ pub const NOTE_MAX: usize = 500;
 
 /// What a customer asks of the shop in their own words, such as `ring twice`; empty if nothing.
 ///
-/// At most [`NOTE_MAX`] characters, and no control character but line feed and tab: so it can stand in a
-/// table, a mail and a terminal as it is. One that is no note is refused and not mended, as the customer
-/// should see the words that the shop sees.
+/// At most [`NOTE_MAX`] characters, and no control character but line feed and tab: so it can stand
+/// in a table, a mail and a terminal as it is. One that is no note is refused and not mended, as
+/// the customer should see the words that the shop sees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Note(String);
@@ -31,7 +31,8 @@ pub enum InvalidNote {
     Length(usize),
     /// Holds a control character.
     #[error(
-        "{character:?} at character {position} is a control character: a note may hold line feeds and tabs"
+        "{character:?} at character {position} is a control character: a note may hold line feeds \
+         and tabs"
     )]
     Control {
         /// The first of them.
@@ -184,8 +185,9 @@ pub enum Outcome {
 
 /// The outcome of one check that an order requires: the answer of a validator to orders' question.
 ///
-/// In Avro it is still `murmuration.inventory.OrderValidation`: a reader that has the old name could
-/// not read a record of another one (Avro 1.12, Schema Resolution), and registries refuse the change.
+/// In Avro it is still `murmuration.inventory.OrderValidation`: a reader that has the old name
+/// could not read a record of another one (Avro 1.12, Schema Resolution), and registries refuse the
+/// change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderValidation {
     /// The record's key.
@@ -215,8 +217,8 @@ pub struct CommandRefused {
     pub command: String,
     /// Every reason known.
     pub reasons: Vec<Reason>,
-    /// The version of the order that the command was judged by; none when there was no order. Who reads this
-    /// record before that order knows that it is there.
+    /// The version of the order that the command was judged by; none when there was no order. Who
+    /// reads this record before that order knows that it is there.
     pub order_version: Option<i64>,
     /// When it was decided.
     pub refused_at: Timestamp,

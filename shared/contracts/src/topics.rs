@@ -87,8 +87,8 @@ pub static ORDER_REFUSALS: Topic<OrderId, CommandRefused> =
         .written_by(Writers::One(ORDERS_SERVICE))
         .kept(Cleanup::Delete { retention_ms: 30 * DAY_MS });
 
-/// Outcomes of the checks that orders require. Each validator writes those of its own checks: here is
-/// where another one comes in.
+/// Outcomes of the checks that orders require. Each validator writes those of its own checks: here
+/// is where another one comes in.
 pub static ORDER_VALIDATIONS: Topic<OrderId, OrderValidation> =
     Topic::new("order-validations", "OrderValidation", PARTITIONS)
         .written_by(Writers::Several(&[INVENTORY_SERVICE, FRAUD_SERVICE]))

@@ -19,7 +19,8 @@ pub trait Transition: Sized {
 }
 
 /// An order after the transition `T`. Only [`Order::next`] and [`OrderRequested::open`] make one,
-/// so there is none that the baton table does not allow; only the service that owns `T` may send it.
+/// so there is none that the baton table does not allow; only the service that owns `T` may send
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next<T> {
     order: Order,

@@ -37,8 +37,8 @@ fn a_note_is_up_to_500_characters_of_text() {
     }
 }
 
-/// `message` with a note survives the wire; without it, it is what `old`, a schema that has none, reads
-/// and writes as well.
+/// `message` with a note survives the wire; without it, it is what `old`, a schema that has none,
+/// reads and writes as well.
 fn check<M: Message + PartialEq + Debug>(noted: M, bare: M, old: &str) {
     let mut datum = Vec::new();
     noted.write(&mut datum).unwrap();

@@ -65,8 +65,8 @@ impl DiskStore {
     }
 
     /// Open the store in `folder`, made if it is not there. One with another `layout` or format is
-    /// wiped. One that cannot be opened is put aside, as `<folder>.broken-<time>`; the latest one is
-    /// kept.
+    /// wiped. One that cannot be opened is put aside, as `<folder>.broken-<time>`; the latest one
+    /// is kept.
     ///
     /// # Errors
     /// When another process has it open, or no store can be made there.
@@ -94,7 +94,7 @@ impl DiskStore {
                     if marker.is_ok_and(|marker| marker == format) {
                         return Ok(Some(database));
                     }
-                    info!(folder = %folder.display(), "the state has another layout: it is rebuilt");
+                    info!(folder = %folder.display(), "the state has another layout: rebuilding");
                     return Ok(None);
                 }
             },

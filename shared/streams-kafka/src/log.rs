@@ -40,8 +40,9 @@ impl LogReader {
         Ok(Self { committed, uncommitted, names: TopicNames::default(), position: None })
     }
 
-    /// The last stable offset, when it has reached the high watermark of the call. The instance that
-    /// owned the partition before may have committed a moment ago, with the markers still on their way.
+    /// The last stable offset, when it has reached the high watermark of the call. The instance
+    /// that owned the partition before may have committed a moment ago, with the markers still on
+    /// their way.
     pub(crate) fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
         let watermarks = |consumer: &BaseConsumer<ReaderContext>| {
             consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT)
@@ -62,8 +63,8 @@ impl LogReader {
         }
     }
 
-    /// The records from `from` to before `to`, `max` at most or as many as [`BATCH_BYTES_MAX`] allows,
-    /// and where to go on.
+    /// The records from `from` to before `to`, `max` at most or as many as [`BATCH_BYTES_MAX`]
+    /// allows, and where to go on.
     pub(crate) fn read(
         &mut self,
         topic: &str,

@@ -41,8 +41,8 @@ impl SchemaFile {
         &self.compiled().name
     }
 
-    /// The schema's Parsing Canonical Form: what two schemas that read the same bytes in the same way
-    /// have in common.
+    /// The schema's Parsing Canonical Form: what two schemas that read the same bytes in the same
+    /// way have in common.
     pub(crate) fn canonical(&self) -> &str {
         &self.compiled().canonical
     }

@@ -1,8 +1,9 @@
 //! Time-outs and limits of the runtime: one set, which every driver reads, so that the simulation
 //! waits as long as the real clients do.
 //!
-//! The sizes fit into each other: whatever a broker takes from a stranger can be read, and what we make
-//! of the largest of it, its dead letter included, is taken by the broker. The test below adds it up.
+//! The sizes fit into each other: whatever a broker takes from a stranger can be read, and what we
+//! make of the largest of it, its dead letter included, is taken by the broker. The test below adds
+//! it up.
 
 use std::time::Duration;
 
@@ -34,8 +35,8 @@ pub const BATCH_RECORDS_MAX: usize = 500;
 /// A batch is full when its records have so many bytes, whatever their number.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Largest batch of records that a topic takes, not compressed, in bytes: `max.message.bytes` of each
-/// topic and `message.max.bytes` of each producer.
+/// Largest batch of records that a topic takes, not compressed, in bytes: `max.message.bytes` of
+/// each topic and `message.max.bytes` of each producer.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Largest value that we send or take, in bytes. A larger one is poison.
@@ -53,8 +54,8 @@ pub const HEADERS_MAX: usize = 32;
 /// Most headers that we add to a record.
 const OWN_HEADERS_MAX: usize = 16;
 
-/// Largest record that we write, dead letters included, in bytes of key, value and headers: below the
-/// defaults of Kafka's own clients as well (`max.request.size`, 1 MiB).
+/// Largest record that we write, dead letters included, in bytes of key, value and headers: below
+/// the defaults of Kafka's own clients as well (`max.request.size`, 1 MiB).
 pub const RECORD_BYTES_MAX: usize =
     KEY_BYTES_MAX + VALUE_BYTES_MAX + (HEADERS_MAX + OWN_HEADERS_MAX) * HEADER_BYTES_MAX;
 

@@ -45,8 +45,8 @@ impl Record {
         bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>()
     }
 
-    /// SHA-256 of key, value and headers, in hexadecimal digits: it tells this record from every other
-    /// one that its address may have had.
+    /// SHA-256 of key, value and headers, in hexadecimal digits: it tells this record from every
+    /// other one that its address may have had.
     pub fn digest(&self) -> String {
         let mut sha = Sha256::new();
         let mut add = |bytes: Option<&[u8]>| {
@@ -66,7 +66,8 @@ impl Record {
     /// The typed key.
     ///
     /// # Errors
-    /// [`Failure::Poison`] when there is none, it has more than [`KEY_BYTES_MAX`], or it is not a `K`.
+    /// [`Failure::Poison`] when there is none, it has more than [`KEY_BYTES_MAX`], or it is not a
+    /// `K`.
     pub fn key_as<K: Key>(&self) -> Result<K, Failure> {
         let bytes = self.key.as_deref().ok_or_else(|| Failure::poison("the record has no key"))?;
         let size = bytes.len();

@@ -1,4 +1,5 @@
-//! [`Timestamp`]: time as data. Only [`Timestamp::now`] reads a clock; the shell passes the time in.
+//! [`Timestamp`]: time as data. Only [`Timestamp::now`] reads a clock; the shell passes the time
+//! in.
 
 use serde::{Deserialize, Serialize};
 use std::{

@@ -1,5 +1,5 @@
-//! [`Driver`]: runs a [`Processor`] in the [`Engine`], record by record, without Kafka. Each record is
-//! a transaction of its own that always commits.
+//! [`Driver`]: runs a [`Processor`] in the [`Engine`], record by record, without Kafka. Each record
+//! is a transaction of its own that always commits.
 
 use contracts::topics::PARTITIONS;
 use std::{

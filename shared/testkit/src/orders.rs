@@ -18,8 +18,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// One line of [`order`]: sku, name, quantity, price of one piece in cents.
 pub type Line<'a> = (&'a str, &'a str, i32, i64);
 
-/// Version 1 of order `id`, accepted at `at`: these lines for ada. The PlaceOrder has the same id. A test
-/// that is about another field gives it another value: `Order { customer, ..order(1, &lines, at) }`.
+/// Version 1 of order `id`, accepted at `at`: these lines for ada. The PlaceOrder has the same id.
+/// A test that is about another field gives it another value: `Order { customer, ..order(1, &lines,
+/// at) }`.
 pub fn order(id: u128, lines: &[Line<'_>], at: Timestamp) -> Order {
     let sku = |text: &str| text.parse().expect("a test names skus as they may be");
     let requested = |line: &Line<'_>| RequestedLine { sku: sku(line.0), quantity: line.2 };

@@ -25,8 +25,8 @@ impl Project {
             Request::Start { name, env } => {
                 ensure!(
                     env.is_empty(),
-                    "variables of a shop in containers are set in docker-compose.yml, or in an override of it; \
-                     then `{}`",
+                    "variables of a shop in containers are set in docker-compose.yml, or in an \
+                     override of it; then `{}`",
                     self.compose("up -d")
                 );
                 self.start(&name).await?;
@@ -39,9 +39,9 @@ impl Project {
             Request::Pause { name } => self.pause(&name).await?,
             Request::Resume { name } => self.resume(&name).await?,
             Request::Scale { service, .. } => bail!(
-                "in containers a further instance is a Compose service of its own: in an override of \
-                 docker-compose.yml, let `{service}-1` extend `{service}`, with INSTANCE=1 and a volume and a \
-                 port of its own; then `{}`",
+                "in containers a further instance is a Compose service of its own: in an override \
+                 of docker-compose.yml, let `{service}-1` extend `{service}`, with INSTANCE=1 and \
+                 a volume and a port of its own; then `{}`",
                 self.compose("up -d")
             ),
             Request::Down => {

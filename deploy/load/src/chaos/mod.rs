@@ -1,4 +1,5 @@
-//! Chaos: a shop under load in which things break at random, from a seed, and what its customers saw of it.
+//! Chaos: a shop under load in which things break at random, from a seed, and what its customers
+//! saw of it.
 //!
 //! - [`plan`]: what is broken and when, a pure function of the seed.
 //! - [`Ground`]: the shop in which it happens.

@@ -9,7 +9,8 @@ use super::recovery::{Happened, Recovery, by_group};
 #[must_use]
 pub(super) fn faults(begin: Instant, faults: &[(Happened, Option<Recovery>)]) -> String {
     let mut out = String::from(
-        "fault                          at    lasted   flows again   after its end   all ended   longest gap   met\n",
+        "fault                          at    lasted   flows again   after its end   all ended   \
+         longest gap   met\n",
     );
     for (fault, recovery) in faults {
         let name = fault.act.to_string();
@@ -25,7 +26,8 @@ pub(super) fn faults(begin: Instant, faults: &[(Happened, Option<Recovery>)]) ->
         let [flows, after_end, all_ended, gap, met] = cells;
         let _ = writeln!(
             out,
-            "{name:<24} {at:>8}  {lasted:>8}  {flows:>12}  {after_end:>14}  {all_ended:>10}  {gap:>12}  {met:>4}",
+            "{name:<24} {at:>8}  {lasted:>8}  {flows:>12}  {after_end:>14}  {all_ended:>10}  \
+             {gap:>12}  {met:>4}",
         );
     }
     out

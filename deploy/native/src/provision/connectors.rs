@@ -1,7 +1,8 @@
-//! The two Debezium connectors: registered when missing or changed, and their failed tasks restarted.
+//! The two Debezium connectors: registered when missing or changed, and their failed tasks
+//! restarted.
 //!
-//! A task that met an error it calls final (PostgreSQL was away at the wrong moment) stays `FAILED` until
-//! somebody restarts it. Nobody should have to: [`keep_running`] does.
+//! A task that met an error it calls final (PostgreSQL was away at the wrong moment) stays `FAILED`
+//! until somebody restarts it. Nobody should have to: [`keep_running`] does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,7 +62,8 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// Connect at `url`; `lookup` says what the placeholders of the connectors' templates stand for.
+    /// Connect at `url`; `lookup` says what the placeholders of the connectors' templates stand
+    /// for.
     ///
     /// # Errors
     /// When it does not know one, or no HTTP client can be made.
@@ -158,8 +160,8 @@ impl Connect {
     }
 }
 
-/// Restarts failed connectors and tasks until `stop`, and says so. While Connect does not answer there is
-/// nothing to do: its own process is watched elsewhere.
+/// Restarts failed connectors and tasks until `stop`, and says so. While Connect does not answer
+/// there is nothing to do: its own process is watched elsewhere.
 pub async fn keep_running(connect: Connect, progress: Progress, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_secs(1);
     let watch = async {
@@ -192,7 +194,8 @@ mod tests {
         }
     }
 
-    /// A column that the connector names and the table lacks fails every row; one that it does not name is lost.
+    /// A column that the connector names and the table lacks fails every row; one that it does not
+    /// name is lost.
     #[test]
     fn the_outbox_connector_carries_the_columns_of_the_outbox_table() {
         const CARRIED_OTHERWISE: [&str; 5] =
@@ -217,7 +220,11 @@ mod tests {
         let status: Status = serde_json::from_value(serde_json::json!({
             "name": "x",
             "connector": {"state": "RUNNING", "worker_id": "w"},
-            "tasks": [{"id": 0, "state": "FAILED", "trace": "Outer\n\tat a\nCaused by: Inner\n\tat b"}]
+            "tasks": [{
+                "id": 0,
+                "state": "FAILED",
+                "trace": "Outer\n\tat a\nCaused by: Inner\n\tat b"
+            }]
         }))
         .unwrap();
         assert!(!status.is_running());

@@ -1,5 +1,5 @@
-//! Makes started servers into a shop: databases, topics, schemas, connectors, demo stock. Every step may
-//! be repeated and changes nothing the second time.
+//! Makes started servers into a shop: databases, topics, schemas, connectors, demo stock. Every
+//! step may be repeated and changes nothing the second time.
 
 pub mod catalog;
 pub mod connectors;
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 /// How long to wait before a service is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Tries until `attempt` succeeds, or has failed once more after `until`; then its last error. What it needs
-/// travels through the catalog database, Connect and Kafka, so it may fail for a moment.
+/// Tries until `attempt` succeeds, or has failed once more after `until`; then its last error. What
+/// it needs travels through the catalog database, Connect and Kafka, so it may fail for a moment.
 async fn retry_until<Attempt>(until: Instant, attempt: impl Fn() -> Attempt) -> Result<()>
 where
     Attempt: Future<Output = Result<()>>,

@@ -28,8 +28,8 @@ const STOCK: [(&str, u32); 10] = [
 
 /// Restocks each product; inventory knows the command ids of former starts and does nothing then.
 ///
-/// Products travel from the catalog database to inventory, so one may be unknown for a moment: refusals
-/// are tried again until `deadline`.
+/// Products travel from the catalog database to inventory, so one may be unknown for a moment:
+/// refusals are tried again until `deadline`.
 ///
 /// # Errors
 /// When a product is still refused then, or inventory does not answer.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// A log larger than this at the start of its process makes room for a new one; one old one is kept.
+/// A log larger than this at the start of its process makes room for a new one; one old one is
+/// kept.
 const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Opens a log for appending.

@@ -29,8 +29,8 @@ fn pss_kb_in(rollup: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. None for one that is
-/// gone or a zombie.
+/// When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. None for one that
+/// is gone or a zombie.
 pub(super) fn started_ticks(pid: u32) -> Option<u64> {
     started_ticks_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }

@@ -63,8 +63,8 @@ pub(crate) async fn run(dir: &Path, options: &Options) -> Result<()> {
     let (pending, patience) = (verdict.pending(), options.patience);
     ensure!(
         !options.wait || pending == 0,
-        "{pending} effects are still on their way after {patience} s: see `shop status` for what holds \
-         them up, or wait longer with --patience"
+        "{pending} effects are still on their way after {patience} s: `shop status` shows what \
+         delays them; --patience waits longer"
     );
     Ok(())
 }

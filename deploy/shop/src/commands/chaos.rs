@@ -40,7 +40,8 @@ pub(crate) struct ChaosArgs {
     /// Break the shop that runs in --dir, instead of one that is started for it
     #[arg(long)]
     running: bool,
-    /// Keep the folder of the shop that was started; without this it is kept when the verdict is not clean
+    /// Keep the folder of the shop that was started; without this it is kept when the verdict is
+    /// not clean
     #[arg(long, conflicts_with = "running")]
     keep: bool,
     #[command(flatten)]
@@ -105,7 +106,8 @@ fn check_writable(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Cancelled by the first Ctrl-C or SIGTERM; a second one ends the process at once, and its shop with it.
+/// Cancelled by the first Ctrl-C or SIGTERM; a second one ends the process at once, and its shop
+/// with it.
 fn interrupted() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
     let cancel = stop.clone();

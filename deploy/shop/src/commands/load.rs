@@ -19,7 +19,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 #[derive(Args, Debug)]
 pub(crate) struct LoadArgs {
     /// How many orders, 1 to 1000000; 500 if neither this nor --minutes is given
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=ORDERS_MAX), conflicts_with = "minutes")]
+    #[arg(long, conflicts_with = "minutes")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=ORDERS_MAX))]
     orders: Option<u64>,
     /// For how many minutes, up to 1440
     #[arg(long, value_parser = minutes)]
@@ -30,7 +31,8 @@ pub(crate) struct LoadArgs {
     /// The same seed gives the same customers, in orders with new ids; drawn if left out
     #[arg(long)]
     seed: Option<u64>,
-    /// How often each kind of order comes: plain, declined, scarce, sold-out, cancelled, twice, wrong
+    /// How often each kind of order comes: plain, declined, scarce, sold-out, cancelled, twice,
+    /// wrong
     #[arg(long, default_value_t, value_name = "KIND=WEIGHT,...")]
     mix: Mix,
     /// Wait until every accepted order has ended

@@ -56,7 +56,8 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     forget: bool,
     /// Run it all in containers: `docker compose up`, with clear words when that cannot be
-    #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale", "env", "infra_only"])]
+    #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale"])]
+    #[arg(conflicts_with_all = ["env", "infra_only"])]
     docker: bool,
     /// This process was started by --detach
     #[arg(long, hide = true)]

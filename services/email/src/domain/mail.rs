@@ -167,7 +167,8 @@ fn html(order: &Order, parts: &Parts) -> String {
     )
 }
 
-/// Names come from a database, notes from customers and reasons from anywhere: none of them is markup.
+/// Names come from a database, notes from customers and reasons from anywhere: none of them is
+/// markup.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -128,7 +128,7 @@ fn explained(problem: Problem, reasons: &[Reason]) -> Problem {
     let details: Vec<_> = reasons.iter().map(|reason| reason.detail.as_str()).collect();
     let reasons: Vec<_> = reasons
         .iter()
-        .map(|Reason { check, code, detail }| json!({"check": check, "code": code, "detail": detail}))
+        .map(|reason| json!({"check": reason.check, "code": reason.code, "detail": reason.detail}))
         .collect();
     problem.detail(details.join("; ")).with("reasons", reasons)
 }

@@ -28,8 +28,10 @@ pub(super) struct PlaceOrderBody {
     customer_id: CustomerId,
     /// 1 to 50 lines, each sku once.
     lines: Vec<LineBody>,
-    /// What the shop should know, in the customer's words: no control characters but line feed and tab.
-    // Left out when it is empty: a request without it stays the command that it was before there were notes.
+    /// What the shop should know, in the customer's words: no control characters but line feed and
+    /// tab.
+    // Left out when it is empty: a request without it stays the command that it was before there
+    // were notes.
     #[serde(default, skip_serializing_if = "Note::is_empty")]
     #[schema(value_type = Option<String>, max_length = 500, example = "ring twice")]
     note: Note,

@@ -48,8 +48,8 @@ impl Bank {
         &self.url
     }
 
-    /// Makes `call`; what came of it within `timeout`. What did not arrive, or does not say what the
-    /// bank did, is [`Input::BankUnknown`].
+    /// Makes `call`; what came of it within `timeout`. What did not arrive, or does not say what
+    /// the bank did, is [`Input::BankUnknown`].
     pub async fn perform(&self, call: &Call, timeout: Duration) -> Input {
         let mut request = self.request(call.task, &call.payment.order).timeout(timeout);
         if let Some(traceparent) = &call.traceparent {

@@ -1,5 +1,5 @@
-//! Goal: whatever becomes of the database or of a connection to it, payments waits no longer than it
-//! has said, and goes on by itself.
+//! Goal: whatever becomes of the database or of a connection to it, payments waits no longer than
+//! it has said, and goes on by itself.
 
 use crate::shop::{SOON, Shop, apply, tomorrow};
 use payments::adapters::{Postgres, postgres::SETTINGS};

@@ -41,8 +41,8 @@ const FIELD: Guide = Guide {
     mentions: |text| text.lines().any(names_the_field),
 };
 
-/// Whether a line of code has the field `note` or its type: as a word or the end of one, no function, no
-/// beginning of a message.
+/// Whether a line of code has the field `note` or its type: as a word or the end of one, no
+/// function, no beginning of a message.
 fn names_the_field(line: &str) -> bool {
     let is_code = !line.trim_start().starts_with("//");
     is_code

@@ -79,7 +79,8 @@ impl Codec {
     ///
     /// # Errors
     /// [`Failure::Poison`] with the cause, also for more than [`VALUE_BYTES_MAX`], or
-    /// [`Failure::Retriable`] if the writer's schema has not been met before and the registry is away.
+    /// [`Failure::Retriable`] if the writer's schema has not been met before and the registry is
+    /// away.
     pub fn decode<K, V: Message>(&self, topic: &Topic<K, V>, bytes: &[u8]) -> Result<V, Failure> {
         check_size(&topic.spec, bytes)?;
         let (id, datum) = unframe(bytes)?;

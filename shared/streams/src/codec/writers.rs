@@ -51,8 +51,8 @@ impl Writers {
     /// The schema with this id, which `registry` is asked for if it is not known.
     ///
     /// # Errors
-    /// [`Failure::Poison`] if there is none, or none that can be used; [`Failure::Retriable`] if the
-    /// registry is away.
+    /// [`Failure::Poison`] if there is none, or none that can be used; [`Failure::Retriable`] if
+    /// the registry is away.
     pub(super) fn get(
         &self,
         id: u32,

@@ -53,7 +53,8 @@ pub enum Event {
         /// As for [`Event::Committed`].
         doubtful: bool,
     },
-    /// The producer has a new epoch: whatever the old one has sent and is still on its way is refused.
+    /// The producer has a new epoch: whatever the old one has sent and is still on its way is
+    /// refused.
     Renewed,
     /// The next poll reads from there.
     Sought,

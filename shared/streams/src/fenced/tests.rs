@@ -241,7 +241,8 @@ impl World {
         !self.calm && self.dice.below(5) == 0
     }
 
-    /// Some partitions are ours now, of which some were all the time (KIP-429), and others come back.
+    /// Some partitions are ours now, of which some were all the time (KIP-429), and others come
+    /// back.
     fn assign(&mut self, joined: bool) {
         let before = std::mem::take(&mut self.owned);
         for partition in 0..2 {

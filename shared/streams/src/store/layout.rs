@@ -1,10 +1,10 @@
 //! [`Layout`]: what a store's bytes mean, told by the types of its tables.
 //!
-//! Postcard writes no names and no tags: bytes of an older type may well be read as another value of
-//! the newer one. So a store keeps the layout that it was written with, and one with another layout
-//! is rebuilt. The layout is found by letting `Deserialize` of each type ask a [`Tracer`] for its
-//! parts, which takes down what was asked for: names of structs, fields and variants, and what they
-//! hold, all the way down. An enum is met once per variant.
+//! Postcard writes no names and no tags: bytes of an older type may well be read as another value
+//! of the newer one. So a store keeps the layout that it was written with, and one with another
+//! layout is rebuilt. The layout is found by letting `Deserialize` of each type ask a [`Tracer`]
+//! for its parts, which takes down what was asked for: names of structs, fields and variants, and
+//! what they hold, all the way down. An enum is met once per variant.
 
 use super::Table;
 use serde::{
@@ -32,7 +32,8 @@ const PASSES_MAX: usize = 10_000;
 #[error("{0}")]
 pub struct LayoutError(String);
 
-/// What the tables of a store hold. Two layouts are equal if either reads what the other has written.
+/// What the tables of a store hold. Two layouts are equal if either reads what the other has
+/// written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     tables: BTreeMap<u8, String>,
