@@ -1,9 +1,10 @@
-//! Nothing runs unnoticed: a task or a thread is a part of its service's Lifecycle, or it stands here.
+//! Nothing runs unnoticed: a task or a thread is a part of its service's Lifecycle, or it stands
+//! here.
 
 use super::{assert_none, files, imports::code};
 
-/// How a task or a thread begins whose end nobody is told. A `JoinSet` tells it, and a `spawn_blocking`
-/// is waited for by whoever began it.
+/// How a task or a thread begins whose end nobody is told. A `JoinSet` tells it, and a
+/// `spawn_blocking` is waited for by whoever began it.
 const BEGINNINGS: [&str; 5] =
     ["tokio::spawn", "task::spawn(", "thread::spawn", "thread::Builder", "untime.spawn("];
 
@@ -12,7 +13,10 @@ const WATCHED: [(&str, &str); 4] = [
     ("shared/service-kit/src/lifecycle.rs", "the Lifecycle itself"),
     ("shared/service-kit/src/http.rs", "Lifecycle::serve awaits the server"),
     ("shared/service-kit/src/run.rs", "waits for signals, as long as the process lives"),
-    ("shared/streams-kafka/src/lib.rs", "LoopHandle::stopped, which is given to Lifecycle::thread"),
+    (
+        "shared/streams-kafka/src/lib.rs",
+        "ThreadHandle::stopped, which is given to Lifecycle::thread",
+    ),
 ];
 
 /// The beginnings in the code of a file, as `line: what`.

@@ -1,5 +1,5 @@
-//! What follows from the names of the services: [`crate::ServiceName`], [`crate::identities`] and the
-//! dead letters of each. The names are at the crate's root, below everything that mentions one.
+//! What follows from the names of the services: [`crate::ServiceName`], [`crate::identities`] and
+//! the dead letters of each. The names are at the crate's root, below everything that mentions one.
 
 /// Makes of a list of services their names, their identities, and their dead letters.
 macro_rules! services {

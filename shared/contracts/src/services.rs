@@ -1,6 +1,6 @@
-//! The services of the shop, one row each: where a service listens, what its processors read and write,
-//! what it needs, and what it alone may say. Whatever lists services reads this table: failpoints,
-//! ports, the tools, the tests, the docs.
+//! The services of the shop, one row each: where a service listens, what its processors read and
+//! write, what it needs, and what it alone may say. Whatever lists services reads this table:
+//! failpoints, ports, the tools, the tests, the docs.
 
 use crate::{
     ServiceName,

@@ -58,7 +58,8 @@ pub async fn ensure_topics(
     Ok(made)
 }
 
-/// Give `topics` that were made by an older version the sizes of today. What else was set for them stays.
+/// Give `topics` that were made by an older version the sizes of today. What else was set for them
+/// stays.
 async fn bound_sizes(
     admin: &AdminClient<DefaultClientContext>,
     topics: &[String],

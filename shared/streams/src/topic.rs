@@ -131,9 +131,9 @@ impl TopicSpec {
         config
     }
 
-    /// The settings that bound what the topic takes. A broker that keeps batches as they come bounds
-    /// them compressed, and 10 KB of gzip may be 10 MB for their readers. One that keeps them
-    /// uncompressed bounds what its readers get.
+    /// The settings that bound what the topic takes. A broker that keeps batches as they come
+    /// bounds them compressed, and 10 KB of gzip may be 10 MB for their readers. One that keeps
+    /// them uncompressed bounds what its readers get.
     pub fn sizes() -> Vec<(&'static str, String)> {
         vec![
             ("max.message.bytes", MESSAGE_BYTES_MAX.to_string()),

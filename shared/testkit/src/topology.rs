@@ -28,9 +28,9 @@ pub fn assert_topology(service: ServiceName, crate_folder: &str) {
     }
 }
 
-/// Check what `service` writes because of an order on `from`, for each step of the baton table. `wrote`
-/// gives the kinds of record, or the topics where the table names no kinds. Flows that write to none
-/// of `to` are left out.
+/// Check what `service` writes because of an order on `from`, for each step of the baton table.
+/// `wrote` gives the kinds of record, or the topics where the table names no kinds. Flows that
+/// write to none of `to` are left out.
 ///
 /// # Panics
 /// When it writes something else than the flows in the table say.

@@ -183,7 +183,8 @@ async fn the_check_tells_that_the_database_is_read_only_also_when_there_is_nothi
     worker.stop().await;
 }
 
-/// Sessions that are opened from now on are read-only, or no longer, as if the server were a standby.
+/// Sessions that are opened from now on are read-only, or no longer, as if the server were a
+/// standby.
 async fn read_only(shop: &Shop, is: &str) {
     let name = shop.database.get_database().unwrap();
     let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {is}");

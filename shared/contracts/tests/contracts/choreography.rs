@@ -11,7 +11,8 @@ use contracts::{
 use page::markdown;
 use std::{collections::BTreeSet, env, fs, path::Path};
 
-/// The kinds of record on `topic`: where it carries whole orders, their statuses; else its record types.
+/// The kinds of record on `topic`: where it carries whole orders, their statuses; else its record
+/// types.
 fn kinds_on(topic: &TopicSpec) -> Vec<String> {
     if [ORDERS.name(), ORDER_VIEWS.name()].contains(&topic.name) {
         return Status::ALL.map(|status| status.to_string()).to_vec();

@@ -17,8 +17,8 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// What is asked of the sessions. Money that was moved must be there after a crash of the server, and
-/// nothing that one instance does may hold up the others for good.
+/// What is asked of the sessions. Money that was moved must be there after a crash of the server,
+/// and nothing that one instance does may hold up the others for good.
 pub const SETTINGS: Settings = Settings {
     connections_max: 8,
     acquire_timeout: Duration::from_secs(5),

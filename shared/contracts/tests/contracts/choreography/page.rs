@@ -32,7 +32,8 @@ pub(super) fn markdown() -> String {
     page += &steps(|step| !COMPENSATION.contains(&step.transition));
     page += "\n### Compensation\n\n";
     page += &steps(|step| COMPENSATION.contains(&step.transition));
-    page += "\n### Which service holds the baton\n\n| status | service | next transitions |\n|---|---|---|\n";
+    page += "\n### Which service holds the baton\n\n\
+         | status | service | next transitions |\n|---|---|---|\n";
     for status in Status::ALL {
         let ways = STEPS.into_iter().filter(|step| step.from == Some(status));
         let ways: Vec<_> = ways.map(|step| step.transition.as_str()).collect();
@@ -40,8 +41,9 @@ pub(super) fn markdown() -> String {
         row(&mut page, &[status.as_str(), holder, &ways.join(", ")]);
     }
     page += "\n## From POST to mail\n\n\
-         One sequence for each path through the baton table. An arrow is a record that a service writes \
-         and a flow of another one, or its own, acts upon. A step that no flow explains fails the test.\n";
+         One sequence for each path through the baton table. An arrow is a record that a service \
+         writes and that a flow of a service, perhaps the same one, acts upon. A step that no flow \
+         explains fails the test.\n";
     for path in walk::paths() {
         let _ = write!(page, "\n### {}\n\n{}", walk::title(&path), walk::diagram(&path));
     }
@@ -132,13 +134,13 @@ fn list(topics: impl Iterator<Item = &'static TopicSpec>) -> String {
     topics.map(|topic| format!("`{}`", topic.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Who writes what on each topic, and who does something about it.
+/// For each topic its writers, and the services that react to it.
 fn reactions() -> String {
     let mut text = String::from(
-        "\n## Who reacts to what\n\n\
-         The first column of services has those that write the topic in a flow, or at their HTTP edge. \
-         Who reacts has a flow that reads the topic. Whoever else reads it keeps a table, restores its \
-         state or waits for an answer.\n\n\
+        "\n## Reactions\n\n\
+         A service writes a topic in a flow or at its HTTP edge. A service that reacts has a flow \
+         that reads the topic. Other readers keep a table, restore their state or wait for an \
+         answer.\n\n\
          | topic | written by | reacts | because of | writes |\n|---|---|---|---|---|\n",
     );
     for topic in topics::ALL {

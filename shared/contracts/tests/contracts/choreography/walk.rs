@@ -1,4 +1,5 @@
-//! An order walks through the shop on paper: from command to mail, over the baton and the declared flows alone.
+//! An order walks through the shop on paper: from command to mail, over the baton and the declared
+//! flows alone.
 
 use contracts::{
     ServiceName, Status,
@@ -162,7 +163,8 @@ impl Walk {
         }
     }
 
-    /// The flow that explains `step`: of those that can, the one that has waited for the latest message.
+    /// The flow that explains `step`: of those that can, the one that has waited for the latest
+    /// message.
     fn take(&mut self, step: Step) -> Result<(), String> {
         let explains = |(service, flow): &(ServiceName, &Flow)| {
             *service == step.writer
@@ -198,7 +200,8 @@ impl Walk {
         self.flows.iter().filter(acts).copied()
     }
 
-    /// Whether a record on `topic` leads on. The commands of a path are accepted, so none is refused.
+    /// Whether a record on `topic` leads on. The commands of a path are accepted, so none is
+    /// refused.
     fn is_told(&self, topic: &TopicSpec) -> bool {
         ![ORDERS.name(), ORDER_REFUSALS.name()].contains(&topic.name)
             && self.flows.iter().any(|(_, flow)| flow.from.name == topic.name)
