@@ -9,8 +9,8 @@ use auditor::{Scope, Verdict, audit_of};
 use evidence::audit_at_rest;
 use std::time::Duration;
 
-/// How long an effect may take: as long as anybody waits, as other tests may have a service down.
-/// It makes nothing good, as the audit ends well only when nothing is on its way.
+/// How long an effect may take: as long as a test waits, because other tests may have stopped a
+/// service. It makes nothing good, as the audit ends well only when nothing is on its way.
 const GRACE: Duration = PATIENCE;
 
 /// Wait until nothing of `placed` is on its way: every order has ended, and everything that follows

@@ -163,7 +163,7 @@ fn every_port_has_its_default_a_variable_and_the_loopback_interface() {
             defaults.insert(name.clone(), between(host, ":-", "}").parse::<u16>().unwrap());
         }
     }
-    // Neither is for anybody outside of the shop.
+    // Neither is for programs outside of the shop.
     let inner = ["smtp", "controller"];
     let native = PORTS.iter().filter(|(name, _)| !inner.contains(name));
     let native: BTreeMap<_, _> = native.map(|(name, port)| ((*name).to_owned(), *port)).collect();

@@ -60,9 +60,9 @@ pub struct Interference {
 pub enum Fate {
     /// As it should.
     Answered,
-    /// Carried out, but nobody hears of it.
+    /// Carried out, but the caller gets no answer.
     AnswerLost,
-    /// Nobody hears of it, and it is not carried out.
+    /// The request is lost, and the bank does not carry it out.
     RequestLost,
     /// An error; it is not carried out.
     Failed,

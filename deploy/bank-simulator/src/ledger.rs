@@ -138,7 +138,7 @@ pub enum Change {
     },
     /// A capture was reversed.
     Voided,
-    /// A key that nobody has charged yet was voided: it never will be.
+    /// A caller voided a key without a charge: the bank will never charge it.
     Barred,
     /// A capture was given back.
     Refunded,

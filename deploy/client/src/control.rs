@@ -101,7 +101,7 @@ impl Reply {
 /// # Errors
 /// When the socket cannot be made.
 pub fn serve(path: &Path, keeper: Arc<impl Keeper>) -> Result<()> {
-    // A socket file of a shop that was killed: the lock says that nobody serves it.
+    // A socket file of a shop that was killed: the lock says that no shop serves it.
     let _ = std::fs::remove_file(path);
     let listener =
         UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
@@ -134,7 +134,7 @@ async fn answer(stream: UnixStream, keeper: Arc<impl Keeper>) -> Result<()> {
 /// Sends one request to the shop that listens on `path`.
 ///
 /// # Errors
-/// When nobody listens there, or the shop answers with an error.
+/// When no process listens there, or the shop answers with an error.
 pub async fn ask(path: &Path, request: &Request) -> Result<Reply> {
     let stream = UnixStream::connect(path).await.with_context(|| {
         format!("no shop runs here ({} does not answer): `./shop up` starts one", path.display())

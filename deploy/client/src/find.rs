@@ -29,7 +29,7 @@ pub enum Found {
     Here(Dirs),
     /// A Compose project.
     Containers(Project, State),
-    /// Somebody's: only its ports are known.
+    /// A shop of which only the ports are known.
     Somewhere(State),
 }
 
@@ -72,7 +72,7 @@ impl Found {
         }
     }
 
-    /// Asks whoever keeps it.
+    /// Sends the request to the keeper.
     ///
     /// # Errors
     /// When it cannot be done; the message says what can.

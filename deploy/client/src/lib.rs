@@ -3,7 +3,7 @@
 //!
 //! - [`Dirs`] and [`State`]: the folder of a shop, and the file in it that says where its processes
 //!   are.
-//! - [`control`]: what can be asked of whoever keeps a shop, and the socket over which that goes.
+//! - [`control`]: the requests to the keeper of a shop, and the socket that carries them.
 //! - [`Found`]: the shop that a command means. [`containers`] is one that Docker runs.
 //! - [`Shop`]: a shop that a program starts for itself, breaks and mends.
 //! - [`OrderClient`]: places orders as a careful client does.

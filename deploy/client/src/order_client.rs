@@ -76,7 +76,7 @@ impl Outcome {
 }
 
 impl OrderView {
-    /// How it ended; None while somebody holds the baton.
+    /// How it ended; None while a service holds the baton.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         if self.status == "refused" {
@@ -232,7 +232,7 @@ impl Answer {
 pub enum NotNow {
     /// The service says so, with this status: 429 or 503.
     Busy(u16),
-    /// No answer: nobody listens, the connection broke, or the time was over.
+    /// No answer: no process listens, the connection broke, or the time was over.
     Silence,
 }
 
@@ -363,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_gives_up_says_what_was_seen_last() {
-        // Port 1 of this machine: nobody listens.
+        // No process listens on port 1 of this machine.
         let client = OrderClient::new("http://127.0.0.1:1", "http://x").unwrap();
         let body = order_body("ada", &[("TEA", 1)]);
         let error = client.place("k", &body, Duration::ZERO, |_| {}).await.unwrap_err();

@@ -87,7 +87,7 @@ impl Shop {
         Ok(Self { dirs, state, own: Some(own) })
     }
 
-    /// A shop that somebody else started in `dir`; dropping this leaves it running.
+    /// A shop that another program started in `dir`; dropping this leaves it running.
     ///
     /// # Errors
     /// When no healthy shop is there.

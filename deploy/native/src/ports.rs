@@ -75,7 +75,7 @@ impl PortBlock {
         std::env::temp_dir().join(format!("murmuration-ports-{}", nix::unistd::geteuid()))
     }
 
-    /// The block that begins with `first`, unless somebody holds it.
+    /// The block that begins with `first`, unless another shop holds it.
     ///
     /// # Errors
     /// When the folder for temporary files is not writable.

@@ -96,7 +96,7 @@ impl World {
 
 impl Life {
     /// Passes the split processor over transitions that ask nothing of it. Such a read has no
-    /// effect and nobody can tell when it happens, so it need not be a step of its own.
+    /// effect, and no state shows when it happens, so it need not be a step of its own.
     pub fn pass_split(&mut self) {
         let unread = &self.transitions.records[self.split_read..];
         let nothing = |order: &Order| commands_of(order).is_ok_and(|commands| commands.is_empty());

@@ -1,5 +1,5 @@
 //! What must hold in every world, what must hold when nothing is left to do, and what must be
-//! possible at all. The laws are told anew here: none asks the baton table or a service.
+//! possible at all. This module states the laws again: none asks the baton table or a service.
 
 use crate::{
     Shop, World,
@@ -136,7 +136,7 @@ fn has_one_history(life: &Life) -> bool {
         })
 }
 
-/// Who may write the next transition; nobody after an end.
+/// The service that may write the next transition; none after an end.
 fn holder(status: Option<Status>) -> Option<ServiceName> {
     match status {
         None | Some(Status::Requested | Status::Paid | Status::PaymentDeclined) => {

@@ -14,7 +14,7 @@
 //!
 //! **Eventually** is checked without the checker's own `eventually`, which can miss a
 //! counterexample where two paths join: every step uses something up ([`world::World::progress`]),
-//! so no path is endless, and whoever can do nothing any more must be settled ([`laws`]).
+//! so no path is endless, and every final state must have settled orders ([`laws`]).
 
 pub mod bank;
 pub mod inventory;

@@ -50,7 +50,7 @@ fn command_id(number: usize, command: Command) -> CommandId {
 }
 
 impl Life {
-    /// Before anybody has read anything.
+    /// Before any service has read a record.
     pub fn new(commands: impl IntoIterator<Item = Command>) -> Self {
         Self {
             commands: Log::of(commands),

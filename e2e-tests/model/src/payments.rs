@@ -61,7 +61,7 @@ impl Life {
         }
     }
 
-    /// A request arrives at the bank whose answer nobody waits for.
+    /// A request arrives at the bank after payments has stopped waiting for its answer.
     pub fn stray_arrives(&mut self, which: usize, declines: bool, broken: Option<Broken>) {
         let task = self.strays.remove(which);
         self.account.act(task, declines, broken != Some(Broken::NoIdempotencyKey));
@@ -88,13 +88,13 @@ impl Life {
         })
     }
 
-    /// The supervisor ends an expired payment. Whoever waits for the bank has lost its claim.
+    /// The supervisor ends an expired payment. A call under way has lost its claim.
     pub fn expire(&mut self, now: Timestamp, broken: Option<Broken>) -> Result<()> {
         self.forget_call(true);
         self.settle(Input::DeadlinePassed, now, broken)
     }
 
-    /// Nobody waits for the call any more. A request that is on its way may still arrive, or not.
+    /// Payments stops waiting for the call. A request on its way may still arrive, or not.
     pub fn forget_call(&mut self, request_arrives: bool) {
         if let Some(Call::Asked(task)) = self.call.take()
             && request_arrives

@@ -30,7 +30,7 @@ pub enum Broken {
     NoIdempotencyKey,
     /// Payments declines an expired payment without voiding the charge.
     NoVoid,
-    /// Inventory releases what is held, whoever holds it.
+    /// Inventory releases reserved stock of any order.
     ReleaseIgnoresItsOrder,
     /// Orders restores its own log to the committed offset, not to its end.
     OwnLogToTheCommittedOffset,
@@ -56,7 +56,7 @@ pub enum Action {
         /// What it makes of a first charge.
         declines: bool,
     },
-    /// The bank acts on a request whose answer nobody waits for any more.
+    /// The bank acts on a request after payments has stopped waiting for its answer.
     StrayArrives {
         /// Whose payment.
         number: usize,

@@ -20,7 +20,7 @@ pub struct World {
     pub shelf: Shelf,
     /// Faults that are left, by kind.
     pub left: Left,
-    /// The first record that somebody refused; there is nothing here to refuse.
+    /// The first refused record; in this model no service should refuse one.
     pub dead_letter: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub struct Life {
     pub outbox: Log<Order>,
     /// The call to the bank that payments waits for.
     pub call: Option<Call>,
-    /// Requests on their way to the bank whose answers nobody waits for.
+    /// Requests on their way to the bank; payments waits for none of their answers.
     pub strays: Vec<Task>,
     /// The customer's account, as far as this order goes.
     pub account: Account,

@@ -60,7 +60,7 @@ faults! {
     Freeze, "freeze", 15;
     /// A process is replaced under the same name, and goes on beside its successor.
     Twin, "twin", 6;
-    /// The partitions of a group are dealt out anew.
+    /// The group reassigns its partitions.
     Rebalance, "rebalance", 80;
     /// A record is not taken: the transaction must be aborted.
     SendFails, "send fails", 20;

@@ -75,7 +75,7 @@ pub struct Outcome {
     /// Whether the shop came to rest after the faults.
     pub rested: bool,
     /// Mails that a life of email has sent again, though it had been told that they were accepted.
-    /// What another life repeats, or one that was not told, nobody can help.
+    /// Another process, or one without the answer, may repeat a mail.
     pub mails_again: usize,
     /// How often each fault has struck.
     pub faults: BTreeMap<Fault, u32>,

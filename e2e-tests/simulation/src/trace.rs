@@ -1,4 +1,4 @@
-//! What has happened, for people: kept only when somebody is going to read it.
+//! The events of a run, for people; the simulation keeps them only when they are printed.
 
 use contracts::{OrderId, Timestamp};
 use std::{collections::BTreeSet, fmt};
@@ -39,7 +39,7 @@ impl Trace {
         Self { events: kept.then(Vec::new) }
     }
 
-    /// Whether anybody is going to read it.
+    /// Whether the trace is printed.
     pub fn is_kept(&self) -> bool {
         self.events.is_some()
     }

@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// One step of somebody.
+    /// One step of a process or of the world around.
     fn step(&mut self) {
         let sim = &mut self.sim;
         sim.step += 1;
@@ -156,8 +156,8 @@ impl World {
         self.processes.retain_mut(|process| process.wake(sim, at_once));
     }
 
-    /// Nothing goes wrong any more: everybody is back, and goes on until nothing is left to do for
-    /// longer than any deadline. False if that does not come.
+    /// The faults stop and all processes are back. They continue until no work is left for longer
+    /// than any deadline. False if that does not come.
     fn come_to_rest(&mut self) -> bool {
         self.sim.effects.faults(Faults::stop);
         self.wake(true);
@@ -178,7 +178,7 @@ impl World {
         true
     }
 
-    /// A step of everybody; whether anybody had anything to do.
+    /// A step of every process; whether any of them had work.
     fn round(&mut self) -> bool {
         let sim = &mut self.sim;
         let mut moved = bank::step(sim) || sim.bank.is_busy();

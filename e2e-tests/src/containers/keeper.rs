@@ -31,7 +31,7 @@ struct Wishes {
     env: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// A shop in containers, and whoever keeps it.
+/// A shop in containers, and its keeper.
 pub(super) struct Keeper {
     dirs: Dirs,
     project: Project,
@@ -173,8 +173,8 @@ impl Keeper {
         docker(&[&project[..], args].concat()).await
     }
 
-    /// Put the logs of all processes into the folder, where those of a native shop are; the end of
-    /// everybody's, with the jobs, which are no processes, into one file.
+    /// Write the logs of all processes into the folder, as a native shop does, and the end of all
+    /// logs, those of the jobs included, into one file.
     pub(super) async fn save_logs(&self) {
         let all = self.compose(&["logs", "--no-color", "--timestamps", "--tail", "500"]).await;
         let all = all.unwrap_or_else(|error| format!("{error:#}"));
@@ -183,7 +183,7 @@ impl Keeper {
         futures::future::join_all(containers.iter().map(|process| self.save_log(process))).await;
     }
 
-    /// A log that cannot be had is missed by nobody but the reader of a failure.
+    /// Only the reader of a failure misses an unavailable log.
     async fn save_log(&self, container: &Container) {
         const LINES_MAX: usize = 20_000;
         let text = container.log(LINES_MAX).await.unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The Compose projects of tests: their names tell whether somebody still keeps them.
+//! The Compose projects of tests: their names tell whether a keeper still runs.
 //!
-//! A project is named after the block of ports that it uses, and whoever keeps it holds the lock of
-//! that block for as long as he lives. So a project whose block is not locked is a leftover: of a
+//! A project is named after the block of ports that it uses, and its keeper holds the lock of
+//! that block while it runs. So a project whose block is not locked is a leftover: of a
 //! keeper that was killed, or of a machine that was switched off.
 
 use anyhow::Result;
@@ -12,7 +12,7 @@ use client::{
 use native::PortBlock;
 use std::collections::BTreeSet;
 
-/// The project of whoever holds the block of ports that begins with `first`.
+/// The project that uses the block of ports that begins with `first`.
 pub(super) fn project_of(first: u16) -> Project {
     Project::new(format!("{}{first}", prefix()))
 }
@@ -25,8 +25,8 @@ fn prefix() -> String {
     format!("murmuration-test-{:08x}-", fingerprint(&place) >> 32)
 }
 
-/// Remove the projects that nobody keeps any more; their names. What cannot be removed yet, as
-/// somebody who was killed is still making it, is told and left to the next one.
+/// Remove the projects without a keeper; their names. A project that cannot be removed yet, as
+/// a killed program is still creating it, is reported and left to the next call.
 ///
 /// # Errors
 /// When Docker does not answer.
@@ -35,7 +35,7 @@ pub async fn sweep() -> Result<Vec<String>> {
     for name in projects().await? {
         let first = name.strip_prefix(&prefix()).and_then(|first| first.parse().ok());
         let Some(first) = first else { continue };
-        // Held while it is removed, so that nobody starts on these ports meanwhile.
+        // Held while it is removed, so that no shop starts on these ports meanwhile.
         let Some(_block) = PortBlock::lock(first)? else { continue };
         match Project::new(&name).remove().await {
             Ok(_) => removed.push(name),

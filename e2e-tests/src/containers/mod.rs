@@ -1,5 +1,5 @@
-//! The shop of a test in containers: the same docker-compose.yml that everybody runs, started by
-//! testcontainers as a project of its own, on free ports.
+//! The shop of a test in containers: the same docker-compose.yml as every shop in containers,
+//! started by testcontainers as a project of its own, on free ports.
 //!
 //! [`keep`] is a program of its own, `shop-in-containers`, as the supervisor of the native shop is
 //! one: a test starts it, talks to it by the control socket, and cannot leave it behind, however

@@ -1,5 +1,5 @@
 //! What is too large is put aside like everything else that cannot be handled, or the broker does
-//! not take it: whoever comes after it is served.
+//! not take it: the server serves the next one.
 
 use crate::{
     dead_letters::{settle, wait_for_letters},

@@ -80,7 +80,7 @@ impl Bench {
         }
     }
 
-    /// Put raw bytes on a topic, as somebody with a console would.
+    /// Put raw bytes on a topic, as an operator with a console would.
     pub fn produce(&self, topic: &'static TopicSpec, key: &str, value: &[u8]) {
         streams_kafka::admin::produce_raw(&self.bootstrap, topic, key.as_bytes(), value)
             .expect("Kafka takes any bytes");

@@ -5,7 +5,7 @@ use contracts::OrderId;
 use e2e_tests::{Outside, PATIENCE, Placed};
 use futures::future::join_all;
 
-/// How an order ended, for everybody who can see it.
+/// How an order ended, in every place that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// The statuses of its timeline, version by version.

@@ -1,4 +1,4 @@
-//! `shop audit` on a shop of its own: clean after orders of every kind; then somebody falsifies a
+//! `shop audit` on a shop of its own: clean after orders of every kind; then the test falsifies a
 //! view, the books and the stock, and it names each.
 
 use crate::support::spoiled;

@@ -1,4 +1,4 @@
-//! A cancellation is acted upon by whoever holds the baton, whatever the order's status.
+//! The holder of the baton acts on a cancellation, in every status of the order.
 
 use crate::support::{alone, together};
 use contracts::OrderId;

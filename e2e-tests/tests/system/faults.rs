@@ -12,7 +12,7 @@ const MAIL_BATCH: usize = 16;
 /// How long a dependency stays away. Not a wait for anything: the length of the fault.
 const OUTAGE: Duration = Duration::from_secs(3);
 
-/// Which run of each service goes on: another one would mean that it was started anew.
+/// Which run of each service goes on: another one would mean a restart.
 async fn runs(shop: &Outside) -> BTreeMap<String, Option<String>> {
     let services: Vec<_> = ServiceName::by_default().map(ServiceName::as_str).collect();
     let status = shop.shop().status().await.unwrap();

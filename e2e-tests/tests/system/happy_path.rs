@@ -1,4 +1,4 @@
-//! The best first read: an order passes from service to service, and nobody conducts.
+//! The best first read: an order passes from service to service, without a coordinator.
 
 use crate::support::together;
 use e2e_tests::PATIENCE;

@@ -47,7 +47,7 @@ impl<G> Deref for Turn<G> {
     }
 }
 
-/// A shop that nobody wants any more after this one test.
+/// A shop that only this test uses.
 pub async fn spoiled() -> Outside {
     SPOILED.outside().await
 }
@@ -58,7 +58,7 @@ pub async fn together() -> Turn<RwLockReadGuard<'static, ()>> {
     Turn { outside: BUSY.outside().await, _turn: turn }
 }
 
-/// A shop, all of it healthy, with nobody else in it: the first that is free.
+/// A healthy shop without another test in it: the first free one.
 pub async fn alone() -> Turn<RwLockWriteGuard<'static, ()>> {
     let (slot, turn) = tokio::select! {
         biased;

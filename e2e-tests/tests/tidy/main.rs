@@ -89,7 +89,7 @@ fn no_crate_reaches_where_it_must_not() {
         let depends: BTreeSet<_> =
             normal.lines().filter_map(|l| l.split(['.', ' ']).next()).collect();
         let own = path.strip_suffix("/Cargo.toml").unwrap();
-        // They run all of them in one process; nobody depends on them.
+        // They run all services in one process; no crate depends on them.
         let services = ServiceName::ALL.into_iter().filter(|_| !WHOLE_SHOPS.contains(&own));
         for service in services.filter(|service| depends.contains(service.as_str())) {
             broken.push(format!("{own} depends on the service {service}"));

@@ -89,6 +89,49 @@ fn every_path_on_a_page_is_there() {
     assert_none("paths", &broken);
 }
 
+/// Words without a subject, and words that the glossary has replaced. In pages and comments a
+/// sentence names its subject: the consumer, the instance, the operator.
+const WORDS: [&str; 7] =
+    ["nobody", "whoever", "somebody", "anybody", "everybody", "anew", "planted"];
+
+/// The prose of a line of a source file: its comment.
+fn comment(line: &str) -> &str {
+    let line = line.trim_start();
+    let whole = line.starts_with("//").then_some(line);
+    whole.or_else(|| line.split_once(" // ").map(|(_, comment)| comment)).unwrap_or_default()
+}
+
+/// The lines of a page that are not fenced; those that are fenced are empty.
+fn unfenced(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let prose = |line| {
+        let fence = str::starts_with(str::trim_start(line), "```");
+        fenced ^= fence;
+        if fenced || fence { "" } else { line }
+    };
+    text.lines().map(prose).collect()
+}
+
+#[test]
+fn a_sentence_names_its_subject() {
+    // What was is history; this file lists the words.
+    let read = |path: &str| path != "CHANGELOG.md" && !path.ends_with("tidy/pages.rs");
+    let (pages, sources) = (files("md"), files("rs"));
+    let pages = pages.iter().map(|(path, text)| (path, unfenced(text)));
+    let sources = sources.iter().map(|(path, text)| (path, text.lines().map(comment).collect()));
+    let mut broken = Vec::new();
+    for (path, lines) in pages.chain(sources).filter(|(path, _)| read(path)) {
+        for (number, line) in lines.iter().enumerate() {
+            let line = line.to_lowercase();
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if let Some(word) = words.find(|word| WORDS.contains(word)) {
+                broken.push(format!("{path}:{}: {word}", number + 1));
+            }
+        }
+    }
+    assert_none("a sentence names its subject", &broken);
+}
+
 #[test]
 fn every_crate_says_what_does_not_belong_there() {
     let mut broken = Vec::new();

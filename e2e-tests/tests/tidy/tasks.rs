@@ -3,8 +3,8 @@
 
 use super::{assert_none, files, imports::code};
 
-/// How a task or a thread begins whose end nobody is told. A `JoinSet` tells it, and a
-/// `spawn_blocking` is waited for by whoever began it.
+/// The calls that begin a task or a thread without reporting its end. A `JoinSet` reports it, and
+/// the caller of `spawn_blocking` waits for it.
 const BEGINNINGS: [&str; 5] =
     ["tokio::spawn", "task::spawn(", "thread::spawn", "thread::Builder", "untime.spawn("];
 

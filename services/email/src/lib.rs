@@ -1,6 +1,6 @@
 //! Email mails the customer once an order is settled and can be seen.
 //!
-//! Consumes: `order-views`, so that nobody is mailed about what they cannot see yet.
+//! Consumes: `order-views`, so that a mail never announces what its reader cannot see yet.
 //! Produces: mails, and `emails`, which says which of them the mail server has accepted.
 //! Owns: which kinds of mail each order has had.
 //! Guarantees: each settled order is mailed about, once per kind; a mail can arrive twice only if

@@ -35,8 +35,8 @@ impl Catalog {
         Self { products: GlobalTable::fixed(products), customers: GlobalTable::fixed(customers) }
     }
 
-    /// Whether both tables have been read to their ends once. Before that nobody may conclude that
-    /// a product does not exist.
+    /// Whether both tables have been read to their ends once. Before that orders must not conclude
+    /// that a product does not exist.
     pub fn is_ready(&self) -> bool {
         self.products.is_ready() && self.customers.is_ready()
     }

@@ -150,7 +150,7 @@ pub trait PaymentsDb: Send {
     fn agenda(&mut self, now: Timestamp) -> impl Future<Output = Result<Agenda, DbError>> + Send;
 
     /// Claims up to `limit` payments that are due, with `token`, and counts the attempt: for
-    /// `lease` nobody else can claim them. Passes over what another transaction has locked.
+    /// `lease` no other instance can claim them. Passes over what another transaction has locked.
     fn claim_due(
         &mut self,
         limit: usize,
@@ -171,7 +171,8 @@ pub trait PaymentsDb: Send {
 /// # Errors
 /// [`DbError`] everywhere; the transaction is to be dropped then.
 pub trait PaymentsTx: Send {
-    /// Locks the positions of these partitions, of which nobody can raise the epoch meanwhile.
+    /// Locks the positions of these partitions, so that no instance can raise their epoch
+    /// meanwhile.
     fn lock_positions(
         &mut self,
         places: &[Place],
@@ -183,7 +184,7 @@ pub trait PaymentsTx: Send {
         orders: &[OrderId],
     ) -> impl Future<Output = Result<Rows, DbError>> + Send;
 
-    /// Locks the payments that were claimed with these tokens, and by nobody since.
+    /// Locks the payments that were claimed with these tokens, and with no token since.
     fn lock_claimed(
         &mut self,
         claims: &[(OrderId, Uuid)],

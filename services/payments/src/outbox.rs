@@ -44,7 +44,7 @@ impl OutboxRow {
 
     /// The dead letter for `record`: its bytes and headers, and why it is one.
     pub fn dead_letter(record: &Record, cause: &str, now: Timestamp) -> Self {
-        // With its time, as a topic that was made anew begins with the same addresses.
+        // With its time, because a recreated topic begins with the same addresses.
         let name = format!("{}@{}", record.address(), record.timestamp_ms);
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
         Self { id, message: dead_letter::<Payments>(record, cause, now) }

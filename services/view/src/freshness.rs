@@ -60,7 +60,7 @@ impl Freshness {
         self.hear(partition, reached.ages(Timestamp::now()));
     }
 
-    /// A partition had come so far, so long ago, whoever says so.
+    /// A partition had come so far, so long ago, by any instance's report.
     pub fn hear(&self, partition: i32, ages: Reached<Duration>) {
         self.note(partition, ages, Instant::now());
     }

@@ -153,8 +153,8 @@ impl<R: Repository> Processor for ViewProcessor<R> {
     }
 }
 
-/// Say that a transition can be seen now, or why a record never will. Also one that was seen before
-/// is announced: whether its announcement was committed, nobody here can know.
+/// Announce that the view shows a transition, or dead-letter a record that it never will. A
+/// repeated transition too: the view cannot know whether Kafka committed its first announcement.
 fn announce(tx: &mut Tx<'_, View>, arrived: Arrived, outcome: Outcome) -> Result<(), Failure> {
     let Arrived { record, news } = arrived;
     tx.begin(&record);

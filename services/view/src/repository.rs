@@ -9,7 +9,7 @@ pub enum Unwritten {
     /// The tables refuse something in it, and always will. In the database's own words.
     #[error("{0}")]
     Refused(String),
-    /// The tables are away, or nobody knows whether it is written: come again.
+    /// The tables are away, or the outcome of the write is unknown: try again.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }

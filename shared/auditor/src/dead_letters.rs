@@ -49,7 +49,7 @@ impl<'a> DeadLetters<'a> {
         self.by_origin.get(address).is_some_and(|services| services.contains(&service))
     }
 
-    /// Whether anybody has.
+    /// Whether any service has.
     pub(crate) fn has_any(&self, address: &str) -> bool {
         self.by_origin.contains_key(address)
     }

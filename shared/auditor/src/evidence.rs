@@ -1,8 +1,8 @@
 //! [`Evidence`]: everything that was seen of a shop, as plain data.
 //!
-//! Whoever fills it judges nothing: a record that cannot be read is evidence as well, and so is one
-//! that should not be there. Lists of records are in the order of the log within each partition;
-//! the order of all other lists does not matter.
+//! The collector judges nothing: an unreadable record is evidence as well, and so is a forged one.
+//! Lists of records are in the order of the log within each partition; the order of all other lists
+//! does not matter.
 
 use contracts::{
     CommandId, Money, Order, OrderId, Reason, ServiceName, Sku, Timestamp,

@@ -2,14 +2,14 @@
 //!
 //! # What a forged record means
 //!
-//! `orders` is kept for ever, so a record that should never have been written stands there for
-//! ever. What makes it harmless is that every reader refuses it, and what proves this is that it is
-//! in the dead letters of every service that reads `orders`. Such a record is no part of the
-//! history and no violation; its dead letters are, until an operator settles them.
+//! Kafka keeps `orders` for ever, so a forged record stays there. It is harmless if every reader
+//! refuses it; the proof is a dead letter of every service that reads `orders`. Such a record is
+//! neither part of the history nor a violation; its dead letters are, until an operator settles
+//! them.
 //!
 //! A record that only some readers refused has split the shop: it is a violation, and no part of
-//! the history. One that nobody refused is a violation, and where it can be, it is followed, as
-//! everybody else has followed it: so what comes after it is judged by itself.
+//! the history. One that no reader refused is a violation. Where it can, the auditor follows it, as
+//! all readers did: so it judges later records by themselves.
 
 use crate::{
     dead_letters::{DeadLetters, readers},
@@ -40,7 +40,7 @@ const TABLE: [(Option<Status>, TransitionKind, Status, &str); 10] = {
     ]
 };
 
-/// Whether nobody holds the baton at `status`.
+/// Whether no service holds the baton at `status`.
 pub(crate) fn is_terminal(status: Status) -> bool {
     TABLE.iter().all(|(from, ..)| *from != Some(status))
 }
@@ -56,7 +56,7 @@ pub(crate) struct Step<'a> {
 #[derive(Debug)]
 pub(crate) struct Outcast<'a> {
     pub(crate) record: &'a Logged<Arc<Order>>,
-    /// The law that it breaks, if not everybody has refused it.
+    /// The law that it breaks, if not every reader has refused it.
     pub(crate) law: Law,
     pub(crate) why: String,
     /// Who should have refused it and did not.

@@ -11,7 +11,7 @@ use std::{
 /// Most violations of one law that a verdict shows; all are counted.
 pub const VIOLATIONS_SHOWN_MAX: usize = 10;
 
-/// Whose violations count. By default everybody's.
+/// The orders and products whose violations count. By default all.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     subjects: Option<(BTreeSet<OrderId>, BTreeSet<Sku>)>,

@@ -45,12 +45,12 @@ impl Status {
         Status::Refunded,
     ];
 
-    /// Who holds the baton; nobody when the order is settled.
+    /// The service that holds the baton; none when the order is settled.
     pub fn holder(self) -> Option<ServiceName> {
         holder(Some(self))
     }
 
-    /// Whether the order has ended: nobody may write a further transition.
+    /// Whether the order has ended: no service may write a further transition.
     pub fn is_terminal(self) -> bool {
         self.holder().is_none()
     }

@@ -34,7 +34,7 @@ impl Product {
     }
 }
 
-/// Somebody who may order.
+/// A person who may order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "Value")]
 pub struct CatalogCustomer {

@@ -212,8 +212,8 @@ impl Order {
     }
 
     /// The checks of a record on `orders` that need no history: those of [`Self::check_alone`], and
-    /// that its writer held the baton. `writer` is the record's `ce_source`; who does not give it
-    /// was nobody.
+    /// that its writer held the baton. `writer` is the record's `ce_source`; a record
+    /// without one has no writer.
     ///
     /// # Errors
     /// [`ImpossibleOrder`], the cause for a dead letter.

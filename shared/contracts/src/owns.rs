@@ -20,7 +20,7 @@
 //! ```compile_fail,E0277
 //! use contracts::{owns::{Orders, Owns}, Order};
 //! fn send<S: Owns<Order>>() {}
-//! send::<Orders>(); // a bare order is not a transition: nobody may send it
+//! send::<Orders>(); // a bare order is not a transition: no service may send it
 //! ```
 //!
 //! ```compile_fail,E0117

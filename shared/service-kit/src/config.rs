@@ -88,7 +88,7 @@ pub fn parse_config<C: Parser>() -> C {
 }
 
 fn refuse(error: &clap::Error) -> ! {
-    // A closed stdout or stderr leaves nobody to tell; the exit code still says it.
+    // With stdout or stderr closed, only the exit code tells.
     let _ = error.print();
     if error.use_stderr() {
         eprintln!("Each setting can be given as a flag or as an environment variable.");

@@ -52,7 +52,7 @@ const KEEPALIVE: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10s"),
     ("tcp_keepalives_interval", "5s"),
     ("tcp_keepalives_count", "3"),
-    // The same for what it has sent and nobody has acknowledged.
+    // The same for sent data that the peer has not acknowledged.
     ("tcp_user_timeout", "25s"),
 ];
 

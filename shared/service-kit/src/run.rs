@@ -25,7 +25,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 /// [`Lifecycle`](crate::Lifecycle) waits for its parts, less than the 15 s until it is killed.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// How long blocking tasks that nobody waits for may hold up the end of the process.
+/// How long unawaited blocking tasks may delay the end of the process.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a service until it ends by itself or by SIGTERM or SIGINT (a second one ends it at once),

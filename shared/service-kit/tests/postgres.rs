@@ -26,7 +26,7 @@ impl Trial {
         Self { database: open(&url, settings), url, _postgres: postgres }
     }
 
-    /// Done by somebody else, on a connection of its own.
+    /// Done by another client, on its own connection.
     async fn elsewhere(&self, sql: &str) {
         let mut connection = connect(&self.url).await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();

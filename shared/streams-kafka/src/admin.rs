@@ -91,7 +91,7 @@ async fn bound_sizes(
     Ok(())
 }
 
-/// Put raw bytes on a topic under `key`, as somebody with a console would: for tests and for
+/// Put raw bytes on a topic under `key`, as an operator with a console would: for tests and for
 /// trying out the dead letters. Blocks.
 ///
 /// # Errors
@@ -105,7 +105,7 @@ pub fn produce_raw(
     send_now(bootstrap, "console", &raw(topic, key, value))
 }
 
-/// The same as somebody's producer would who compresses what it sends, and knows no limit. Blocks.
+/// The same as a foreign producer with compression and without our limits would. Blocks.
 ///
 /// # Errors
 /// When Kafka is away, or does not take it.

@@ -140,7 +140,7 @@ fn spawn(
         let keeper = status_sender.clone();
         let result = body(status_sender);
         keeper.send_replace(ThreadStatus::Stopped);
-        // Nobody may be interested in how it ended.
+        // The owner may have dropped the handle.
         let _ = end.send(result);
     });
     thread.expect("the operating system gives a thread");
@@ -221,7 +221,7 @@ mod tests {
     async fn without_kafka_a_tail_says_that_it_waits_and_ends_when_asked_to() {
         static TOPIC: TopicSpec = dead_letters("sums.dlq", "sums", 1);
         let stop = CancellationToken::new();
-        // Port 1 is nobody's.
+        // No process listens on port 1.
         let tail = spawn_tail("127.0.0.1:1", "tail", vec![&TOPIC], stop.clone(), drop);
         let mut status = tail.status();
         let waits = |status: &ThreadStatus| matches!(status, ThreadStatus::Waiting(_));

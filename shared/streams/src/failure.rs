@@ -11,7 +11,7 @@ pub enum Failure {
     /// Something that the record needs is away for now: the batch is tried again, with backoff.
     #[error("{0:#}")]
     Retriable(anyhow::Error),
-    /// Our own state is broken, or somebody else owns it by now: clients and state are rebuilt.
+    /// Our own state is broken, or another instance owns it: the engine rebuilds clients and state.
     #[error("{0:#}")]
     Fatal(anyhow::Error),
 }

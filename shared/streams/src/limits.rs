@@ -48,7 +48,7 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Largest header that we take over, name and value, in bytes. A larger one is left behind.
 pub const HEADER_BYTES_MAX: usize = 1024;
 
-/// Most headers of somebody else's record that we take over.
+/// Most headers of a foreign record that we copy.
 pub const HEADERS_MAX: usize = 32;
 
 /// Most headers that we add to a record.

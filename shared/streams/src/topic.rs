@@ -67,8 +67,8 @@ pub enum Writers {
 }
 
 impl Writers {
-    /// Whether `service` is one of those that are declared to write. Nobody is declared for a
-    /// command topic, as any process may ask.
+    /// Whether `service` is a declared writer. A command topic declares none, because any process
+    /// may write a command.
     pub fn includes(&self, service: &str) -> bool {
         match self {
             Writers::One(writer) => *writer == service,
@@ -87,7 +87,7 @@ pub struct TopicSpec {
     pub key: &'static str,
     /// What the value is.
     pub value: &'static str,
-    /// The record types on the topic; none where the bytes are somebody else's.
+    /// The record types on the topic; none where the bytes are foreign.
     pub schemas: fn() -> &'static [&'static SchemaFile],
     /// Who writes.
     pub writers: Writers,
@@ -141,7 +141,7 @@ impl TopicSpec {
         ]
     }
 
-    /// Whether we register the topic's schemas, or somebody else does.
+    /// Whether we register the topic's schemas, or another system does.
     pub fn registers_schemas(&self) -> bool {
         self.writers != Writers::Cdc
     }

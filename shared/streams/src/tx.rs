@@ -444,7 +444,8 @@ mod tests {
         assert_ne!(whole.digest(), other.digest());
     }
 
-    /// A stranger's `dlq_done` would make a note of the letter, which nobody would ever see.
+    /// A stranger's `dlq_done` would mark the dead letter as settled, and no operator would ever
+    /// see it.
     #[test]
     fn what_a_stranger_says_in_our_names_is_left_behind() {
         let mut strange = Headers::default();

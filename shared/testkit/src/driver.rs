@@ -46,7 +46,7 @@ impl<P: Processor> Driver<P> {
         Self::with_store(processor, MemoryStore::default())
     }
 
-    /// A driver over a store that somebody else has filled.
+    /// A driver over a store that another driver has filled.
     pub fn with_store(processor: P, store: MemoryStore) -> Self {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
         let now = Timestamp(1_700_000_000_000);
@@ -200,7 +200,7 @@ impl<P: Processor> Driver<P> {
         Event::Polled(Polled { owned, assigned, records, tick, ..Polled::default() })
     }
 
-    /// Everything else succeeds at once: nothing is lost, and nobody else is there.
+    /// Everything else succeeds at once: nothing is lost, and there is no other instance.
     fn perform(&mut self, effect: Effect) -> Event {
         match effect {
             Effect::Connect => Event::Connected,

@@ -35,7 +35,7 @@ const SERVERS: [&str; 6] = ["kafka", "connect", "postgres", "registry", "bank", 
 /// A bad day of the bank.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum BankFault {
-    /// It declines whoever asks.
+    /// It declines every charge.
     Declines,
     /// A third of the charges is booked, but the answer is lost.
     LostAnswers,

@@ -2,7 +2,7 @@
 //! restarted.
 //!
 //! A task that met an error it calls final (PostgreSQL was away at the wrong moment) stays `FAILED`
-//! until somebody restarts it. Nobody should have to: [`keep_running`] does.
+//! until a request restarts it. [`keep_running`] sends that request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The schemas of every topic, from the registry of topics: registered before anybody writes.
+//! The schemas of every topic, from the registry of topics, registered before any service writes.
 
 use std::time::Duration;
 

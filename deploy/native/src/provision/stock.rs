@@ -1,4 +1,4 @@
-//! The first stock of the demo products, by the command that anybody would use.
+//! The first stock of the demo products, by the same command that customers of the API use.
 
 use std::time::Duration;
 

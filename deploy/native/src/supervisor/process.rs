@@ -168,7 +168,7 @@ impl Owner {
                 order = inbox.recv() => {
                     let Some((order, done)) = order else { return };
                     self.obey(order).await;
-                    // Whoever gave the order may have stopped waiting for it.
+                    // The sender of the order may have stopped waiting for it.
                     let _ = done.send(());
                 }
             }

@@ -25,7 +25,7 @@ pub(crate) struct DlqArgs {
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List those that nobody has dealt with
+    /// List the waiting dead letters
     List {
         /// Of one service only: orders, inventory, payments, email, view
         service: Option<ServiceName>,

@@ -1,5 +1,5 @@
 //! `shop provision`: what makes started servers into a shop, one step at a time, for servers that
-//! somebody else has started: containers, or a cluster. Every step may be repeated.
+//! another program has started: containers, or a cluster. Every step may be repeated.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};

@@ -27,7 +27,7 @@ pub(crate) struct UpArgs {
     /// Return when the shop is healthy, and leave it running
     #[arg(short, long)]
     detach: bool,
-    /// Forget everything that the shop remembers, and start anew
+    /// Delete all data of the shop before the start
     #[arg(long)]
     fresh: bool,
     /// Which ports to use
@@ -49,7 +49,7 @@ pub(crate) struct UpArgs {
     /// Start Kafka, registry, Connect, PostgreSQL and the mail sink only
     #[arg(long)]
     infra_only: bool,
-    /// End the shop when stdin is closed: whoever started it cannot leave it behind
+    /// End the shop when stdin is closed, so that its parent cannot leave it behind
     #[arg(long)]
     until_stdin_closes: bool,
     /// Wipe the data at the end; the logs stay

@@ -44,7 +44,7 @@ impl Group {
         }
     }
 
-    /// Deal the partitions out anew.
+    /// Reassign the partitions.
     pub(crate) fn rebalance(&mut self, dice: &mut Rng) {
         self.generation += 1;
         let members: Vec<u32> = self.members.keys().copied().collect();

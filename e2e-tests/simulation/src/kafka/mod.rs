@@ -213,7 +213,7 @@ impl Kafka {
 
     // ----------------------------------------------------------------------------- transactions
 
-    /// Fence whoever has `id`, and end what it has begun. Gives the new epoch.
+    /// Fence the producer of `id`, and end its open transaction. Returns the new epoch.
     pub(crate) fn init_transactions(&mut self, id: &str) -> u32 {
         self.complete(id);
         let producer = self.producers.entry(id.to_owned()).or_default();
@@ -318,7 +318,7 @@ impl Kafka {
         let chosen = self.delayed.iter().position(|delayed| dice.u32(0..odds(delayed)) == 0);
         if let Some(chosen) = chosen {
             let (id, epoch) = self.delayed.swap_remove(chosen);
-            // Nobody waits for the answer.
+            // No client waits for the answer.
             let _ = self.commit(&id, epoch);
             self.complete(&id);
         }

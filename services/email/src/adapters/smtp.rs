@@ -40,7 +40,7 @@ impl SmtpMailer {
     }
 
     /// Asks the server now and then whether it is there, and keeps `check` as it says, until
-    /// `shutdown`. Mails tell as well, but nobody should have to wait for one to know.
+    /// `shutdown`. Mails tell as well, but health should not wait for a mail.
     pub fn watch(
         &self,
         check: Readiness,

@@ -12,7 +12,7 @@ pub struct Mail {
     pub message_id: String,
     /// The customer's name, as it was when they ordered.
     pub to_name: String,
-    /// The customer's address, as it was when they ordered. Nobody has checked it.
+    /// The customer's address, as it was when they ordered, unchecked.
     pub to_address: String,
     /// One line.
     pub subject: String,

@@ -1,4 +1,4 @@
-//! The words. Whoever changes them changes them here as well, and sees the whole mail.
+//! The words of the mails. A change of them shows here as a whole mail.
 
 use crate::fixtures::{cancelled, confirmed, declined, refunded, rejected, requested};
 use contracts::{Customer, Order, email::EmailKind};

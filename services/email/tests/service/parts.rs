@@ -12,7 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[tokio::test(flavor = "multi_thread")]
 async fn every_part_is_a_check_and_is_awaited() {
     let state = tempfile::tempdir().unwrap();
-    // Port 1 is nobody's.
+    // No process listens on port 1.
     let config = email::config::Config::parse_from([
         "email",
         "--http-addr=127.0.0.1:0",

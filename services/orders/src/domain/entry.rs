@@ -52,8 +52,8 @@ pub enum CheckOutcome {
 }
 
 impl Entry {
-    /// The order as it will stand once our proposal is read back. Nobody else can write in
-    /// between, as we hold the baton; so this is what commands are judged by.
+    /// The order after our proposal, once we have read it back. No other service can write in
+    /// between, because we hold the baton; so orders judges commands by this state.
     pub fn standing(&self) -> Option<&Order> {
         self.proposed.as_ref().or(self.order.as_ref())
     }

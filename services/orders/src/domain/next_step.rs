@@ -27,7 +27,7 @@ pub enum Decision {
     InFlight,
     /// Payments holds the baton.
     NotOurs,
-    /// Nobody holds it: the order has ended.
+    /// No service holds it: the order has ended.
     Settled,
     /// There is no such order (yet).
     Unknown,

@@ -76,7 +76,7 @@ impl Waiters {
         let topics = topology::WAITED_FOR.to_vec();
         spawn_tail(bootstrap, "orders-waiters", topics, shutdown, move |record| {
             if let Err(failure) = waiters.hear(&codec, &record) {
-                // Whoever waits for it waits in vain, and is told where to look.
+                // A request that waits for it waits in vain; its answer says where to look.
                 tracing::warn!(record = record.address(), "not understood: {failure}");
             }
         })

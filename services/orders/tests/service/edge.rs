@@ -25,7 +25,7 @@ pub(crate) const WAITERS_MAX: usize = 2;
 
 type React = Box<dyn Fn(&OrderCommand) + Send + Sync>;
 
-/// A command log in memory. It can be away, and somebody may react to what is put there.
+/// A command log in memory. It can be away, and a test may react to its records.
 #[derive(Default)]
 pub(crate) struct MemoryLog {
     pub(crate) commands: Mutex<Vec<OrderCommand>>,

@@ -1,4 +1,4 @@
-//! The processor with a log, and with everybody else's part played by the test. It can be killed.
+//! The processor with a log; the test plays all other services. The test can kill it.
 
 use std::collections::BTreeMap;
 

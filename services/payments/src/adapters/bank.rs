@@ -127,7 +127,7 @@ fn charged(status: StatusCode, body: Body) -> Input {
 fn voided(status: StatusCode, body: &Body) -> Input {
     match status {
         StatusCode::OK => Input::VoidConfirmed,
-        // Somebody at the bank was faster: it holds nothing.
+        // The bank has refunded it already: it holds nothing.
         StatusCode::CONFLICT if body.code == "refunded" => Input::VoidConfirmed,
         _ => unknown(status, body),
     }
@@ -136,7 +136,7 @@ fn voided(status: StatusCode, body: &Body) -> Input {
 fn refunded(status: StatusCode, body: &Body) -> Input {
     match status {
         StatusCode::OK | StatusCode::CREATED => Input::RefundConfirmed,
-        // Somebody at the bank was faster: the money is back.
+        // The bank has voided it already: the money is back.
         StatusCode::CONFLICT if body.code == "voided" => Input::RefundConfirmed,
         _ => unknown(status, body),
     }

@@ -84,7 +84,7 @@ async fn an_instance_that_was_replaced_can_write_nothing() {
     assert_eq!(shop.count("SELECT next_offset FROM consumer_offsets").await, 0);
     apply(&heir, &batch).unwrap();
     assert_eq!(shop.count("SELECT count(*) FROM payments").await, 1);
-    // A partition that was never claimed is nobody's to write.
+    // No instance may write for a partition that it has never claimed.
     let stray = Record { partition: 7, ..shop.record(&validated(tomorrow())) };
     assert!(matches!(apply(&heir, &[stray]), Err(Failure::Fatal(_))));
 }

@@ -26,7 +26,7 @@ async fn the_books_can_be_read_and_health_says_what_is_missing() {
     shop.wait_for(&order, "captured").await;
     worker.stop().await;
 
-    // Port 1 is nobody's: neither the registry nor Kafka is there.
+    // No process listens on port 1: neither the registry nor Kafka is there.
     let mut config = Config::parse_from([
         "payments",
         "--http-addr=127.0.0.1:0",

@@ -37,8 +37,8 @@ pub(super) async fn notify(
         .map(drop)
 }
 
-/// Wake the `waiters` of every order that changes, until `shutdown`. `check` is up while somebody
-/// listens.
+/// Wake the `waiters` of every order that changes, until `shutdown`. `check` is up while the
+/// connection listens.
 ///
 /// # Errors
 /// None that waiting could cure: a lost connection is made again.

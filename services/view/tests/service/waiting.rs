@@ -1,5 +1,5 @@
-//! Goal: whoever waits is answered when the order is there, whichever instance they ask, and is
-//! forgotten when they leave.
+//! Goal: every waiting request gets its answer when the order is there, on any instance, and the
+//! view forgets it when its client leaves.
 
 use crate::{
     harness::Instance,
@@ -25,7 +25,7 @@ async fn until_waiting(view: &Instance, count: usize) {
 }
 
 /// The answer to a wait that may last a minute. It must come long before, as the last look at the
-/// end of a wait would hide that nobody was woken.
+/// end of a wait would hide a missing wake-up.
 async fn answer(wait: JoinHandle<Response>) -> Response {
     let woken = tokio::time::timeout(PATIENCE, wait).await;
     woken.expect("the reader was woken").unwrap()

@@ -46,7 +46,8 @@ fn steps(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) 
     }
 }
 
-/// What is no step breaks a law, unless everybody refused it; how many were refused.
+/// A record that is no step breaks a law, unless every reader refused it. Returns the number
+/// refused.
 fn outcasts(
     case: &Case<'_>,
     order_id: OrderId,

@@ -1,4 +1,4 @@
-//! What could not be handled: records that nobody can read, dead letters that no operator has
+//! Bad records: records that no service can read, dead letters that no operator has
 //! settled, and records by someone who is not their topic's writer.
 
 use crate::{

@@ -254,7 +254,7 @@ impl Shop {
         }
     }
 
-    /// The order makes a transition, and everybody shows it. `change` is what it brings.
+    /// The order makes a transition, and every place shows it. `change` is its content.
     pub fn go(
         &mut self,
         order: &Order,

@@ -21,7 +21,7 @@ pub(super) fn make_room_for(connections_max: usize) -> usize {
     fits
 }
 
-/// At least one, or nobody could ask for the health of the service.
+/// At least one, or no client could ask for the health of the service.
 fn connections_that_fit(connections_max: usize, files_max: u64) -> usize {
     let room = usize::try_from(files_max.saturating_sub(OTHERS)).unwrap_or(usize::MAX);
     connections_max.min(room).max(1)

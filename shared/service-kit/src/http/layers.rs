@@ -1,4 +1,4 @@
-//! The limits of the server, and errors that are problems whoever made them.
+//! The limits of the server, and all errors as problems.
 
 use std::{any::Any, time::Duration};
 

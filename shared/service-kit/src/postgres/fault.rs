@@ -87,7 +87,7 @@ impl Fault {
             // The same code says that a feature does not exist, so the place in the server's
             // source decides: the message is translated.
             "0A000" if routine(error) == Some("RevalidateCachedQuery") => Self::Session,
-            // Nobody has taken the connection, so no session is broken.
+            // The server has not accepted the connection, so no session is broken.
             "08001" | "08004" => Self::Transient,
             // Ended by an administrator, by a crash of another session, with its database, or idle
             // for too long.

@@ -1,7 +1,7 @@
-//! The writers' schemas that were met, by id, and the ids that turned out to be none.
+//! The known writers' schemas by id, and the ids that the registry does not know.
 //!
-//! An id stands in a record that anybody may have written, so both are bounded: garbage must not
-//! cost a question to the registry per record, nor memory without end.
+//! Any process may have written a record with an id, so both are bounded: garbage must not cost a
+//! request to the registry per record, nor unbounded memory.
 
 use crate::{Failure, RegistryError, SchemaRegistry};
 use apache_avro::Schema;

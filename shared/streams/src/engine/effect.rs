@@ -86,7 +86,7 @@ pub enum Class {
     Retriable,
     /// The transaction must be aborted, and the batch comes again.
     Abortable,
-    /// Somebody else is us by now, or the client is broken: clients are made anew.
+    /// Another instance has our id, or the client is broken: make new clients.
     Fatal,
     /// Waiting cannot cure it, such as a schema that the registry refuses.
     Final,

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | retriable | the same call again, for [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT) in all; then as the next row |
 //! | abortable, or the processor says again | abort, forget the batch, rewind, back off |
-//! | fatal for the clients: fenced, broken, an unknown outcome | clients are made anew; the state is read on from where the store is |
+//! | fatal for the clients: fenced, broken, an unknown outcome | new clients; the restore continues from the store's positions |
 //! | fatal for the state: it does not decode, does not add up, cannot be written | the same, and the partition's state is forgotten and read back from the log |
 //! | final | stop |
 //!

@@ -9,8 +9,8 @@
 //!
 //! | failure | what follows |
 //! |---|---|
-//! | retriable, abortable: the database is away, or nobody knows whether it has committed | rewind to the first record of the batch, back off; what was applied after all is skipped by its offset |
-//! | fatal: fenced, or the client is broken | the consumer is made anew, and claims what it is then given |
+//! | retriable, abortable: the database is away, or its commit is unknown | rewind to the first record of the batch, back off; the offset skips records that were applied after all |
+//! | fatal: fenced, or the client is broken | a new consumer, which claims its newly assigned partitions |
 //! | final | stop |
 //!
 //! Before a claim has succeeded nothing is applied, and what was read before it is read again.

@@ -334,7 +334,7 @@ impl World {
             *next = (*next).max(offset + 1);
         }
         match self.strikes() {
-            // It has committed, and nobody knows.
+            // It has committed, and the answer was lost.
             true => failed(Class::Retriable),
             false => Event::Applied,
         }

@@ -31,7 +31,8 @@ pub(super) async fn claim(
     rows.iter().map(position).collect()
 }
 
-/// The positions of `places`, locked until the transaction ends: nobody can claim them meanwhile.
+/// The positions of `places`, locked until the transaction ends: no instance can claim them
+/// meanwhile.
 ///
 /// # Errors
 /// When the database is away.

@@ -34,7 +34,7 @@ pub(super) async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Ro
     rows.iter().map(read).collect()
 }
 
-/// The same for payments that were claimed with these tokens, and by nobody since.
+/// The same for payments that were claimed with these tokens, and with no token since.
 ///
 /// # Errors
 /// As [`lock`].
@@ -77,7 +77,8 @@ pub(super) async fn lock_expired(
     query.fetch_all(tx).await?.iter().map(read).collect()
 }
 
-/// Claims up to `limit` payments that are due, with `token`: for `lease` they are nobody else's.
+/// Claims up to `limit` payments that are due, with `token`: for `lease` no other instance can
+/// claim them.
 ///
 /// # Errors
 /// As [`lock`].

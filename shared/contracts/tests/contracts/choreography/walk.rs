@@ -87,7 +87,7 @@ pub(super) fn diagram(path: &[Step]) -> String {
 /// The arrows of `path`, over those flows of the shop that are `declared`.
 ///
 /// # Errors
-/// The first step that no flow explains, or that nobody is mailed about.
+/// The first step that no flow explains, or that no mail announces.
 fn walk(
     path: &[Step],
     declared: impl Fn(ServiceName, &Flow) -> bool,
@@ -138,7 +138,7 @@ impl Walk {
         }
     }
 
-    /// Every flow acts upon message `index`, save that nobody takes a step of the order.
+    /// Every flow acts upon message `index`, but none takes a step of the order.
     fn spread(&mut self, index: usize) {
         let Message { topic, kind, writer } = &self.messages[index];
         let (topic, kind, writer) = (*topic, kind.clone(), *writer);
