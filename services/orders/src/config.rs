@@ -3,14 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use clap::Parser;
-use contracts::orders::LINES_MAX;
+use contracts::{limits::CHECK_BYTES_MAX, orders::LINES_MAX};
 use service_kit::{CommonConfig, config::http_url};
 
-use crate::domain::{
-    entry::DEADLINE_MAX,
-    order_validation::{NAME_BYTES_MAX, OUTCOMES_MAX},
-    place_order::Terms,
-};
+use crate::domain::{entry::DEADLINE_MAX, order_validation::OUTCOMES_MAX, place_order::Terms};
 
 /// Orders' own port.
 pub const PORT: u16 = contracts::ServiceName::Orders.spec().port;
@@ -77,9 +73,9 @@ fn extra_checks(text: &str) -> Result<ExtraChecks, String> {
     let names: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     for name in &names {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-        if name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
+        if name.len() > CHECK_BYTES_MAX || !name.chars().all(allowed) {
             return Err(format!(
-                "`{name}` is no check; expected 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, \
+                "`{name}` is no check; expected 1 to {CHECK_BYTES_MAX} letters, digits, `-`, `_`, \
                  `.` or `:`, such as fraud"
             ));
         }

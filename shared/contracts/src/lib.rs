@@ -12,6 +12,7 @@ pub mod failpoints;
 pub mod fraud;
 pub mod ids;
 pub mod inventory;
+pub mod limits;
 pub mod money;
 mod names;
 pub mod order;

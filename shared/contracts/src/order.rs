@@ -5,6 +5,7 @@ use crate::{
     TransitionKind,
     avro::{AvroError, Message, SchemaFile, avro_record},
     baton,
+    limits::ORDER_BYTES_MAX,
     orders::{Note, PlaceOrder},
 };
 use serde::{Deserialize, Serialize};
@@ -158,6 +159,12 @@ pub enum ImpossibleOrder {
         /// Who wrote.
         writer: String,
     },
+    /// What follows from it would not fit into a record.
+    #[error("an order has {ORDER_BYTES_MAX} bytes at most, this one {bytes}")]
+    Size {
+        /// As [`Order::bytes`] counts.
+        bytes: usize,
+    },
     /// The key is another order's.
     #[error("the record's key is {key}, but its order is {order_id}")]
     Key {
@@ -183,7 +190,33 @@ pub struct OrderRequested {
     pub deadline: Timestamp,
 }
 
+/// More than an element of a list has besides its texts: numbers and lengths.
+const ELEMENT_BYTES: usize = 48;
+
+/// More than an order has besides its texts and lists: ids, times, enums, an amount.
+const FIXED_BYTES: usize = 512;
+
 impl Order {
+    /// A bound of the encoded size, in bytes.
+    pub fn bytes(&self) -> usize {
+        let Order { customer, lines, total, required_checks, reasons, payment, note, .. } = self;
+        let lines = lines.iter().map(|line| line.sku.as_str().len() + line.name.len());
+        let checks = required_checks.iter().map(String::len);
+        let reasons = reasons.iter().map(|r| r.check.len() + r.code.len() + r.detail.len());
+        let elements = lines.chain(checks).chain(reasons).map(|texts| texts + ELEMENT_BYTES);
+        let payment = payment.iter().map(|payment| {
+            payment.amount.currency.len() + payment.reference.as_ref().map_or(0, String::len)
+        });
+        FIXED_BYTES
+            + elements.sum::<usize>()
+            + customer.customer_id.as_str().len()
+            + customer.name.len()
+            + customer.email.len()
+            + note.as_str().len()
+            + total.currency.len()
+            + payment.sum::<usize>()
+    }
+
     /// Version 1: what `command` asks for, with what orders adds.
     pub(crate) fn first(
         command: &PlaceOrder,
@@ -229,7 +262,7 @@ impl Order {
         }
     }
 
-    /// Whether its key and its place in the baton table are possible at all.
+    /// Whether its key, its place in the baton table and its size are possible at all.
     ///
     /// # Errors
     /// [`ImpossibleOrder`], the cause for a dead letter.
@@ -241,7 +274,10 @@ impl Order {
         if !baton::reachable(transition, status, version) {
             return Err(ImpossibleOrder::Unreachable { transition, status, version });
         }
-        Ok(())
+        match self.bytes() {
+            bytes if bytes > ORDER_BYTES_MAX => Err(ImpossibleOrder::Size { bytes }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether this record is the next one after `known`; `Ok(false)` if it is an older one.

@@ -1,5 +1,6 @@
 //! [`Reason`]: why an order or a command came to nothing.
 
+use crate::limits::{CHECK_BYTES_MAX, DETAIL_BYTES_MAX, clip};
 use serde::{Deserialize, Serialize};
 
 /// Why an order, or a command, did not go the straight way.
@@ -14,12 +15,21 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// A reason from its three parts.
+    /// A reason from its three parts, each cut to what [`crate::limits`] allows.
     pub fn new(
         check: impl Into<String>,
         code: impl Into<String>,
         detail: impl Into<String>,
     ) -> Self {
-        Self { check: check.into(), code: code.into(), detail: detail.into() }
+        Self {
+            check: clipped(check.into(), CHECK_BYTES_MAX),
+            code: clipped(code.into(), CHECK_BYTES_MAX),
+            detail: clipped(detail.into(), DETAIL_BYTES_MAX),
+        }
     }
+}
+
+fn clipped(mut text: String, max: usize) -> String {
+    text.truncate(clip(&text, max).len());
+    text
 }

@@ -3,6 +3,7 @@
 use contracts::{
     Money, Order, OrderLine, Reason,
     email::{EmailKind, message_id},
+    limits::{CUSTOMER_NAME_BYTES_MAX, PRODUCT_NAME_BYTES_MAX, clip},
 };
 
 /// A mail, ready to be sent.
@@ -22,12 +23,15 @@ pub struct Mail {
     pub html: String,
 }
 
+/// Widest column of the plain text, in characters; what is longer sticks out.
+const COLUMN_CHARS_MAX: usize = 60;
+
 /// The mail of `kind` about `order`.
 pub fn compose(order: &Order, kind: EmailKind) -> Mail {
     let parts = Parts::of(order, kind);
     Mail {
         message_id: message_id(order.order_id, kind),
-        to_name: order.customer.name.clone(),
+        to_name: clip(&order.customer.name, CUSTOMER_NAME_BYTES_MAX).to_owned(),
         to_address: order.customer.email.clone(),
         subject: parts.subject.to_owned(),
         text: text(order, &parts),
@@ -89,7 +93,7 @@ fn tell(Reason { check, code, detail }: &Reason, order: &Order) -> String {
     let of_stock = check.strip_prefix("inventory:");
     let line = of_stock.and_then(|sku| order.lines.iter().find(|line| line.sku.as_str() == sku));
     match line {
-        Some(line) => format!("{}: {why}", line.name),
+        Some(line) => format!("{}: {why}", clip(&line.name, PRODUCT_NAME_BYTES_MAX)),
         None => why.clone(),
     }
 }
@@ -109,7 +113,7 @@ fn text(order: &Order, parts: &Parts) -> String {
     format!(
         "Hello {name},\n\n{opening}\n\n{table}{list}\n{closing}\n\n\
          Your order number is {id}.\n\nMurmuration\n",
-        name = order.customer.name,
+        name = clip(&order.customer.name, CUSTOMER_NAME_BYTES_MAX),
         table = table(order),
         id = order.order_id,
     )
@@ -119,7 +123,9 @@ fn text(order: &Order, parts: &Parts) -> String {
 fn table(order: &Order) -> String {
     let rows = rows(order);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let [first, second, third] = [0, 1, 2].map(|column| width(column).unwrap_or_default());
+    // A width of more than 65,535 makes `format!` panic, and a name may come from anywhere.
+    let [first, second, third] =
+        [0, 1, 2].map(|column| width(column).unwrap_or_default().min(COLUMN_CHARS_MAX));
     let line = |[what, each, total]: &[String; 3]| {
         format!("  {what:first$}  {each:>second$}  {total:>third$}\n")
     };
@@ -130,7 +136,7 @@ fn table(order: &Order) -> String {
 fn rows(order: &Order) -> Vec<[String; 3]> {
     let money = |minor| Money::new(minor, order.total.currency.clone()).to_string();
     let row = |line: &OrderLine| {
-        let what = format!("{} x {}", line.quantity, line.name);
+        let what = format!("{} x {}", line.quantity, clip(&line.name, PRODUCT_NAME_BYTES_MAX));
         [what, format!("{} each", money(line.unit_price_minor)), money(line.total_minor())]
     };
     let total = ["Total".to_owned(), String::new(), order.total.to_string()];
@@ -161,7 +167,7 @@ fn html(order: &Order, parts: &Parts) -> String {
          <table cellpadding=\"6\">\n{rows}</table>\n{list}\
          <p>{closing}</p>\n<p>Your order number is <code>{id}</code>.</p>\n\
          <p>Murmuration</p>\n</body></html>\n",
-        name = escape(&order.customer.name),
+        name = escape(clip(&order.customer.name, CUSTOMER_NAME_BYTES_MAX)),
         opening = escape(opening),
         id = order.order_id,
     )

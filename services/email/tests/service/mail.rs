@@ -1,7 +1,11 @@
 //! The words of the mails. A change of them shows here as a whole mail.
 
 use crate::fixtures::{cancelled, confirmed, declined, refunded, rejected, requested};
-use contracts::{Customer, Order, email::EmailKind};
+use contracts::{
+    Customer, Order,
+    email::EmailKind,
+    limits::{CUSTOMER_NAME_BYTES_MAX, PRODUCT_NAME_BYTES_MAX},
+};
 use email::domain::mail::compose;
 
 const ID: &str = "00000000-0000-0000-0000-000000000001";
@@ -92,4 +96,21 @@ fn names_are_no_markup() {
     assert!(mail.html.contains("2 x &lt;b&gt;Tea &amp; &quot;Co&quot;&lt;/b&gt;"), "{}", mail.html);
     assert!(!mail.html.contains("<script>"), "{}", mail.html);
     assert!(mail.text.contains("2 x <b>Tea & \"Co\"</b>"), "{}", mail.text);
+}
+
+/// A width of more than 16 bits makes `format!` panic.
+#[test]
+fn a_name_of_any_length_makes_a_mail() {
+    for length in [1_000, 66_000, 400_000] {
+        let mut order = rejected(1);
+        order.lines[0].name = "\u{1f375}".repeat(length);
+        order.customer.name = "a".repeat(length);
+        for kind in [EmailKind::Confirmation, EmailKind::Rejection] {
+            let mail = compose(&order, kind);
+            assert!(mail.text.contains("  2 x \u{1f375}"), "the line is there");
+            assert_eq!(mail.to_name.len(), CUSTOMER_NAME_BYTES_MAX);
+            let longest = mail.text.lines().map(str::len).max();
+            assert!(longest < Some(PRODUCT_NAME_BYTES_MAX + 100), "{longest:?}");
+        }
+    }
 }

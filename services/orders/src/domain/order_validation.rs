@@ -4,14 +4,11 @@ use crate::domain::{CheckOutcome, Entry};
 use contracts::{
     Reason, Status, Timestamp,
     inventory::{OrderValidation, Outcome},
+    limits::{CHECK_BYTES_MAX, CHECKS_MAX, DETAIL_BYTES_MAX},
 };
 
-/// Longest name of a check and longest code, in bytes.
-pub const NAME_BYTES_MAX: usize = 128;
-/// Longest detail, in bytes.
-pub const DETAIL_BYTES_MAX: usize = 1024;
-/// Most outcomes that are kept for an order that has not come yet: more than any order requires.
-pub const OUTCOMES_MAX: usize = 128;
+/// Most outcomes that are kept for an order that has not come yet: as many as an order may require.
+pub const OUTCOMES_MAX: usize = CHECKS_MAX;
 
 // State: an Entry. Input: an OrderValidation.
 
@@ -118,8 +115,8 @@ fn outcome_of(validation: &OrderValidation) -> CheckOutcome {
 fn check_bounds(validation: &OrderValidation) -> Result<(), Malformed> {
     let OrderValidation { check, code, detail, .. } = validation;
     for (field, text, min, max) in [
-        ("check", check, 1, NAME_BYTES_MAX),
-        ("code", code, 1, NAME_BYTES_MAX),
+        ("check", check, 1, CHECK_BYTES_MAX),
+        ("code", code, 1, CHECK_BYTES_MAX),
         ("detail", detail, 0, DETAIL_BYTES_MAX),
     ] {
         if !(min..=max).contains(&text.len()) {

@@ -5,6 +5,7 @@ use contracts::{
     CommandId, Customer, CustomerId, Money, Next, OrderLine, Reason, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
     inventory::check_name,
+    limits::{CUSTOMER_NAME_BYTES_MAX, EMAIL_BYTES_MAX, PRODUCT_NAME_BYTES_MAX},
     orders::{LINES_MAX, PlaceOrder, QUANTITY_MAX, RequestedLine},
     transitions::OrderRequested,
 };
@@ -199,6 +200,16 @@ pub fn price(
 
 fn find_customer(customer_id: &CustomerId, excerpt: &Excerpt) -> Result<Customer, Reason> {
     match &excerpt.customer {
+        // Rows that were there before the catalog knew limits, or that a stranger wrote.
+        Some(row)
+            if row.name.len() > CUSTOMER_NAME_BYTES_MAX || row.email.len() > EMAIL_BYTES_MAX =>
+        {
+            let detail = format!(
+                "in the catalog, the name of {customer_id} may have {CUSTOMER_NAME_BYTES_MAX} bytes and \
+                 the address {EMAIL_BYTES_MAX}; one of them has more"
+            );
+            Err(Reason::new("customer_id", "customer_too_large", detail))
+        }
         Some(row) if row.active => Ok(Customer {
             customer_id: customer_id.clone(),
             name: row.name.clone(),
@@ -237,6 +248,14 @@ fn price_line(
     match excerpt.products.get(sku) {
         None => {
             reasons.push(Reason::new(path, "unknown_sku", format!("there is no product {sku}")));
+            None
+        }
+        Some(product) if product.name.len() > PRODUCT_NAME_BYTES_MAX => {
+            let size = product.name.len();
+            let detail = format!(
+                "in the catalog, the name of {sku} may have {PRODUCT_NAME_BYTES_MAX} bytes; it has {size}"
+            );
+            reasons.push(Reason::new(path, "name_too_large", detail));
             None
         }
         Some(product) if !product.active => {

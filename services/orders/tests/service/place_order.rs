@@ -1,9 +1,11 @@
 //! PlaceOrder: what is accepted, and every reason against it.
 
-use contracts::{Money, Order, Status, TransitionKind, orders::PlaceOrder};
+use contracts::{
+    Money, Order, Status, TransitionKind, catalog::CatalogCustomer, orders::PlaceOrder,
+};
 use orders::domain::{
     Entry,
-    place_order::{Decision, Input, Known, Terms, decide},
+    place_order::{Decision, Excerpt, Input, Known, Terms, decide, price},
 };
 
 use crate::fixtures::{
@@ -112,4 +114,26 @@ fn a_command_that_comes_again_is_ignored_and_another_one_for_the_same_order_refu
         };
         assert_eq!(reasons[0].code, "idempotency_key_reused");
     }
+}
+
+/// Such rows are older than the limits of the catalog, or a stranger's.
+#[test]
+fn a_name_that_is_too_large_for_an_order_refuses_it() {
+    let command = place(1);
+    let refused = |change: &dyn Fn(&mut Excerpt)| {
+        let mut excerpt = catalog().excerpt(&command.customer_id, &command.lines);
+        change(&mut excerpt);
+        let reasons = price(&command.customer_id, &command.lines, &excerpt).unwrap_err();
+        reasons.into_iter().map(|reason| reason.code).collect::<Vec<_>>()
+    };
+    let large = || "x".repeat(460_000);
+    let products = refused(&|excerpt| {
+        excerpt.products.values_mut().for_each(|product| product.name = large());
+    });
+    assert_eq!(products, ["name_too_large", "name_too_large"]);
+    let customer = |change: &dyn Fn(&mut CatalogCustomer)| {
+        refused(&|excerpt| change(excerpt.customer.as_mut().unwrap()))
+    };
+    assert_eq!(customer(&|row| row.name = large()), ["customer_too_large"]);
+    assert_eq!(customer(&|row| row.email = large()), ["customer_too_large"]);
 }

@@ -4,5 +4,6 @@
 
 mod choreography;
 mod guide;
+mod limits;
 mod registry;
 mod schemas;
