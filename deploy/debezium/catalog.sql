@@ -18,6 +18,33 @@ CREATE TABLE IF NOT EXISTS customers (
     updated_at  timestamptz NOT NULL DEFAULT now()
 );
 
+-- How large a text may be, in bytes: the numbers of contracts::limits. What is larger could not travel with an order, nor
+-- could its record. Each limit stands in the name of its constraint, so that an error tells it. Rows that were there before
+-- are not looked at until they are changed.
+DO $$
+DECLARE
+    bound record;
+    constraint_name text;
+BEGIN
+    FOR bound IN SELECT * FROM (VALUES
+        ('products', 'sku', 64),
+        ('products', 'name', 400),
+        ('products', 'description', 8000),
+        ('products', 'currency', 3),
+        ('products', 'picture', 100000),
+        ('customers', 'customer_id', 64),
+        ('customers', 'name', 400),
+        ('customers', 'email', 254)
+    ) AS bounds (table_name, column_name, bytes) LOOP
+        constraint_name := format(
+            '%s_%s_has_at_most_%s_bytes', bound.table_name, bound.column_name, bound.bytes);
+        IF NOT EXISTS (SELECT FROM pg_constraint WHERE conname = constraint_name) THEN
+            EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I CHECK (octet_length(%I) <= %s) NOT VALID',
+                bound.table_name, constraint_name, bound.column_name, bound.bytes);
+        END IF;
+    END LOOP;
+END $$;
+
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'catalog_pub') THEN

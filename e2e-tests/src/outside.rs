@@ -5,6 +5,7 @@ use client::{OrderClient, Shop, order_body};
 use contracts::OrderId;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything that the shop promises.
@@ -232,10 +233,10 @@ impl Outside {
     ///
     /// # Errors
     /// When it fails.
-    pub async fn sql(&self, database: &str, sql: &'static str) -> Result<()> {
+    pub async fn sql(&self, database: &str, sql: &str) -> Result<()> {
         let url = self.shop.url(&format!("postgres.{database}"));
         let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await?;
-        sqlx::raw_sql(sql).execute(&mut connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use streams_kafka::{
 };
 use uuid::Uuid;
 
-async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(f).await.expect("no panic")
 }
 
@@ -27,14 +27,14 @@ fn codec(shop: &Outside) -> Codec {
     Codec::new(Arc::new(registry))
 }
 
-async fn produce(shop: &Outside, topic: &'static TopicSpec, key: &str, value: Vec<u8>) {
+pub async fn produce(shop: &Outside, topic: &'static TopicSpec, key: &str, value: Vec<u8>) {
     let (bootstrap, key) = (shop.shop().url("kafka").to_owned(), key.as_bytes().to_vec());
     let sent = blocking(move || streams_kafka::admin::produce_raw(&bootstrap, topic, &key, &value));
     sent.await.expect("Kafka takes any bytes");
 }
 
 /// Wait until the service has dead-lettered `number` records with this key.
-async fn letters(
+pub async fn letters(
     shop: &Outside,
     service: ServiceName,
     key: &str,

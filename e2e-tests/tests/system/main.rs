@@ -18,5 +18,6 @@ mod faults;
 mod happy_path;
 mod kills;
 mod scale;
+mod sizes;
 mod stock;
 mod support;

@@ -37,8 +37,8 @@ async fn spoil(shop: &Shop, order: &Order, flaw: Flaw) {
              WHERE order_id = $1"
         }
         Flaw::Refused => {
-            "INSERT INTO outbox (id, aggregatetype, aggregateid, type) \
-             VALUES ($1, 'orders', 'said before', 'unknown')"
+            "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) \
+             VALUES ($1, 'orders', 'said before', 'unknown', '')"
         }
     };
     let id = match flaw {

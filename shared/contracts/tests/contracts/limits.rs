@@ -65,7 +65,7 @@ fn largest() -> Order {
             decided_at: Timestamp(i64::MAX),
         }),
         placed_by: CommandId(Uuid::max()),
-        note: text(4 * NOTE_MAX).parse().unwrap(),
+        note: text(4 * NOTE_MAX).try_into().unwrap(),
         requested_at: Timestamp(i64::MAX),
         deadline: Timestamp(i64::MAX),
         occurred_at: Timestamp(i64::MAX),

@@ -18,7 +18,8 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
         "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, \
              ce_id, ce_source, ce_type, ce_time, ce_subject, ce_specversion, \
              traceparent, correlationid, causationid, lineage, \
-             dlq_cause, dlq_topic, dlq_partition, dlq_offset, dlq_service, dlq_time) \
+             dlq_cause, dlq_topic, dlq_partition, dlq_offset, dlq_service, dlq_time, \
+             dlq_bytes, dlq_sha256) \
          SELECT given.id, given.topic, given.key, coalesce(h.ce_type, 'unknown'), \
              given.payload, h.* \
          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
@@ -26,7 +27,8 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
          json_to_record(given.headers::json) AS h (ce_id text, ce_source text, ce_type text, \
              ce_time text, ce_subject text, ce_specversion text, traceparent text, \
              correlationid text, causationid text, lineage text, dlq_cause text, dlq_topic text, \
-             dlq_partition text, dlq_offset text, dlq_service text, dlq_time text)",
+             dlq_partition text, dlq_offset text, dlq_service text, dlq_time text, \
+             dlq_bytes text, dlq_sha256 text)",
     )
     .bind(rows.iter().map(|row| row.id()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.message().topic).collect::<Vec<_>>())
