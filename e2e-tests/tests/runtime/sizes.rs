@@ -3,14 +3,20 @@
 
 use crate::{
     dead_letters::{settle, wait_for_letters},
-    support::Bench,
+    support::{Bench, DEADLINE},
 };
-use contracts::{ServiceName, topics::INVENTORY_COMMANDS};
+use contracts::{
+    ServiceName,
+    topics::{self, INVENTORY_COMMANDS},
+};
 use streams::{
     limits::{MESSAGE_BYTES_MAX, VALUE_BYTES_MAX},
     tx::dlq_names,
 };
-use streams_kafka::{admin, dlq::Done};
+use streams_kafka::{
+    ThreadStatus, admin,
+    dlq::{self, Done},
+};
 use tempfile::tempdir;
 
 /// Bytes that no compression makes smaller.
@@ -91,5 +97,43 @@ async fn what_is_large_only_when_unpacked_is_not_taken_by_the_broker() {
     bench.all_counted(1, 1).await;
     let found = wait_for_letters(&bench, ServiceName::Inventory, sku.as_str(), 1).await;
     assert_eq!(found[0].cut().map(|(bytes, _)| bytes), Some("1000008"));
+    tally.stop().await;
+}
+
+/// A record on which the processor fails again and again, for whatever reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_take_a_record_out_of_the_way_of_a_processor() {
+    let bench = Bench::start("stuck").await;
+    let folder = tempdir().unwrap();
+    let sku = bench.sku(0);
+    let stuck = bench.reserve_a_stumbling_block(&sku).await;
+    bench.reserve(1, 1).await;
+    let tally = bench.tally(0, folder.path(), 0);
+    let mut status = tally.handle.status();
+    let waits = |status: &ThreadStatus| matches!(status, ThreadStatus::Waiting(_));
+    let waiting = tokio::time::timeout(DEADLINE, status.wait_for(waits)).await;
+    waiting.expect("it stands still").expect("it runs");
+
+    let pass = |why: &'static str| {
+        let (bootstrap, address, group) = (bench.bootstrap.clone(), stuck.clone(), bench.name);
+        let service = (ServiceName::Inventory.as_str(), topics::dlq(ServiceName::Inventory));
+        let pass = move || dlq::pass_by(&bootstrap, &address.parse().unwrap(), group, service, why);
+        tokio::task::spawn_blocking(pass)
+    };
+    pass("it stops the tally").await.unwrap().unwrap();
+    bench.all_counted(1, 1).await;
+    let found = wait_for_letters(&bench, ServiceName::Inventory, sku.as_str(), 1).await;
+    assert_eq!(found[0].cause(), "passed by: it stops the tally");
+    assert_eq!(found[0].origin(), stuck);
+    // What was handled must not be missing after a restore.
+    let late = pass("again").await.unwrap().unwrap_err().to_string();
+    assert!(late.contains("has handled"), "{late}");
+    tally.stop().await;
+
+    // A restart knows it as well.
+    bench.reserve(1, 1).await;
+    let tally = bench.tally(0, folder.path(), 0);
+    bench.all_counted(1, 2).await;
+    settle(&bench, &found[0], Done::Discarded).await.unwrap();
     tally.stop().await;
 }

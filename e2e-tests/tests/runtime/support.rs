@@ -34,6 +34,9 @@ use uuid::Uuid;
 
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// A [`Tally`] does not get over an order of so many pieces.
+pub const STUMBLING_BLOCK: i32 = 13;
+
 /// Kafka and registry with the shop's topics and schemas. Tests share them and keep apart by their
 /// skus and groups. It ends with the process, when its standard input closes.
 static SHOP: OnceCell<Shop> = OnceCell::const_new();
@@ -78,6 +81,31 @@ impl Bench {
             let sent = sender.send(&INVENTORY_COMMANDS, &sku, &command, Cause::default()).await;
             sent.expect("the command is acknowledged");
         }
+    }
+
+    /// Ask for [`STUMBLING_BLOCK`] pieces of `sku`; the address of the record.
+    pub async fn reserve_a_stumbling_block(&self, sku: &Sku) -> String {
+        let sender: Sender<Inventory> =
+            Sender::new(&self.bootstrap, self.codec.clone()).expect("a sender");
+        let order_id = contracts::OrderId(Uuid::now_v7());
+        let (quantity, issued_at) = (STUMBLING_BLOCK, Timestamp(1));
+        let command: InventoryCommand =
+            Reserve { sku: sku.clone(), order_id, quantity, issued_at }.into();
+        let sent = sender.send(&INVENTORY_COMMANDS, sku, &command, Cause::default()).await;
+        sent.expect("the command is acknowledged");
+        let (bootstrap, key) = (self.bootstrap.clone(), sku.to_string().into_bytes());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut address = None;
+            let read = read_topic(&bootstrap, &INVENTORY_COMMANDS.spec, |record| {
+                if record.key.as_ref() == Some(&key) {
+                    address = Some(record.address());
+                }
+                Ok(())
+            });
+            read.map(|()| address)
+        });
+        let address = read.await.expect("no panic").expect("the log can be read");
+        address.expect("the record is there")
     }
 
     /// Put raw bytes on a topic, as an operator with a console would.
@@ -258,6 +286,9 @@ impl Processor for Tally {
         let InventoryCommand::Reserve(command) = command else {
             return Err(Failure::poison("not a Reserve"));
         };
+        if command.quantity == STUMBLING_BLOCK {
+            return Err(Failure::retriable(anyhow::anyhow!("it stumbles")));
+        }
         let count = tx.get(&COUNTS, key.as_str().as_bytes())?.unwrap_or(0) + 1;
         tx.put(&COUNTS, key.as_str().as_bytes(), &count)?;
         let entry = StockEntry::from(Reservation {

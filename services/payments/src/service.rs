@@ -10,7 +10,7 @@ use crate::{
     worker::Worker,
 };
 use contracts::{
-    Timestamp,
+    ServiceName, Timestamp,
     topics::{self, TopicSpec},
 };
 use service_kit::{
@@ -129,6 +129,10 @@ impl FencedConsumer for Intake {
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
         topics::outputs(topology::FLOWS)
+    }
+
+    fn dead_letters(&self) -> &'static TopicSpec {
+        topics::dlq(ServiceName::Payments)
     }
 
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure> {

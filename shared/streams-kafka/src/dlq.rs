@@ -5,17 +5,22 @@
 //! transaction, so that it happens once.
 
 use crate::{
-    client::{WriterContext, producer_config, to_message},
+    admin::send_now,
+    client::{WriterContext, producer_config, reader_config, to_message},
     log::{LogReader, read_topic},
 };
 use anyhow::Context;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    producer::{Producer, ThreadedProducer},
+};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 use streams::{
     Headers, Outgoing, Record, Timestamp,
-    limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX},
+    limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, RESTORE_RECORDS_MAX},
     topic::{TopicSpec, Writers},
-    tx::dlq_names,
+    tx::{dead_letter_of, dlq_names},
 };
 
 /// The header of a note: `<offset> replayed` or `<offset> discarded`.
@@ -187,6 +192,110 @@ pub fn settle(
     }
     context.wait().map_err(anyhow::Error::msg).with_context(away)?;
     producer.commit_transaction(CALL_TIMEOUT).with_context(away)
+}
+
+/// The address of a record: `orders.commands/2/17`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("`{text}` is no record: it is named like orders.commands/2/17");
+        let (place, offset) = text.rsplit_once('/').ok_or_else(form)?;
+        let (topic, partition) = place.rsplit_once('/').ok_or_else(form)?;
+        let (partition, offset) =
+            partition.parse().ok().zip(offset.parse().ok()).ok_or_else(form)?;
+        Ok(Self { topic: topic.to_owned(), partition, offset })
+    }
+}
+
+/// Pass by the record at `address`, which stops the processor of `group`: a letter among the dead
+/// letters of its `service`, on `letters`, says so, and why. The processor reads it when it starts or is in trouble, and
+/// from then on nothing comes of the record for it, also in a restore. Blocks.
+///
+/// # Errors
+/// When the group has handled the record, there is none, or Kafka is away.
+pub fn pass_by(
+    bootstrap: &str,
+    address: &Address,
+    group: &str,
+    (service, letters): (&str, &'static TopicSpec),
+    why: &str,
+) -> anyhow::Result<()> {
+    let Address { topic, partition, offset } = address;
+    let next = committed(bootstrap, group, topic, *partition)?;
+    anyhow::ensure!(
+        next <= *offset,
+        "{group} has handled {topic}/{partition}/{offset}: it is at {next}, and what it made of the \
+         record would be missing after a restore"
+    );
+    let mut log = LogReader::new(bootstrap, "shop-dlq")?;
+    let end = log.stable_end(topic, *partition)?;
+    anyhow::ensure!(*offset < end, "{topic}/{partition} ends at {end}");
+    let (records, _) = log.read(topic, *partition, *offset, offset + 1, 1)?;
+    let record = records.into_iter().find(|record| record.offset == *offset);
+    let record =
+        record.with_context(|| format!("there is no record at {topic}/{partition}/{offset}"))?;
+    let cause = format!("passed by: {why}");
+    let mut letter = dead_letter_of(service, letters, &record, &cause, Timestamp::now());
+    letter.headers.push(dlq_names::PASSED, group);
+    send_now(bootstrap, "shop-dlq", &letter)
+}
+
+/// Where `group` is on a partition; 0 if it has committed nothing there.
+fn committed(bootstrap: &str, group: &str, topic: &str, partition: i32) -> anyhow::Result<i64> {
+    let consumer: BaseConsumer = reader_config(bootstrap, group).create()?;
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition(topic, partition);
+    let committed = consumer.committed_offsets(wanted, CALL_TIMEOUT)?;
+    Ok(committed.elements().first().map_or(0, |element| match element.offset() {
+        Offset::Offset(next) => next,
+        _ => 0,
+    }))
+}
+
+/// Which records of a service's topics were passed by, as far as its dead letters have been read.
+pub(crate) struct PassedBy {
+    letters: &'static TopicSpec,
+    next: BTreeMap<i32, i64>,
+}
+
+impl PassedBy {
+    pub(crate) fn new(letters: &'static TopicSpec) -> Self {
+        Self { letters, next: BTreeMap::new() }
+    }
+
+    /// The addresses that were added since the last call.
+    pub(crate) fn news(&mut self, bootstrap: &str, client: &str) -> anyhow::Result<Vec<String>> {
+        let mut log = LogReader::new(bootstrap, &format!("{client}-letters"))?;
+        let (name, mut passed) = (self.letters.name, Vec::new());
+        for partition in 0..self.letters.partitions {
+            let end = log.stable_end(name, partition).with_context(|| name)?;
+            let next = self.next.entry(partition).or_insert(0);
+            while *next < end {
+                let (records, on) = log.read(name, partition, *next, end, RESTORE_RECORDS_MAX)?;
+                let header = |record: &Record, name| record.headers.get(name).map(str::to_owned);
+                passed.extend(records.iter().filter_map(|record| {
+                    header(record, dlq_names::PASSED)?;
+                    let [topic, partition, offset] =
+                        [dlq_names::TOPIC, dlq_names::PARTITION, dlq_names::OFFSET]
+                            .map(|name| header(record, name));
+                    Some(format!("{}/{}/{}", topic?, partition?, offset?))
+                }));
+                *next = on;
+            }
+        }
+        Ok(passed)
+    }
 }
 
 fn note(letter: &DeadLetter, done: Done) -> Outgoing {

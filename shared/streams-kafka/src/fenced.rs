@@ -2,10 +2,11 @@
 //! means for the batch, the engine says; here are the calls.
 
 use crate::{
-    ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed,
-    group::GroupReader, spawn,
+    ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed, dlq::PassedBy,
+    group::GroupReader, spawn, transactional::LOOK_EVERY,
 };
 use anyhow::anyhow;
+use std::collections::BTreeSet;
 use streams::{
     Codec, Failure, Record, RegistryError,
     engine::{Class, Offsets},
@@ -24,6 +25,9 @@ pub trait FencedConsumer: Send {
 
     /// The topics to write through an outbox, whose schemas must be registered first.
     fn outputs(&self) -> Vec<&'static TopicSpec>;
+
+    /// Where its dead letters are.
+    fn dead_letters(&self) -> &'static TopicSpec;
 
     /// These (topic, partition) are ours now: raise their epochs, so that the instance that had
     /// them before can write no more. Gives the next offset of each, 0 where there is none yet.
@@ -51,7 +55,10 @@ pub fn spawn_fenced<C: FencedConsumer + 'static>(
 ) -> ThreadHandle {
     spawn(settings.name, move |status| {
         let engine = FencedEngine::new(&consumer.inputs());
-        FencedDriver { settings, consumer, codec, engine, reader: None }.run(&stop, &status)
+        let letters = PassedBy::new(consumer.dead_letters());
+        let (reader, passed, failures) = (None, BTreeSet::new(), 0);
+        FencedDriver { settings, consumer, codec, engine, reader, letters, passed, failures }
+            .run(&stop, &status)
     })
 }
 
@@ -61,6 +68,11 @@ struct FencedDriver<C> {
     codec: Codec,
     engine: FencedEngine,
     reader: Option<GroupReader>,
+    letters: PassedBy,
+    /// Addresses of records that an operator has put aside.
+    passed: BTreeSet<String>,
+    /// How often in a row it has failed.
+    failures: u32,
 }
 
 impl<C: FencedConsumer> FencedDriver<C> {
@@ -77,12 +89,18 @@ impl<C: FencedConsumer> FencedDriver<C> {
                 Effect::Poll | Effect::BackOff { .. } if stop.is_cancelled() => return Ok(()),
                 Effect::BackOff { cause } => {
                     pause.wait(&cause, stop);
+                    self.failures += 1;
+                    if self.reader.is_some() && self.failures.is_multiple_of(LOOK_EVERY) {
+                        // It is for a processor that stands still: if Kafka is away, its next call says so.
+                        let _ = self.learn();
+                    }
                     Event::Proceed
                 }
                 Effect::Stop(error) => return Err(error),
                 other => {
                     if matches!(other, Effect::Poll) && self.engine.trouble().is_none() {
                         pause.over();
+                        self.failures = 0;
                         at_work(status, self.engine.partitions());
                     }
                     let done = self.perform(other);
@@ -110,13 +128,25 @@ impl<C: FencedConsumer> FencedDriver<C> {
                 self.reader()?.seek(&offsets).map_err(Failed::fatal)?;
                 Ok(Event::Sought)
             }
-            Effect::Apply(batch) => {
+            Effect::Apply(mut batch) => {
                 failpoint::reached("polled");
+                if !self.passed.is_empty() {
+                    batch.retain(|record| !self.passed.contains(&record.address()));
+                }
+                if batch.is_empty() {
+                    return Ok(Event::Applied);
+                }
                 self.consumer.apply(&batch).map_err(failed)?;
                 Ok(Event::Applied)
             }
             other => unreachable!("{other:?} is not for Kafka or the database"),
         }
+    }
+
+    fn learn(&mut self) -> anyhow::Result<()> {
+        let news = self.letters.news(&self.settings.bootstrap, &self.settings.member())?;
+        self.passed.extend(news);
+        Ok(())
     }
 
     fn reader(&mut self) -> Result<&mut GroupReader, Failed> {
@@ -130,6 +160,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
             }
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
         })?;
+        self.learn().map_err(Failed::fatal)?;
         let reader = GroupReader::join(&self.settings, self.consumer.inputs());
         self.reader = Some(reader.map_err(Failed::fatal)?);
         Ok(Event::Connected)

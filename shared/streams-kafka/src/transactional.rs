@@ -4,6 +4,7 @@
 use crate::{
     ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work,
     client::{Failed, WriterContext, pause_briefly, producer_config, to_message},
+    dlq::PassedBy,
     group::{GroupReader, to_list},
     log::LogReader,
     spawn,
@@ -15,7 +16,7 @@ use rdkafka::{
 };
 use std::time::Instant;
 use streams::{
-    Codec, Effect, Engine, Event, Outgoing, Processor, RegistryError, Timestamp,
+    Codec, Effect, Engine, Event, Outgoing, Processor, RegistryError, Service, Timestamp,
     engine::{Class, Offsets},
     failpoint,
     limits::{CALL_TIMEOUT, RESTORE_RECORDS_MAX, TICK},
@@ -23,6 +24,9 @@ use streams::{
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// After so many failures in a row a driver looks whether a record was passed by.
+pub(crate) const LOOK_EVERY: u32 = 3;
 
 /// What came of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,9 @@ pub struct TransactionalDriver<P> {
     /// What the engine asks for.
     effect: Option<Effect>,
     next_tick: Instant,
+    passed: PassedBy,
+    /// How often in a row it has failed.
+    failures: u32,
     status: watch::Sender<ThreadStatus>,
 }
 
@@ -77,7 +84,9 @@ impl<P: Processor> TransactionalDriver<P> {
         status: watch::Sender<ThreadStatus>,
     ) -> Self {
         let (engine, next_tick) = (Engine::new(processor, codec), Instant::now());
-        Self { settings, engine, store, clients: None, effect: None, next_tick, status }
+        let passed = PassedBy::new(P::Identity::dead_letters());
+        let (clients, effect, failures) = (None, None, 0);
+        Self { settings, engine, store, clients, effect, next_tick, passed, failures, status }
     }
 
     fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
@@ -89,11 +98,13 @@ impl<P: Processor> TransactionalDriver<P> {
                 Effect::Poll | Effect::BackOff { .. } if stop.is_cancelled() => return Ok(()),
                 Effect::BackOff { cause } => {
                     pause.wait(&cause, stop);
+                    self.look_for_help();
                     Event::Proceed
                 }
                 Effect::Stop(error) => return Err(error),
                 Effect::Poll => {
                     if self.engine.trouble().is_none() {
+                        self.failures = 0;
                         pause.over();
                         at_work(&self.status, self.engine.partitions());
                     }
@@ -122,6 +133,7 @@ impl<P: Processor> TransactionalDriver<P> {
                     return Ok(if handled == 0 { Step::Idle } else { Step::Processed(handled) });
                 }
                 Effect::BackOff { cause } => {
+                    self.look_for_help();
                     self.effect = Some(self.tell(Event::Proceed));
                     return Err(anyhow!(cause));
                 }
@@ -136,6 +148,21 @@ impl<P: Processor> TransactionalDriver<P> {
             }
             effect = self.tell(event);
         }
+    }
+
+    /// What fails again and again may be a record that an operator has passed by in the meantime.
+    fn look_for_help(&mut self) {
+        self.failures += 1;
+        if self.clients.is_some() && self.failures.is_multiple_of(LOOK_EVERY) {
+            // It is for a processor that stands still: if Kafka is away, its next call says so.
+            let _ = self.learn();
+        }
+    }
+
+    fn learn(&mut self) -> anyhow::Result<()> {
+        let news = self.passed.news(&self.settings.bootstrap, &self.settings.member())?;
+        self.engine.pass_by(news);
+        Ok(())
     }
 
     fn first_effect(&mut self) -> Effect {
@@ -285,6 +312,7 @@ impl<P: Processor> TransactionalDriver<P> {
         })?;
         // First the fence, then the group: once it stands, nothing of a former self can be open.
         let (producer, deliveries) = fencing_producer(&self.settings)?;
+        self.learn().map_err(Failed::fatal)?;
         let inputs = self.engine.processor().inputs();
         let reader = GroupReader::join(&self.settings, inputs).map_err(Failed::fatal)?;
         self.clients = Some(Clients { reader, producer, deliveries, log: None });

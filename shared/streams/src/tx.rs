@@ -12,7 +12,7 @@ use crate::{
     partition::partition_for,
     record::{Headers, names},
     store::{Store, Writes},
-    topic::{Key, Topic},
+    topic::{Key, Topic, TopicSpec},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, marker::PhantomData};
@@ -30,6 +30,15 @@ pub struct Outgoing {
     pub value: Option<Vec<u8>>,
     /// The headers.
     pub headers: Headers,
+}
+
+impl Outgoing {
+    /// Bytes of key, value and headers.
+    pub fn size(&self) -> usize {
+        let value = self.value.as_ref().map_or(0, Vec::len);
+        let headers = self.headers.0.iter().map(|(name, value)| name.len() + value.len());
+        self.key.len() + value + headers.sum::<usize>()
+    }
 }
 
 /// What may be put on a topic of `V`: a `V`, or what carries one and is owned more narrowly.
@@ -301,6 +310,17 @@ impl<'a, S: Service> Tx<'a, S> {
 /// its topic: what is too large for that is cut. Then it says how large the record was, and its
 /// digest; the whole record is at its address for as long as its topic keeps it.
 pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> Outgoing {
+    dead_letter_of(S::NAME, S::dead_letters(), record, cause, at)
+}
+
+/// The same for the service of this name, whose dead letters are on `topic`.
+pub fn dead_letter_of(
+    service: &str,
+    topic: &TopicSpec,
+    record: &Record,
+    cause: &str,
+    at: Timestamp,
+) -> Outgoing {
     // What a stranger says in our names is not so.
     let is_strange = |(name, _): &(String, Vec<u8>)| !name.starts_with(dlq_names::PREFIX);
     let strange = record.headers.0.iter().filter(|header| is_strange(header)).count();
@@ -316,12 +336,11 @@ pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> O
     headers.push(dlq_names::TOPIC, &*record.topic);
     headers.push(dlq_names::PARTITION, record.partition.to_string());
     headers.push(dlq_names::OFFSET, record.offset.to_string());
-    headers.push(dlq_names::SERVICE, S::NAME);
+    headers.push(dlq_names::SERVICE, service);
     headers.push(dlq_names::TIME, at.rfc3339());
     if headers.get(names::CAUSATION_ID).is_none() {
         headers.push(names::CAUSATION_ID, record.address());
     }
-    let topic = S::dead_letters();
     Outgoing {
         topic: topic.name,
         partition: record.partition.rem_euclid(topic.partitions),
@@ -352,6 +371,8 @@ pub mod dlq_names {
     pub const SERVICE: &str = "dlq_service";
     /// When, RFC 3339.
     pub const TIME: &str = "dlq_time";
+    /// An operator has passed the record by: nothing comes of it, also in a restore.
+    pub const PASSED: &str = "dlq_passed";
     /// Of a letter that was cut: how many bytes the record had in key, value and headers.
     pub const BYTES: &str = "dlq_bytes";
     /// Of a letter that was cut: the record's [`digest`](crate::Record::digest).
@@ -363,7 +384,7 @@ mod tests {
     use super::*;
     use crate::{
         limits::{HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX},
-        topic::{TopicSpec, dead_letters},
+        topic::dead_letters,
     };
 
     struct Sums;
@@ -395,11 +416,6 @@ mod tests {
         Headers((0..number).map(|_| ("n".repeat(name), vec![b'h'; value])).collect())
     }
 
-    fn size(letter: Outgoing) -> usize {
-        let Outgoing { key, value, headers, .. } = letter;
-        record(0, 0, headers).size() + key.len() + value.map_or(0, |value| value.len())
-    }
-
     /// Whatever is around a limit, and what a broker and a decompressor may hand out.
     #[test]
     fn a_dead_letter_always_fits() {
@@ -421,7 +437,7 @@ mod tests {
             assert!(letter.headers.get(dlq_names::CAUSE).is_some_and(|c| c.len() == 1000));
             let fits = key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX;
             assert_eq!(kept, fits && *headers == headers.bounded());
-            assert!(size(letter) <= RECORD_BYTES_MAX, "key {key}, value {value}");
+            assert!(letter.size() <= RECORD_BYTES_MAX, "key {key}, value {value}");
         };
         for key in around(KEY_BYTES_MAX) {
             strange.iter().for_each(|headers| check(key, 1, headers));

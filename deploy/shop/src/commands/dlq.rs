@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use client::Found;
 use contracts::{ServiceName, topics};
 use streams::limits::clip;
-use streams_kafka::dlq::{DeadLetter, Done, LetterId, list, settle};
+use streams_kafka::dlq::{Address, DeadLetter, Done, LetterId, list, pass_by, settle};
 
 /// What to do, and where.
 #[derive(Args, Debug)]
@@ -43,6 +43,17 @@ enum Action {
         /// Their names in the list
         #[arg(required = true)]
         ids: Vec<LetterId>,
+    },
+    /// Take a record out of the way of a processor that it stops; it becomes a dead letter of the service
+    Pass {
+        /// Where it stands, such as orders.commands/2/17
+        record: Address,
+        /// The processor that it stops, by its consumer group, such as orders or inventory-stock
+        #[arg(long)]
+        group: String,
+        /// Why, for those who find the dead letter
+        #[arg(long)]
+        why: String,
     },
     /// Give some up; they stay on the topic for as long as it keeps records
     Discard {
@@ -84,9 +95,28 @@ fn carry_out(bootstrap: &str, action: Action) -> Result<()> {
             print!("{}", page(&find(bootstrap, &id)?));
             Ok(())
         }
+        Action::Pass { record, group, why } => pass(bootstrap, &record, &group, &why),
         Action::Replay { ids } => settle_all(bootstrap, &ids, Done::Replayed),
         Action::Discard { ids } => settle_all(bootstrap, &ids, Done::Discarded),
     }
+}
+
+fn pass(bootstrap: &str, record: &Address, group: &str, why: &str) -> Result<()> {
+    let services = ServiceName::ALL.into_iter();
+    let mut processors = services
+        .flat_map(|service| service.spec().processors.iter().map(move |one| (service, one)));
+    let Some((service, spec)) = processors.find(|(_, spec)| spec.name == group) else {
+        let names: Vec<_> =
+            ServiceName::ALL.iter().flat_map(|s| s.spec().processor_names()).collect();
+        bail!("there is no group `{group}`: there are {}", names.join(", "));
+    };
+    let reads: Vec<_> = topics::inputs(spec.flows).iter().map(|topic| topic.name).collect();
+    if !reads.contains(&&*record.topic) {
+        bail!("{group} does not read `{}`: it reads {}", record.topic, reads.join(", "));
+    }
+    pass_by(bootstrap, record, group, (service.as_str(), topics::dlq(service)), why)?;
+    println!("{group} passes it by with its next attempt; it is a dead letter of {service}");
+    Ok(())
 }
 
 fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::{
     limits::{CAUSE_BYTES_MAX, clip},
     store::{Store, Writes},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tracing::warn;
 
 /// What a batch has come to.
@@ -38,13 +38,17 @@ pub(super) fn decide<P: Processor>(
     processor: &mut P,
     store: &dyn Store,
     codec: &Codec,
-    now: Timestamp,
+    (now, passed): (Timestamp, &BTreeSet<String>),
     polled: &Polled,
     ticked: &[i32],
 ) -> Result<Decided, Failed> {
     let mut tx = Tx::new(store, codec, now);
     let failed = |tx: &Tx<'_, P::Identity>, failure| Failed { partition: tx.partition(), failure };
     for record in &polled.records {
+        if is_passed(record, passed) {
+            warn!(record = record.address(), "passed by, as an operator has asked for");
+            continue;
+        }
         tx.begin(record);
         match processor.process(record, &mut tx) {
             Ok(()) => tx.keep(),
@@ -65,6 +69,11 @@ pub(super) fn decide<P: Processor>(
     tx.keep();
     let (outgoing, writes) = tx.into_parts();
     Ok(Decided { outgoing, writes })
+}
+
+/// Whether an operator has put `record` aside.
+pub(super) fn is_passed(record: &Record, passed: &BTreeSet<String>) -> bool {
+    !passed.is_empty() && passed.contains(&record.address())
 }
 
 /// The first offset of each partition in `batch`: where to rewind to.

@@ -105,6 +105,8 @@ pub struct Engine<P> {
     tasks: BTreeMap<i32, Task>,
     unrestored: BTreeSet<i32>,
     batch: Batch,
+    /// Addresses of records that an operator has put aside.
+    passed: BTreeSet<String>,
     /// The producer needs a new epoch before it begins again.
     renew: bool,
     /// Since when the same call is tried.
@@ -125,6 +127,7 @@ impl<P: Processor> Engine<P> {
             tasks: BTreeMap::new(),
             unrestored: BTreeSet::new(),
             batch: Batch::default(),
+            passed: BTreeSet::new(),
             renew: false,
             trying_since: None,
             batch_failed: false,
@@ -155,6 +158,12 @@ impl<P: Processor> Engine<P> {
     /// Why nothing goes on, from the first failure to the next success.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+
+    /// From now on nothing comes of the records at these addresses ([`Record::address`]), neither now nor
+    /// in a restore: an operator has passed them by, as they stop everything behind them.
+    pub fn pass_by(&mut self, addresses: impl IntoIterator<Item = String>) {
+        self.passed.extend(addresses);
     }
 
     /// What the batch at hand has come to, until it is sent.
@@ -262,7 +271,7 @@ impl<P: Processor> Engine<P> {
         store: &dyn Store,
     ) -> Effect {
         let partition = restore.partition;
-        match restore.next(event, &mut self.processor, &self.codec, store, now) {
+        match restore.next(event, &mut self.processor, &self.codec, store, (now, &self.passed)) {
             Ok(Step::Do(effect)) => self.ask(Phase::Restoring(restore), effect),
             Ok(Step::Restored { positions, committed }) => {
                 self.unrestored.remove(&partition);
@@ -286,7 +295,7 @@ impl<P: Processor> Engine<P> {
         let (processor, polled) = (&mut self.processor, &self.batch.polled);
         let ticked: Vec<i32> =
             if polled.tick { self.tasks.keys().copied().collect() } else { Vec::new() };
-        match batch::decide(processor, store, &self.codec, now, polled, &ticked) {
+        match batch::decide(processor, store, &self.codec, (now, &self.passed), polled, &ticked) {
             Ok(decided) => {
                 self.batch.decided = decided;
                 self.begin()

@@ -1,12 +1,15 @@
 //! Restoring the state of a partition: folding its sources from where the store is.
 
-use super::{Apply, Effect, Event, batch::Failed};
+use super::{
+    Apply, Effect, Event,
+    batch::{Failed, is_passed},
+};
 use crate::{
     Codec, Failure, Processor, Record, Timestamp, Tx, UpTo,
     engine::Offsets,
     store::{Positions, Store},
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use tracing::{debug, info};
 
 /// A partition on its way to be restored.
@@ -79,14 +82,15 @@ impl Restore {
         Effect::Read { topic: topic.to_owned(), partition: self.partition, from, to }
     }
 
-    /// What follows from the answer to the last effect.
+    /// What follows from the answer to the last effect, `at` this time and without the records that are
+    /// passed by.
     pub(super) fn next<P: Processor>(
         &mut self,
         event: Event,
         processor: &mut P,
         codec: &Codec,
         store: &dyn Store,
-        now: Timestamp,
+        at: (Timestamp, &BTreeSet<String>),
     ) -> Result<Step, Failed> {
         match event {
             Event::Offsets(committed) => self.plan(committed, processor, store),
@@ -102,7 +106,7 @@ impl Restore {
             }
             Event::Read { records, next } => {
                 self.next = next;
-                self.fold(&records, processor, codec, store, now)
+                self.fold(&records, processor, codec, store, at)
             }
             Event::Applied => {
                 let (topic, end) = *self.left.front().expect("a source is being read");
@@ -187,11 +191,11 @@ impl Restore {
         processor: &mut P,
         codec: &Codec,
         store: &dyn Store,
-        now: Timestamp,
+        (now, passed): (Timestamp, &BTreeSet<String>),
     ) -> Result<Step, Failed> {
         let partition = self.partition;
         let mut tx = Tx::replay(store, codec, now);
-        for record in records {
+        for record in records.iter().filter(|record| !is_passed(record, passed)) {
             tx.begin(record);
             match processor.process(record, &mut tx) {
                 Ok(()) => tx.keep(),

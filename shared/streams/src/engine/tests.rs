@@ -264,3 +264,17 @@ fn final_stop() {
     let mut bench = Bench::new();
     assert!(matches!(bench.fail(Class::Final), Effect::Stop(_)));
 }
+
+/// Whatever a record does to the processor, somebody can take it out of the way, now and in a restore.
+#[test]
+fn a_record_that_is_passed_by_stops_nobody() {
+    let mut bench = Bench::new();
+    let blocked = bench.poll(vec![word("later", 0), word("tea", 1)]);
+    assert!(matches!(blocked, Effect::Seek(_)), "{blocked:?}");
+    bench.engine.pass_by([word("later", 0).address()]);
+    assert!(matches!(bench.tell(Event::Sought), Effect::BackOff { .. }));
+    assert!(matches!(bench.tell(Event::Proceed), Effect::Poll));
+    let again = bench.poll(vec![word("later", 0), word("tea", 1)]);
+    assert!(matches!(again, Effect::Begin), "{again:?}");
+    assert_eq!(bench.engine.decided().outgoing.len(), 1);
+}
