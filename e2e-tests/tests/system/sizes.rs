@@ -1,5 +1,5 @@
-//! What is too large, or is for nobody, stands before nobody: on the topics, in the outbox and in the
-//! catalog. After each of them somebody else's order is confirmed, and an operator can put things right.
+//! What is too large, or for no topic of ours, stops no order: on the topics, in the outbox and in
+//! the catalog. After each of them the next order is confirmed, and an operator puts things right.
 
 use crate::{
     dead_letters::{blocking, letters, produce},
@@ -63,8 +63,8 @@ async fn garbage_of_a_megabyte_on_orders_passes_through_the_outbox_as_well() {
     put_right(&shop).await;
 }
 
-/// A row that nobody of the shop writes: Postgres refuses it, and says why. If it gets in all the same, the
-/// relay puts it aside, or makes it fit, and the others go on.
+/// A row that no service writes: Postgres refuses it, and says why. If it gets in all the same, the
+/// relay puts it aside, or makes it fit, and the other rows go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_the_outbox_that_kafka_would_refuse_stops_nobody() {
     let shop = alone().await;
@@ -122,7 +122,8 @@ async fn a_picture_that_is_too_large_is_refused_and_one_that_is_there_stops_no_c
     shop.sql("catalog", &drop).await.unwrap();
     shop.sql("catalog", &picture(1_200_000)).await.unwrap();
     let add = format!(
-        "ALTER TABLE products ADD CONSTRAINT {limit} CHECK (octet_length(picture) <= 100000) NOT VALID"
+        "ALTER TABLE products ADD CONSTRAINT {limit} \
+         CHECK (octet_length(picture) <= 100000) NOT VALID"
     );
     shop.sql("catalog", &add).await.unwrap();
     let add = "INSERT INTO customers (customer_id, name, email) \

@@ -218,9 +218,9 @@ impl FromStr for Address {
     }
 }
 
-/// Pass by the record at `address`, which stops the processor of `group`: a letter among the dead
-/// letters of its `service`, on `letters`, says so, and why. The processor reads it when it starts or is in trouble, and
-/// from then on nothing comes of the record for it, also in a restore. Blocks.
+/// Pass by the record at `address`, which stops the processor of `group`: a dead letter of its
+/// `service`, on `letters`, says so, and why. The processor reads it when it starts and while it is
+/// in trouble. From then on nothing comes of the record for it, also in a restore. Blocks.
 ///
 /// # Errors
 /// When the group has handled the record, there is none, or Kafka is away.
@@ -235,8 +235,8 @@ pub fn pass_by(
     let next = committed(bootstrap, group, topic, *partition)?;
     anyhow::ensure!(
         next <= *offset,
-        "{group} has handled {topic}/{partition}/{offset}: it is at {next}, and what it made of the \
-         record would be missing after a restore"
+        "{group} has handled {topic}/{partition}/{offset}: it is at {next}, and what it made of \
+         the record would be missing after a restore"
     );
     let mut log = LogReader::new(bootstrap, "shop-dlq")?;
     let end = log.stable_end(topic, *partition)?;

@@ -91,7 +91,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
                     pause.wait(&cause, stop);
                     self.failures += 1;
                     if self.reader.is_some() && self.failures.is_multiple_of(LOOK_EVERY) {
-                        // It is for a processor that stands still: if Kafka is away, its next call says so.
+                        // It helps who stands still: if Kafka is away, the next call says so.
                         let _ = self.learn();
                     }
                     Event::Proceed

@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(bounds, expected);
     }
 
-    /// What a connector cuts a row to is read by the services and taken by its producer, whose limit is the
+    /// Services read what a connector cuts a row to, and its producer takes it: its limit is the
     /// topics'; what payments writes is not cut.
     #[test]
     fn the_connectors_carry_what_the_topics_take() {

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use contracts::topics::{self, Cleanup, TopicSpec, Writers};
 
-/// Where Debezium says that a connector is alive. Connect makes no topics, so that one which is misspelt is an error.
+/// Where Debezium says that a connector is alive. Connect makes no topics, so that a misspelt one
+/// is an error.
 static HEARTBEATS: [TopicSpec; 2] =
     [heartbeat("__debezium-heartbeat.catalog"), heartbeat("__debezium-heartbeat.payments")];
 

@@ -44,7 +44,7 @@ enum Action {
         #[arg(required = true)]
         ids: Vec<LetterId>,
     },
-    /// Take a record out of the way of a processor that it stops; it becomes a dead letter of the service
+    /// Take a record out of the way of a processor that it stops; it becomes a dead letter
     Pass {
         /// Where it stands, such as orders.commands/2/17
         record: Address,

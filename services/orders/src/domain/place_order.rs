@@ -205,7 +205,7 @@ fn find_customer(customer_id: &CustomerId, excerpt: &Excerpt) -> Result<Customer
             if row.name.len() > CUSTOMER_NAME_BYTES_MAX || row.email.len() > EMAIL_BYTES_MAX =>
         {
             let detail = format!(
-                "in the catalog, the name of {customer_id} may have {CUSTOMER_NAME_BYTES_MAX} bytes and \
+                "in the catalog, a customer's name may have {CUSTOMER_NAME_BYTES_MAX} bytes and \
                  the address {EMAIL_BYTES_MAX}; one of them has more"
             );
             Err(Reason::new("customer_id", "customer_too_large", detail))
@@ -252,9 +252,8 @@ fn price_line(
         }
         Some(product) if product.name.len() > PRODUCT_NAME_BYTES_MAX => {
             let size = product.name.len();
-            let detail = format!(
-                "in the catalog, the name of {sku} may have {PRODUCT_NAME_BYTES_MAX} bytes; it has {size}"
-            );
+            let detail =
+                format!("the name of {sku} has {size} bytes; {PRODUCT_NAME_BYTES_MAX} are allowed");
             reasons.push(Reason::new(path, "name_too_large", detail));
             None
         }

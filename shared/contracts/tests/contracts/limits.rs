@@ -91,7 +91,7 @@ fn the_largest_of_everything_fits_into_a_value() {
         updated_at: Timestamp(i64::MAX),
     };
     assert!(encoded(&announced) - encoded(&order) < 200, "it adds little to the order");
-    assert!(ORDER_BYTES_MAX + 200 <= VALUE_BYTES_MAX);
+    const { assert!(ORDER_BYTES_MAX + 200 <= VALUE_BYTES_MAX) };
     let product = Product {
         sku: id().parse().unwrap(),
         name: text(PRODUCT_NAME_BYTES_MAX),
@@ -162,7 +162,8 @@ fn a_larger_order_is_refused_whatever_is_large_in_it() {
 fn keys_fit_and_so_does_the_whole_record() {
     let longest = NAME_LENGTH_MAX + 1 + Uuid::max().to_string().len();
     assert!(longest <= KEY_BYTES_MAX);
-    assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX < RECORD_BYTES_MAX);
+    const { assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX < RECORD_BYTES_MAX) };
+    const { assert!(LINES_MAX <= CHECKS_MAX) };
 }
 
 #[test]

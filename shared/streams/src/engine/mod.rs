@@ -160,8 +160,8 @@ impl<P: Processor> Engine<P> {
         self.trouble.as_deref()
     }
 
-    /// From now on nothing comes of the records at these addresses ([`Record::address`]), neither now nor
-    /// in a restore: an operator has passed them by, as they stop everything behind them.
+    /// From now on nothing comes of the records at these addresses ([`Record::address`]), also in a
+    /// restore: an operator has passed them by, as they stop everything behind them.
     pub fn pass_by(&mut self, addresses: impl IntoIterator<Item = String>) {
         self.passed.extend(addresses);
     }

@@ -82,8 +82,8 @@ impl Restore {
         Effect::Read { topic: topic.to_owned(), partition: self.partition, from, to }
     }
 
-    /// What follows from the answer to the last effect, `at` this time and without the records that are
-    /// passed by.
+    /// What follows from the answer to the last effect, `at` this time, without the records that
+    /// are passed by.
     pub(super) fn next<P: Processor>(
         &mut self,
         event: Event,

@@ -265,7 +265,7 @@ fn final_stop() {
     assert!(matches!(bench.fail(Class::Final), Effect::Stop(_)));
 }
 
-/// Whatever a record does to the processor, somebody can take it out of the way, now and in a restore.
+/// An operator can take a record out of the way, whatever it does to the processor.
 #[test]
 fn a_record_that_is_passed_by_stops_nobody() {
     let mut bench = Bench::new();
