@@ -1,6 +1,7 @@
 //! Avro without IO: schema files, and the Rust types that are read and written with them. Framing
 //! and schema ids are the business of the [`crate::Codec`].
 
+use crate::limits::BATCH_BYTES_MAX;
 use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::OnceLock;
@@ -82,6 +83,9 @@ impl SchemaFile {
 
     fn compiled(&self) -> &Compiled {
         self.compiled.get_or_init(|| {
+            // A stranger may have written the lengths in a datum: by default, Avro allocates up to
+            // 512 MB for one before it reads.
+            apache_avro::util::max_allocation_bytes(BATCH_BYTES_MAX);
             let parsed = Schema::parse_str(self.text);
             let schema: &'static Schema =
                 Box::leak(Box::new(parsed.expect("a test parses every schema file")));

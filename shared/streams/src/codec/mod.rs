@@ -207,6 +207,10 @@ mod tests {
         let mut alien = vec![0];
         alien.extend_from_slice(&foreign.unwrap().to_be_bytes());
         assert!(cause(codec.decode(&READS, &alien)).contains("is Alien, but reads carries"));
+        // A text of 64 MiB, in four bytes.
+        let id = codec.encode(&READS.spec, &read()).unwrap()[..FRAME].to_vec();
+        let claimed = cause(codec.decode(&READS, &[&id[..], &[0x80, 0x80, 0x80, 0x40]].concat()));
+        assert!(claimed.contains("67108864") && claimed.contains("8388608"), "{claimed}");
         let large = cause(codec.decode(&READS, &vec![0; VALUE_BYTES_MAX + 1]));
         assert_eq!(large, "a value on reads has 900000 bytes at most, this one 900001");
         let mut torn = codec.encode(&READS.spec, &read()).unwrap();
