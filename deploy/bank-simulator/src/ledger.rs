@@ -31,7 +31,7 @@ pub struct Charge {
     /// What was asked for; nothing, if the key was voided before it was ever charged.
     #[serde(flatten)]
     pub order: Option<ChargeOrder>,
-    /// How it stands.
+    /// Its state.
     #[serde(flatten)]
     pub status: Status,
 }
@@ -50,7 +50,7 @@ pub struct ChargeOrder {
     pub reference: String,
 }
 
-/// How a charge stands.
+/// The state of a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
@@ -144,7 +144,7 @@ pub enum Change {
     Refunded,
 }
 
-/// What the caller is told. `repeated` means that it was told before and nothing was booked now.
+/// The answer to the caller. `repeated` means the same answer as before, without a new booking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The money was taken.

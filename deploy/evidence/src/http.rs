@@ -58,7 +58,8 @@ pub(super) struct Mailbox {
     pub(super) since: Timestamp,
 }
 
-/// As mailpit's `GET /api/v1/info` has it; its early versions told nothing of the running process.
+/// As mailpit's `GET /api/v1/info` has it; its early versions say nothing about the running
+/// process.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Info {

@@ -47,7 +47,7 @@ pub(super) fn read(
     Ok((log, dead_letters))
 }
 
-/// The orders that were read so far: each stands on three topics, and is kept once.
+/// The orders read so far: each is on three topics, and is kept once.
 #[derive(Default)]
 struct Known(HashMap<(OrderId, i64), Vec<Arc<Order>>>);
 

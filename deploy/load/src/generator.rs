@@ -1,7 +1,7 @@
 //! [`Load`]: customers who order at a steady rate, whatever the shop does meanwhile.
 //!
 //! The loop is open: order n is due at its moment, whether or not the ones before were answered,
-//! and latencies count from that moment. So a shop that stands still is seen to stand still.
+//! and latencies count from that moment. So an outage of the shop shows as long latencies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -28,7 +28,7 @@ fn tally<T: ToString>(items: impl Iterator<Item = T>) -> (u64, String) {
     (counts.values().sum(), words.collect::<Vec<_>>().join(", "))
 }
 
-/// One line on how it stands.
+/// One line with the state so far.
 #[must_use]
 pub fn progress(stories: &Stories) -> String {
     let count = |is: fn(&Story) -> bool| stories.orders.iter().filter(|story| is(story)).count();

@@ -1,4 +1,4 @@
-//! How a shop is told to end from outside.
+//! The signals and requests that end a shop.
 
 use std::pin::Pin;
 

@@ -1,7 +1,7 @@
 //! The shop without Docker: real Kafka, registry, Connect, PostgreSQL, a mail sink and the services
 //! as local processes under one supervisor.
 //!
-//! - [`up()`] runs a shop until it is told to end, [`down()`] ends one.
+//! - [`up()`] runs a shop until a signal or a request ends it, [`down()`] ends one.
 //! - `supervisor` owns the processes: starts, watches, restarts and stops them.
 //! - `processes` says what each process is: its command, its settings and how its health is seen.
 //! - `install` fetches the servers.

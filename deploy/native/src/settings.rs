@@ -1,4 +1,4 @@
-//! What `shop up` can be told: variables and instances of services.
+//! The settings of `shop up`: variables and instances of services.
 
 use client::SERVICES;
 use contracts::ServiceName;

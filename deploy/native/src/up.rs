@@ -73,7 +73,7 @@ impl UpOptions {
     }
 }
 
-/// Runs a shop until it is told to end. `ready` is called once, when every process is.
+/// Runs a shop until a signal or a request ends it. Calls `ready` once, when every process is.
 ///
 /// # Errors
 /// When a port is taken, a shop runs in the folder already, or a process does not become healthy:

@@ -114,7 +114,7 @@ struct Named {
     place: Place,
 }
 
-/// Runs a command; errors are told on stderr.
+/// Runs a command and prints errors to stderr.
 #[must_use]
 pub(crate) fn run(cli: Cli) -> ExitCode {
     if matches!(&cli.command, Command::Up(args) if args.detached()) {
@@ -182,7 +182,7 @@ async fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-/// Asks the running shop for something, and shows how it stands after.
+/// Sends a request to the running shop, and shows its state afterwards.
 async fn tell(place: &Place, request: Request) -> Result<()> {
     let shop = Found::at(place.dir()).await?;
     shop.ask(request).await?;

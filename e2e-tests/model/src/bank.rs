@@ -6,7 +6,7 @@ use payments::domain::{Answer, Input, Task};
 /// What the bank knows of one order's key, and what it has booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Account {
-    /// How the key stands.
+    /// The state of the key.
     pub standing: Standing,
     /// How often money was taken.
     pub captures: u8,
@@ -14,7 +14,7 @@ pub struct Account {
     pub returns: u8,
 }
 
-/// How a key stands.
+/// The state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Standing {
     /// Never heard of.

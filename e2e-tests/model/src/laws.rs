@@ -108,7 +108,7 @@ fn any(world: &World, fact: impl Fn(&Life) -> bool) -> bool {
     world.lives.iter().any(fact)
 }
 
-/// Where the order stands, by its log.
+/// The status of the order, by its log.
 fn status(life: &Life) -> Option<Status> {
     history(life).last().map(|logged| logged.order.status)
 }

@@ -204,7 +204,7 @@ impl Life {
         Ok(())
     }
 
-    /// Where the store of orders stands when it is up to date.
+    /// The positions of orders' store when it is up to date.
     fn positions(&self) -> Positions {
         Positions {
             commands: self.commands.read,
@@ -214,7 +214,7 @@ impl Life {
     }
 }
 
-/// The offsets that a store of orders stands for.
+/// The offsets of a store of orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Positions {
     commands: usize,

@@ -129,7 +129,7 @@ impl Model for Shop {
     type State = World;
     type Action = Action;
 
-    /// The first customer may have cancelled before the order was placed: CancelOrder stands first.
+    /// The first customer may have cancelled before the order was placed: CancelOrder comes first.
     fn init_states(&self) -> Vec<World> {
         let world = |first: Vec<Command>, left| {
             let mut lives = vec![Life::new([Command::Place]); self.orders];

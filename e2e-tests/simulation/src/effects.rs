@@ -142,7 +142,7 @@ impl Repository for Postgres {
 /// The mail server, as one life of an instance reaches it.
 pub(crate) struct MailServer {
     effects: Effects,
-    /// What this life was told of.
+    /// The effects that this process knows.
     accepted: BTreeSet<String>,
 }
 

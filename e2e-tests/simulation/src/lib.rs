@@ -74,8 +74,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Whether the shop came to rest after the faults.
     pub rested: bool,
-    /// Mails that a life of email has sent again, though it had been told that they were accepted.
-    /// Another process, or one without the answer, may repeat a mail.
+    /// Mails that an email process has sent again after the mail server had accepted them from it.
+    /// Another process, or one that lost the answer, may repeat a mail.
     pub mails_again: usize,
     /// How often each fault has struck.
     pub faults: BTreeMap<Fault, u32>,
@@ -85,7 +85,7 @@ pub struct Outcome {
     pub steps: u64,
     /// How long it was for the shop.
     pub virtual_time: Duration,
-    /// Tells two runs apart by what stands in the logs.
+    /// Distinguishes two runs by the contents of the logs.
     pub digest: u64,
     /// What has happened, if it was kept.
     pub trace: Trace,

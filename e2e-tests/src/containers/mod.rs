@@ -64,7 +64,7 @@ pub fn compose_file() -> PathBuf {
     tests.parent().expect("the tests are a folder of the repository").join("docker-compose.yml")
 }
 
-/// Keep a shop until it is told to end, and remove it then.
+/// Keep a shop until a signal or a request ends it, and then remove it.
 ///
 /// # Errors
 /// When the shop does not start, or something of it cannot be removed.

@@ -5,14 +5,14 @@ use lettre::message::Mailbox;
 use service_kit::CommonConfig;
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-/// The port of the health endpoints unless told otherwise.
+/// The default port of the health endpoints.
 const PORT: u16 = contracts::ServiceName::Email.spec().port;
 
 /// Mails the customer once an order is settled and can be seen.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "email", version)]
 pub struct Config {
-    /// What every service can be told.
+    /// The settings of every service.
     #[command(flatten)]
     pub common: CommonConfig,
 

@@ -13,7 +13,7 @@ const WINDOW_MS_MIN: u64 = 1_000;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "fraud", version)]
 pub struct Config {
-    /// What every service can be told.
+    /// The settings of every service.
     #[command(flatten)]
     pub common: CommonConfig,
 

@@ -4,14 +4,14 @@ use clap::Parser;
 use service_kit::CommonConfig;
 use std::net::SocketAddr;
 
-/// The port that inventory serves on unless told otherwise.
+/// The default port of inventory.
 const PORT: u16 = contracts::ServiceName::Inventory.spec().port;
 
 /// Holds stock for orders, gives it back, lets it leave.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "inventory", version)]
 pub struct Config {
-    /// What every service can be told.
+    /// The settings of every service.
     #[command(flatten)]
     pub common: CommonConfig,
 }

@@ -38,7 +38,7 @@ impl OrdersProcessor {
     }
 }
 
-/// What may stand on the input topics.
+/// The kinds of record on the input topics.
 enum Input {
     PlaceOrder(PlaceOrder),
     CancelOrder(CancelOrder),
@@ -90,7 +90,7 @@ impl Processor for OrdersProcessor {
     }
 }
 
-/// The message in `record`, which must stand where its order id says: under the right key, on the
+/// The message in `record`, which must be where its order id says: under the right key, on the
 /// right partition. Elsewhere two instances would decide about one order.
 fn read(record: &Record, tx: &Tx<'_, Orders>) -> Result<(OrderId, Input), Failure> {
     let key: OrderId = record.key_as()?;

@@ -6,7 +6,7 @@ use service_kit::{CommonConfig, config::http_url};
 use sqlx::postgres::PgConnectOptions;
 use std::{net::SocketAddr, time::Duration};
 
-/// The port that payments serves on unless told otherwise.
+/// The default port of payments.
 const PORT: u16 = contracts::ServiceName::Payments.spec().port;
 
 const DEFAULT: Settings = Settings::DEFAULT;
@@ -15,7 +15,7 @@ const DEFAULT: Settings = Settings::DEFAULT;
 #[derive(Clone, Parser)]
 #[command(name = "payments", version)]
 pub struct Config {
-    /// What every service can be told.
+    /// The settings of every service.
     #[command(flatten)]
     pub common: CommonConfig,
 

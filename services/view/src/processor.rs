@@ -76,7 +76,7 @@ impl<R: Repository> ViewProcessor<R> {
                 self.write(Batch { arrived: &[], ..batch })?;
                 Ok(outcomes)
             }
-            // Without a record there is nothing to put aside.
+            // Without a record there is no dead letter.
             written => written.map_err(Failure::retriable),
         }
     }

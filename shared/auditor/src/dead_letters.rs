@@ -4,7 +4,7 @@ use crate::evidence::Evidence;
 use contracts::ServiceName::{self, Email, Inventory, Orders, Payments, View};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each topic with the services that put aside what they cannot read on it. A service that only
+/// Each topic with the services that dead-letter its unreadable records. A service that only
 /// follows a topic for clients that wait, or reads its own changelog back, is not among them, nor
 /// is one that the shop need not have. This is the auditor's own knowledge; a test compares it.
 const READERS: [(&str, &[ServiceName]); 9] = [
@@ -19,8 +19,8 @@ const READERS: [(&str, &[ServiceName]); 9] = [
     ("order-views", &[Email]),
 ];
 
-/// The services that put aside what they cannot read on `topic`. Where there is none, whatever
-/// cannot be read is never put aside.
+/// The services that dead-letter the unreadable records of `topic`. Where there is none, an
+/// unreadable record never becomes a dead letter.
 pub(crate) fn readers(topic: &str) -> &'static [ServiceName] {
     READERS.iter().find(|(name, _)| *name == topic).map_or(&[], |(_, readers)| *readers)
 }
@@ -39,12 +39,12 @@ impl<'a> DeadLetters<'a> {
         Self { by_origin }
     }
 
-    /// The services that have put aside the record at `address`.
+    /// The services that have dead-lettered the record at `address`.
     pub(crate) fn of(&self, address: &str) -> BTreeSet<ServiceName> {
         self.by_origin.get(address).cloned().unwrap_or_default()
     }
 
-    /// Whether `service` has put aside the record at `address`.
+    /// Whether `service` has dead-lettered the record at `address`.
     pub(crate) fn has(&self, address: &str, service: ServiceName) -> bool {
         self.by_origin.get(address).is_some_and(|services| services.contains(&service))
     }
@@ -61,7 +61,7 @@ mod tests {
     use contracts::topics;
     use std::collections::BTreeSet;
 
-    /// A service that the shop need not have puts aside nothing while it is off.
+    /// An optional service writes no dead letters while it is off.
     #[test]
     fn the_readers_are_those_of_the_table() {
         for topic in topics::ALL {

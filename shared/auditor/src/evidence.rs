@@ -40,7 +40,7 @@ pub struct Evidence {
 
 /// The topics, whole, as a `read_committed` reader sees them.
 ///
-/// An order stands on three of them at each of its versions: it may be one value that they share.
+/// Each version of an order is on three of them, which may share one value.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     /// `orders`.
@@ -120,7 +120,7 @@ pub struct DeadLetter {
     pub partition: i32,
     /// Offset in it.
     pub offset: i64,
-    /// When it was put aside.
+    /// When the service wrote it.
     pub timestamp: Timestamp,
     /// The record's key as text.
     pub key: String,

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::fmt;
 
-/// Most orders whose story is told.
+/// Most orders whose records are printed.
 const STORIES_MAX: usize = 10;
 
 impl fmt::Display for Verdict {

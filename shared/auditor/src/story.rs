@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Moment {
     /// When it was written.
     pub at: Timestamp,
-    /// Where it stands: `topic/partition/offset`, or a table.
+    /// Its place: `topic/partition/offset`, or a table.
     pub place: String,
     /// Who wrote it.
     pub who: String,

@@ -105,7 +105,7 @@ pub struct Verdict {
     pub grace: Duration,
     /// Orders in the log, as far as they are in the scope.
     pub orders: usize,
-    /// How many of them ended, or stand, in which status.
+    /// The number of them in each status.
     pub statuses: BTreeMap<&'static str, usize>,
     /// Every law, looked at.
     pub tallies: BTreeMap<Law, Tally>,

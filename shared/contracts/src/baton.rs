@@ -8,7 +8,7 @@ use crate::ServiceName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where an order stands. The order of the variants is that of the Avro enum.
+/// The status of an order. The order of the variants is that of the Avro enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Status {
     /// Accepted, priced; the required checks are out.

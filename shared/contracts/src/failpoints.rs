@@ -1,5 +1,5 @@
-//! Where a process of the shop can be told to die, for the tests that kill every service at every
-//! step. The switch is [`streams::failpoint`]; this is the list.
+//! The places where a test can make a process of the shop die, for the tests that kill every
+//! service at every step. The switch is [`streams::failpoint`]; this is the list.
 
 use crate::services::{Offsets, ProcessorSpec, SERVICES};
 use streams::failpoint::{self, Failpoint};

@@ -143,7 +143,7 @@ pub struct Reservation {
     pub order_id: OrderId,
     /// Pieces asked for; 0 if a Release came before its Reserve.
     pub quantity: i32,
-    /// Where it stands.
+    /// Its state.
     pub state: ReservationState,
     /// When it changed.
     pub updated_at: Timestamp,
@@ -187,7 +187,7 @@ impl StockEntry {
     }
 }
 
-/// `sku/id`: a key that stands on the partition of its sku, beside the commands it came from.
+/// `sku/id`: a key on the partition of its sku, beside the commands it came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StockEntryKey {
     /// Decides the partition.

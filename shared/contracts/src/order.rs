@@ -19,7 +19,7 @@ pub struct Order {
     pub version: i64,
     /// What happened.
     pub transition: TransitionKind,
-    /// Where the order stands now.
+    /// The present status of the order.
     pub status: Status,
     /// Who ordered, as known when the order was accepted.
     pub customer: Customer,

@@ -37,7 +37,7 @@ pub enum InvalidNote {
     Control {
         /// The first of them.
         character: char,
-        /// Where it stands; the first character is 1.
+        /// Its place; the first character is 1.
         position: usize,
     },
 }

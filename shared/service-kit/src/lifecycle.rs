@@ -127,7 +127,7 @@ impl Lifecycle {
             let mut ended = std::pin::pin!(ended);
             tokio::select! {
                 ended = &mut ended => ended,
-                // The thread has told its last status.
+                // The thread has reported its last status.
                 () = follow => ended.await,
             }
         });

@@ -294,7 +294,7 @@ impl Database {
         Ok(())
     }
 
-    /// What the client of a request is told: a database that is away is no fault of ours.
+    /// The answer to the client: an unavailable database is not our error.
     pub fn problem(&self, error: &anyhow::Error) -> Problem {
         match Fault::of(error.as_ref()) {
             Fault::Transient | Fault::Session => {

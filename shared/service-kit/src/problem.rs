@@ -107,7 +107,7 @@ impl Problem {
             .retry_after(1)
     }
 
-    /// 500: a fault of ours. The chain of causes is logged here, once, and not told to the client.
+    /// 500: our own error. This call logs the chain of causes, once, and hides it from the client.
     pub fn internal(error: &anyhow::Error) -> Self {
         tracing::error!("request failed: {error:#}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong here")

@@ -49,7 +49,7 @@ fn base(bootstrap: &str, client: &str) -> ClientConfig {
     config
 }
 
-/// A consumer that is told what to read: no group, no rebalance.
+/// A consumer with assigned partitions: no group, no rebalance.
 pub(crate) fn reader_config(bootstrap: &str, client: &str) -> ClientConfig {
     let mut config = base(bootstrap, client);
     config

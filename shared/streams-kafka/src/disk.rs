@@ -1,6 +1,6 @@
 //! [`DiskStore`]: a store in a fjall database, one keyspace per partition.
 //!
-//! It is a cache, so nothing that is wrong with it needs a person: what cannot be read is put aside
+//! It is a cache, so no damage needs an operator: an unreadable store is renamed
 //! or wiped, and the log fills a new one.
 
 use anyhow::{Context, bail};
@@ -59,13 +59,13 @@ impl DiskStore {
     /// Open the store of the processor `P`: [`DiskStore::open`] with its layout.
     ///
     /// # Errors
-    /// As there, and when the layout cannot be told.
+    /// As there, and when the layout is unknown.
     pub fn of<P: Processor>(folder: &Path) -> anyhow::Result<Self> {
         Self::open(folder, &P::layout()?)
     }
 
     /// Open the store in `folder`, made if it is not there. One with another `layout` or format is
-    /// wiped. One that cannot be opened is put aside, as `<folder>.broken-<time>`; the latest one
+    /// wiped. One that does not open is renamed to `<folder>.broken-<time>`; the latest one
     /// is kept.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ fn fresh(folder: &Path, format: &str) -> anyhow::Result<Database> {
     Ok(database)
 }
 
-/// Rename `folder`, so that a person can look at it, in place of what was put aside before.
+/// Rename `folder`, so that a person can look at it. It replaces an earlier renamed folder.
 fn put_aside(folder: &Path, cause: &str) -> anyhow::Result<()> {
     let name = folder.file_name().context("a store needs a folder of its own")?;
     let stem = format!("{}{BROKEN}", name.to_string_lossy());

@@ -26,7 +26,7 @@ use streams::{
 /// The header of a note: `<offset> replayed` or `<offset> discarded`.
 const DONE: &str = "dlq_done";
 
-/// Where a dead letter stands: `orders/2/17`.
+/// The place of a dead letter: `orders/2/17`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LetterId {
     /// Whose dead letters: the service's name.
@@ -339,7 +339,7 @@ fn original(
     Ok(Outgoing { topic, partition, key, value: record.value.clone(), headers })
 }
 
-/// The record that stands where `letter` came from, if it still is the same.
+/// The record at the origin of `letter`, if it still is the same.
 fn read_whole(
     bootstrap: &str,
     letter: &DeadLetter,

@@ -106,7 +106,7 @@ impl SchemaFile {
 
 /// What a topic carries: one Avro record type, or one of several.
 pub trait Message: Sized + Send + Sync + 'static {
-    /// The record types that may stand on the topic.
+    /// The record types of the topic.
     fn schemas() -> &'static [&'static SchemaFile];
 
     /// The one that `self` is written with.

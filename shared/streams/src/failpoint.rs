@@ -1,4 +1,4 @@
-//! Failpoints: places between two effects where a process can be told to die, for the tests that
+//! Failpoints: places between two effects where a test can make a process die, for the tests that
 //! kill every service at every step.
 //!
 //! `FAILPOINT=sent` aborts the process when it gets there for the first time, `FAILPOINT=sent:3`
@@ -6,7 +6,7 @@
 //! out where debug assertions are off: a release build has neither the points nor the variable. A
 //! program lists its failpoints, and arms the one that the variable names when it starts ([`arm`]).
 
-/// A place where a process can be told to die.
+/// A place where a test can make a process die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failpoint {
     /// As `FAILPOINT` names it.

@@ -28,7 +28,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether this record stands on `topic`.
+    /// Whether this record is on `topic`.
     pub fn is_on<K, V>(&self, topic: &Topic<K, V>) -> bool {
         &*self.topic == topic.name()
     }

@@ -180,7 +180,7 @@ impl Breaker {
     /// healthy.
     ///
     /// # Errors
-    /// When a process is not healthy in time: which, and how it stands.
+    /// When a process is not healthy in time: its name and its state.
     pub(super) async fn heal(&self) -> Result<()> {
         for process in self.processes().await? {
             if process.state == ProcessState::Paused {

@@ -123,7 +123,7 @@ impl Act {
         }
     }
 
-    /// What it is told together with: the same on another instance, not another bad day of the
+    /// The group that it is reported in: the same on another instance, not another bad day of the
     /// bank.
     #[must_use]
     pub fn group(&self) -> String {

@@ -129,7 +129,7 @@ impl Run {
     }
 }
 
-/// Says from time to time how the orders stand while `work` goes on.
+/// Prints the state of the orders from time to time while `work` goes on.
 async fn with_progress<T>(load: &Load, work: impl Future<Output = T>, progress: Progress) -> T {
     let mut work = std::pin::pin!(work);
     let mut tick =

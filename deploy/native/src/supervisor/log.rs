@@ -25,7 +25,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
 /// Writes a line of the supervisor's own into the log of a process.
 pub(super) fn note(path: &Path, what: &str) {
     if let Ok(mut file) = open(path) {
-        // The log is where a failure to write would be told; there is no better place.
+        // A failure to write would go to this log; there is no better place.
         let _ = writeln!(file, "--- shop: {what}");
     }
 }

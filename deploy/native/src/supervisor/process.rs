@@ -256,7 +256,7 @@ impl Owner {
         Ok(child)
     }
 
-    /// The process ended without being told to.
+    /// The process ended without an order.
     fn died(&mut self, exit: &ExitStatus) {
         self.child = None;
         // It ends one life of a process, not every one that follows.

@@ -139,7 +139,7 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
     Ok(())
 }
 
-/// What a placeholder of a connector's template stands for.
+/// The value of a placeholder in a connector's template.
 fn place_of(name: &str, postgres: &Place, registry: &Place) -> Option<String> {
     match name {
         "postgres.host" => Some(postgres.host.clone()),

@@ -1,4 +1,4 @@
-//! `shop up`: runs a shop until it is told to end.
+//! `shop up`: runs a shop until a signal or a request ends it.
 
 use std::path::PathBuf;
 

@@ -66,7 +66,7 @@ impl Bank {
         self.callers
     }
 
-    /// What `caller` has been told since it asked last.
+    /// The answers to `caller` since its last call.
     pub(crate) fn answers(&mut self, caller: u64) -> Vec<Called> {
         self.answers.remove(&caller).unwrap_or_default()
     }

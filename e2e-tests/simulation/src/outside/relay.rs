@@ -1,5 +1,5 @@
-//! Debezium: what stands in the outbox goes to its topic, in order. Here it is at-least-once, which
-//! is less than the real one promises: it dies, and sends again from the position that it has
+//! Debezium: sends the rows of the outbox to their topics, in order. Here it is at-least-once,
+//! which is less than the real one promises: it dies, and sends again from the position that it has
 //! written down last.
 
 use crate::{

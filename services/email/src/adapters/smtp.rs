@@ -71,7 +71,7 @@ impl SmtpMailer {
     }
 
     fn message(&self, mail: &Mail, to: Address) -> Result<Message, DeliveryError> {
-        // A line break or a NUL cannot stand in a header: lettre panics over it.
+        // A header cannot contain a line break or a NUL: lettre panics over it.
         let name = mail.to_name.replace(char::is_control, " ");
         Message::builder()
             .message_id(Some(mail.message_id.clone()))

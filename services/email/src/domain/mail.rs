@@ -9,7 +9,7 @@ use contracts::{
 /// A mail, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The same for each attempt, so that a mail that arrives twice can be told from two mails.
+    /// The same for each attempt, so that a reader can distinguish a repeated mail from two mails.
     pub message_id: String,
     /// The customer's name, as it was when they ordered.
     pub to_name: String,

@@ -22,7 +22,7 @@ pub enum Decision {
 /// Why there is no mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoOp {
-    /// The order is on its way: what would be told now may be wrong in a moment.
+    /// The order has not ended: a mail now may be wrong in a moment.
     NotSettled,
     /// It has been sent.
     AlreadySent,

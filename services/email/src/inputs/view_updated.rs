@@ -54,7 +54,7 @@ pub(crate) fn handle<M: Mailer>(
 
     let sent_kinds = notice::evolve(sent, &decision);
     store::save(order_id, &sent_kinds, tx)?;
-    // The kinds stand on the topic as well, so that a store which is lost is read back.
+    // The kinds are on the topic as well, so that a restore can rebuild a lost store.
     let announcement = EmailSent {
         order_id,
         kind,

@@ -77,7 +77,7 @@ pub enum Ignored {
 }
 
 impl Decision {
-    /// What orders is to be told.
+    /// The outcome for orders.
     pub fn outcome(&self) -> Option<&OrderValidation> {
         match self {
             Decision::Judged(_, outcome) | Decision::TooMany(outcome) => Some(outcome),

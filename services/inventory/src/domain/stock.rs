@@ -289,7 +289,7 @@ pub fn evolve(stock: Stock, decision: &Decision) -> Stock {
 }
 
 /// The outcome of the check, if `decision` is one. A repeated Reserve has none: the first outcome
-/// was committed together with its reservation, so it stands on the topic.
+/// was committed together with its reservation, so it is on the topic.
 pub fn outcome(decision: &Decision, decided_at: Timestamp) -> Option<OrderValidation> {
     let outcome = |reservation: &Reservation, outcome, code: &str, detail| OrderValidation {
         order_id: reservation.order_id,

@@ -1,4 +1,4 @@
-//! What a client is told: accepted, the order, or why not.
+//! The answers to clients: accepted, the order, or the reasons against it.
 
 use axum::{
     Json,
@@ -38,7 +38,7 @@ impl Accepted {
     }
 
     fn located(&self, mut response: Response) -> Response {
-        // A UUID can stand in a header, and VIEW_URL does or no answer has a location.
+        // A UUID is a valid header value. If VIEW_URL is none, no answer has a location.
         if let Ok(location) = HeaderValue::try_from(&self.location) {
             response.headers_mut().insert(header::LOCATION, location);
         }

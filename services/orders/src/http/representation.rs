@@ -13,7 +13,7 @@ pub struct OrderBody {
     order_id: String,
     /// Who ordered.
     customer_id: String,
-    /// Where the order stands: requested, validated, paid, payment_declined, confirmed, rejected,
+    /// The status of the order: requested, validated, paid, payment_declined, confirmed, rejected,
     /// cancelled, refund_due or refunded.
     status: &'static str,
     /// 1 for the request, +1 with each transition.

@@ -9,7 +9,7 @@ use crate::domain::{
     cancel_order::{self, Decision, Input},
 };
 
-/// Handle `command`, which stands at `offset` of its partition, and give what is known after it.
+/// Handle `command`, at `offset` of its partition, and return the entry after it.
 ///
 /// # Errors
 /// As [`Tx::send`].

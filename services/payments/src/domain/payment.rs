@@ -130,7 +130,7 @@ pub enum Answer {
         /// For people.
         detail: String,
     },
-    /// It will not take the request as it stands, now or later.
+    /// It will never accept this request.
     Refused {
         /// Stable, for programs.
         code: String,

@@ -34,7 +34,7 @@ pub fn router(database: Postgres) -> anyhow::Result<Router> {
     Ok(routes.merge(service_kit::openapi::router(&Api::openapi())?))
 }
 
-/// How the payment of one order stands, with its ledger entries.
+/// The state of an order's payment, with its ledger entries.
 #[utoipa::path(get, path = "/payments/{order_id}",
     params(("order_id" = String, Path, format = "uuid")),
     responses((status = 200, body = PaymentReport), (status = 404), (status = 503)))]

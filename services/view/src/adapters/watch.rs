@@ -1,4 +1,4 @@
-//! How the database is and how far the view is behind: looked at, and told.
+//! Watches the database and how far the view is behind, and reports both.
 
 use super::Postgres;
 use crate::freshness::{Freshness, Reached};

@@ -20,7 +20,7 @@ pub enum Milestone {
     Settled,
 }
 
-/// Where an order stands for its readers.
+/// The progress of an order, for its readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing has been heard of it; its command may be on its way.

@@ -43,7 +43,7 @@ pub(super) async fn show(
     wait_for::<OrderView>(&app, id, &query).await
 }
 
-/// Every transition of the order, and where it stands in the log
+/// Every transition of the order, with its place in the log
 ///
 /// With `min_version` set to one more than the last one seen, an order can be followed live.
 #[utoipa::path(

@@ -119,7 +119,7 @@ impl OrderView {
     }
 }
 
-/// Where an order stands whose status in the tables is `status`.
+/// The progress of an order whose status in the tables is `status`.
 pub(crate) fn standing(status: &str, version: i64) -> Standing {
     let known = Status::ALL.into_iter().find(|known| known.as_str() == status);
     known.map_or(Standing::Refused, |status| Standing::Shown { status, version })

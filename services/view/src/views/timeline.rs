@@ -1,4 +1,4 @@
-//! Every transition of an order, and where it stands in the log. One row per (order, version),
+//! Every transition of an order, with its place in the log. One row per (order, version),
 //! never changed.
 
 use super::{OfOrder, order::standing, time};

@@ -57,7 +57,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
 /// The CancelOrders on the topic.
 #[derive(Default)]
 struct Cancels {
-    /// Where each stands first: its offset on the order's partition.
+    /// The first place of each: its offset on the order's partition.
     offsets: BTreeMap<CommandId, i64>,
     orders: BTreeSet<OrderId>,
 }
@@ -74,7 +74,7 @@ impl Cancels {
         cancels
     }
 
-    /// Whether the command stands before the PlaceOrder of this history, or there is none.
+    /// Whether the command comes before the PlaceOrder of this history, or there is none.
     fn is_early(&self, cancel: CommandId, history: Option<&History<'_>>) -> bool {
         let Some(first) = history.and_then(|history| history.steps.first()) else { return true };
         let cause = first.record.causation.as_deref().unwrap_or_default();

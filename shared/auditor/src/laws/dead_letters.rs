@@ -99,7 +99,7 @@ impl Reading<'_, '_, '_> {
         self.owners(topic, records, owner.as_str(), |_, writer| writer == owner.as_str());
     }
 
-    /// Every record of `topic` was written by a service that `may` write it, or is put aside.
+    /// A service that `may` write it wrote every record of `topic`, or the record is a dead letter.
     fn owners<T>(
         &mut self,
         topic: &str,

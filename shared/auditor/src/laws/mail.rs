@@ -111,7 +111,7 @@ fn matches(case: &Case<'_>, about: About, mail: &Mail, findings: &mut Findings<'
     });
 }
 
-/// The mail of the outcome is announced and has arrived, unless it was put aside.
+/// The mail of the outcome is announced and has arrived, unless it is a dead letter.
 fn due(
     case: &Case<'_>,
     order_id: OrderId,
@@ -153,7 +153,7 @@ fn announces(update: &Announcement) -> Option<About> {
     Some((update.order_id, deserved(update.order.status)?))
 }
 
-/// The mails whose announcements email has put aside.
+/// The mails whose announcements email has dead-lettered.
 fn refused(case: &Case<'_>, announced: &BTreeMap<String, &Announcement>) -> BTreeSet<About> {
     let dead_letters =
         case.evidence.dead_letters.iter().filter(|l| l.service == ServiceName::Email);

@@ -224,7 +224,7 @@ fn bookings(
     }
 }
 
-/// The row of payments stands where the log says, and owes the bank nothing.
+/// The row of payments agrees with the log, and owes the bank nothing.
 fn row(
     order_id: OrderId,
     history: &History<'_>,

@@ -198,12 +198,12 @@ fn is_fate(status: Status, state: ReservationState) -> bool {
     }
 }
 
-/// A check passes exactly if the pieces were held, and its outcome is told once.
+/// A check passes exactly if the pieces were reserved, and inventory writes its outcome once.
 fn promises(case: &Case<'_>, reservations: &Reservations<'_>, findings: &mut Findings<'_>) {
     let mut told: BTreeMap<(OrderId, &str), (&OrderValidation, usize, Timestamp)> = BTreeMap::new();
     for record in &case.evidence.log.order_validations {
         let Some(validation) = record.read() else { continue };
-        // A dead letter that was replayed stands there twice.
+        // A replayed dead letter is there twice.
         if case.dead_letters.has_any(&record.address("order-validations")) {
             continue;
         }

@@ -20,7 +20,7 @@ pub enum Event {
     Disconnected,
     /// What a poll has brought.
     Polled(Polled),
-    /// Where the group stands on each input of the partition.
+    /// The group's position on each input of the partition.
     Offsets(Offsets),
     /// Where a log ends, once every transaction that was open at the call is decided.
     End(i64),
@@ -101,7 +101,7 @@ pub enum Effect {
     Disconnect,
     /// Wait for records. [`Event::Polled`].
     Poll,
-    /// Ask where the group stands on `partition` of every input. [`Event::Offsets`].
+    /// Ask for the group's positions on `partition` of every input. [`Event::Offsets`].
     FetchOffsets {
         /// The partition number.
         partition: i32,
@@ -163,6 +163,6 @@ pub struct Apply {
     pub partition: i32,
     /// The changes.
     pub writes: Writes,
-    /// What the state stands for after them.
+    /// The positions of the state after them.
     pub positions: Positions,
 }

@@ -41,9 +41,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// A partition whose state is restored.
 #[derive(Debug, Default)]
 struct Task {
-    /// What the state stands for.
+    /// The positions of the state.
     positions: Positions,
-    /// Where the group stands on the partition's inputs.
+    /// The group's positions on the partition's inputs.
     committed: Offsets,
 }
 

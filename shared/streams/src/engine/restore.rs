@@ -16,9 +16,9 @@ use tracing::{debug, info};
 #[derive(Debug)]
 pub(super) struct Restore {
     pub(super) partition: i32,
-    /// Where the group stands.
+    /// The group's positions.
     committed: Offsets,
-    /// What the state stands for so far.
+    /// The positions of the state so far.
     positions: Positions,
     /// Sources whose end is still to be asked for.
     unasked: VecDeque<&'static str>,

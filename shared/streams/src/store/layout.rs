@@ -1,4 +1,4 @@
-//! [`Layout`]: what a store's bytes mean, told by the types of its tables.
+//! [`Layout`]: the meaning of a store's bytes, by the types of its tables.
 //!
 //! Postcard writes no names and no tags: bytes of an older type may well be read as another value
 //! of the newer one. So a store keeps the layout that it was written with, and one with another

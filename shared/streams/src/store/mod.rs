@@ -1,4 +1,4 @@
-//! The state of a processor: bytes by key, per partition, with the positions that they stand for.
+//! The state of a processor: bytes by key, per partition, with the positions of their inputs.
 //!
 //! A store is a cache. What it holds is the fold of a log up to its positions, written in one
 //! batch with them, so it is never half of a transaction; delete it, and it is rebuilt.
@@ -51,7 +51,7 @@ pub trait Store: Send {
     /// When the disk fails.
     fn apply(&self, partition: i32, writes: Writes, positions: &Positions) -> anyhow::Result<()>;
 
-    /// Which positions the state of `partition` stands for.
+    /// The positions that the state of `partition` includes.
     ///
     /// # Errors
     /// When the disk fails.

@@ -202,7 +202,7 @@ pub(super) async fn set_aside(tx: &mut PgConnection, aside: &[Aside]) -> Result<
     Ok(())
 }
 
-/// One row that is not as we write it must not stand for the database.
+/// One malformed row must not count as a failure of the database.
 fn read(from: &PgRow) -> Result<(OrderId, Result<Row, String>), sqlx::Error> {
     let row = row(from).map_err(|error| format!("the payment cannot be read: {error}"));
     Ok((OrderId(from.try_get("order_id")?), row))
