@@ -1,12 +1,12 @@
-//! Email mails the customer once an order is settled and can be seen.
+//! Email mails the customer when an order is settled and the view shows it.
 //!
 //! Consumes: `order-views`, so that a mail never announces what its reader cannot see yet.
-//! Produces: mails, and `emails`, which says which of them the mail server has accepted.
-//! Owns: which kinds of mail each order has had.
-//! Guarantees: each settled order is mailed about, once per kind; a mail can arrive twice only if
+//! Produces: mails, and `emails`, with each mail that the mail server has accepted.
+//! Owns: the kinds of mail that each order has had.
+//! Guarantees: one mail per settled order and kind; a mail can arrive twice only if
 //! the process ends, or the server's answer is lost, between the server's accept and our commit,
 //! and then under the same Message-ID.
-//! Fails how: without Kafka or mail server it waits, and goes on where it was; a mail that the
+//! Fails how: without Kafka or mail server it waits and continues; a mail that the
 //! server refuses for good goes to `email.dlq` with the server's words.
 //!
 //! Without the feature `service` there is no IO in it: what is decided and written, over a mailer

@@ -1,5 +1,4 @@
-//! The way out: [`Mailer`], and [`DedupingMailer`], which hands each mail over once per life of the
-//! process.
+//! [`Mailer`] sends mails; [`DedupingMailer`] does not repeat the last mails of this process.
 
 use crate::domain::mail::Mail;
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
-//! Email on one screen is its row in `contracts::services`: topic in, input, topics out. The
-//! processor takes what it reads and writes from here.
+//! Email on one screen: its row in `contracts::services`, with topic in, input, topics out. The
+//! processor takes its topics from here.
 
 use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
 use streams::Source;

@@ -3,11 +3,11 @@
 //! Consumes: `orders` (processor `fraud-split`) and `fraud.exposures` (processor `fraud-check`).
 //! Produces: `fraud.exposures`, orders keyed by customer, and the outcome of the check `fraud` on
 //! `order-validations`.
-//! Owns: how much value each customer has open.
-//! Guarantees: each order has one outcome, whatever repeats or crashes; the orders of one customer
-//! are judged one after the other, in the order in which they were taken apart.
-//! Fails how: without Kafka it waits; what can never be right goes to `fraud.dlq`. While it is away
-//! the orders that require it wait, and end by their deadline.
+//! Owns: the open value of each customer.
+//! Guarantees: each order has one outcome, under any repetitions and crashes; fraud judges the
+//! orders of one customer one after the other.
+//! Fails how: without Kafka it waits; records that can never be right go to `fraud.dlq`. While
+//! fraud is away, the orders that require it wait, and end by their deadline.
 //!
 //! Without the feature `service` there is no IO in it.
 

@@ -1,6 +1,6 @@
-//! The two processors of fraud, free of Kafka. An order is on the partition of its id, and a
-//! customer has many: so [`SplitProcessor`] puts orders on the partition of their customer, where
-//! [`CheckProcessor`] judges them one after the other.
+//! The two processors of fraud, without Kafka. An order is on the partition of its id, but a
+//! customer has many orders. So [`SplitProcessor`] sends each order to the partition of its
+//! customer, and [`CheckProcessor`] judges there, one order after the other.
 
 use crate::{
     adapters::store,

@@ -1,14 +1,15 @@
-//! Inventory holds stock for orders, gives it back, and lets it leave.
+//! Inventory reserves stock for orders, releases it, and commits it.
 //!
 //! Consumes: `orders` (processor `inventory-split`), `inventory.commands` (processor
-//! `inventory-stock`), and `catalog.products` to know which products can be restocked. Produces:
-//! one command per line on `inventory.commands`; `stock`, `inventory.reservations`, and the outcome
-//! of the check `inventory:<sku>` on `order-validations`. Owns: how much there is of each product,
-//! and what each order holds of it. Guarantees: per sku `restocked = on_hand + committed` and
-//! `available = on_hand - reserved >= 0`, whatever repeats, comes late or crashes; each Reserve has
-//! exactly one outcome. Fails how: without Kafka it waits; what can never be right goes to
-//! `inventory.dlq`. While it is away orders wait, and end by their deadline; what arrives late is
-//! reserved and released at once.
+//! `inventory-stock`), and `catalog.products` for the products that can be restocked.
+//! Produces: one command per line on `inventory.commands`; `stock`, `inventory.reservations`, and
+//! the outcome of the check `inventory:<sku>` on `order-validations`.
+//! Owns: the stock of each product, and the reservations of each order.
+//! Guarantees: per sku `restocked = on_hand + committed` and `available = on_hand - reserved >= 0`,
+//! under any repetitions, late records and crashes; each Reserve has exactly one outcome.
+//! Fails how: without Kafka it waits; records that can never be right go to `inventory.dlq`. While
+//! inventory is away, orders wait, and end by their deadline; inventory reserves and releases a
+//! late order at once.
 //!
 //! Without the feature `service` there is no IO in it: what is decided, and the processors.
 

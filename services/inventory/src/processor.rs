@@ -1,4 +1,4 @@
-//! The two processors of inventory: one takes orders apart, the other keeps stock.
+//! The two processors of inventory: one splits orders, the other keeps stock.
 
 mod split;
 mod stock;

@@ -1,5 +1,5 @@
-//! Inventory on one screen is its row in `contracts::services`: topic in, input, topics out. The
-//! processors take what they read and write from here.
+//! Inventory on one screen: its row in `contracts::services`, with topic in, input, topics out. The
+//! processors take their topics from here.
 
 use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
 use streams::Source;

@@ -1,4 +1,4 @@
-//! Orders: takes commands about orders, and decides about them what is not about money.
+//! Orders: takes the commands for orders, and decides everything but money.
 //!
 //! Consumes: `orders.commands`, `order-validations`, `orders` (its own log, read back, and the
 //! transitions of payments); the tables `catalog.products` and `catalog.customers`; for clients

@@ -1,4 +1,4 @@
-//! What every service of the shop needs and none should write again: settings, telemetry,
+//! The shared needs of every service of the shop, written once: settings, telemetry,
 //! health, an HTTP server with limits, problem+json errors and an orderly shutdown.
 //!
 //! A service's `main.rs` is these three steps:

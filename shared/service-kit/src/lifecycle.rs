@@ -1,5 +1,5 @@
-//! The parts of a service: every task and thread has a name, a health check, and an end that is
-//! noticed and awaited.
+//! The tasks and threads of a service: each has a name and a health check, and the lifecycle
+//! notices and awaits its end.
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -2,9 +2,9 @@
 //! error means. Behind the feature `postgres`.
 //!
 //! A session can outlive its usefulness: it was opened while the database was read-only, it holds
-//! plans of tables that have changed, or its other end has silently died. So errors are brought to
-//! [`Database::judge`]: after a [`Fault::Session`], every session that is older than the error is
-//! thrown away before its next use. Nothing has to be restarted.
+//! plans of tables that have changed, or its other end has silently died. So callers report errors
+//! to [`Database::judge`]: after a [`Fault::Session`], the pool drops every session that is older
+//! than the error. No service needs a restart.
 //!
 //! sqlx 0.9 sets no `SO_KEEPALIVE` and no `TCP_USER_TIMEOUT` on its sockets. The server is asked to
 //! probe its side of each connection, and our side has time limits: [`Database::within`].

@@ -1,5 +1,5 @@
-//! Kafka clients: their settings, each with its reason, their callbacks, and what their errors
-//! mean.
+//! Kafka clients: their settings, each with its reason, their callbacks, and the meaning of their
+//! errors.
 
 use rdkafka::{
     ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,

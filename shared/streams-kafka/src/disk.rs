@@ -1,7 +1,7 @@
 //! [`DiskStore`]: a store in a fjall database, one keyspace per partition.
 //!
-//! It is a cache, so no damage needs an operator: an unreadable store is renamed
-//! or wiped, and the log fills a new one.
+//! It is a cache, so no damage needs an operator: it renames or wipes an unreadable store, and a
+//! restore fills a new one from the log.
 
 use anyhow::{Context, bail};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};

@@ -1,8 +1,8 @@
 //! Dead letters: list them, replay them, discard them.
 //!
-//! A dead letter is never removed: that it was dealt with is a further record on the same
-//! partition, which says what was done. A replay writes the original and this note in one
-//! transaction, so that it happens once.
+//! No command deletes a dead letter: another record on the same partition says that it was replayed
+//! or discarded. A replay writes the original and this note in one transaction, so that it happens
+//! once.
 
 use crate::{
     admin::send_now,

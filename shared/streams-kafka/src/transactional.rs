@@ -1,5 +1,5 @@
-//! [`TransactionalDriver`]: drives an [`Engine`] on a real Kafka. What to do, and what a failure
-//! means for the batch, the engine says; here are the calls.
+//! [`TransactionalDriver`]: drives an [`Engine`] on a real Kafka. The engine decides the steps and
+//! the consequences of failures; the driver makes the calls.
 
 use crate::{
     ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work,

@@ -1,5 +1,5 @@
-//! Avro without IO: schema files, and the Rust types that are read and written with them. Framing
-//! and schema ids are the business of the [`crate::Codec`].
+//! Avro without IO: schema files, and the Rust types of their records. The [`crate::Codec`] does
+//! framing and schema ids.
 
 use crate::limits::BATCH_BYTES_MAX;
 use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};

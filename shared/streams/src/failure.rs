@@ -1,4 +1,4 @@
-//! What can go wrong with a record, by what must be done about it.
+//! The failures of a record, by the reaction that they need.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Who may send what, as types: a producer is generic over a service's identity `S` and takes only
-//! what `S` [`Owns`].
+//! The messages of each writer, as types: a producer is generic over a service's identity `S` and
+//! takes only messages that `S` [`Owns`].
 //!
 //! Both traits are here, the identities and the facts in the crate that declares the topics. So
 //! Rust's orphan rule seals the table: no third crate can give a service one fact more.

@@ -1,5 +1,5 @@
-//! A runtime for event-driven services on Kafka, without Kafka: what a service does with records,
-//! as pure code over typed topics, and what its transactions come to.
+//! A runtime for event-driven services on Kafka, without Kafka: services as pure code over typed
+//! topics, and the engine that makes transactions of their work.
 //!
 //! A service writes a [`Processor`]: reactions to [`Record`]s, whose effects gather in a [`Tx`]. A
 //! driver reads batches, lets the processor decide, and commits records, offsets and state changes

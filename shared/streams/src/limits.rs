@@ -1,9 +1,9 @@
 //! Time-outs and limits of the runtime: one set, which every driver reads, so that the simulation
 //! waits as long as the real clients do.
 //!
-//! The sizes fit into each other: whatever a broker takes from a stranger can be read, and what we
-//! make of the largest of it, its dead letter included, is taken by the broker. The test below adds
-//! it up.
+//! The sizes fit into each other: we can read every record that the broker takes from a foreign
+//! producer, and the broker takes everything that we make of the largest one, its dead letter
+//! included. The test below adds it up.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The headers of what we send: CloudEvents, trace, cause and lineage.
+//! The headers of our records: CloudEvents, trace, cause and lineage.
 
 use crate::{
     Service, Timestamp,

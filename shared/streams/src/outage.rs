@@ -1,5 +1,5 @@
-//! Waiting for something that is away: how long, and saying so once when it goes and once when it
-//! is back. No IO and no sleep: the caller waits, on its thread or in its task.
+//! An outage of a dependency: how long to wait, and one log line when it goes and one when it is
+//! back. No IO and no sleep: the caller waits, on its thread or in its task.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::{

@@ -1,4 +1,4 @@
-//! [`Processor`]: what a service does with records. Sync, no clock, no IO of its own except in
+//! [`Processor`]: the code of a service for its records. Sync, no clock, no IO of its own except in
 //! [`Processor::flush`], so that the simulation can run the same code.
 
 use crate::{

@@ -1,4 +1,4 @@
-//! A [`Record`]: what was read, owned, free of Kafka's types.
+//! A [`Record`] that was read: owned, without Kafka's types.
 
 use crate::{
     Failure,

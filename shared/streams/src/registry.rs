@@ -1,4 +1,4 @@
-//! The schema registry: what a [`crate::Codec`] needs of it, and one in memory.
+//! The schema registry: the trait that a [`crate::Codec`] needs, and a registry in memory.
 
 use apache_avro::Schema;
 use std::{

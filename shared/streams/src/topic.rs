@@ -1,5 +1,5 @@
-//! Typed topics: each with its key, its value, who writes, who reads, how many partitions it has
-//! and how long it keeps its records. A program declares its topics once, as statics.
+//! Typed topics: each with its key, value, writers, readers, number of partitions and retention. A
+//! program declares its topics once, as statics.
 
 use crate::{
     avro::{Message, SchemaFile},

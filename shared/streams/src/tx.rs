@@ -1,4 +1,4 @@
-//! [`Tx`]: what a processor does with a batch, collected before any of it happens.
+//! [`Tx`]: the effects of a processor on a batch, collected before any of them happens.
 //!
 //! A transaction gathers state changes in an overlay and the records to send in a list. Nothing
 //! reaches the store or the broker until the engine commits, so dropping a `Tx` undoes everything.

@@ -1,4 +1,4 @@
-//! What email is connected to: its state, and the mail server.
+//! The adapters of email: its state, and the mail server.
 
 #[cfg(feature = "service")]
 pub mod smtp;

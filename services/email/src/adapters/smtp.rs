@@ -1,4 +1,4 @@
-//! [`SmtpMailer`]: mails over SMTP (RFC 5321), on one connection that is kept open.
+//! [`SmtpMailer`]: mails over SMTP (RFC 5321), on one open connection.
 
 use crate::{
     config::SmtpAddr,

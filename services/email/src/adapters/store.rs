@@ -1,4 +1,4 @@
-//! The state: which kinds of mail each order has had.
+//! The state: the kinds of mail that each order has had.
 
 use crate::domain::notice::Sent;
 use contracts::{OrderId, owns::Email, topics::Key};

@@ -1,4 +1,4 @@
-//! The words of a mail. The same order gives the same mail, to the letter.
+//! The text of a mail. The same order gives exactly the same mail.
 
 use contracts::{
     Money, Order, OrderLine, Reason,

@@ -1,4 +1,4 @@
-//! What email decides and writes. Pure: no clock, no IO, nothing but data in and data out.
+//! The decisions and the mails of email. Pure: no clock, no IO, only data in and data out.
 
 pub mod mail;
 pub mod notice;

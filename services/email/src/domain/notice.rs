@@ -1,4 +1,4 @@
-//! Which mail an order deserves, if any.
+//! The kind of mail for an order, if any.
 
 use contracts::{Order, Timestamp, email::EmailKind, view::ViewUpdated};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! EmailSent: our own, read back when the state is restored.
+//! EmailSent: our own record; a restore reads it back.
 
 use crate::adapters::store;
 use contracts::{OrderId, owns::Email, topics::EMAILS};

@@ -1,7 +1,7 @@
-//! ViewUpdated: if the order is settled, mail the customer, who can now see it.
+//! ViewUpdated: mail the customer of a settled order, because the view shows it now.
 //!
-//! The mail leaves here, record by record, and not at the end of the batch: so a mail that the
-//! server refuses for good is the dead letter of its own record and of no other.
+//! Email sends each mail here, with its record, and not at the end of the batch. So a mail that the
+//! server refuses for good makes only its own record a dead letter.
 
 use crate::{
     adapters::store,

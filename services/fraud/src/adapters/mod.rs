@@ -1,3 +1,3 @@
-//! Where state is kept.
+//! The store of the state.
 
 pub(crate) mod store;

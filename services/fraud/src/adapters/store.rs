@@ -1,4 +1,4 @@
-//! The state of fraud-check: what each customer has open.
+//! The state of fraud-check: the open value of each customer.
 
 use crate::domain::exposure::State;
 use contracts::{CustomerId, owns::Fraud, topics::Key};

@@ -1,8 +1,8 @@
-//! How much value a customer has open, and whether one order more is too much.
+//! The open value of a customer, and whether one more order is too much.
 //!
-//! An order counts from when it was accepted, for the length of the window, unless it falls
-//! through: one that is confirmed can still be charged back. The state is what the orders say and
-//! nothing else: another limit or window changes what is decided next, not what is known.
+//! An order counts from its acceptance, for the length of the window, unless it is rejected or
+//! cancelled. A confirmed order counts too, because the customer can charge it back. The state is
+//! the fold of the orders and nothing else: another limit or window changes only new decisions.
 
 use contracts::{
     Money, OrderId, Timestamp,

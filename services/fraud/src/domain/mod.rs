@@ -1,3 +1,3 @@
-//! What fraud decides. Pure.
+//! The decisions of fraud. Pure.
 
 pub mod exposure;

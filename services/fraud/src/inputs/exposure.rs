@@ -1,4 +1,4 @@
-//! Exposure: judge the order by what its customer has open, and tell orders the outcome.
+//! Exposure: judge the order by its customer's open value, and send the outcome to orders.
 
 use crate::{
     adapters::store,

@@ -1,4 +1,4 @@
-//! OrderCancelled: its value is open no longer; what was paid goes back.
+//! OrderCancelled: its value is open no longer; the bank refunds a paid order.
 
 use super::send;
 use contracts::{Order, fraud::Change, owns::Fraud};

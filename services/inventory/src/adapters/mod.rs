@@ -1,3 +1,3 @@
-//! What inventory is connected to: its state. Kafka and HTTP are in `service.rs`.
+//! The adapter of inventory: its state. Kafka and HTTP are in `service.rs`.
 
 pub(crate) mod store;

@@ -1,4 +1,4 @@
-//! What inventory decides. Pure: no clock, no IO, nothing but data in and data out.
+//! The decisions of inventory. Pure: no clock, no IO, only data in and data out.
 
 pub mod split;
 pub mod stock;

@@ -1,9 +1,9 @@
-//! An order taken apart: what each of its transitions asks of the stock of each of its products.
+//! Splits an order: the command of each transition for each of its products.
 //!
-//! An order spans several products, and each product has one writer, the owner of its partition.
-//! So the order is split into one command per line, keyed by sku, and no process has to lock two
-//! products at once. All-or-nothing comes from the order's own life: one refused line rejects the
-//! order, and the rejection releases the others.
+//! An order has several products, and each product has one writer, the owner of its partition. So
+//! inventory splits the order into one command per line, keyed by sku, and no process locks two
+//! products at once. All-or-nothing needs no more: a refused line rejects the order, and the
+//! rejection releases the other lines.
 
 use contracts::{
     Order, OrderLine, Timestamp, TransitionKind,

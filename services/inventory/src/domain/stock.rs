@@ -1,4 +1,4 @@
-//! The stock of one product, and what a command does to it.
+//! The stock of one product, and the effect of each command.
 //!
 //! Always: `restocked = on_hand + committed` and `available = on_hand - reserved >= 0`.
 

@@ -1,4 +1,4 @@
-//! Reserve, Release, Commit or Restock: what becomes of the product's stock, and of the order's
+//! Reserve, Release, Commit or Restock: the effect on the product's stock, and on the order's
 //! check.
 
 use crate::{

@@ -1,4 +1,4 @@
-//! A Reservation, or a Restock that was counted: our own, read back when the state is restored.
+//! A Reservation, or a counted Restock: our own record; a restore reads it back.
 
 use crate::adapters::store;
 use contracts::{inventory::StockEntryKey, owns::Inventory, topics::RESERVATIONS};

@@ -1,4 +1,4 @@
-//! StockLevel: our own, read back when the state is restored.
+//! StockLevel: our own record; a restore reads it back.
 
 use crate::adapters::store;
 use contracts::{Sku, owns::Inventory, topics::STOCK};

@@ -1,6 +1,6 @@
 //! [`SplitProcessor`]: reads `orders`, writes one command per line to `inventory.commands`.
 //!
-//! It has no state: which transition it is says all there is to do.
+//! It has no state: the transition alone decides the commands.
 
 use crate::{inputs::order_transition, topology};
 use contracts::{

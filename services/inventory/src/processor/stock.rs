@@ -1,5 +1,5 @@
 //! [`StockProcessor`]: reads `inventory.commands`, writes `stock`, `inventory.reservations` and
-//! `order-validations`, all of it with the offsets in one transaction.
+//! `order-validations`, in one transaction with the offsets.
 
 use crate::{
     adapters::store,

@@ -1,4 +1,4 @@
-//! What orders is connected to: its state, and the catalog over Kafka.
+//! The adapters of orders: its state, and the catalog over Kafka.
 
 #[cfg(feature = "service")]
 pub mod catalog;

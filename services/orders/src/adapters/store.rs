@@ -1,4 +1,4 @@
-//! Where entries live, and the index by which time finds those that are due.
+//! The store of the entries, and an index of the due ones by time.
 
 use crate::domain::Entry;
 use contracts::{OrderId, Timestamp, owns::Orders};

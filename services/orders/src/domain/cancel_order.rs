@@ -1,5 +1,4 @@
-//! CancelOrder: remembered at any time before the order is settled, acted upon when the baton is
-//! here.
+//! CancelOrder: orders remembers it until the order is settled, and acts when it has the baton.
 
 use crate::domain::Entry;
 use contracts::{CommandId, Reason, Status, Timestamp, orders::CancelOrder};

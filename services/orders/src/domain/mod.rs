@@ -1,8 +1,8 @@
-//! What orders decides: pure functions over [`Entry`], with time and the catalog as arguments.
+//! The decisions of orders: pure functions over [`Entry`], with time and the catalog as arguments.
 //!
-//! Each input has a file with its `decide` (what does it mean now?) and its `evolve` (what do we
-//! know after it?). After any input [`next_step::decide`] looks at what is known by then and
-//! proposes a transition if one is due, so the order in which inputs arrive does not matter.
+//! Each input has a file with its `decide` (its meaning now) and its `evolve` (the state after it).
+//! After any input, [`next_step::decide`] looks at the whole state and proposes a transition if one
+//! is due. So the order of arrival does not matter.
 
 pub mod cancel_order;
 pub mod entry;

@@ -1,6 +1,6 @@
 //! The next transition, if it is ours and due: the one place that proposes after OrderRequested.
 //!
-//! When several things speak at once, the first of these counts:
+//! If several reasons apply at once, the first of these counts:
 //!
 //! 1. **The customer** has cancelled. The cancellation was accepted, so it is a promise: nothing
 //!    else may end the order after it.

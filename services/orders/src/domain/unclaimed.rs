@@ -1,7 +1,7 @@
-//! Time: outcomes whose order never comes are forgotten.
+//! Time: orders forgets outcomes whose order never comes.
 //!
-//! A check runs because of an order, so its outcome arrives before the order only if topics
-//! overtake each other. What waits longer was written by mistake, and would be kept for ever.
+//! A check runs because of an order, so its outcome arrives before the order only if one topic
+//! overtakes another. An outcome that waits longer was an error, and would otherwise stay for ever.
 
 use crate::domain::Entry;
 use contracts::Timestamp;

@@ -1,8 +1,8 @@
-//! The HTTP edge: turns requests into commands, and waits for what comes of them if asked to.
+//! The HTTP edge: it makes commands of requests, and waits for their outcome on request.
 //!
-//! It decides nothing. What it refuses at once it refuses with the same function that the
-//! processor uses, so that a typing error is answered with the member's name; what counts is what
-//! the processor says when it gets to the command.
+//! It takes no decision. It refuses an invalid request with the function that the processor uses,
+//! so that the answer names a wrong member; but the processor's later decision is the one that
+//! counts.
 
 mod answer;
 mod cancel_order;

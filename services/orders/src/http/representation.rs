@@ -1,5 +1,4 @@
-//! An order as JSON, with the members that the view's `GET /orders/{id}` has, so that a client
-//! which waits for an outcome gets what it would read there.
+//! An order as JSON, with the same members as the view's `GET /orders/{id}`.
 
 use contracts::{Money, Order, OrderLine, Payment, Reason};
 use serde::Serialize;

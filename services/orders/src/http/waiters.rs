@@ -1,8 +1,8 @@
-//! Who waits for the outcome of which command.
+//! The requests that wait for the outcome of a command.
 //!
-//! Every instance follows `order-views` and `orders.refusals` whole, so it does not matter which
-//! one took the request and which one decides. A waiter is registered before its command is sent,
-//! so no answer can pass it by; it is gone when its request is.
+//! Every instance follows all of `order-views` and `orders.refusals`, so any instance may take the
+//! request and any may decide. A request registers before it sends its command, so it misses no
+//! answer; it leaves with its connection.
 
 use std::{
     collections::{HashMap, VecDeque},

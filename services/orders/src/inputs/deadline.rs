@@ -1,5 +1,5 @@
-//! The deadline of an order has come -> OrderCancelled, or what else is due by then. Outcomes whose
-//! order never came are forgotten.
+//! The deadline of an order -> OrderCancelled, or another due transition. Orders also forgets
+//! outcomes whose order never came.
 
 use contracts::owns::Orders;
 use streams::{Failure, Tx};

@@ -1,7 +1,7 @@
-//! What orders does about each thing that it hears of: one file per input, named after it.
+//! The reaction of orders to each input: one file per input, named after it.
 //!
-//! It lets the domain decide, gives the entry after that, and sends what is not a transition. It
-//! does not look for the next transition: the processor does, after every input.
+//! An input lets the domain decide, returns the new entry, and sends all but transitions. The
+//! processor looks for the next transition after every input.
 
 pub mod cancel_order;
 pub mod deadline;

@@ -1,4 +1,4 @@
-//! Connections: bounded in number, and in the time that half a request may take.
+//! Connections: a bound on their number, and on the time of half a request.
 //!
 //! A connection *serves* from when its request has arrived whole until the response starts. When
 //! there is no room for another one, the one that has not served for the longest time is closed. So

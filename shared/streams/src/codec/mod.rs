@@ -1,8 +1,8 @@
 //! [`Codec`]: typed messages to and from Confluent's wire format (a zero byte, the schema id as
 //! four bytes big-endian, the Avro datum).
 //!
-//! Each writer's schema is met once: if it is the same as ours, its records take the fast path,
-//! which reads straight into the Rust type; if it is another version, they are resolved first.
+//! The codec compares each writer's schema once. Records of our own version take the fast path,
+//! straight into the Rust type; it resolves records of another version first.
 
 mod writers;
 

@@ -1,4 +1,4 @@
-//! What a batch of records comes to, before any of it happens.
+//! The decided batch, before any of its effects happens.
 
 use super::{Offsets, Polled};
 use crate::{

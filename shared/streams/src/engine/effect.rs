@@ -1,4 +1,4 @@
-//! What an [`Engine`](super::Engine) hears and what it asks for.
+//! The events that an [`Engine`](super::Engine) receives, and the effects that it asks for.
 
 use crate::{
     Outgoing, Record, Timestamp,

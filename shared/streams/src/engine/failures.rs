@@ -1,4 +1,4 @@
-//! What an [`Engine`] does about failures: the table in its module, as code.
+//! The reactions of an [`Engine`] to failures: the table of its module, as code.
 
 use super::{Class, Effect, Engine, Phase, first_offsets};
 use crate::{Failure, Processor, Timestamp, limits::CALL_TIMEOUT};

@@ -1,9 +1,9 @@
-//! [`Engine`]: the runtime of a processor as a state machine without IO. A driver tells it what has
-//! happened and does what it asks for, one [`Effect`] after the other; every rule about errors is
-//! here and only here.
+//! [`Engine`]: the runtime of a processor as a state machine without IO. A driver
+//! reports events and performs one [`Effect`] after the other; every rule about errors is here and
+//! only here.
 //!
-//! The way of a batch: poll, restore what was assigned, decide, begin, send, send offsets, commit,
-//! apply to the store. Whatever fails, the store has only what is committed:
+//! The steps of a batch: poll, restore assigned partitions, decide, begin, send, send offsets,
+//! commit, apply to the store. After any failure, the store has only committed changes:
 //!
 //! | failure | what follows |
 //! |---|---|

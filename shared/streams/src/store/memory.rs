@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: a store for the simulation and for tests. Gone with the process.
+//! [`MemoryStore`]: a store for the simulation and for tests. It ends with the process.
 
 use super::{Entries, Positions, Store, Writes};
 use std::{

@@ -1,7 +1,7 @@
 //! The state of a processor: bytes by key, per partition, with the positions of their inputs.
 //!
-//! A store is a cache. What it holds is the fold of a log up to its positions, written in one
-//! batch with them, so it is never half of a transaction; delete it, and it is rebuilt.
+//! A store is a cache: the fold of a log up to its positions, written in one batch with them. So it
+//! never has half of a transaction. Delete it, and a restore rebuilds it.
 
 mod layout;
 mod memory;
