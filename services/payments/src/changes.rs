@@ -1,5 +1,5 @@
-//! [`Changes`]: what a batch of decisions changes, gathered before any of it is written. Decisions
-//! are made before the first write, so that a poison record costs no savepoint and spoils nothing.
+//! [`Changes`]: the writes of a batch, collected before the first one. All decisions come before
+//! the first write, so a poison record needs no savepoint and damages no other.
 
 use crate::{
     database::{Aside, ChangeSet, LedgerEntry, Row, Rows},

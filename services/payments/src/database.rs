@@ -1,5 +1,5 @@
 //! [`PaymentsDb`]: the database of payments, as far as its intake and its supervisor need it. They
-//! make every decision; an implementation keeps rows, locks them and knows what time it is.
+//! take every decision; an implementation keeps rows, locks them and knows the time.
 //!
 //! There are two: Postgres (`adapters/postgres`), and the tables of the simulation.
 

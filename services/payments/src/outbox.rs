@@ -1,5 +1,4 @@
-//! [`OutboxRow`]: what is to be sent, written in the transaction that decides it. Debezium sends
-//! it.
+//! [`OutboxRow`]: a message, written in the transaction of its decision. Debezium sends it.
 
 use contracts::{Order, Owns, Timestamp, owns::Payments, topics};
 use streams::{Codec, Fact, Failure, Outgoing, Record, lineage::Cause, tx::dead_letter};

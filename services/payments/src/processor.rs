@@ -1,9 +1,9 @@
-//! [`PaymentsIntake`]: `orders` into the database. The offsets live there too, so a batch of
-//! records, what it changes and how far it was read are one SQL transaction; Kafka's own offsets
-//! are not used.
+//! [`PaymentsIntake`]: `orders` into the database. The offsets live there too, so one
+//! SQL transaction has the changes and the offsets of a batch; payments does not use Kafka's own
+//! offsets.
 //!
-//! Each partition has an epoch, which every new owner raises. An instance that was replaced and
-//! does not know it finds its epoch overtaken and can write nothing: neither offsets nor effects.
+//! Each partition has an epoch, which every new owner raises. A replaced instance finds a higher
+//! epoch and can write nothing: neither offsets nor effects.
 
 use crate::{
     changes::Changes,

@@ -1,11 +1,11 @@
-//! [`Supervisor`]: sees to it that every payment comes to its end (scheduler-agent-supervisor). It
-//! has no clock, no task and no connection of its own: it is given the time, the database and what
-//! the bank has answered, and says which calls are to be made.
+//! [`Supervisor`]: brings every payment to its end (scheduler-agent-supervisor). It has no clock,
+//! task or connection of its own: its caller gives it the time, the database and the bank's
+//! answers, and makes the calls that it asks for.
 //!
-//! What is to be done is in the database, so a crash loses nothing: a payment that is due is
-//! claimed with a lease, the bank is called, and the result is written only if the claim still
-//! holds. When an instance dies with a call in flight, the lease ends and another instance calls
-//! again, with the same key. N instances share the work, as each skips what another has locked.
+//! The work is in the database, so a crash loses none. The supervisor claims a due payment with a
+//! lease, the worker calls the bank, and the supervisor writes the result only if the claim still
+//! holds. When an instance dies during a call, its lease ends and another instance calls again,
+//! with the same key. N instances share the work, because each skips the locked rows of the others.
 
 use crate::{
     changes::Changes,

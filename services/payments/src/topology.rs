@@ -1,6 +1,6 @@
-//! Payments on one screen is its row in `contracts::services`: topic in, input, topics out, by way
-//! of the outbox. The processor takes what it reads and writes from here. What cannot be handled
-//! goes to `payments.dlq`.
+//! Payments on one screen: its row in `contracts::services`, with topic in, input, and topics out
+//! by way of the outbox. The processor takes its topics from here. Dead letters go to
+//! `payments.dlq`.
 
 use contracts::{ServiceName, topics::Flow};
 

@@ -1,5 +1,5 @@
-//! [`Worker`]: runs the supervisor: gives it the time, makes the calls that it asks for, and wakes
-//! it when one of them has ended or the intake has work for it.
+//! [`Worker`]: runs the supervisor. It gives it the time, makes the calls, and wakes it when a call
+//! has ended or the intake has new work.
 
 use crate::{
     adapters::{Bank, Postgres},

@@ -1,4 +1,4 @@
-//! [`Batch`]: what the records of one batch ask of the tables.
+//! [`Batch`]: the rows for the records of one batch.
 
 use crate::{
     domain::history::{Arrival, Decision, History, decide, evolve},

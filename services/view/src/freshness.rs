@@ -1,9 +1,9 @@
-//! [`Freshness`]: how far what is shown is behind the log, partition by partition.
+//! [`Freshness`]: how far the view is behind the log, partition by partition.
 //!
-//! Two kinds of news tell: a record with some timestamp was applied, and a partition was read to
-//! its end. Only the second one is proof, as a record of one topic says nothing of the others, nor
-//! of what comes after it. So a partition that was once read to its end is behind by the time since
-//! then, whatever is applied meanwhile; only one that never was counts from its last record.
+//! There are two kinds of news: the view has applied a record with some timestamp, or it has read a
+//! partition to its end. Only the second is proof, because a record of one topic says nothing about
+//! the others, nor about later records. So once the view has read a partition to its end, the
+//! partition is behind by the time since then. Before that, its last record counts.
 //!
 //! What is said here may be too much, and is never too little, but by the clocks of those who wrote
 //! the records. Ages grow with the monotonic clock, so that a wrong clock of this or another

@@ -1,7 +1,7 @@
 //! The view: the query side of the shop, and the only one.
 //!
 //! Consumes: `orders`, `orders.refusals`, `catalog.products`, `stock`. Produces: `order-views`.
-//! Owns: the fact that an order can be seen, and the tables in its database.
+//! Owns: the announcements of transitions, and the tables in its database.
 //!
 //! Guarantees: what is answered is the fold of the log up to a moment that `View-Staleness-Ms`
 //! tells; an order never goes back; every transition that can be seen is announced, after it can

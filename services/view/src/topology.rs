@@ -1,5 +1,5 @@
-//! The view on one screen is its row in `contracts::services`: topic in, input, topics out. The
-//! processor takes what it reads and writes from here. What cannot be handled goes to `view.dlq`.
+//! The view on one screen: its row in `contracts::services`, with topic in, input, topics out. The
+//! processor takes its topics from here. Dead letters go to `view.dlq`.
 
 use contracts::{ServiceName, topics::Flow};
 

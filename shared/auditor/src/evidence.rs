@@ -1,4 +1,4 @@
-//! [`Evidence`]: everything that was seen of a shop, as plain data.
+//! [`Evidence`]: everything that the collector has seen of a shop, as plain data.
 //!
 //! The collector judges nothing: an unreadable record is evidence as well, and so is a forged one.
 //! Lists of records are in the order of the log within each partition; the order of all other lists

@@ -1,9 +1,9 @@
-//! An independent model of the Laws: [`audit`] takes everything that was seen of a shop
-//! ([`Evidence`]) and says what does not hold ([`Verdict`]).
+//! An independent statement of the laws: [`audit`] takes the [`Evidence`] of a shop and returns a
+//! [`Verdict`] with every violation.
 //!
 //! It shares the types of `contracts` with the services, as data, and nothing else: it calls no
 //! service's domain, and it restates the baton table (`history.rs`) rather than ask
-//! `contracts::baton`. A mistake in the services would have to be made here a second time to pass.
+//! `contracts::baton`. So only an error made twice could pass.
 //!
 //! It does no IO. The evidence of a live shop is collected by `shop audit`, that of a simulated one
 //! by the simulation.

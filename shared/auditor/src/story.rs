@@ -1,4 +1,4 @@
-//! What happened to an order, from everything that was seen of it, in the order of time.
+//! The history of an order from all evidence, in the order of time.
 
 use crate::evidence::{Evidence, Logged};
 use contracts::{OrderId, Timestamp, inventory::StockEntry};

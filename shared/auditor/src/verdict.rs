@@ -1,4 +1,4 @@
-//! [`Verdict`]: what was checked, and what does not hold.
+//! [`Verdict`]: the checks, and the violations.
 
 use crate::{case::Case, evidence::Evidence, law::Law, story, story::Moment};
 use contracts::{OrderId, Sku, Timestamp};

@@ -1,4 +1,4 @@
-//! The baton: from every status of an order, exactly one service owns the way out (Law).
+//! The baton: at each status that is not final, exactly one service owns the next transition.
 //!
 //! The choreography is this table. `decide` in a service may propose a transition only when its
 //! service holds the baton, so two services never race for the same step, and the system needs no

@@ -1,4 +1,4 @@
-//! What email says.
+//! The messages of email.
 
 use crate::{OrderId, Status, Timestamp, avro::avro_record};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What fraud says to itself: orders, keyed by customer.
+//! The messages of fraud: orders, keyed by customer.
 
 use crate::{CustomerId, Money, OrderId, Timestamp, avro::avro_record};
 use serde::{Deserialize, Serialize};

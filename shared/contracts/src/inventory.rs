@@ -1,4 +1,4 @@
-//! What is said to inventory, and what inventory says.
+//! The commands to inventory, and its messages.
 
 pub use crate::orders::{OrderValidation, Outcome};
 use crate::{

@@ -1,8 +1,8 @@
 //! The vocabulary of the shop: ids and [`Money`], the commands and events of `schemas/`, the
 //! [`baton`] table and the typed [`topics`] registry.
 //!
-//! This crate does no IO and knows no Kafka. Everything that the services agree on is here, and
-//! nothing else: what one service alone decides lives in that service.
+//! This crate does no IO and knows no Kafka. It has the contracts between the services and nothing
+//! else: the rules of a single service are in that service.
 
 pub mod avro;
 pub mod baton;

@@ -1,4 +1,4 @@
-//! How large things may be: one table for the whole way of an order, from the catalog database to
+//! The limits of sizes: one table for the whole way of an order, from the catalog database to
 //! the mail. Sizes of texts are in bytes of UTF-8.
 //!
 //! What is within the limits of one stage is within those of the next: a test makes the largest of

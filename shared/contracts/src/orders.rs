@@ -1,4 +1,4 @@
-//! What is said to orders, and what orders says besides transitions.
+//! The commands to orders, and its messages besides transitions.
 
 use crate::{
     CommandId, CustomerId, OrderId, Reason, Sku, Timestamp,

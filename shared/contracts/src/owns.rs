@@ -1,4 +1,4 @@
-//! Who may send what, as types.
+//! The messages that each service may send, as types.
 //!
 //! A service's producer and its outbox are generic over the service's identity `S` and take only
 //! what `S` [`Owns`]. The list in [`crate::services`] is the single-writer rule. Traits and types

@@ -1,4 +1,4 @@
-//! [`Reason`]: why an order or a command came to nothing.
+//! [`Reason`]: why an order or a command failed.
 
 use crate::limits::{CHECK_BYTES_MAX, DETAIL_BYTES_MAX, clip};
 use serde::{Deserialize, Serialize};

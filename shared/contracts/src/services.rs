@@ -1,6 +1,6 @@
 //! The services of the shop, one row each: where a service listens, what its processors read and
-//! write, what it needs, and what it alone may say. Whatever lists services reads this table:
-//! failpoints, ports, the tools, the tests, the docs.
+//! write, its dependencies, and the messages that it alone may send. Failpoints, ports, tools,
+//! tests and docs read this table.
 
 use crate::{
     ServiceName,

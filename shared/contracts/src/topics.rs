@@ -1,5 +1,5 @@
-//! The topic registry: each topic with its key, its value, who writes, and how long it keeps. Who
-//! reads follows from [`crate::services`]. Topic creation, `shop topics` and `docs/choreography.md`
+//! The topic registry: each topic with its key, value, writers and retention. Its readers follow
+//! from [`crate::services`]. Topic creation, `shop topics` and `docs/choreography.md`
 //! come from here.
 
 pub use crate::PARTITIONS;

@@ -1,4 +1,4 @@
-//! What payments works with: its database and the bank. Nothing is decided here.
+//! The adapters of payments: its database and the bank. They take no decision.
 
 pub mod bank;
 pub mod postgres;

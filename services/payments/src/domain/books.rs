@@ -1,4 +1,4 @@
-//! Double-entry bookkeeping: which entries a decision makes. A booking always sums up to zero.
+//! Double-entry bookkeeping: the entries of each decision. A booking always sums up to zero.
 
 use super::payment::{AtBank, Decision, State};
 

@@ -1,5 +1,5 @@
-//! What payments decides: pure, without clock, network or database. Time and answers come in as
-//! data, so every order of events can be tried in a test.
+//! The decisions of payments: pure, without clock, network or database. Time and answers are data,
+//! so a test can try every order of events.
 
 pub mod books;
 pub mod payment;

@@ -1,8 +1,8 @@
 //! The payment of one order, from the intent to charge to its end.
 //!
-//! The bank may capture and not tell, tell too late, or be away: whatever it does, an order has at
-//! most one capture (the bank's idempotency key is the order id), exactly one outcome, and no
-//! money stays with the shop for an order that was declined.
+//! The bank may capture without an answer, answer too late, or be away. Whatever it does, an order
+//! has at most one capture (the bank's idempotency key is the order id), exactly one outcome, and
+//! no money stays with the shop for an order that was declined.
 
 use contracts::{
     Next, Order, Reason, Timestamp,

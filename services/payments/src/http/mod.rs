@@ -1,4 +1,4 @@
-//! The books over HTTP, read-only: for auditors and for people. Customers ask the view.
+//! The books over HTTP, read-only, for auditors and operators. Customers ask the view.
 
 use crate::{
     adapters::{

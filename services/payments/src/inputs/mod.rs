@@ -1,5 +1,5 @@
-//! What payments makes of a record on `orders`: one file per event that it acts upon, and a name
-//! for each one that it does not.
+//! The reaction of payments to each record on `orders`: one file per event that it acts upon, and a
+//! name for each event that it ignores.
 
 mod order_cancelled;
 mod order_validated;

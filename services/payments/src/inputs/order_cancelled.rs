@@ -1,4 +1,4 @@
-//! OrderCancelled: if the order was paid, the money goes back.
+//! OrderCancelled: payments refunds a paid order.
 
 use super::{NotForUs, Reaction};
 use crate::domain::Input;

@@ -1,5 +1,5 @@
-//! What is outside of the process: the tables in Postgres, its notifications, the telemetry.
-//! Nothing is decided here.
+//! The adapters of the view: the tables in Postgres, its notifications, the telemetry. They take no
+//! decision.
 
 mod migrations;
 mod notifications;

@@ -1,5 +1,5 @@
-//! How a change reaches the readers who wait, whichever instance they ask and whichever wrote it:
-//! the writer's SQL transaction notifies, and every instance listens (Postgres LISTEN/NOTIFY).
+//! Changes for waiting requests, from any instance to any instance: the writer's SQL transaction
+//! notifies, and every instance listens (Postgres LISTEN/NOTIFY).
 
 use anyhow::Context;
 use contracts::OrderId;

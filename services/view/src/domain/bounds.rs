@@ -1,7 +1,7 @@
-//! Values that no writer of the shop produces and no table should be asked to hold.
+//! Bounds on values: no writer of the shop exceeds them, and no table could hold more.
 //!
-//! The database would refuse some of them, and with them the whole batch, again and again. So they
-//! are found here, where only the record itself pays for them.
+//! The database would refuse some of these values, and with them the whole batch, again and again.
+//! So the view checks each record here and dead-letters it alone.
 
 use contracts::{
     Order, Reason,

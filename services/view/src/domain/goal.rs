@@ -1,4 +1,4 @@
-//! What a reader waits for.
+//! The goals of waiting requests.
 
 use contracts::Status;
 

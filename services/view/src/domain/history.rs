@@ -1,4 +1,4 @@
-//! What is known of an order's transitions, and what one more record about it means.
+//! The known transitions of an order, and the meaning of one more record about it.
 
 use contracts::{Order, Status, Timestamp, order::ImpossibleOrder};
 use std::collections::BTreeMap;

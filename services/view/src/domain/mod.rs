@@ -1,4 +1,4 @@
-//! What the view decides, without IO.
+//! The decisions of the view, without IO.
 
 pub mod bounds;
 pub mod goal;

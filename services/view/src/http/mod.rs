@@ -1,4 +1,4 @@
-//! The view over HTTP: only questions.
+//! The view over HTTP: only queries.
 
 mod catalog;
 mod customers;

@@ -1,4 +1,4 @@
-//! `orders.refusals`: a command has changed nothing.
+//! `orders.refusals`: a refused command.
 
 use crate::{batch::News, domain::bounds};
 use contracts::{OrderId, owns::View, topics::ORDER_REFUSALS};

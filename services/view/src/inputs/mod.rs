@@ -1,5 +1,5 @@
-//! One file per event that is consumed. An input decodes a record and checks what can be told from
-//! the record alone. What follows from it is decided for the whole batch: see [`crate::batch`].
+//! One file per consumed event. An input decodes a record and checks it alone. [`crate::batch`]
+//! decides for the whole batch.
 
 pub mod command_refused;
 pub mod order_transition;

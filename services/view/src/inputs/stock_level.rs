@@ -1,4 +1,4 @@
-//! `stock`: inventory has counted.
+//! `stock`: a new stock level of inventory.
 
 use crate::{batch::News, domain::bounds};
 use contracts::{Sku, owns::View, topics::STOCK};

@@ -1,8 +1,8 @@
 //! The lean views: one file each with its upsert and its query; the tables are in `migrations/`.
 //!
-//! Each is written in the SQL transaction of a batch and guarded, so that a batch may come twice.
-//! An empty database is filled again from the log, all views together: the timeline also tells what
-//! is a repetition, and sales are counted by that.
+//! The SQL transaction of a batch writes each of them, with a guard, so that a batch may come
+//! twice. The view can fill an empty database again from the log, all tables together: the timeline
+//! also identifies repetitions, and sales depend on that.
 
 pub mod customer_orders;
 pub mod order;

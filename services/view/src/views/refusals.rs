@@ -1,5 +1,5 @@
-//! Commands that changed nothing, by command id. They are shown with the order that they were
-//! about, or in its place if there is none.
+//! Refused commands, by command id. The view shows them with their order, or in its place if there
+//! is none.
 
 use super::{ReasonView, time};
 use contracts::orders::CommandRefused;

@@ -1,6 +1,6 @@
-//! What confirmed orders have sold, per product. A sum has no version to guard it; it counts an
-//! order exactly once because only those orders are added whose row has become confirmed in the
-//! same SQL transaction.
+//! The sales of confirmed orders, per product. A sum has no version to guard it. It counts an order
+//! exactly once, because the view adds only orders whose row has become confirmed in the same SQL
+//! transaction.
 
 use super::{Amount, BySku};
 use contracts::{Order, Sku};

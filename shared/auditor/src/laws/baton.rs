@@ -1,4 +1,4 @@
-//! Who writes what, and after what: the log of `orders` by itself, and its last states.
+//! The writer and the order of transitions: the log of `orders` by itself, and its last states.
 
 use crate::{
     case::Case,

@@ -1,5 +1,5 @@
-//! Checks: which ones an order requires, and that its next step follows from their outcomes, as a
-//! set. For each check the first outcome on `order-validations` counts.
+//! Checks: the required checks of an order, and its next step, which follows from the set of their
+//! outcomes. For each check the first outcome on `order-validations` counts.
 
 use crate::{
     case::Case,

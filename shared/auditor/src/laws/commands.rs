@@ -1,4 +1,4 @@
-//! Commands: each is answered, once and for all, and an accepted cancellation is kept.
+//! Commands: each has one answer, and orders keeps an accepted cancellation.
 
 use crate::{
     case::Case,

@@ -1,5 +1,5 @@
 //! Bad records: records that no service can read, dead letters that no operator has
-//! settled, and records by someone who is not their topic's writer.
+//! settled, and records by a writer that does not own their topic.
 
 use crate::{
     case::Case,

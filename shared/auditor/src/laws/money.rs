@@ -1,7 +1,7 @@
-//! Money: what the bank holds, what the ledger says, and what the log of orders says.
+//! Money: the bank's statement, the ledger, and the log of orders.
 //!
-//! One difference is right: a capture that the bank made and never told of, and its void, are on
-//! the statement and not in the ledger.
+//! One difference is right: a capture that the bank never answered, and its void, are on the
+//! statement and not in the ledger.
 
 use crate::{
     case::Case,

@@ -1,8 +1,8 @@
 //! Stock: levels by themselves, levels against reservations, and reservations against orders.
 //!
-//! A level and the entries that it counts are written in one transaction, but read one after the
-//! other, the level first. So the entries may be ahead of the level: it must be what they say at
-//! some point, and what follows must be news.
+//! One transaction writes a level and its entries, but the collector reads one after the other, the
+//! level first. So the entries may be ahead of the level: the level must match them at some point,
+//! and later entries must be recent.
 
 use crate::{
     case::Case,

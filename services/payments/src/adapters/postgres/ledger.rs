@@ -1,4 +1,4 @@
-//! Lines of the ledger: written, and never changed.
+//! Lines of the ledger: payments writes them and never changes them.
 
 use crate::database::LedgerEntry;
 use sqlx::PgConnection;

@@ -1,4 +1,4 @@
-//! [`MIGRATIONS`]: what the database must look like, as a part of the binary.
+//! [`MIGRATIONS`]: the schema of the database, as a part of the binary.
 
 use service_kit::postgres::migrator;
 use sqlx::migrate::Migrator;

@@ -1,5 +1,5 @@
 //! [`Postgres`]: the database of payments. Few statements per transaction, and each transaction
-//! locks rows in the same order, so that none waits for one that waits for it.
+//! locks rows in the same order, which prevents deadlocks.
 
 mod ledger;
 mod migrations;

@@ -1,5 +1,4 @@
-//! Offsets with an epoch per partition: the instance that was given a partition later shuts out the
-//! one that had it before.
+//! Offsets with an epoch per partition: the new owner of a partition fences the former owner.
 
 use crate::database::{Place, Position};
 use sqlx::{PgConnection, Row};

@@ -1,4 +1,4 @@
-//! Rows of `outbox`: written, and removed when they are old.
+//! Rows of `outbox`: payments writes them, and deletes old ones.
 
 use super::storable;
 use crate::outbox::OutboxRow;

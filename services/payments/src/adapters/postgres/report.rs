@@ -1,4 +1,4 @@
-//! What can be asked of the books, without changing them.
+//! Read-only queries of the books.
 
 use contracts::{Money, OrderId};
 use serde::Serialize;
