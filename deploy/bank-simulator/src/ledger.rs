@@ -85,7 +85,7 @@ pub struct Decline {
     pub detail: String,
 }
 
-/// Who and what is declined.
+/// The declined customers and amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Customers who are always declined.

@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::status::ProcessStatus;
 
-/// Who keeps a shop: does what the control socket asks for.
+/// The keeper of a shop: it handles the requests of the control socket.
 pub trait Keeper: Send + Sync + 'static {
     /// Does what is asked; a failure is a reply as well.
     fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;

@@ -112,7 +112,7 @@ fn usual_ports(variable: impl Fn(&str) -> Option<String>) -> Result<BTreeMap<Str
     PORTS.into_iter().map(port).collect()
 }
 
-/// What can be seen of a shop from its ports alone: who answers.
+/// The state of a shop by its ports alone: the processes that answer.
 async fn look(state: &State) -> Vec<ProcessStatus> {
     let looks = state.ports.iter().filter_map(|(name, port)| {
         let http = |path: &str| Health::Http(format!("http://{HOST}:{port}{path}"));

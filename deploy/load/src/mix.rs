@@ -119,7 +119,7 @@ pub type Line = (&'static str, i64);
 pub struct Intent {
     /// What is special about it.
     pub kind: Kind,
-    /// Who orders.
+    /// The customer.
     pub customer: &'static str,
     /// What is ordered.
     pub lines: Vec<Line>,

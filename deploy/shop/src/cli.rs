@@ -49,7 +49,7 @@ enum Command {
     Load(load::LoadArgs),
     /// Break a shop under load at random, see how it recovers, and judge it
     Chaos(chaos::ChaosArgs),
-    /// Show the choreography: every topic, who writes it and who reads it
+    /// Show the choreography: every topic with its writers and readers
     Topics,
     /// Look at the records that a service could not handle, and deal with them
     Dlq(dlq::DlqArgs),

@@ -53,7 +53,7 @@ pub struct Log<T> {
 pub struct Logged {
     /// The order after a transition.
     pub order: Order,
-    /// Who wrote it: `ce_source`.
+    /// Its writer: `ce_source`.
     pub writer: ServiceName,
     /// The offset of its cause on `orders.commands`, if that is where it is from.
     pub placed_at: Option<i64>,

@@ -86,7 +86,7 @@ impl Effects {
         self.lock().mails.clone()
     }
 
-    /// How many of them were sent by who knew that they had been accepted.
+    /// The number of repetitions by a process that knew of the acceptance.
     pub(crate) fn mails_again(&self) -> usize {
         self.lock().mails_again
     }

@@ -47,7 +47,7 @@ pub(crate) struct Sim {
     pub(crate) now: Timestamp,
     /// Steps so far.
     pub(crate) step: u64,
-    /// Who moves next, how much at once, in which order.
+    /// Chooses the next step, its size and the order.
     pub(crate) dice: Rng,
     /// What is broken on purpose.
     pub(crate) mutation: Option<Mutation>,

@@ -10,7 +10,7 @@ pub struct Event {
     pub step: u64,
     /// The virtual time.
     pub at: Timestamp,
-    /// Who did it, or to whom it happened.
+    /// The process of the event.
     pub actor: String,
     /// What.
     pub what: String,

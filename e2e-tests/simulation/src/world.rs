@@ -1,4 +1,4 @@
-//! [`World`]: who moves next. One thread, one step at a time, everything from the seed.
+//! [`World`]: chooses the next step. One thread, one step at a time, everything from the seed.
 
 use crate::{
     Outcome, Scenario,

@@ -12,7 +12,7 @@ static SHOP: OnceCell<Shop> = OnceCell::const_new();
 /// Whose turn it is to kill a service that holds the baton.
 pub static BATON: Mutex<()> = Mutex::const_new(());
 
-/// Who kills email has the mail for itself: mails of others' orders may be sent again by that, too.
+/// A test that kills email has the mail for itself, because it may repeat mails of other orders.
 pub static MAIL: RwLock<()> = RwLock::const_new(());
 
 pub async fn shop() -> Outside {

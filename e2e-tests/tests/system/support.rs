@@ -8,11 +8,11 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// Where most tests are, at the same time.
 static BUSY: Slot = Slot::new();
 
-/// For who needs a shop alone: much of such a test is waiting, so that two of them go well beside
-/// each other.
+/// For tests that need a shop alone: much of such a test is waiting, so that two of them go well
+/// beside each other.
 static QUIET: Slot = Slot::new();
 
-/// For who falsifies what others would stumble over.
+/// For tests that falsify data.
 static SPOILED: Slot = Slot::new();
 
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.

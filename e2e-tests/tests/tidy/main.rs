@@ -1,4 +1,4 @@
-//! The code as its own subject: sizes, who may depend on whom, what the domain may import, links
+//! Tests of the code itself: sizes, dependencies between crates, imports of the domain, links
 //! that lead somewhere. A new rule costs a few lines.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]

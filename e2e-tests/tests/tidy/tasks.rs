@@ -8,7 +8,7 @@ use super::{assert_none, files, imports::code};
 const BEGINNINGS: [&str; 5] =
     ["tokio::spawn", "task::spawn(", "thread::spawn", "thread::Builder", "untime.spawn("];
 
-/// The files that begin some, and who watches them. It must only shrink.
+/// The files that begin some, and what watches them. It must only shrink.
 const WATCHED: [(&str, &str); 4] = [
     ("shared/service-kit/src/lifecycle.rs", "the Lifecycle itself"),
     ("shared/service-kit/src/http.rs", "Lifecycle::serve awaits the server"),

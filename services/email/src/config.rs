@@ -21,7 +21,7 @@ pub struct Config {
     #[arg(long, env = "SMTP_ADDR", default_value = "127.0.0.1:1025")]
     pub smtp_addr: SmtpAddr,
 
-    /// Who the mails come from, such as "Murmuration <shop@murmuration.shop>".
+    /// The sender of the mails, such as "Murmuration <shop@murmuration.shop>".
     #[arg(
         long,
         env = "MAIL_FROM",

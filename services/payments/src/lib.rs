@@ -1,12 +1,12 @@
-//! payments: charges validated orders, gives money back, and keeps the books.
+//! Payments: charges validated orders, gives money back, and keeps the books.
 //!
 //! Consumes: `orders`. Produces: PaymentReceived, PaymentDeclined and PaymentRefunded on `orders`,
-//! and `payments.dlq`, all by way of its outbox. Owns: the baton of validated orders and of refunds
-//! that are due, the payments, the ledger. Pattern: database + outbox + change data capture, with a
-//! scheduler-agent-supervisor for the calls to the bank. Guarantees: an order is captured at most
-//! once, has exactly one outcome by its deadline, and no money stays for an order that was
-//! declined. Fails how: Postgres, Kafka, the registry and the bank are waited for; nothing is lost
-//! meanwhile.
+//! and `payments.dlq`, all by way of its outbox. Owns: the baton of validated orders and of due
+//! refunds, the payments, the ledger. Pattern: database + outbox + change data capture, with a
+//! scheduler-agent-supervisor for the calls to the bank. Guarantees: an order has at most one
+//! capture and exactly one outcome by its deadline, and the shop keeps no money of a declined
+//! order. Fails how: payments waits for Postgres, Kafka, the registry and the bank, and loses
+//! nothing meanwhile.
 //!
 //! Without the feature `service` there is no IO in it: what is decided, over a database that is a
 //! trait ([`database::PaymentsDb`]).

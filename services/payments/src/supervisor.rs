@@ -64,7 +64,7 @@ impl Settings {
 pub struct Call {
     /// What is asked of the bank.
     pub task: Task,
-    /// For whom; the order id is the idempotency key.
+    /// The order; its id is the idempotency key.
     pub payment: Payment,
     /// The trace that the call belongs to (W3C Trace Context).
     pub traceparent: Option<String>,

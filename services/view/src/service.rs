@@ -13,7 +13,7 @@ use streams::{Codec, MemoryStore};
 use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadStatus, spawn_processor};
 use tokio::runtime::Handle;
 
-/// Most readers who wait at a time.
+/// Most waiting requests at a time.
 const WAITERS_MAX: usize = 1024;
 
 /// Start the service; it ends at `shutdown`. What it needs may come later.
@@ -37,7 +37,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         adapters::relay(database, waiters, adapters::SILENCE_MAX, check, shutdown)
     });
     let app = App { database, waiters, freshness: freshness.clone(), shutdown: shutdown.clone() };
-    // Those who wait do not take the place of those who only look.
+    // Waiting requests do not take the place of other queries.
     let defaults = Limits::default();
     let limits = Limits { in_flight_max: WAITERS_MAX + defaults.in_flight_max, ..defaults };
     let running =

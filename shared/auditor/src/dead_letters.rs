@@ -25,7 +25,7 @@ pub(crate) fn readers(topic: &str) -> &'static [ServiceName] {
     READERS.iter().find(|(name, _)| *name == topic).map_or(&[], |(_, readers)| *readers)
 }
 
-/// Who refused which record.
+/// The readers that refused each record.
 pub(crate) struct DeadLetters<'a> {
     by_origin: BTreeMap<&'a str, BTreeSet<ServiceName>>,
 }

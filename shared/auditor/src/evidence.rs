@@ -89,7 +89,7 @@ pub struct Logged<T> {
     pub timestamp: Timestamp,
     /// The key as text.
     pub key: String,
-    /// Who wrote it: the header `ce_source`.
+    /// Its writer: the header `ce_source`.
     pub writer: Option<String>,
     /// The header `lineage`. A collector may leave it out elsewhere than on `orders`.
     pub lineage: Option<String>,
@@ -114,7 +114,7 @@ impl<T> Logged<T> {
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Who could not handle the record.
+    /// The service that could not handle the record.
     pub service: ServiceName,
     /// Partition of the service's dead letters.
     pub partition: i32,
@@ -258,7 +258,7 @@ pub struct OrderRow {
     pub version: i64,
     /// In snake case.
     pub status: String,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: String,
     /// What was ordered.
     pub lines: Vec<LineRow>,
@@ -315,7 +315,7 @@ pub struct TimelineRow {
     pub status: String,
     /// `topic/partition/offset` of the record.
     pub address: String,
-    /// Who wrote it.
+    /// Its writer.
     pub writer: String,
     /// The services that the fact has passed through.
     pub lineage: Option<String>,
@@ -332,7 +332,7 @@ pub struct TimelineRow {
 pub struct CustomerOrderRow {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer_id: String,
     /// Transitions so far.
     pub version: i64,

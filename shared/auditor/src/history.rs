@@ -22,7 +22,7 @@ use contracts::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// From where, what happens, to where, and who alone may write it: the Law, stated a second time.
+/// Status, transition, next status, and its only writer: the baton table, stated a second time.
 const TABLE: [(Option<Status>, TransitionKind, Status, &str); 10] = {
     use Status as S;
     use TransitionKind as T;
@@ -59,7 +59,7 @@ pub(crate) struct Outcast<'a> {
     /// The law that it breaks, if not every reader has refused it.
     pub(crate) law: Law,
     pub(crate) why: String,
-    /// Who should have refused it and did not.
+    /// The readers that should have refused it and did not.
     pub(crate) taken_by: Vec<ServiceName>,
 }
 
@@ -157,7 +157,8 @@ impl<'a> History<'a> {
         self.steps.iter().find(|step| step.order.version == version).copied()
     }
 
-    /// The first transition after this version: since when who shows `version` is behind.
+    /// The first transition after this version: from then on, a table that shows `version` is
+    /// behind.
     pub(crate) fn after(&self, version: i64) -> Option<Step<'a>> {
         self.steps.iter().find(|step| step.order.version > version).copied()
     }

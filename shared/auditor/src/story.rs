@@ -12,7 +12,7 @@ pub struct Moment {
     pub at: Timestamp,
     /// Its place: `topic/partition/offset`, or a table.
     pub place: String,
-    /// Who wrote it.
+    /// Its writer.
     pub who: String,
     /// What it says.
     pub what: String,

@@ -2,7 +2,7 @@
 //!
 //! The choreography is this table. `decide` in a service may propose a transition only when its
 //! service holds the baton, so two services never race for the same step, and the system needs no
-//! merge and no tie-break. Types enforce who may *send* a transition ([`crate::Owns`]).
+//! merge and no tie-break. Types enforce which service may *send* a transition ([`crate::Owns`]).
 
 use crate::ServiceName;
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ impl fmt::Display for TransitionKind {
     }
 }
 
-/// One row of the table: from where, what happens, to where, and who alone may write it.
+/// One row of the table: status, transition, next status, and its only writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// The status before; `None` before the order exists.
@@ -182,12 +182,12 @@ pub fn take(from: Option<Status>, transition: TransitionKind) -> Result<Step, Im
         .ok_or(Impossible { from, transition })
 }
 
-/// Who holds the baton at `status` (`None`: before the order exists).
+/// The service that holds the baton at `status` (`None`: before the order exists).
 pub fn holder(status: Option<Status>) -> Option<ServiceName> {
     STEPS.into_iter().find(|step| step.from == status).map(|step| step.writer)
 }
 
-/// Who writes `transition`: the same service, whichever status it starts from.
+/// The writer of `transition`: the same service, whichever status it starts from.
 pub fn writer(transition: TransitionKind) -> Option<ServiceName> {
     STEPS.into_iter().find(|step| step.transition == transition).map(|step| step.writer)
 }

@@ -21,7 +21,7 @@ pub struct Order {
     pub transition: TransitionKind,
     /// The present status of the order.
     pub status: Status,
-    /// Who ordered, as known when the order was accepted.
+    /// The customer, as known at the acceptance of the order.
     pub customer: Customer,
     /// 1 to [`crate::orders::LINES_MAX`] lines, each sku once.
     pub lines: Vec<OrderLine>,
@@ -49,7 +49,7 @@ pub struct Order {
 
 avro_record!(Order, "orders/Order.avsc");
 
-/// Who ordered.
+/// The customer of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Customer {
     /// Id in the catalog database.
@@ -149,14 +149,14 @@ pub enum ImpossibleOrder {
         /// The version it has.
         version: i64,
     },
-    /// Someone wrote who does not hold the baton.
+    /// The writer does not hold the baton.
     #[error("{transition} is {owner}'s to write, but {writer} wrote it")]
     Writer {
         /// What happened.
         transition: TransitionKind,
-        /// Who holds the baton.
+        /// The service that holds the baton.
         owner: ServiceName,
-        /// Who wrote.
+        /// The writer.
         writer: String,
     },
     /// What follows from it would not fit into a record.
@@ -178,7 +178,7 @@ pub enum ImpossibleOrder {
 /// A PlaceOrder was accepted: what orders adds to what the customer asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderRequested {
-    /// Who orders.
+    /// The customer.
     pub customer: Customer,
     /// Priced lines.
     pub lines: Vec<OrderLine>,

@@ -98,7 +98,7 @@ pub struct PlaceOrder {
     pub command_id: CommandId,
     /// The record's key.
     pub order_id: OrderId,
-    /// Who orders.
+    /// The customer.
     pub customer_id: CustomerId,
     /// 1 to [`LINES_MAX`] lines, each sku once.
     pub lines: Vec<RequestedLine>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Why an order, or a command, did not go the straight way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reason {
-    /// Who says so: a check such as `inventory:LAST`, or `deadline`, `payment`, a field's path.
+    /// Its source: a check such as `inventory:LAST`, or `deadline`, `payment`, a field's path.
     pub check: String,
     /// Stable, for programs.
     pub code: String,

@@ -96,7 +96,7 @@ impl Readiness {
         self.set(Status::Up, None);
     }
 
-    /// The check fails: say what is being waited for, for the person who asks.
+    /// The check fails; `detail` says what the service waits for.
     pub fn down(&self, detail: impl Into<String>) {
         self.set(Status::Down, Some(detail.into()));
     }

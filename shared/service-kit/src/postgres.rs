@@ -170,7 +170,7 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections_max)
             .acquire_timeout(settings.acquire_timeout)
-            // An outage is said once, by the one who watches the database.
+            // The watch of the database logs an outage once.
             .acquire_slow_threshold(settings.acquire_timeout)
             .test_before_acquire(false)
             .before_acquire(move |session, known| {

@@ -49,7 +49,7 @@ pub static TOTALS: Topic<String, Total> = Topic::new("meters.totals", "Total", 1
 static DEAD_LETTERS: TopicSpec = dead_letters("meters.dlq", "meters", 1);
 static SUMS: Table<i64> = Table::new(1);
 
-/// Who we are, and what only we may write.
+/// The service, and the messages that only it may write.
 #[derive(Debug)]
 pub struct Meters;
 impl Service for Meters {

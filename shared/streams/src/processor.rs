@@ -31,7 +31,7 @@ pub struct Source {
 /// commits what the [`Tx`] has gathered together with the offsets, in one Kafka transaction.
 /// After a failure it calls `reset`, and the batch comes again.
 pub trait Processor: Send {
-    /// Who we are: decides what may be sent.
+    /// The service: it decides which messages the processor may send.
     type Identity: Service;
 
     /// The topics to read, co-partitioned.

@@ -102,7 +102,7 @@ impl Headers {
         Self(self.0.iter().filter(fits).take(HEADERS_MAX).cloned().collect())
     }
 
-    /// Who wrote the record: `ce_source`.
+    /// The writer of the record: `ce_source`.
     pub fn source(&self) -> Option<&str> {
         self.get(names::SOURCE)
     }
@@ -117,7 +117,7 @@ impl Headers {
 pub mod names {
     /// CloudEvents: the event's id.
     pub const ID: &str = "ce_id";
-    /// CloudEvents: who wrote it; a service's name.
+    /// CloudEvents: its writer, a service's name.
     pub const SOURCE: &str = "ce_source";
     /// CloudEvents: what happened, the event's name.
     pub const TYPE: &str = "ce_type";

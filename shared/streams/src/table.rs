@@ -27,7 +27,7 @@ impl<K, V> Clone for GlobalTable<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> GlobalTable<K, V> {
-    /// An empty table that is not ready, and who fills it.
+    /// An empty table that is not ready, and the handle that fills it.
     pub fn new() -> (Self, TableWriter<K, V>) {
         let rows = Arc::default();
         let (sender, ready) = watch::channel(false);

@@ -53,7 +53,7 @@ pub enum Cleanup {
     },
 }
 
-/// Who writes a topic.
+/// The writers of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writers {
     /// Anyone may ask: a command topic.
@@ -89,7 +89,7 @@ pub struct TopicSpec {
     pub value: &'static str,
     /// The record types on the topic; none where the bytes are foreign.
     pub schemas: fn() -> &'static [&'static SchemaFile],
-    /// Who writes.
+    /// Its writers.
     pub writers: Writers,
     /// How many partitions it has. Topics that share a key must have as many, so that one instance
     /// owns partition p of all of them.

@@ -367,7 +367,7 @@ pub mod dlq_names {
     pub const PARTITION: &str = "dlq_partition";
     /// Where it stood: offset.
     pub const OFFSET: &str = "dlq_offset";
-    /// Who could not handle it.
+    /// The service that could not handle it.
     pub const SERVICE: &str = "dlq_service";
     /// When, RFC 3339.
     pub const TIME: &str = "dlq_time";

@@ -92,7 +92,7 @@ async fn docker_within<Arg: AsRef<str>>(patience: Duration, args: &[Arg]) -> Res
 /// Longer than any process may take to stop.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Who only asks whether an engine is there has another way to go.
+/// A caller that only looks for an engine has another way to go.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 async fn run(patience: Duration, args: &[&str]) -> Result<Output> {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use client::{Dirs, Progress};
 use nix::unistd::{User, geteuid};
 
-/// Where the server's programs and data are, and whom it runs as.
+/// The folders of the server's programs and data, and its user.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     bin: PathBuf,

@@ -18,7 +18,7 @@ pub(crate) fn children_of(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
-/// The proportional set size: shared pages are divided among those who share them.
+/// The proportional set size: it divides shared pages among their processes.
 fn pss_kb(pid: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     pss_kb_in(&text)

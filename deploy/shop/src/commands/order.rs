@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use super::place::Place;
 
-/// What to order, and for whom.
+/// The lines and the customer of the order.
 #[derive(Args, Debug)]
 pub(crate) struct OrderArgs {
     /// What to order, such as TEA=2 MUG=1
     #[arg(required = true, value_name = "SKU=QUANTITY")]
     lines: Vec<Line>,
-    /// Who orders: ada, grace, alan, or declan whom the bank always declines
+    /// The customer: ada, grace, alan, or declan whom the bank always declines
     #[arg(long, default_value = "ada")]
     customer: String,
     /// What the shop should know, such as "ring twice": up to 500 characters

@@ -1,4 +1,4 @@
-//! A consumer group: who reads what, in which generation, and how far it has got.
+//! A consumer group: its members, their partitions, its generation, and its offsets.
 
 use contracts::topics::PARTITIONS;
 use fastrand::Rng;

@@ -347,7 +347,7 @@ impl Kafka {
         decided.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Abort what has been open for longer than `timeout`, and fence who began it.
+    /// Abort transactions open for longer than `timeout`, and fence their producers.
     pub(crate) fn expire(&mut self, now: Timestamp, timeout: Duration) {
         let late = |producer: &Producer| {
             let open = producer.transaction.as_ref().filter(|known| known.fate == Fate::Open);

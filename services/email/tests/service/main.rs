@@ -1,4 +1,5 @@
-//! Goal: who is mailed what and how often, the words of each mail, and SMTP itself; without Kafka.
+//! Goal: which mails email sends and how often, the text of each mail, and SMTP itself; without
+//! Kafka.
 
 mod fixtures;
 mod mail;

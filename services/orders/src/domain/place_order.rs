@@ -45,7 +45,7 @@ pub enum Known {
 /// An order that can be filled, with the catalog's names and prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
-    /// Who orders.
+    /// The customer.
     pub customer: Customer,
     /// What, at which price.
     pub lines: Vec<OrderLine>,

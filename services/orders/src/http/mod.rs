@@ -32,7 +32,7 @@ pub struct App {
     pub catalog: Catalog,
     /// Where commands go.
     pub commands: Arc<dyn CommandLog>,
-    /// Who waits for what.
+    /// The waiting requests.
     pub waiters: Waiters,
     /// Where orders can be seen.
     pub view_url: Arc<str>,

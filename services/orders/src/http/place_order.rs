@@ -23,7 +23,7 @@ use crate::domain::place_order::price;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrderBody {
-    /// Who orders.
+    /// The customer.
     #[schema(value_type = String, example = "ada")]
     customer_id: CustomerId,
     /// 1 to 50 lines, each sku once.

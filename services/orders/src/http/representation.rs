@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct OrderBody {
     /// UUID.
     order_id: String,
-    /// Who ordered.
+    /// The customer.
     customer_id: String,
     /// The status of the order: requested, validated, paid, payment_declined, confirmed, rejected,
     /// cancelled, refund_due or refunded.
@@ -69,7 +69,7 @@ struct PaymentBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
 pub struct ReasonBody {
-    /// Who says so: a check such as `inventory:LAST`, or `deadline`, `payment`, a member's path.
+    /// Its source: a check such as `inventory:LAST`, or `deadline`, `payment`, a member's path.
     check: String,
     /// Stable, for programs.
     code: String,

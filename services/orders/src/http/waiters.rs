@@ -102,7 +102,8 @@ impl Waiters {
     /// The view shows `order`.
     pub fn on_view(&self, order: Order) {
         if order.status.is_terminal() {
-            // In this order: who registers in between hears of it twice rather than never.
+            // In this order: a request that registers in between hears of it twice rather than
+            // never.
             self.settled.lock().remember(order.clone());
             self.waiting.tell(order.order_id, &Outcome::Settled(Box::new(order)));
         }

@@ -53,7 +53,7 @@ pub async fn relay(
     let relay = async {
         loop {
             let Err(error) = listen(&database, &waiters, silence_max, &check, &mut backoff).await;
-            // That the database is away is said by the one who watches it.
+            // The watch of the database reports its outages.
             tracing::debug!("not listening: {error:#}");
             check.down(format!("not listening at {}: {error:#}", database.place()));
             tokio::time::sleep(backoff.next()).await;

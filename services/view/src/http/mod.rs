@@ -29,7 +29,7 @@ const STALENESS: HeaderName = HeaderName::from_static("view-staleness-ms");
 pub struct App {
     /// Where the answers are.
     pub database: Database,
-    /// The readers who wait.
+    /// The waiting requests.
     pub waiters: Waiters<OrderId, ()>,
     /// How old the answers are.
     pub freshness: Freshness,

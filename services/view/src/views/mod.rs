@@ -29,7 +29,7 @@ pub trait OfOrder: Serialize + Sized + Send {
         order_id: OrderId,
     ) -> impl Future<Output = sqlx::Result<Option<Self>>> + Send;
 
-    /// What those who wait want to know.
+    /// The news for waiting requests.
     fn standing(&self) -> Standing;
 }
 
@@ -65,7 +65,7 @@ impl From<&Money> for Amount {
 /// Why something did not go the straight way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReasonView {
-    /// Who says so, such as `inventory:LAST`, `payment` or `deadline`.
+    /// Its source, such as `inventory:LAST`, `payment` or `deadline`.
     pub check: String,
     /// For programs.
     pub code: String,

@@ -22,7 +22,7 @@ pub struct OrderView {
     /// The order.
     #[schema(value_type = String, format = "uuid")]
     pub order_id: OrderId,
-    /// Who ordered; null if the order was refused.
+    /// The customer; null if orders refused the order.
     pub customer_id: Option<String>,
     /// One of requested, validated, paid, payment_declined, confirmed, rejected, cancelled,
     /// refund_due, refunded, refused.

@@ -81,7 +81,7 @@ impl Instance {
         self.url.split(['@', '/']).nth(3).unwrap().to_owned()
     }
 
-    /// The same on a server of its own, or with less room for those who wait.
+    /// The same on a server of its own, or with less room for waiting requests.
     pub(crate) async fn start_on(postgres: Arc<Postgres>, name: &str, waiters_max: usize) -> Self {
         let url = postgres.database(name).await.unwrap();
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));

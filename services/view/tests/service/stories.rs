@@ -46,7 +46,7 @@ pub(crate) fn rejected(one: &Order) -> Order {
     one.next(rejected, one.requested_at).unwrap().into_order()
 }
 
-/// Who writes the transition that led to `order`.
+/// The writer of the transition that led to `order`.
 pub(crate) fn writer(order: &Order) -> &'static str {
     contracts::baton::writer(order.transition).unwrap().as_str()
 }

@@ -47,7 +47,8 @@ async fn two_hundred_wait_and_none_misses_its_order() {
     let early: Vec<_> = (0..100).map(|i| ask(&view, &path(1 + i % ORDERS))).collect();
     until_waiting(&view, 100).await;
     let late: Vec<_> = (0..100).map(|i| ask(&view, &path(1 + i % ORDERS))).collect();
-    // Step on the heels of step, so that the last one comes while those who wait look at the third.
+    // Step on the heels of step, so that the last one comes while the waiting requests look at the
+    // third.
     for step in (1..=ORDERS).flat_map(confirmed_story) {
         view.feed(&[step]);
     }

@@ -106,7 +106,7 @@ fn is_cancelled_or_over(step: &Step<'_>) -> bool {
     step.order.status == Status::RefundDue || is_terminal(step.order.status)
 }
 
-/// Who says that the customer has cancelled has a CancelOrder to show.
+/// Every cancellation by the customer has a CancelOrder.
 fn asked_for(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
     for (order_id, history) in &case.histories {
         let (Some(first), Some(last)) = (history.steps.first(), history.last()) else { continue };

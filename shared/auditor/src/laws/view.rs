@@ -143,7 +143,7 @@ fn announced(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut announced: BTreeSet<(OrderId, i64)> = BTreeSet::new();
     for record in &case.evidence.log.order_views {
         let Some(update) = record.read() else { continue };
-        // Who reads it has put it aside.
+        // Its reader has dead-lettered it.
         if case.dead_letters.has_any(&record.address("order-views")) {
             continue;
         }

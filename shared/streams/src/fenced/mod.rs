@@ -1,7 +1,7 @@
 //! [`FencedEngine`]: the runtime of a consumer whose offsets live in its own database, in the same
-//! transaction as what it does, as a state machine without IO. Kafka's group only says who reads
-//! which partition; what keeps a replaced instance out is an epoch per partition in the database,
-//! which every new owner raises (a fence).
+//! transaction as what it does, as a state machine without IO. Kafka's group only says which member
+//! reads which partition; what keeps a replaced instance out is an epoch per partition in the
+//! database, which every new owner raises (a fence).
 //!
 //! The way of a batch: poll, claim what was assigned, seek to where the database is, apply. A
 //! driver tells the engine what has happened and does what it asks for, one [`Effect`] after the
