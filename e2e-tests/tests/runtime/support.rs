@@ -191,7 +191,7 @@ impl Bench {
     }
 }
 
-/// A processor that does what it is told, one turn at a time.
+/// A processor that the test drives, one batch at a time.
 pub struct ByHand {
     tally: TransactionalDriver<Tally>,
 }
