@@ -84,9 +84,9 @@ fn dead_letters(sim: &Sim, service: ServiceName) -> Vec<DeadLetter> {
             offset: record.offset,
             timestamp: Timestamp(record.timestamp_ms),
             key: text(record.key.as_deref()),
+            settled: sim.garbage.contains(&place.join("/")),
             origin: place.join("/"),
             cause: header(dlq_names::CAUSE),
-            settled: false,
         }
     };
     sim.kafka.committed(dlq(service).name).into_iter().map(read).collect()

@@ -98,6 +98,8 @@ faults! {
     ClockJump, "clock jump", 3;
     /// An instance of orders finds an empty catalog, and goes by that until it dies.
     LateCatalog, "late catalog", 1_500;
+    /// A stranger writes garbage, as large as a topic takes.
+    Garbage, "garbage near the limit", 20;
 }
 
 impl std::fmt::Display for Fault {

@@ -63,6 +63,8 @@ pub(crate) struct Sim {
     pub(crate) bank: Bank,
     /// Debezium, between the outbox and `orders`.
     pub(crate) relay: Relay,
+    /// The addresses of what a stranger has written. An operator discards the letters about it.
+    pub(crate) garbage: BTreeSet<String>,
     /// What has happened.
     pub(crate) trace: Trace,
 }

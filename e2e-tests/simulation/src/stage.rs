@@ -393,7 +393,7 @@ fn crash_before(effect: &Effect) -> Option<Fault> {
 fn refused(refusal: Refusal) -> Event {
     let class = match refusal {
         Refusal::Fenced => Class::Fatal,
-        Refusal::IllegalGeneration => Class::Abortable,
+        Refusal::IllegalGeneration | Refusal::TooLarge => Class::Abortable,
     };
     Event::Failed(class, anyhow::anyhow!("{refusal:?}"))
 }

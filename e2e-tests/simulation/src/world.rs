@@ -21,6 +21,7 @@ use crate::{
 use contracts::{ServiceName, Timestamp, topics};
 use fastrand::Rng;
 use std::{
+    collections::BTreeSet,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -61,6 +62,7 @@ impl World {
             payments: Database::default(),
             bank: Bank::new(customers::DECLINED),
             relay: Relay::default(),
+            garbage: BTreeSet::new(),
             trace: Trace::new(traced),
         };
         sim.kafka.uncommitted = has(Mutation::ReadUncommitted);

@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use streams::{Outgoing, Record, engine::Offsets};
+use streams::{Outgoing, Record, engine::Offsets, limits::MESSAGE_BYTES_MAX};
 
 /// A topic, by its place in the registry.
 pub(crate) type Topic = usize;
@@ -37,6 +37,16 @@ pub(crate) enum Refusal {
     Fenced,
     /// The member has been thrown out, or knows an old generation.
     IllegalGeneration,
+    /// The record is larger than a topic takes.
+    TooLarge,
+}
+
+/// What a batch with one record has besides key, value and headers, roughly.
+const FRAME_BYTES: usize = 100;
+
+/// Whether a record is as small as a topic asks for.
+pub(crate) fn takes(outgoing: &Outgoing) -> bool {
+    outgoing.size() + FRAME_BYTES <= MESSAGE_BYTES_MAX
 }
 
 /// A transaction that is not complete.
@@ -254,6 +264,9 @@ impl Kafka {
         outgoing: Outgoing,
         now: Timestamp,
     ) -> Result<i64, Refusal> {
+        if !takes(&outgoing) {
+            return Err(Refusal::TooLarge);
+        }
         let record = self.record(outgoing, now);
         let (topic, partition) = (self.topic(&record.topic), record.partition);
         let transaction = self.producer(id, epoch)?.transaction.as_mut();

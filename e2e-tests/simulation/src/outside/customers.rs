@@ -2,21 +2,28 @@
 //! twice, and when. All of it is written down before the first step, each order from dice of its
 //! own, so that one order can be left out without changing the others.
 
-use crate::sim::{Progress, Sim};
+use crate::{
+    faults::Fault,
+    sim::{Progress, Sim},
+};
 use contracts::{
     CommandId, OrderId, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
     inventory::Restock,
     orders::{CancelOrder, OrderCommand, PlaceOrder, RequestedLine},
     owns::Orders,
-    topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS},
+    topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS},
 };
 use fastrand::Rng;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
-use streams::{Outgoing, lineage::Cause};
+use streams::{
+    Headers, Outgoing,
+    limits::{MESSAGE_BYTES_MAX, VALUE_BYTES_MAX},
+    lineage::Cause,
+};
 use uuid::Uuid;
 
 /// The customer whom the bank always declines.
@@ -117,6 +124,12 @@ impl Customers {
         let outgoing = request.outgoing(sim);
         let (partition, offset) = sim.kafka.append(outgoing.clone(), sim.now);
         sim.note_sent("customer", &outgoing, partition, offset);
+        if sim.strikes(Fault::Garbage, "stranger") {
+            let outgoing = garbage(&mut sim.dice);
+            let (partition, offset) = sim.kafka.append(outgoing.clone(), sim.now);
+            sim.garbage.insert(format!("{}/{partition}/{offset}", outgoing.topic));
+            sim.note_sent("stranger", &outgoing, partition, offset);
+        }
         Progress::Moved
     }
 }
@@ -138,6 +151,25 @@ impl Request {
         let value = Some(value.expect("the command fits its schema"));
         Outgoing { topic, partition: 0, key, value, headers }
     }
+}
+
+/// What a stranger writes: around every limit, up to what a topic takes.
+fn garbage(dice: &mut Rng) -> Outgoing {
+    let topics = [
+        ORDER_COMMANDS.name(),
+        INVENTORY_COMMANDS.name(),
+        ORDERS.name(),
+        ORDER_VALIDATIONS.name(),
+        ORDER_VIEWS.name(),
+    ];
+    let sizes = [1, VALUE_BYTES_MAX + 1, 1_100_000, MESSAGE_BYTES_MAX - 200];
+    let key = format!("strange-{}", dice.u32(..)).into_bytes();
+    let (mut value, mut headers) = (vec![1; sizes[dice.usize(0..sizes.len())]], Headers::default());
+    if dice.u32(0..3) == 0 {
+        headers.push("strange", std::mem::replace(&mut value, vec![1]));
+    }
+    let topic = topics[dice.usize(0..topics.len())];
+    Outgoing { topic, partition: 0, key, value: Some(value), headers }
 }
 
 /// Goods arrive: some at the start, some later, some announced twice.

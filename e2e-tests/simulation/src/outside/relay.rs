@@ -4,6 +4,7 @@
 
 use crate::{
     faults::Fault,
+    kafka::takes,
     mutation::Mutation,
     sim::{Progress, Sim},
 };
@@ -38,6 +39,13 @@ pub(crate) fn step(sim: &mut Sim) -> Progress {
         return Progress::Idle;
     }
     let until = sim.dice.usize(sim.relay.position + 1..=rows);
+    let until =
+        match (sim.relay.position..until).find(|row| !takes(sim.payments.outbox[*row].message())) {
+            // Its producer refuses it, and so it does after each restart.
+            Some(row) if row == sim.relay.position => return Progress::Idle,
+            Some(row) => row,
+            None => until,
+        };
     if sim.has(Mutation::RelayLoses) && sim.strikes(Fault::RelayReplay, "relay") {
         sim.relay.position = until;
     }
