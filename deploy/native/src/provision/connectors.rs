@@ -206,7 +206,12 @@ mod tests {
         let sql: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
         let table = sql.split("CREATE TABLE outbox (").nth(1).unwrap().split(");").next().unwrap();
         let columns = table.lines().filter_map(|line| line.split_whitespace().next());
-        let columns: Vec<_> = columns.filter(|name| !CARRIED_OTHERWISE.contains(name)).collect();
+        let altered =
+            sql.split("ALTER TABLE outbox").skip(1).filter_map(|rest| rest.split(';').next());
+        let added = altered.flat_map(|statement| statement.split("ADD COLUMN ").skip(1));
+        let added = added.filter_map(|rest| rest.split_whitespace().next());
+        let columns = columns.chain(added).filter(|name| !CARRIED_OTHERWISE.contains(name));
+        let columns: Vec<_> = columns.collect();
 
         let config: Config = serde_json::from_str(CONNECTORS[1].1).unwrap();
         let placement = &config["transforms.outbox.table.fields.additional.placement"];
