@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use auditor::{BankEntry, Booking, Mail};
-use contracts::{Money, Timestamp};
+use contracts::{Currency, Money, Timestamp};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +26,7 @@ struct Entry {
     key: String,
     kind: Booking,
     amount_minor: i64,
-    currency: String,
+    currency: Currency,
     customer: String,
     charge_id: String,
 }

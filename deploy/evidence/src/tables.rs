@@ -6,7 +6,7 @@ use auditor::{
     Payments, ProductRow, RefusalRow, SalesRow, StockRow, TimelineRow, View,
 };
 use contracts::catalog::Product;
-use contracts::{CommandId, Money, OrderId, Reason, Sku, Timestamp};
+use contracts::{CommandId, Money, Name, OrderId, Prose, Reason, Sku, Timestamp};
 use serde::Deserialize;
 use sqlx::postgres::PgRow;
 use sqlx::types::{Json, Uuid};
@@ -51,7 +51,7 @@ pub(super) async fn payments(url: &str) -> Result<Payments> {
     let mut ledger = Vec::new();
     for (order_id, kind, account, amount_minor, currency, at) in entries {
         let (order_id, kind, at) = (OrderId(order_id), booking(&kind)?, Timestamp(at));
-        let amount = Money { amount_minor, currency };
+        let amount = money(amount_minor, &currency)?;
         ledger.push(LedgerEntry { order_id, kind, account, amount, at });
     }
     Ok(Payments { rows: rows.into_iter().map(row).collect(), ledger })
@@ -86,10 +86,8 @@ async fn orders(db: &mut PgConnection) -> Result<Vec<OrderRow>> {
             status: row.try_get("status")?,
             customer_id: row.try_get("customer_id")?,
             lines,
-            total: Money {
-                amount_minor: row.try_get("total_minor")?,
-                currency: row.try_get("currency")?,
-            },
+            total: money(row.try_get("total_minor")?, row.try_get("currency")?)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
             payment: payment.map(|Json(payment)| payment),
             reasons,
             requested_at: Timestamp(row.try_get("requested_at")?),
@@ -135,37 +133,40 @@ async fn customer_orders(db: &mut PgConnection) -> Result<Vec<CustomerOrderRow>>
         FROM customer_orders";
     type Row = (Uuid, String, i64, String, i64, String, i64);
     let rows: Vec<Row> = sqlx::query_as(ROWS).fetch_all(db).await?;
-    let row = |(order_id, customer_id, version, status, amount_minor, currency, at)| {
-        let (order_id, total) = (OrderId(order_id), Money { amount_minor, currency });
+    let row = |(order_id, customer_id, version, status, amount_minor, currency, at): Row| {
+        let (order_id, total) = (OrderId(order_id), money(amount_minor, &currency)?);
         let requested_at = Timestamp(at);
-        CustomerOrderRow { order_id, customer_id, version, status, total, requested_at }
+        Ok(CustomerOrderRow { order_id, customer_id, version, status, total, requested_at })
     };
-    Ok(rows.into_iter().map(row).collect())
+    rows.into_iter().map(row).collect()
 }
 
 async fn products(db: &mut PgConnection) -> Result<Vec<ProductRow>> {
     /// What the view keeps of a product.
     #[derive(Deserialize)]
     struct Entry {
-        name: String,
-        description: String,
+        name: Name,
+        description: Prose,
         price: Money,
-        picture: String,
+        picture: Prose,
         active: bool,
     }
     let rows: Vec<(String, Option<Json<Entry>>)> =
         sqlx::query_as("SELECT sku, product FROM products").fetch_all(db).await?;
     let row = |(text, entry): (String, Option<Json<Entry>>)| {
         let sku = sku(text)?;
-        let product = entry.map(|Json(entry)| Product {
-            sku: sku.clone(),
-            name: entry.name,
-            description: entry.description,
-            price_minor: entry.price.amount_minor,
-            currency: entry.price.currency,
-            picture: entry.picture,
-            active: entry.active,
-        });
+        let product = |Json(entry): Json<Entry>| {
+            Ok::<_, anyhow::Error>(Product {
+                sku: sku.clone(),
+                name: entry.name,
+                description: entry.description,
+                price_minor: entry.price.amount_minor.try_into()?,
+                currency: entry.price.currency,
+                picture: entry.picture,
+                active: entry.active,
+            })
+        };
+        let product = entry.map(product).transpose()?;
         Ok(ProductRow { sku, product })
     };
     rows.into_iter().map(row).collect()
@@ -185,13 +186,8 @@ async fn sales(db: &mut PgConnection) -> Result<Vec<SalesRow>> {
     const ROWS: &str = "SELECT sku, currency, orders, quantity, revenue_minor::bigint FROM sales";
     type Row = (String, String, i64, i64, i64);
     let rows: Vec<Row> = sqlx::query_as(ROWS).fetch_all(db).await?;
-    let row = |(text, currency, orders, quantity, amount_minor)| {
-        Ok(SalesRow {
-            sku: sku(text)?,
-            orders,
-            quantity,
-            revenue: Money { amount_minor, currency },
-        })
+    let row = |(text, currency, orders, quantity, amount_minor): Row| {
+        Ok(SalesRow { sku: sku(text)?, orders, quantity, revenue: money(amount_minor, &currency)? })
     };
     rows.into_iter().map(row).collect()
 }
@@ -210,6 +206,11 @@ async fn refusals(db: &mut PgConnection) -> Result<Vec<RefusalRow>> {
         refused_at: Timestamp(at),
     };
     Ok(rows.into_iter().map(row).collect())
+}
+
+fn money(amount_minor: i64, currency: &str) -> Result<Money> {
+    let currency = currency.parse().context("a row has a currency that cannot be")?;
+    Ok(Money::new(amount_minor, currency))
 }
 
 fn sku(text: String) -> Result<Sku> {

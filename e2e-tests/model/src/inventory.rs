@@ -42,11 +42,10 @@ impl Shelf {
 }
 
 /// What a transition asks of the stock, if anything.
-pub fn commands_of(order: &Order) -> Result<Vec<InventoryCommand>, String> {
+pub fn commands_of(order: &Order) -> Vec<InventoryCommand> {
     match split::decide(&Stateless, order, NOTED) {
-        split::Decision::Split(commands) => Ok(commands),
-        split::Decision::Ignored(_) => Ok(Vec::new()),
-        split::Decision::Impossible(why) => Err(why.to_string()),
+        split::Decision::Split(commands) => commands,
+        split::Decision::Ignored(_) => Vec::new(),
     }
 }
 
@@ -55,7 +54,7 @@ impl World {
     pub fn split(&mut self, number: usize) -> Result<(), String> {
         let life = &mut self.lives[number];
         let logged = &life.transitions.records[life.split_read];
-        let commands = commands_of(&logged.order)?;
+        let commands = commands_of(&logged.order);
         life.split_read += 1;
         commands.into_iter().for_each(|command| self.shelf.commands.push((number, command)));
         Ok(())
@@ -99,7 +98,7 @@ impl Life {
     /// effect, and no state shows when it happens, so it need not be a step of its own.
     pub fn pass_split(&mut self) {
         let unread = &self.transitions.records[self.split_read..];
-        let nothing = |order: &Order| commands_of(order).is_ok_and(|commands| commands.is_empty());
+        let nothing = |order: &Order| commands_of(order).is_empty();
         self.split_read += unread.iter().take_while(|logged| nothing(&logged.order)).count();
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     world::{Command, Life, Log, Logged},
 };
 use contracts::{
-    CommandId, CustomerId, Order, OrderId, ServiceName, Sku, Timestamp,
+    CommandId, Currency, CustomerId, Order, OrderId, ServiceName, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
     inventory::OrderValidation,
     orders::{CancelOrder, PlaceOrder, RequestedLine},
@@ -272,18 +272,18 @@ fn cancel_order_of(number: usize) -> CancelOrder {
 fn excerpt() -> Excerpt {
     let customer = CatalogCustomer {
         customer_id: customer_id(),
-        name: String::new(),
-        email: String::new(),
+        name: "Ada".parse().expect("a name"),
+        email: "ada@example.org".parse().expect("an address"),
         active: true,
     };
     let product = Product {
         sku: sku(),
-        name: String::new(),
-        description: String::new(),
-        price_minor: 100,
-        currency: "EUR".into(),
-        picture: String::new(),
+        name: "Tea".parse().expect("a name"),
+        description: "".parse().expect("prose"),
+        price_minor: 100.try_into().expect("a price"),
+        currency: Currency::EUR,
+        picture: "".parse().expect("prose"),
         active: true,
     };
-    Excerpt { customer: Some(customer), products: [(sku(), product)].into() }
+    Excerpt { customer: Some(Ok(customer)), products: [(sku(), Ok(product))].into() }
 }

@@ -112,7 +112,7 @@ fn payments(sim: &Sim) -> Payments {
             Booking::Void => auditor::Booking::Void,
         },
         account: entry.account.as_str().to_owned(),
-        amount: Money::new(entry.amount_minor, entry.currency.clone()),
+        amount: Money::new(entry.amount_minor, entry.currency),
         at: entry.at,
     });
     Payments { rows: rows.collect(), ledger: ledger.collect() }

@@ -100,6 +100,8 @@ faults! {
     LateCatalog, "late catalog", 1_500;
     /// A stranger writes garbage, as large as a topic takes.
     Garbage, "garbage near the limit", 20;
+    /// An instance of orders cannot read the row of a product, and goes by that until it dies.
+    UnreadableRow, "unreadable row", 1_500;
 }
 
 impl std::fmt::Display for Fault {

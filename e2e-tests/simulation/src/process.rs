@@ -168,15 +168,23 @@ impl Process {
 }
 
 fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<OrdersProcessor>> {
-    let late = sim.strikes(Fault::LateCatalog, &format!("orders-{instance}"));
-    let (late, empty) = (Cell::new(late), Catalog::fixed([], []));
-    let catalog = Catalog::fixed(customers::products(), customers::customers());
+    let name = format!("orders-{instance}");
+    let (whole, people) = (customers::products(), customers::customers);
+    let first = if sim.strikes(Fault::LateCatalog, &name) {
+        Some(Catalog::fixed([], []))
+    } else if sim.strikes(Fault::UnreadableRow, &name) {
+        let row = (whole[0].sku.clone(), "currency is \"eur\", not three capital letters");
+        Some(Catalog::with_unreadable(whole.clone(), people(), row))
+    } else {
+        None
+    };
+    let (first, catalog) = (Cell::new(first), Catalog::fixed(whole, people()));
     let counted = sim.has(Mutation::CountedAnswers).then(|| sim.codec.clone());
     let make = move || {
         let terms = Terms { deadline, extra_checks: Vec::new() };
-        // Only its first life knows nothing.
-        let known = if late.take() { &empty } else { &catalog };
-        let processor = OrdersProcessor::new(known.clone(), terms);
+        // Only its first life knows less.
+        let known = first.take().unwrap_or_else(|| catalog.clone());
+        let processor = OrdersProcessor::new(known, terms);
         match &counted {
             Some(codec) => Meddled::by(processor, count_answers(codec.clone())),
             None => Meddled::not(processor),

@@ -5,7 +5,7 @@ use auditor::{
     CustomerOrderRow, LineRow, OrderRow, PaymentSection, ProductRow, RefusalRow, SalesRow,
     StockRow, TimelineRow,
 };
-use contracts::{Order, OrderId, Sku, Status};
+use contracts::{Currency, Order, OrderId, Sku, Status};
 use std::collections::BTreeMap;
 use streams::record::names;
 use view::{
@@ -24,7 +24,7 @@ pub(crate) struct Rows {
     customer_orders: BTreeMap<OrderId, CustomerOrderRow>,
     products: BTreeMap<Sku, (ProductRow, i32, i64)>,
     stock: BTreeMap<Sku, StockRow>,
-    sales: BTreeMap<(Sku, String), SalesRow>,
+    sales: BTreeMap<(Sku, Currency), SalesRow>,
     refusals: BTreeMap<contracts::CommandId, RefusalRow>,
     /// Mutation: rows are overwritten whatever their version.
     unguarded: bool,
@@ -96,8 +96,8 @@ impl Rows {
 
     fn sell(&mut self, order: &Order) {
         for line in &order.lines {
-            let currency = order.total.currency.clone();
-            let key = (line.sku.clone(), currency.clone());
+            let currency = order.total.currency;
+            let key = (line.sku.clone(), currency);
             let row = self.sales.entry(key).or_insert_with(|| SalesRow {
                 sku: line.sku.clone(),
                 orders: 0,
@@ -170,9 +170,9 @@ fn timeline_row(arrived: &Transition<'_>) -> (TimelineRow, Known) {
 fn order_row(order: &Order) -> OrderRow {
     let line = |line: &contracts::OrderLine| LineRow {
         sku: line.sku.to_string(),
-        name: line.name.clone(),
+        name: line.name.to_string(),
         quantity: line.quantity,
-        unit_price_minor: line.unit_price_minor,
+        unit_price_minor: line.unit_price_minor.minor(),
         total_minor: line.total_minor(),
     };
     OrderRow {

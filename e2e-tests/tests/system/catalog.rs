@@ -1,9 +1,13 @@
 //! The catalog database is the only place where prices and customers are kept; its changes arrive
 //! by change data capture.
 
-use crate::support::together;
+use crate::{
+    dead_letters::letters,
+    support::{alone, together},
+};
 use client::order_body;
-use e2e_tests::PATIENCE;
+use contracts::ServiceName;
+use e2e_tests::{Outside, PATIENCE};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,6 +59,88 @@ async fn a_customer_added_by_sql_can_order() {
     shop.sql("catalog", add).await.unwrap();
     let order = testkit::wait_for("edsger to be known", PATIENCE, || async {
         shop.place("edsger", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
+    })
+    .await;
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+}
+
+/// Wait until an order of `sku` is refused at once as `code`.
+async fn refused(shop: &Outside, sku: &str, code: &str) {
+    let what = format!("{sku} to be refused as {code}");
+    testkit::wait_for(&what, PATIENCE, || async {
+        let body = order_body("ada", &[(sku, 1)]);
+        let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
+        let told = &answer.body["errors"][0];
+        let named = answer.fields() == ["lines[0].sku"] && told["code"] == code;
+        if answer.status.as_u16() == 422 && named { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
+/// A row that no service could show, charge or mail is refused where it comes in, by all of them,
+/// once each; the product cannot be ordered until the row is mended, and nobody else waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_no_service_could_read_is_not_for_sale_until_it_is_mended() {
+    let shop = alone().await;
+    for (sku, spoil, mend, cause) in [
+        (
+            "LAMP",
+            "UPDATE products SET currency = 'eur' WHERE sku = 'LAMP'",
+            "UPDATE products SET currency = 'EUR' WHERE sku = 'LAMP'",
+            "currency is \"eur\"",
+        ),
+        (
+            "SCARF",
+            "UPDATE products SET name = E'Feather\nScarf' WHERE sku = 'SCARF'",
+            "UPDATE products SET name = 'Feather Scarf' WHERE sku = 'SCARF'",
+            "name holds the control character",
+        ),
+        (
+            "BINOC",
+            "UPDATE products SET price_minor = 9223372036854775807 WHERE sku = 'BINOC'",
+            "UPDATE products SET price_minor = 12900 WHERE sku = 'BINOC'",
+            "price_minor is 9223372036854775807",
+        ),
+    ] {
+        shop.sql("catalog", spoil).await.unwrap();
+        refused(&shop, sku, "invalid_product").await;
+        for service in [ServiceName::Orders, ServiceName::Inventory, ServiceName::View] {
+            let found = letters(&shop, service, sku, 1).await;
+            assert!(found[0].cause().contains(cause), "{service}: {}", found[0].cause());
+        }
+        assert_eq!(shop.get("view", &format!("/products/{sku}")).await.unwrap().status, 404);
+        let other = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+        assert_eq!(shop.settled(other).await.unwrap()["status"], "confirmed");
+
+        shop.sql("catalog", mend).await.unwrap();
+        let order = testkit::wait_for("the mended row", PATIENCE, || async {
+            shop.place("ada", &[(sku, 1)]).await.map_err(|error| format!("{error:#}"))
+        })
+        .await;
+        assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whom_no_mail_could_reach_cannot_order_until_the_row_is_mended() {
+    let shop = alone().await;
+    let add = "INSERT INTO customers (customer_id, name, email, active)
+        VALUES ('donald', 'Donald Knuth', 'no email', true)";
+    shop.sql("catalog", add).await.unwrap();
+    testkit::wait_for("donald to be refused", PATIENCE, || async {
+        let body = order_body("donald", &[("TEA", 1)]);
+        let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
+        let code = &answer.body["errors"][0]["code"];
+        let named = answer.fields() == ["customer_id"] && code == "invalid_customer";
+        if named { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    let found = letters(&shop, ServiceName::Orders, "donald", 1).await;
+    assert!(found[0].cause().contains("which is no mail address"), "{}", found[0].cause());
+    let mend = "UPDATE customers SET email = 'knuth@example.org' WHERE customer_id = 'donald'";
+    shop.sql("catalog", mend).await.unwrap();
+    let order = testkit::wait_for("donald to be known", PATIENCE, || async {
+        shop.place("donald", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
     })
     .await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");

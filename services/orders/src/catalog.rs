@@ -5,7 +5,7 @@ use contracts::{
     catalog::{CatalogCustomer, Product},
     orders::{LINES_MAX, RequestedLine},
 };
-use streams::GlobalTable;
+use streams::{GlobalTable, Row};
 
 use crate::domain::place_order::Excerpt;
 
@@ -35,8 +35,19 @@ impl Catalog {
         Self { products: GlobalTable::fixed(products), customers: GlobalTable::fixed(customers) }
     }
 
-    /// Whether both tables have been read to their ends once. Before that orders must not conclude
-    /// that a product does not exist.
+    /// The same, with one product whose row cannot be read because of `cause`.
+    pub fn with_unreadable(
+        products: impl IntoIterator<Item = Product>,
+        customers: impl IntoIterator<Item = CatalogCustomer>,
+        (sku, cause): (Sku, &str),
+    ) -> Self {
+        let products = products.into_iter().map(|row| (row.sku.clone(), Ok(row)));
+        let products = GlobalTable::of(products.chain([(sku, Err(cause.into()))]));
+        Self { products, ..Self::fixed([], customers) }
+    }
+
+    /// Whether both tables have been read to their ends once. Before that orders must not
+    /// conclude that a product does not exist.
     pub fn is_ready(&self) -> bool {
         self.products.is_ready() && self.customers.is_ready()
     }
@@ -49,10 +60,17 @@ impl Catalog {
 
     /// The rows that matter to an order of `lines` by `customer_id`.
     pub fn excerpt(&self, customer_id: &CustomerId, lines: &[RequestedLine]) -> Excerpt {
-        let rows = lines.iter().take(LINES_MAX).filter_map(|line| self.products.get(&line.sku));
+        let product = |line: &RequestedLine| {
+            self.products.get(&line.sku).map(|row| (line.sku.clone(), told(row)))
+        };
         Excerpt {
-            customer: self.customers.get(customer_id),
-            products: rows.map(|row| (row.sku.clone(), row)).collect(),
+            customer: self.customers.get(customer_id).map(told),
+            products: lines.iter().take(LINES_MAX).filter_map(product).collect(),
         }
     }
+}
+
+/// A row with its fault in words, as the domain has it.
+fn told<V>(row: Row<V>) -> Result<V, String> {
+    row.map_err(|cause| cause.to_string())
 }

@@ -169,7 +169,7 @@ fn message(
 fn entries(kind: Booking, payment: &Payment, at: Timestamp) -> [LedgerEntry; 2] {
     let (order_id, total) = (payment.order.order_id, &payment.order.total);
     kind.entries(total.amount_minor).map(|(account, amount_minor)| {
-        let currency = total.currency.clone();
+        let currency = total.currency;
         LedgerEntry { order_id, kind, account, amount_minor, currency, at }
     })
 }

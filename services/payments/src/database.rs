@@ -7,7 +7,7 @@ use crate::{
     domain::{Account, Booking, Payment},
     outbox::OutboxRow,
 };
-use contracts::{OrderId, Timestamp};
+use contracts::{Currency, OrderId, Timestamp};
 use std::{collections::BTreeMap, future::Future, time::Duration};
 use streams::lineage::Cause;
 use uuid::Uuid;
@@ -74,7 +74,7 @@ pub struct LedgerEntry {
     /// Minor units: a debit is positive, a credit negative.
     pub amount_minor: i64,
     /// ISO 4217 code.
-    pub currency: String,
+    pub currency: Currency,
     /// When it was known.
     pub at: Timestamp,
 }

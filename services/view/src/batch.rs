@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use streams::Record;
 use uuid::Uuid;
 
-/// A record that is sound by itself, and what it says.
+/// A record that has its place in the tables, and what it says.
 #[derive(Debug, Clone)]
 pub struct Arrived {
     /// Where it was read, its bytes and its headers.
@@ -35,6 +35,9 @@ pub enum News {
     Refused(CommandRefused),
     /// A row of the catalog was written, or deleted: then there is no product.
     Captured(Sku, Option<Product>),
+    /// A row of the catalog that cannot be read, and why. The product is hidden, as it cannot be
+    /// ordered, and the record goes to the dead letters.
+    Unreadable(Sku, String),
     /// Inventory has counted.
     Counted(StockLevel),
 }
@@ -70,7 +73,7 @@ pub struct Transition<'a> {
 /// A row of the catalog, or that it is gone, with its place in the log: rows have no version.
 #[derive(Debug, Clone, Copy)]
 pub struct ProductRow<'a> {
-    /// None once it was deleted.
+    /// None once it was deleted, or cannot be read.
     pub product: Option<&'a Product>,
     /// Partition of the log.
     pub partition: i32,
@@ -93,7 +96,7 @@ impl Arrived {
                 let fingerprint = *fingerprint;
                 Some(Transition { record: &self.record, order, fingerprint })
             }
-            News::Refused(_) | News::Captured(..) | News::Counted(_) => None,
+            News::Refused(_) | News::Captured(..) | News::Unreadable(..) | News::Counted(_) => None,
         }
     }
 }
@@ -122,12 +125,14 @@ impl<'a> Batch<'a> {
 
     /// The last row of each product: records of one key come in order.
     pub fn products(self) -> BTreeMap<&'a Sku, ProductRow<'a>> {
-        let row = |arrived: &'a Arrived| match &arrived.news {
-            News::Captured(sku, product) => {
-                let (partition, offset) = (arrived.record.partition, arrived.record.offset);
-                Some((sku, ProductRow { product: product.as_ref(), partition, offset }))
-            }
-            News::Transition { .. } | News::Refused(_) | News::Counted(_) => None,
+        let row = |arrived: &'a Arrived| {
+            let (sku, product) = match &arrived.news {
+                News::Captured(sku, product) => (sku, product.as_ref()),
+                News::Unreadable(sku, _) => (sku, None),
+                News::Transition { .. } | News::Refused(_) | News::Counted(_) => return None,
+            };
+            let (partition, offset) = (arrived.record.partition, arrived.record.offset);
+            Some((sku, ProductRow { product, partition, offset }))
         };
         self.arrived.iter().filter_map(row).collect()
     }

@@ -166,6 +166,7 @@ fn announce(tx: &mut Tx<'_, View>, arrived: Arrived, outcome: Outcome) -> Result
                 ViewUpdated { order_id, view_version, order: *order, updated_at: tx.now() };
             tx.send(&ORDER_VIEWS, &order_id, &update)
         }
+        (Ok(()), News::Unreadable(_, cause)) => Err(Failure::Poison(cause)),
         (Ok(()), News::Refused(_) | News::Captured(..) | News::Counted(_)) => Ok(()),
     };
     match sent {

@@ -38,6 +38,7 @@ laws! {
         "Every transition carries the whole order, and what was agreed never changes.",
     AsAsked "as asked"
         "An order is what its PlaceOrder asked for, at names and prices of the catalog.",
+    Understood "understood" "No reader puts aside a transition that counts.",
     Latest "latest" "orders.latest has the last state of every order.",
     Deadline "deadline" "Every order ends by its deadline: nothing is validated or paid after it.",
     Reasons "reasons" "An order that did not end well says why; one that did has no reason.",

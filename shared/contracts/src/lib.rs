@@ -22,6 +22,7 @@ mod reason;
 pub mod services;
 pub mod topics;
 pub mod transitions;
+pub mod values;
 pub mod view;
 
 pub use baton::{Status, TransitionKind};
@@ -31,6 +32,7 @@ pub use order::{Customer, Order, OrderLine, Payment, PaymentStatus};
 pub use reason::Reason;
 pub use streams::{Owns, Service, Timestamp, partition};
 pub use transitions::{Next, Transition};
+pub use values::{Currency, EmailAddress, Name, Price, Prose};
 
 /// Partitions of every topic. Topics that share a key must have the same number, so that one
 /// instance owns partition p of all of them.

@@ -1,5 +1,6 @@
 //! [`Money`]: whole minor units, never a float.
 
+use crate::Currency;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -8,14 +9,14 @@ use std::fmt;
 pub struct Money {
     /// Minor units; negative only in statements.
     pub amount_minor: i64,
-    /// ISO 4217 code, three capital letters.
-    pub currency: String,
+    /// Of which currency.
+    pub currency: Currency,
 }
 
 impl Money {
     /// `amount_minor` of `currency`.
-    pub fn new(amount_minor: i64, currency: impl Into<String>) -> Self {
-        Self { amount_minor, currency: currency.into() }
+    pub fn new(amount_minor: i64, currency: Currency) -> Self {
+        Self { amount_minor, currency }
     }
 }
 
@@ -33,7 +34,7 @@ mod tests {
 
     #[test]
     fn money_reads_as_people_write_it() {
-        assert_eq!(Money::new(1305, "EUR").to_string(), "13.05 EUR");
-        assert_eq!(Money::new(-7, "EUR").to_string(), "-0.07 EUR");
+        assert_eq!(Money::new(1305, Currency::EUR).to_string(), "13.05 EUR");
+        assert_eq!(Money::new(-7, Currency::EUR).to_string(), "-0.07 EUR");
     }
 }

@@ -1,14 +1,16 @@
 //! [`Order`]: the entity that travels whole with each of its transitions.
 
 use crate::{
-    CommandId, CustomerId, Money, OrderId, Reason, ServiceName, Sku, Status, Timestamp,
-    TransitionKind,
+    CommandId, CustomerId, EmailAddress, Money, Name, OrderId, Price, Reason, ServiceName, Sku,
+    Status, Timestamp, TransitionKind,
     avro::{AvroError, Message, SchemaFile, avro_record},
     baton,
-    limits::ORDER_BYTES_MAX,
-    orders::{Note, PlaceOrder},
+    limits::{CHECK_BYTES_MAX, CHECKS_MAX, ORDER_BYTES_MAX, REFERENCE_BYTES_MAX},
+    orders::{LINES_MAX, Note, PlaceOrder, QUANTITY_MAX},
+    values::check_text,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The whole order after one transition. Fields as in `schemas/orders/Order.avsc`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,9 +57,9 @@ pub struct Customer {
     /// Id in the catalog database.
     pub customer_id: CustomerId,
     /// Display name.
-    pub name: String,
+    pub name: Name,
     /// Where mails about this order go.
-    pub email: String,
+    pub email: EmailAddress,
 }
 
 /// One product in an order.
@@ -66,17 +68,17 @@ pub struct OrderLine {
     /// Id in the catalog database.
     pub sku: Sku,
     /// Product name when the order was accepted.
-    pub name: String,
+    pub name: Name,
     /// 1 to [`crate::orders::QUANTITY_MAX`].
     pub quantity: i32,
     /// Price of one piece when the order was accepted.
-    pub unit_price_minor: i64,
+    pub unit_price_minor: Price,
 }
 
 impl OrderLine {
     /// Price of all pieces.
     pub fn total_minor(&self) -> i64 {
-        self.unit_price_minor.saturating_mul(i64::from(self.quantity))
+        self.unit_price_minor.minor().saturating_mul(i64::from(self.quantity))
     }
 }
 
@@ -113,6 +115,16 @@ impl PaymentStatus {
             PaymentStatus::Refunded => "refunded",
         }
     }
+}
+
+/// A value out of its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {detail}")]
+pub struct OutOfBounds {
+    /// Path of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub detail: String,
 }
 
 /// Why a record on `orders` cannot follow what is known of its order.
@@ -173,6 +185,9 @@ pub enum ImpossibleOrder {
         /// The order in the record's value.
         order_id: OrderId,
     },
+    /// A value is out of its bounds.
+    #[error(transparent)]
+    Value(#[from] OutOfBounds),
 }
 
 /// A PlaceOrder was accepted: what orders adds to what the customer asked for.
@@ -205,7 +220,8 @@ impl Order {
         let reasons = reasons.iter().map(|r| r.check.len() + r.code.len() + r.detail.len());
         let elements = lines.chain(checks).chain(reasons).map(|texts| texts + ELEMENT_BYTES);
         let payment = payment.iter().map(|payment| {
-            payment.amount.currency.len() + payment.reference.as_ref().map_or(0, String::len)
+            payment.amount.currency.as_str().len()
+                + payment.reference.as_ref().map_or(0, String::len)
         });
         FIXED_BYTES
             + elements.sum::<usize>()
@@ -213,7 +229,7 @@ impl Order {
             + customer.name.len()
             + customer.email.len()
             + note.as_str().len()
-            + total.currency.len()
+            + total.currency.as_str().len()
             + payment.sum::<usize>()
     }
 
@@ -262,7 +278,7 @@ impl Order {
         }
     }
 
-    /// Whether its key, its place in the baton table and its size are possible at all.
+    /// Whether its key, its place in the baton table, its size and its values are possible at all.
     ///
     /// # Errors
     /// [`ImpossibleOrder`], the cause for a dead letter.
@@ -276,7 +292,7 @@ impl Order {
         }
         match self.bytes() {
             bytes if bytes > ORDER_BYTES_MAX => Err(ImpossibleOrder::Size { bytes }),
-            _ => Ok(()),
+            _ => Ok(check_values(self)?),
         }
     }
 
@@ -302,6 +318,54 @@ impl Order {
         }
         Ok(true)
     }
+}
+
+/// Lines, sum, checks and payment of an order.
+///
+/// # Errors
+/// The first value that is out of its bounds.
+fn check_values(order: &Order) -> Result<(), OutOfBounds> {
+    let lines = order.lines.len();
+    ensure((1..=LINES_MAX).contains(&lines), "lines", || {
+        format!("has {lines} entries, not 1 to {LINES_MAX}")
+    })?;
+    let mut skus = BTreeSet::new();
+    let mut total = Some(0_i64);
+    for (i, line) in order.lines.iter().enumerate() {
+        let quantity = line.quantity;
+        ensure((1..=QUANTITY_MAX).contains(&quantity), format!("lines[{i}].quantity"), || {
+            format!("is {quantity}, not 1 to {QUANTITY_MAX}")
+        })?;
+        ensure(skus.insert(&line.sku), format!("lines[{i}].sku"), || {
+            format!("repeats {}", line.sku)
+        })?;
+        total = total.and_then(|sum| sum.checked_add(line.total_minor()));
+    }
+    ensure(total == Some(order.total.amount_minor), "total", || {
+        format!("is {}, which is not the sum of its lines", order.total)
+    })?;
+    let checks = order.required_checks.len();
+    ensure(checks <= CHECKS_MAX, "required_checks", || {
+        format!("has {checks} entries, more than {CHECKS_MAX}")
+    })?;
+    for (i, name) in order.required_checks.iter().enumerate() {
+        text(format!("required_checks[{i}]"), name, CHECK_BYTES_MAX)?;
+    }
+    let reference = order.payment.as_ref().and_then(|payment| payment.reference.as_deref());
+    reference.map_or(Ok(()), |id| text("payment.reference", id, REFERENCE_BYTES_MAX))
+}
+
+fn text(field: impl Into<String>, text: &str, max: usize) -> Result<(), OutOfBounds> {
+    let checked = check_text(text, (1, max), &[]);
+    checked.map_err(|why| OutOfBounds { field: field.into(), detail: why.to_string() })
+}
+
+fn ensure(
+    holds: bool,
+    field: impl Into<String>,
+    detail: impl FnOnce() -> String,
+) -> Result<(), OutOfBounds> {
+    if holds { Ok(()) } else { Err(OutOfBounds { field: field.into(), detail: detail() }) }
 }
 
 /// An order as `orders.latest` carries it: the same bytes, the last one per key.

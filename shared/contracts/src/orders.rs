@@ -3,6 +3,8 @@
 use crate::{
     CommandId, CustomerId, OrderId, Reason, Sku, Timestamp,
     avro::{avro_record, avro_records},
+    limits::{CHECK_BYTES_MAX, DETAIL_BYTES_MAX},
+    values::{InvalidField, check_text},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -188,23 +190,55 @@ pub enum Outcome {
 /// In Avro it is still `murmuration.inventory.OrderValidation`: a reader that has the old name
 /// could not read a record of another one (Avro 1.12, Schema Resolution), and registries refuse the
 /// change.
+///
+/// An outcome becomes a reason of its order, so what no order can carry cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "OutcomeRecord")]
 pub struct OrderValidation {
     /// The record's key.
     pub order_id: OrderId,
-    /// As the order's `required_checks` names it.
+    /// As the order's `required_checks` names it: 1 to [`CHECK_BYTES_MAX`] bytes.
     pub check: String,
     /// Passed or failed.
     pub outcome: Outcome,
-    /// Why it failed, for programs; `ok` when it passed.
+    /// Why it failed, for programs; `ok` when it passed: 1 to [`CHECK_BYTES_MAX`] bytes.
     pub code: String,
-    /// Why it failed, for people; empty when it passed.
+    /// Why it failed, for people; empty when it passed: [`DETAIL_BYTES_MAX`] bytes at most.
     pub detail: String,
     /// When it was decided.
     pub decided_at: Timestamp,
 }
 
 avro_record!(OrderValidation, "orders/OrderValidation.avsc");
+
+/// The fields of an outcome, whatever they hold.
+#[derive(Deserialize)]
+#[serde(rename = "OrderValidation")]
+struct OutcomeRecord {
+    order_id: OrderId,
+    check: String,
+    outcome: Outcome,
+    code: String,
+    detail: String,
+    decided_at: Timestamp,
+}
+
+impl TryFrom<OutcomeRecord> for OrderValidation {
+    type Error = InvalidField;
+
+    fn try_from(record: OutcomeRecord) -> Result<Self, InvalidField> {
+        let OutcomeRecord { order_id, check, outcome, code, detail, decided_at } = record;
+        for (field, text, bounds) in [
+            ("check", &check, (1, CHECK_BYTES_MAX)),
+            ("code", &code, (1, CHECK_BYTES_MAX)),
+            ("detail", &detail, (0, DETAIL_BYTES_MAX)),
+        ] {
+            let checked = check_text(text, bounds, &[]);
+            checked.map_err(|why| InvalidField { field: field.into(), why })?;
+        }
+        Ok(Self { order_id, check, outcome, code, detail, decided_at })
+    }
+}
 
 /// A command that changed nothing, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -148,10 +148,13 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         while !stop.is_cancelled() {
             match self.row(&record) {
                 Ok((key, row)) => {
-                    self.writer.set(key, row);
+                    self.writer.set(key, row.map(Ok));
                     return Ok(());
                 }
                 Err(Failure::Poison(cause)) => {
+                    if let Ok(key) = record.key_as::<K>() {
+                        self.writer.set(key, Some(Err(cause.as_str().into())));
+                    }
                     if settled.get(&record.partition).is_none_or(|next| record.offset >= *next) {
                         let cause = clip(&cause, CAUSE_BYTES_MAX);
                         warn!(record = record.address(), "dead letter: {cause}");

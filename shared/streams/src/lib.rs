@@ -37,6 +37,6 @@ pub use processor::{Processor, Source, UpTo};
 pub use record::{Headers, Record};
 pub use registry::{MemoryRegistry, RegistryError, SchemaRegistry};
 pub use store::{MemoryStore, Store, Table};
-pub use table::{GlobalTable, TableWriter};
+pub use table::{GlobalTable, Row, TableWriter};
 pub use time::Timestamp;
 pub use tx::{Fact, Outgoing, Tx};

@@ -7,16 +7,19 @@ use std::{
 };
 use tokio::sync::watch;
 
+/// A row, or why it cannot be read.
+pub type Row<V> = Result<V, Arc<str>>;
+
 /// The rows of a compacted topic, all partitions, which a follower keeps up to date. Reads never
 /// wait. Clones share the rows.
 pub struct GlobalTable<K, V> {
-    rows: Arc<RwLock<HashMap<K, V>>>,
+    rows: Arc<RwLock<HashMap<K, Row<V>>>>,
     ready: watch::Receiver<bool>,
 }
 
 /// Keeps a [`GlobalTable`] up to date.
 pub struct TableWriter<K, V> {
-    rows: Arc<RwLock<HashMap<K, V>>>,
+    rows: Arc<RwLock<HashMap<K, Row<V>>>>,
     ready: watch::Sender<bool>,
 }
 
@@ -36,12 +39,20 @@ impl<K: Eq + Hash, V: Clone> GlobalTable<K, V> {
 
     /// A table that never changes, for tests and the simulation.
     pub fn fixed(rows: impl IntoIterator<Item = (K, V)>) -> Self {
+        let rows = rows.into_iter().map(|(key, row)| (key, Ok(row)));
+        Self::of(rows)
+    }
+
+    /// The same, of rows some of which cannot be read.
+    pub fn of(rows: impl IntoIterator<Item = (K, Row<V>)>) -> Self {
         let rows = Arc::new(RwLock::new(rows.into_iter().collect()));
         Self { rows, ready: watch::channel(true).1 }
     }
 
-    /// The row of `key`.
-    pub fn get(&self, key: &K) -> Option<V> {
+    /// The row of `key`. One that cannot be read takes the place of the row before it: what its
+    /// owner has overwritten is not valid any more, and once the topic is compacted nobody could
+    /// read it back.
+    pub fn get(&self, key: &K) -> Option<Row<V>> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
@@ -60,7 +71,7 @@ impl<K: Eq + Hash, V: Clone> GlobalTable<K, V> {
 
 impl<K: Eq + Hash, V> TableWriter<K, V> {
     /// Set the row of `key`, or remove it.
-    pub fn set(&self, key: K, row: Option<V>) {
+    pub fn set(&self, key: K, row: Option<Row<V>>) {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             Some(row) => rows.insert(key, row),
@@ -90,7 +101,11 @@ mod tests {
     #[test]
     fn a_table_is_ready_when_it_was_read_and_not_when_its_follower_is_gone() {
         let (table, writer) = GlobalTable::new();
-        writer.set("TEA", Some(1));
+        writer.set("TEA", Some(Ok(1)));
+        assert_eq!(table.get(&"TEA"), Some(Ok(1)));
+        writer.set("TEA", Some(Err("not a number".into())));
+        assert_eq!(table.get(&"TEA"), Some(Err("not a number".into())));
+        writer.set("TEA", Some(Ok(1)));
         assert!(!table.is_ready() && !is_over(table.ready()));
         assert_eq!((writer.reached_end(), writer.reached_end()), (Some(1), None));
         drop(writer);

@@ -7,6 +7,7 @@ mod kill;
 pub mod orders;
 pub mod postgres;
 mod proxy;
+mod spoil;
 mod topology;
 mod wait;
 
@@ -14,5 +15,6 @@ pub use driver::{Driver, Fed, apply_twice};
 pub use http::get;
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};
 pub use proxy::Proxy;
+pub use spoil::spoil;
 pub use topology::{assert_reactions, assert_topology};
 pub use wait::{wait_for, wait_until};

@@ -1,7 +1,8 @@
 //! Orders on their way, made through the baton table: what a test begins with.
 
 use contracts::{
-    CommandId, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp, TransitionKind,
+    CommandId, Currency, Customer, Money, Order, OrderId, OrderLine, Reason, Timestamp,
+    TransitionKind,
     baton::STEPS,
     orders::{PlaceOrder, RequestedLine},
     transitions::{
@@ -26,14 +27,14 @@ pub fn order(id: u128, lines: &[Line<'_>], at: Timestamp) -> Order {
     let requested = |line: &Line<'_>| RequestedLine { sku: sku(line.0), quantity: line.2 };
     let priced = |&(id, name, quantity, unit_price_minor): &Line<'_>| OrderLine {
         sku: sku(id),
-        name: name.into(),
+        name: name.parse().expect("a test names products as they may be"),
         quantity,
-        unit_price_minor,
+        unit_price_minor: unit_price_minor.try_into().expect("a test has prices as they may be"),
     };
     let customer = Customer {
         customer_id: "ada".parse().expect("it is well formed"),
-        name: "Ada Lovelace".into(),
-        email: "ada@example.org".into(),
+        name: "Ada Lovelace".parse().expect("it is well formed"),
+        email: "ada@example.org".parse().expect("it is well formed"),
     };
     let command = PlaceOrder::new(
         CommandId(Uuid::from_u128(id)),
@@ -45,7 +46,7 @@ pub fn order(id: u128, lines: &[Line<'_>], at: Timestamp) -> Order {
     let lines: Vec<OrderLine> = lines.iter().map(priced).collect();
     let accepted = OrderRequested {
         customer,
-        total: Money::new(lines.iter().map(OrderLine::total_minor).sum(), "EUR"),
+        total: Money::new(lines.iter().map(OrderLine::total_minor).sum(), Currency::EUR),
         required_checks: lines.iter().map(|line| format!("inventory:{}", line.sku)).collect(),
         lines,
         deadline: at + DEADLINE,

@@ -90,7 +90,7 @@ impl Bank {
             Task::Charge => {
                 let reference = order.order_id.to_string();
                 let customer = order.customer.customer_id.to_string();
-                let currency = order.total.currency.clone();
+                let currency = order.total.currency.to_string();
                 Request::Charge(ChargeOrder { amount_minor, currency, customer, reference })
             }
             Task::Void => Request::Void,
@@ -115,7 +115,10 @@ impl Bank {
                 EntryKind::Void => Booking::Void,
                 EntryKind::Refund => Booking::Refund,
             },
-            amount: Money::new(entry.amount_minor, entry.currency),
+            amount: Money::new(
+                entry.amount_minor,
+                entry.currency.parse().expect("as it was charged"),
+            ),
             customer: entry.customer,
             charge_id: entry.charge_id,
             at: Timestamp(i64::try_from(entry.at).unwrap_or(i64::MAX)),

@@ -7,7 +7,7 @@ use crate::{
     sim::{Progress, Sim},
 };
 use contracts::{
-    CommandId, OrderId, Sku, Timestamp,
+    CommandId, Currency, OrderId, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
     inventory::Restock,
     orders::{CancelOrder, OrderCommand, PlaceOrder, RequestedLine},
@@ -50,11 +50,11 @@ const CUSTOMERS: [&str; 5] = ["ada", "grace", "alan", DECLINED, "former"];
 pub(crate) fn products() -> Vec<Product> {
     let product = |(sku, price_minor, _): (&str, i64, i32)| Product {
         sku: sku.parse().expect("a sku"),
-        name: sku.to_lowercase(),
-        description: String::new(),
-        price_minor,
-        currency: "EUR".into(),
-        picture: String::new(),
+        name: sku.to_lowercase().parse().expect("a name"),
+        description: "".parse().expect("prose"),
+        price_minor: price_minor.try_into().expect("a price"),
+        currency: Currency::EUR,
+        picture: "".parse().expect("prose"),
         active: sku != "RETIRED",
     };
     PRODUCTS.into_iter().map(product).collect()
@@ -64,8 +64,8 @@ pub(crate) fn products() -> Vec<Product> {
 pub(crate) fn customers() -> Vec<CatalogCustomer> {
     let customer = |id: &str| CatalogCustomer {
         customer_id: id.parse().expect("a customer id"),
-        name: id.to_owned(),
-        email: format!("{id}@example.org"),
+        name: id.parse().expect("a name"),
+        email: format!("{id}@example.org").parse().expect("an address"),
         active: id != "former",
     };
     CUSTOMERS.into_iter().map(customer).collect()

@@ -3,7 +3,6 @@
 use contracts::{
     Money, Order, OrderLine, Reason,
     email::{EmailKind, message_id},
-    limits::{CUSTOMER_NAME_BYTES_MAX, PRODUCT_NAME_BYTES_MAX, clip},
 };
 
 /// A mail, ready to be sent.
@@ -13,7 +12,7 @@ pub struct Mail {
     pub message_id: String,
     /// The customer's name, as it was when they ordered.
     pub to_name: String,
-    /// The customer's address, as it was when they ordered, unchecked.
+    /// The customer's address, as it was when they ordered.
     pub to_address: String,
     /// One line.
     pub subject: String,
@@ -31,8 +30,8 @@ pub fn compose(order: &Order, kind: EmailKind) -> Mail {
     let parts = Parts::of(order, kind);
     Mail {
         message_id: message_id(order.order_id, kind),
-        to_name: clip(&order.customer.name, CUSTOMER_NAME_BYTES_MAX).to_owned(),
-        to_address: order.customer.email.clone(),
+        to_name: order.customer.name.to_string(),
+        to_address: order.customer.email.to_string(),
         subject: parts.subject.to_owned(),
         text: text(order, &parts),
         html: html(order, &parts),
@@ -88,12 +87,12 @@ impl Parts {
 }
 
 /// A reason in words. Of a check of stock, the customer knows the product and not the check.
-fn tell(Reason { check, code, detail }: &Reason, order: &Order) -> String {
+fn tell(Reason { check, code, detail, .. }: &Reason, order: &Order) -> String {
     let why = if detail.is_empty() { code } else { detail };
     let of_stock = check.strip_prefix("inventory:");
     let line = of_stock.and_then(|sku| order.lines.iter().find(|line| line.sku.as_str() == sku));
     match line {
-        Some(line) => format!("{}: {why}", clip(&line.name, PRODUCT_NAME_BYTES_MAX)),
+        Some(line) => format!("{}: {why}", line.name),
         None => why.clone(),
     }
 }
@@ -113,7 +112,7 @@ fn text(order: &Order, parts: &Parts) -> String {
     format!(
         "Hello {name},\n\n{opening}\n\n{table}{list}\n{closing}\n\n\
          Your order number is {id}.\n\nMurmuration\n",
-        name = clip(&order.customer.name, CUSTOMER_NAME_BYTES_MAX),
+        name = order.customer.name,
         table = table(order),
         id = order.order_id,
     )
@@ -134,10 +133,10 @@ fn table(order: &Order) -> String {
 
 /// What is ordered, at which price each, and in all.
 fn rows(order: &Order) -> Vec<[String; 3]> {
-    let money = |minor| Money::new(minor, order.total.currency.clone()).to_string();
+    let money = |minor| Money::new(minor, order.total.currency).to_string();
     let row = |line: &OrderLine| {
-        let what = format!("{} x {}", line.quantity, clip(&line.name, PRODUCT_NAME_BYTES_MAX));
-        [what, format!("{} each", money(line.unit_price_minor)), money(line.total_minor())]
+        let what = format!("{} x {}", line.quantity, line.name);
+        [what, format!("{} each", money(line.unit_price_minor.minor())), money(line.total_minor())]
     };
     let total = ["Total".to_owned(), String::new(), order.total.to_string()];
     order.lines.iter().map(row).chain([total]).collect()
@@ -167,7 +166,7 @@ fn html(order: &Order, parts: &Parts) -> String {
          <table cellpadding=\"6\">\n{rows}</table>\n{list}\
          <p>{closing}</p>\n<p>Your order number is <code>{id}</code>.</p>\n\
          <p>Murmuration</p>\n</body></html>\n",
-        name = escape(clip(&order.customer.name, CUSTOMER_NAME_BYTES_MAX)),
+        name = escape(&order.customer.name),
         opening = escape(opening),
         id = order.order_id,
     )

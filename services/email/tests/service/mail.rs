@@ -89,8 +89,8 @@ fn a_refund_says_how_much() {
 #[test]
 fn names_are_no_markup() {
     let mut order = requested(1);
-    order.lines[0].name = "<b>Tea & \"Co\"</b>".to_owned();
-    let name = "<script>".to_owned();
+    order.lines[0].name = "<b>Tea & \"Co\"</b>".parse().unwrap();
+    let name = "<script>".parse().unwrap();
     order.customer = Customer { name, ..order.customer };
     let mail = compose(&order, EmailKind::Confirmation);
     assert!(mail.html.contains("2 x &lt;b&gt;Tea &amp; &quot;Co&quot;&lt;/b&gt;"), "{}", mail.html);
@@ -100,17 +100,15 @@ fn names_are_no_markup() {
 
 /// A width of more than 16 bits makes `format!` panic.
 #[test]
-fn a_name_of_any_length_makes_a_mail() {
-    for length in [1_000, 66_000, 400_000] {
-        let mut order = rejected(1);
-        order.lines[0].name = "\u{1f375}".repeat(length);
-        order.customer.name = "a".repeat(length);
-        for kind in [EmailKind::Confirmation, EmailKind::Rejection] {
-            let mail = compose(&order, kind);
-            assert!(mail.text.contains("  2 x \u{1f375}"), "the line is there");
-            assert_eq!(mail.to_name.len(), CUSTOMER_NAME_BYTES_MAX);
-            let longest = mail.text.lines().map(str::len).max();
-            assert!(longest < Some(PRODUCT_NAME_BYTES_MAX + 100), "{longest:?}");
-        }
+fn the_longest_names_make_a_mail() {
+    let mut order = rejected(1);
+    order.lines[0].name = "\u{1f375}".repeat(PRODUCT_NAME_BYTES_MAX / 4).parse().unwrap();
+    order.customer.name = "a".repeat(CUSTOMER_NAME_BYTES_MAX).parse().unwrap();
+    for kind in [EmailKind::Confirmation, EmailKind::Rejection] {
+        let mail = compose(&order, kind);
+        assert!(mail.text.contains("  2 x \u{1f375}"), "the line is there");
+        assert_eq!(mail.to_name.len(), CUSTOMER_NAME_BYTES_MAX);
+        let longest = mail.text.lines().map(str::len).max();
+        assert!(longest < Some(PRODUCT_NAME_BYTES_MAX + 100), "{longest:?}");
     }
 }

@@ -146,7 +146,7 @@ fn judge(state: &State, new: &Exposure, terms: &Terms, now: Timestamp) -> OrderV
             decided_at,
         };
     }
-    let money = |amount| Money::new(amount, new.value.currency.clone());
+    let money = |amount| Money::new(amount, new.value.currency);
     let detail = format!(
         "with this order the customer has {} open within {} s, and {} is the limit",
         money(open),
@@ -178,6 +178,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contracts::Currency;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -193,7 +194,7 @@ mod tests {
         }
 
         fn tell(&mut self, id: u8, change: Change, minor: i64, at: Timestamp) -> Decision {
-            self.tell_in(id, change, Money::new(minor, "EUR"), at)
+            self.tell_in(id, change, Money::new(minor, Currency::EUR), at)
         }
 
         fn tell_in(&mut self, id: u8, change: Change, value: Money, at: Timestamp) -> Decision {
@@ -255,7 +256,8 @@ mod tests {
     fn currencies_are_not_added_up() {
         let mut story = Story::new();
         assert!(story.passes(1, 1000, START));
-        let other = story.tell_in(2, Change::Opened, Money::new(1000, "CHF"), START);
+        let other =
+            story.tell_in(2, Change::Opened, Money::new(1000, "CHF".parse().unwrap()), START);
         assert_eq!(other.outcome().unwrap().outcome, Outcome::Passed);
     }
 
@@ -264,7 +266,7 @@ mod tests {
         let mut story = Story::new();
         let open = |number: usize| Open {
             order_id: OrderId(story_id(number)),
-            value: Money::new(0, "EUR"),
+            value: Money::new(0, Currency::EUR),
             requested_at: START,
             fell_through: false,
         };

@@ -2,7 +2,7 @@
 
 use crate::fixtures::AT;
 use contracts::{
-    Money, OrderId,
+    Currency, Money, OrderId,
     fraud::{Change, Exposure},
     orders::{OrderValidation, Outcome},
     topics::{EXPOSURES, ORDER_VALIDATIONS},
@@ -33,7 +33,7 @@ fn record(
         customer_id: customer.parse().unwrap(),
         order_id: OrderId(Uuid::from_u128(id)),
         change,
-        value: Money::new(minor, "EUR"),
+        value: Money::new(minor, Currency::EUR),
         requested_at: AT,
     };
     driver.record(&EXPOSURES, &exposure.customer_id, &exposure, "fraud")

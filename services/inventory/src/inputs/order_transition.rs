@@ -21,6 +21,5 @@ pub(crate) fn handle(record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), 
             tracing::trace!(%order_id, %transition, ?why, "ignored");
             Ok(())
         }
-        Decision::Impossible(why) => Err(Failure::poison(why)),
     }
 }

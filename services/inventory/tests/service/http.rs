@@ -5,7 +5,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode, header},
 };
-use contracts::{catalog::Product, topics::PRODUCTS};
+use contracts::{Currency, catalog::Product, topics::PRODUCTS};
 use inventory::http::{App, document, router};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
@@ -31,11 +31,11 @@ fn api(products: GlobalTable<contracts::Sku, Product>) -> Router {
 fn catalog() -> GlobalTable<contracts::Sku, Product> {
     let product = Product {
         sku: sku("TEA"),
-        name: "Tea".to_owned(),
-        description: String::new(),
-        price_minor: 500,
-        currency: "EUR".to_owned(),
-        picture: String::new(),
+        name: "Tea".parse().expect("a name"),
+        description: "".parse().expect("prose"),
+        price_minor: 500.try_into().expect("a price"),
+        currency: Currency::EUR,
+        picture: "".parse().expect("prose"),
         active: true,
     };
     GlobalTable::fixed([(sku("TEA"), product)])

@@ -81,11 +81,11 @@ fn an_order_that_cannot_be_is_a_dead_letter_and_reserves_nothing() {
     check_poison(&Order { version: 3, ..order.clone() }, "orders", "as version 3");
     check_poison(&order, "payments", "orders's to write");
     check_poison(&paid(&order), "orders", "payments's to write");
-    check_poison(&requested(&[]), "orders", "1 to 50 lines, this one has 0");
-    check_poison(&requested(&[("TEA", 1); 51]), "orders", "this one has 51");
-    check_poison(&requested(&[("TEA", 1), ("TEA", 2)]), "orders", "two lines are about TEA");
-    check_poison(&requested(&[("MUG", 1), ("TEA", 0)]), "orders", "that of TEA has 0");
-    check_poison(&requested(&[("TEA", 1001)]), "orders", "that of TEA has 1001");
+    check_poison(&requested(&[]), "orders", "lines has 0 entries, not 1 to 50");
+    check_poison(&requested(&[("TEA", 1); 51]), "orders", "lines has 51 entries");
+    check_poison(&requested(&[("TEA", 1), ("TEA", 2)]), "orders", "lines[1].sku repeats TEA");
+    check_poison(&requested(&[("MUG", 1), ("TEA", 0)]), "orders", "lines[1].quantity is 0");
+    check_poison(&requested(&[("TEA", 1001)]), "orders", "lines[0].quantity is 1001");
 }
 
 #[test]

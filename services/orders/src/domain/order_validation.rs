@@ -4,7 +4,7 @@ use crate::domain::{CheckOutcome, Entry};
 use contracts::{
     Reason, Status, Timestamp,
     inventory::{OrderValidation, Outcome},
-    limits::{CHECK_BYTES_MAX, CHECKS_MAX, DETAIL_BYTES_MAX},
+    limits::CHECKS_MAX,
 };
 
 /// Most outcomes that are kept for an order that has not come yet: as many as an order may require.
@@ -47,16 +47,6 @@ pub enum NoOp {
 /// Why an outcome can never be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// A text is empty or too long.
-    #[error("`{field}` has {bytes} bytes; 1 to {max} are allowed")]
-    Length {
-        /// Which one.
-        field: &'static str,
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        max: usize,
-    },
     /// More different checks than an order can require.
     #[error("{OUTCOMES_MAX} outcomes are kept for an order that does not exist yet")]
     TooMany,
@@ -64,9 +54,6 @@ pub enum Malformed {
 
 /// Decide on `validation`.
 pub fn decide(entry: &Entry, validation: &OrderValidation, now: Timestamp) -> Decision {
-    if let Err(malformed) = check_bounds(validation) {
-        return Decision::Malformed(malformed);
-    }
     if let Some(order) = &entry.order {
         if order.status != Status::Requested {
             return Decision::Ignored(NoOp::TooLate);
@@ -110,18 +97,4 @@ fn outcome_of(validation: &OrderValidation) -> CheckOutcome {
             CheckOutcome::Failed(Reason::new(check, code, detail))
         }
     }
-}
-
-fn check_bounds(validation: &OrderValidation) -> Result<(), Malformed> {
-    let OrderValidation { check, code, detail, .. } = validation;
-    for (field, text, min, max) in [
-        ("check", check, 1, CHECK_BYTES_MAX),
-        ("code", code, 1, CHECK_BYTES_MAX),
-        ("detail", detail, 0, DETAIL_BYTES_MAX),
-    ] {
-        if !(min..=max).contains(&text.len()) {
-            return Err(Malformed::Length { field, bytes: text.len(), max });
-        }
-    }
-    Ok(())
 }

@@ -2,10 +2,9 @@
 
 use crate::domain::Entry;
 use contracts::{
-    CommandId, Customer, CustomerId, Money, Next, OrderLine, Reason, Sku, Timestamp,
+    CommandId, Currency, Customer, CustomerId, Money, Next, OrderLine, Reason, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
     inventory::check_name,
-    limits::{CUSTOMER_NAME_BYTES_MAX, EMAIL_BYTES_MAX, PRODUCT_NAME_BYTES_MAX},
     orders::{LINES_MAX, PlaceOrder, QUANTITY_MAX, RequestedLine},
     transitions::OrderRequested,
 };
@@ -24,13 +23,14 @@ pub struct Terms {
     pub extra_checks: Vec<String>,
 }
 
-/// What the catalog says about the customer and the products of one order.
+/// What the catalog says about the customer and the products of one order. A row that cannot be
+/// read is there with its fault.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Excerpt {
     /// The customer, if there is one by that id.
-    pub customer: Option<CatalogCustomer>,
+    pub customer: Option<Result<CatalogCustomer, String>>,
     /// The products that there are.
-    pub products: BTreeMap<Sku, Product>,
+    pub products: BTreeMap<Sku, Result<Product, String>>,
 }
 
 /// What a PlaceOrder is judged by.
@@ -200,22 +200,16 @@ pub fn price(
 
 fn find_customer(customer_id: &CustomerId, excerpt: &Excerpt) -> Result<Customer, Reason> {
     match &excerpt.customer {
-        // Rows that were there before the catalog knew limits, or that a stranger wrote.
-        Some(row)
-            if row.name.len() > CUSTOMER_NAME_BYTES_MAX || row.email.len() > EMAIL_BYTES_MAX =>
-        {
-            let detail = format!(
-                "in the catalog, a customer's name may have {CUSTOMER_NAME_BYTES_MAX} bytes and \
-                 the address {EMAIL_BYTES_MAX}; one of them has more"
-            );
-            Err(Reason::new("customer_id", "customer_too_large", detail))
+        Some(Err(fault)) => {
+            let detail = format!("the row of {customer_id} in the catalog is not valid: {fault}");
+            Err(Reason::new("customer_id", "invalid_customer", detail))
         }
-        Some(row) if row.active => Ok(Customer {
+        Some(Ok(row)) if row.active => Ok(Customer {
             customer_id: customer_id.clone(),
             name: row.name.clone(),
             email: row.email.clone(),
         }),
-        Some(_) => {
+        Some(Ok(_)) => {
             let detail = format!("customer {customer_id} may not order");
             Err(Reason::new("customer_id", "inactive_customer", detail))
         }
@@ -233,7 +227,7 @@ fn price_line(
     line: &RequestedLine,
     excerpt: &Excerpt,
     reasons: &mut Vec<Reason>,
-) -> Option<(usize, OrderLine, String)> {
+) -> Option<(usize, OrderLine, Currency)> {
     let RequestedLine { sku, quantity } = line;
     let path = format!("lines[{index}].sku");
     if !(1..=QUANTITY_MAX).contains(quantity) {
@@ -250,46 +244,34 @@ fn price_line(
             reasons.push(Reason::new(path, "unknown_sku", format!("there is no product {sku}")));
             None
         }
-        Some(product) if product.name.len() > PRODUCT_NAME_BYTES_MAX => {
-            let size = product.name.len();
-            let detail =
-                format!("the name of {sku} has {size} bytes; {PRODUCT_NAME_BYTES_MAX} are allowed");
-            reasons.push(Reason::new(path, "name_too_large", detail));
+        Some(Err(fault)) => {
+            let detail = format!("the row of {sku} in the catalog is not valid: {fault}");
+            reasons.push(Reason::new(path, "invalid_product", detail));
             None
         }
-        Some(product) if !product.active => {
+        Some(Ok(product)) if !product.active => {
             let detail = format!("{} ({sku}) is not for sale at the moment", product.name);
             reasons.push(Reason::new(path, "inactive_sku", detail));
             None
         }
-        Some(product) if product.price_minor < 1 => {
-            let detail = format!("{} ({sku}) has no price", product.name);
-            reasons.push(Reason::new(path, "unpriced_sku", detail));
-            None
-        }
-        Some(product) => {
+        Some(Ok(product)) => {
             let (name, unit_price_minor) = (product.name.clone(), product.price_minor);
             let line = OrderLine { sku: sku.clone(), name, quantity: *quantity, unit_price_minor };
-            Some((index, line, product.currency.clone()))
+            Some((index, line, product.currency))
         }
     }
 }
 
 /// The sum, in the one currency that all lines must have.
-fn sum(priced: &[(usize, OrderLine, String)], reasons: &mut Vec<Reason>) -> Money {
-    let Some((_, first, currency)) = priced.first() else { return Money::new(0, "") };
+///
+/// It cannot overflow: quantities that are out of range were named before, and count as none.
+fn sum(priced: &[(usize, OrderLine, Currency)], reasons: &mut Vec<Reason>) -> Money {
+    let Some((_, first, currency)) = priced.first() else { return Money::new(0, Currency::EUR) };
     for (index, line, other) in priced.iter().filter(|(_, _, other)| other != currency) {
         let (sku, first) = (&line.sku, &first.sku);
         let detail = format!("{sku} is sold in {other}, {first} in {currency}; order them apart");
         reasons.push(Reason::new(format!("lines[{index}].sku"), "mixed_currency", detail));
     }
-    let mut amounts = priced
-        .iter()
-        .map(|(_, line, _)| line.unit_price_minor.checked_mul(i64::from(line.quantity.max(0))));
-    let amount = amounts.try_fold(0_i64, |sum, amount| sum.checked_add(amount?));
-    if amount.is_none() {
-        let detail = "the total is larger than any amount that can be charged";
-        reasons.push(Reason::new("lines", "total_too_large", detail));
-    }
-    Money::new(amount.unwrap_or(i64::MAX), currency.clone())
+    let in_range = priced.iter().filter(|(_, line, _)| (1..=QUANTITY_MAX).contains(&line.quantity));
+    Money::new(in_range.map(|(_, line, _)| line.total_minor()).sum(), *currency)
 }

@@ -99,9 +99,9 @@ impl From<&OrderLine> for LineBody {
     fn from(line: &OrderLine) -> Self {
         Self {
             sku: line.sku.to_string(),
-            name: line.name.clone(),
+            name: line.name.to_string(),
             quantity: line.quantity,
-            unit_price_minor: line.unit_price_minor,
+            unit_price_minor: line.unit_price_minor.minor(),
             total_minor: line.total_minor(),
         }
     }
@@ -109,7 +109,7 @@ impl From<&OrderLine> for LineBody {
 
 impl From<&Money> for MoneyBody {
     fn from(money: &Money) -> Self {
-        Self { amount_minor: money.amount_minor, currency: money.currency.clone() }
+        Self { amount_minor: money.amount_minor, currency: money.currency.to_string() }
     }
 }
 
@@ -126,7 +126,7 @@ impl From<&Payment> for PaymentBody {
 
 impl From<&Reason> for ReasonBody {
     fn from(reason: &Reason) -> Self {
-        let Reason { check, code, detail } = reason.clone();
+        let Reason { check, code, detail, .. } = reason.clone();
         Self { check, code, detail }
     }
 }

@@ -11,6 +11,7 @@ use contracts::{
         OrderCancelled, OrderConfirmed, OrderRejected, OrderValidated, PaymentDeclined,
         PaymentReceived, PaymentRefunded,
     },
+    values::PRICE_MINOR_MAX,
 };
 use orders::{
     catalog::Catalog,
@@ -47,11 +48,11 @@ pub(crate) fn command_id(n: u128) -> CommandId {
 fn product(name: &str, price_minor: i64, currency: &str, active: bool) -> Product {
     Product {
         sku: sku(name),
-        name: format!("The {name}"),
-        description: String::new(),
-        price_minor,
-        currency: currency.into(),
-        picture: String::new(),
+        name: format!("The {name}").parse().unwrap(),
+        description: "".parse().unwrap(),
+        price_minor: price_minor.try_into().unwrap(),
+        currency: currency.parse().unwrap(),
+        picture: "".parse().unwrap(),
         active,
     }
 }
@@ -59,24 +60,24 @@ fn product(name: &str, price_minor: i64, currency: &str, active: bool) -> Produc
 fn customer(name: &str, active: bool) -> CatalogCustomer {
     CatalogCustomer {
         customer_id: customer_id(name),
-        name: name.to_uppercase(),
-        email: format!("{name}@example.org"),
+        name: name.to_uppercase().parse().unwrap(),
+        email: format!("{name}@example.org").parse().unwrap(),
         active,
     }
 }
 
 /// TEA and MUG can be bought; each of the others has something against it.
 pub(crate) fn catalog() -> Catalog {
-    Catalog::fixed(
+    Catalog::with_unreadable(
         [
             product("TEA", 890, "EUR", true),
             product("MUG", 1450, "EUR", true),
             product("BAGEL", 300, "USD", true),
-            product("FREE", 0, "EUR", true),
-            product("GOLD", i64::MAX / 2, "EUR", true),
+            product("GOLD", PRICE_MINOR_MAX, "EUR", true),
             product("OLD", 100, "EUR", false),
         ],
         [customer("ada", true), customer("mallory", false)],
+        (sku("ODD"), "currency is \"eur\""),
     )
 }
 

@@ -44,7 +44,7 @@ pub fn reaction(codec: &Codec, record: &Record) -> Result<Reaction, Failure> {
 /// What an order asks for that its writer might write.
 pub(crate) fn asked_by(order: Order) -> Result<Reaction, Failure> {
     match order.transition {
-        TransitionKind::OrderValidated => order_validated::reaction(order),
+        TransitionKind::OrderValidated => Ok(order_validated::reaction(order)),
         TransitionKind::OrderCancelled => Ok(order_cancelled::reaction(order)),
         TransitionKind::OrderRequested => Ok(Reaction::Nothing(NotForUs::OrdersHoldsTheBaton)),
         TransitionKind::OrderRejected | TransitionKind::OrderConfirmed => {

@@ -73,13 +73,16 @@ fn poison_says_why() {
         edit(&mut wrong);
         poison(react(&wrong, "orders"))
     };
-    assert!(wrong(|order| order.total.amount_minor = -1).contains("below zero"));
-    assert!(wrong(|order| order.total.currency = "eu\0".into()).contains("is no currency"));
+    assert!(wrong(|order| order.total.amount_minor = -1).contains("not the sum of its lines"));
     assert!(wrong(|order| order.version = 3).contains("as version 3"));
     assert!(poison(react(&order, "view")).contains("but view wrote it"));
 
     let codec = codec();
     let good = record(&codec, &order, "orders");
+    let mut no_currency = good.clone();
+    testkit::spoil(no_currency.value.as_mut().unwrap(), "EUR", "eu\0");
+    let told = poison(reaction(&codec, &no_currency));
+    assert!(told.contains("\"eu\\0\", not three capital letters"), "{told}");
     let foreign_key = Record { key: Some(requested(DEADLINE).order_id.to_bytes()), ..good.clone() };
     assert!(poison(reaction(&codec, &foreign_key)).contains("the record's key is"));
     let no_value = Record { value: None, ..good.clone() };

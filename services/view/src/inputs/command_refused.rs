@@ -1,6 +1,6 @@
 //! `orders.refusals`: a refused command.
 
-use crate::{batch::News, domain::bounds};
+use crate::batch::News;
 use contracts::{OrderId, owns::View, topics::ORDER_REFUSALS};
 use streams::{Failure, Record, Tx};
 
@@ -15,6 +15,5 @@ pub fn read(record: &Record, tx: &Tx<'_, View>) -> Result<News, Failure> {
         let other = refusal.order_id;
         return Err(Failure::Poison(format!("the key is {key}, but the refusal is about {other}")));
     }
-    bounds::check_refusal(&refusal).map_err(Failure::poison)?;
     Ok(News::Refused(refusal))
 }

@@ -59,7 +59,7 @@ pub async fn upsert(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::R
         .bind(orders.iter().map(|order| order.version).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.status.as_str()).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.total.amount_minor).collect::<Vec<_>>())
-        .bind(orders.iter().map(|order| &*order.total.currency).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.total.currency.as_str()).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.requested_at.millis()).collect::<Vec<_>>())
         .execute(connection)
         .await

@@ -58,7 +58,7 @@ pub struct Amount {
 
 impl From<&Money> for Amount {
     fn from(money: &Money) -> Self {
-        Self { amount_minor: money.amount_minor, currency: money.currency.clone() }
+        Self { amount_minor: money.amount_minor, currency: money.currency.to_string() }
     }
 }
 
@@ -75,7 +75,7 @@ pub struct ReasonView {
 
 impl From<&Reason> for ReasonView {
     fn from(reason: &Reason) -> Self {
-        let Reason { check, code, detail } = reason.clone();
+        let Reason { check, code, detail, .. } = reason.clone();
         Self { check, code, detail }
     }
 }

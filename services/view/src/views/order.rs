@@ -81,9 +81,9 @@ impl From<&OrderLine> for LineView {
     fn from(line: &OrderLine) -> Self {
         Self {
             sku: line.sku.to_string(),
-            name: line.name.clone(),
+            name: line.name.to_string(),
             quantity: line.quantity,
-            unit_price_minor: line.unit_price_minor,
+            unit_price_minor: line.unit_price_minor.minor(),
             total_minor: line.total_minor(),
         }
     }
@@ -158,7 +158,7 @@ pub async fn upsert(
         .bind(orders.iter().map(|o| o.customer.customer_id.as_str()).collect::<Vec<_>>())
         .bind(orders.iter().map(lines).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.total.amount_minor).collect::<Vec<_>>())
-        .bind(orders.iter().map(|order| &*order.total.currency).collect::<Vec<_>>())
+        .bind(orders.iter().map(|order| order.total.currency.as_str()).collect::<Vec<_>>())
         .bind(orders.iter().map(payment).collect::<Vec<_>>())
         .bind(orders.iter().map(reasons).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.requested_at.millis()).collect::<Vec<_>>())

@@ -53,10 +53,10 @@ pub struct CatalogEntry {
 impl From<&Product> for CatalogEntry {
     fn from(product: &Product) -> Self {
         Self {
-            name: product.name.clone(),
-            description: product.description.clone(),
+            name: product.name.to_string(),
+            description: product.description.to_string(),
             price: Amount::from(&product.price()),
-            picture: product.picture.clone(),
+            picture: product.picture.to_string(),
             active: product.active,
         }
     }

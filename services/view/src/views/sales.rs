@@ -53,7 +53,7 @@ pub async fn add(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Resu
     let lines = || orders.iter().flat_map(|order| order.lines.iter().map(move |l| (*order, l)));
     sqlx::query(ADD)
         .bind(lines().map(|(_, line)| line.sku.as_str()).collect::<Vec<_>>())
-        .bind(lines().map(|(order, _)| &*order.total.currency).collect::<Vec<_>>())
+        .bind(lines().map(|(order, _)| order.total.currency.as_str()).collect::<Vec<_>>())
         .bind(lines().map(|(_, line)| i64::from(line.quantity)).collect::<Vec<_>>())
         .bind(lines().map(|(_, line)| line.total_minor()).collect::<Vec<_>>())
         .execute(connection)

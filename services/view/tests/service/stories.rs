@@ -1,7 +1,7 @@
 //! Orders and what becomes of them, as their services would write it.
 
 use contracts::{
-    CommandId, Order, OrderId, Reason, Timestamp,
+    CommandId, Currency, Order, OrderId, Reason, Timestamp,
     catalog::Product,
     inventory::StockLevel,
     orders::CommandRefused,
@@ -65,11 +65,11 @@ pub(crate) fn refusal(n: u128, command: &str) -> CommandRefused {
 pub(crate) fn product(sku: &str, price_minor: i64) -> Product {
     Product {
         sku: sku.parse().unwrap(),
-        name: format!("{sku} by name"),
-        description: "Worth having.".into(),
-        price_minor,
-        currency: "EUR".into(),
-        picture: "🍵".into(),
+        name: format!("{sku} by name").parse().unwrap(),
+        description: "Worth having.".parse().unwrap(),
+        price_minor: price_minor.try_into().unwrap(),
+        currency: Currency::EUR,
+        picture: "🍵".parse().unwrap(),
         active: true,
     }
 }

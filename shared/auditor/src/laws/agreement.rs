@@ -9,7 +9,7 @@ use crate::{
     verdict::{Findings, Subject},
 };
 use contracts::{
-    CommandId, Order, OrderLine, Sku, Timestamp,
+    CommandId, Currency, Order, OrderLine, Sku, Timestamp,
     catalog::Product,
     orders::{OrderCommand, PlaceOrder},
     topics::ORDER_COMMANDS,
@@ -37,7 +37,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
             });
         }
         for line in &order.lines {
-            let Some(holds) = catalog.had(line, &order.total.currency, record.timestamp) else {
+            let Some(holds) = catalog.had(line, order.total.currency, record.timestamp) else {
                 continue;
             };
             let subject = Subject { order: Some(*order_id), sku: Some(line.sku.clone()) };
@@ -76,7 +76,7 @@ impl<'a> Catalog<'a> {
     /// Whether one of the versions is that of `line`, in an order that was written `at` this time.
     /// Which one is the affair of orders, whose copy of the catalog may be behind. None if the
     /// topic has forgotten what it said at that time.
-    fn had(&self, line: &OrderLine, currency: &str, at: Timestamp) -> Option<bool> {
+    fn had(&self, line: &OrderLine, currency: Currency, at: Timestamp) -> Option<bool> {
         let versions = self.0.get(&line.sku)?;
         versions.iter().find(|(captured_at, _)| *captured_at <= at)?;
         let said = |product: &Product| {

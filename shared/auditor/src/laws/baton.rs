@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut refused = 0;
     for (order_id, history) in &case.histories {
-        steps(*order_id, history, findings);
+        steps(case, *order_id, history, findings);
         refused += outcasts(case, *order_id, history, findings);
         for pair in history.steps.windows(2) {
             let fault = changed(pair[0].order, pair[1].order);
@@ -38,8 +38,15 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
 }
 
 /// The steps of the history were judged when it was folded: each has passed these.
-fn steps(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) {
-    for _ in &history.steps {
+///
+/// A reader that has put one of them aside knows less of the order than its writer thinks.
+fn steps(case: &Case<'_>, order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) {
+    for Step { record, .. } in &history.steps {
+        let address = record.address("orders");
+        let refused_by: Vec<_> = case.dead_letters.of(&address).into_iter().collect();
+        findings.check_now(Law::Understood, order_id, refused_by.is_empty(), || {
+            format!("{address} is a transition, but {} put it aside", names(&refused_by))
+        });
         for law in [Law::Baton, Law::Versions, Law::Terminal] {
             findings.check_now(law, order_id, true, String::new);
         }

@@ -122,7 +122,8 @@ fn double_entry(order_id: OrderId, account: &Account<'_>, findings: &mut Finding
     for (kind, entries) in bookings {
         let sum: i64 = entries.iter().map(|entry| entry.amount.amount_minor).sum();
         let accounts: BTreeSet<&str> = entries.iter().map(|entry| &*entry.account).collect();
-        let currencies: BTreeSet<&str> = entries.iter().map(|e| &*e.amount.currency).collect();
+        let currencies: BTreeSet<&str> =
+            entries.iter().map(|e| e.amount.currency.as_str()).collect();
         let both = accounts == BTreeSet::from(["bank", "sales"]);
         let holds = sum == 0 && both && currencies.len() == 1;
         findings.check_now(Law::DoubleEntry, order_id, holds, || {
@@ -160,7 +161,7 @@ fn entries(
     let Some(Step { order, .. }) = history.last() else { return };
     for entry in &account.bank {
         let sign = if entry.kind == Booking::Capture { 1 } else { -1 };
-        let whole = Money::new(sign * order.total.amount_minor, order.total.currency.clone());
+        let whole = Money::new(sign * order.total.amount_minor, order.total.currency);
         let holds = entry.amount == whole && entry.customer == order.customer.customer_id.as_str();
         findings.check_now(Law::Statement, order_id, holds, || {
             let (kind, amount, customer) = (entry.kind, &entry.amount, &entry.customer);
@@ -215,7 +216,7 @@ fn bookings(
         let Some(since) = times.into_iter().flatten().max() else { continue };
         let declined = history.find(TransitionKind::PaymentDeclined).is_some();
         let told = step.is_some() || (declined && late && kind != Booking::Refund);
-        let expected = told.then(|| Money::new(amount, last.order.total.currency.clone()));
+        let expected = told.then(|| Money::new(amount, last.order.total.currency));
         let found = entry.map(|entry| entry.amount.clone());
         findings.check(Law::Books, order_id, since, found == expected, || {
             let (found, expected) = (say(found.as_ref()), say(expected.as_ref()));

@@ -51,9 +51,10 @@ fn shows(row: &OrderRow, order: &Order) -> bool {
     let lines = row.lines.len() == order.lines.len()
         && row.lines.iter().zip(&order.lines).all(|(row, line)| {
             row.sku == line.sku.as_str()
-                && row.name == line.name
-                && (row.quantity, row.unit_price_minor) == (line.quantity, line.unit_price_minor)
-                && row.total_minor == line.unit_price_minor * i64::from(line.quantity)
+                && row.name == *line.name
+                && (row.quantity, row.unit_price_minor)
+                    == (line.quantity, line.unit_price_minor.minor())
+                && row.total_minor == line.unit_price_minor.minor() * i64::from(line.quantity)
         });
     let payment = match (&row.payment, &order.payment) {
         (None, None) => true,
@@ -199,9 +200,9 @@ fn sales(case: &Case<'_>, findings: &mut Findings<'_>) {
         for line in &order.lines {
             let key = (&line.sku, order.total.currency.as_str());
             let (must, may, since) = confirmed.entry(key).or_default();
-            add(may, line.quantity, line.unit_price_minor);
+            add(may, line.quantity, line.unit_price_minor.minor());
             if due {
-                add(must, line.quantity, line.unit_price_minor);
+                add(must, line.quantity, line.unit_price_minor.minor());
             }
             *since = (*since).max(record.timestamp);
         }
@@ -210,7 +211,7 @@ fn sales(case: &Case<'_>, findings: &mut Findings<'_>) {
     for row in &case.evidence.view.sales {
         let Money { amount_minor, currency } = &row.revenue;
         let (orders, quantity, revenue_minor) = (row.orders, row.quantity, *amount_minor);
-        rows.insert((&row.sku, currency), Sold { orders, quantity, revenue_minor });
+        rows.insert((&row.sku, currency.as_str()), Sold { orders, quantity, revenue_minor });
     }
     for (key, (must, may, since)) in confirmed {
         let shown = rows.remove(&key).unwrap_or_default();
@@ -266,7 +267,9 @@ fn stock(case: &Case<'_>, findings: &mut Findings<'_>) {
 fn products(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut captured: BTreeMap<&str, (Option<&Product>, Timestamp)> = BTreeMap::new();
     for record in &case.evidence.log.catalog_products {
-        if let Some(product) = taken(case, "catalog.products", record) {
+        // A row that cannot be read hides its product: it cannot be ordered either.
+        let unreadable = record.value.is_err().then_some(&None);
+        if let Some(product) = taken(case, "catalog.products", record).or(unreadable) {
             captured.insert(&record.key, (product.as_ref(), record.timestamp));
         }
     }

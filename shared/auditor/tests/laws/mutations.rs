@@ -1,9 +1,9 @@
 //! One change to a clean shop, and the law that it breaks.
 
 use crate::{lives::Lives, shop::append, shop::sku};
-use auditor::{Booking, Evidence, Law, Logged, Mail};
+use auditor::{Booking, DeadLetter, Evidence, Law, Logged, Mail};
 use contracts::{
-    CommandId, Order, OrderId, Reason, ServiceName, Sku, Status as S, TransitionKind as T,
+    CommandId, Order, OrderId, Price, Reason, ServiceName, Sku, Status as S, TransitionKind as T,
     inventory::{InventoryCommand, ReservationState, Restock, StockEntry, StockLevel},
     orders::OrderCommand,
 };
@@ -79,10 +79,25 @@ pub const MUTATIONS: &[Mutation] = &[
     (Law::AsAsked, "the catalog never had the price of a line", |l| {
         let e = l.evidence();
         for record in e.log.catalog_products.iter_mut().filter(|record| record.key == "TEA") {
-            record.value.as_mut().unwrap().as_mut().unwrap().price_minor += 1;
+            raise(&mut record.value.as_mut().unwrap().as_mut().unwrap().price_minor);
         }
         let row = find(&mut e.view.products, |row| row.sku == sku("TEA"));
-        row.product.as_mut().unwrap().price_minor += 1;
+        raise(&mut row.product.as_mut().unwrap().price_minor);
+    }),
+    (Law::Understood, "payments has put aside what the others have taken", |l| {
+        let id = l.confirmed;
+        let validated = find(&mut l.evidence().log.orders, |record| is(record, id, 2));
+        let (origin, timestamp) = (validated.address("orders"), validated.timestamp);
+        l.evidence().dead_letters.push(DeadLetter {
+            service: ServiceName::Payments,
+            partition: 0,
+            offset: 2000,
+            timestamp,
+            key: id.to_string(),
+            origin,
+            cause: "a currency that it does not know".into(),
+            settled: true,
+        });
     }),
     (Law::Latest, "the last state is missing", |l| {
         let (id, e) = (l.confirmed, l.evidence());
@@ -252,7 +267,7 @@ pub const MUTATIONS: &[Mutation] = &[
         l.evidence().view.stock[0].on_hand += 1;
     }),
     (Law::ViewProducts, "a row of products has another price", |l| {
-        l.evidence().view.products[0].product.as_mut().unwrap().price_minor += 1;
+        raise(&mut l.evidence().view.products[0].product.as_mut().unwrap().price_minor);
     }),
     (Law::ViewRefusals, "a row of refusals is missing", |l| {
         l.evidence().view.refusals.pop();
@@ -376,4 +391,8 @@ fn level(evidence: &mut Evidence, change: impl Fn(&mut StockLevel)) {
     change(level);
     let row = find(&mut evidence.view.stock, |row| row.sku == tea);
     (row.on_hand, row.reserved, row.available) = (level.on_hand, level.reserved, level.available);
+}
+
+fn raise(price: &mut Price) {
+    *price = (price.minor() + 1).try_into().unwrap();
 }

@@ -6,8 +6,8 @@ use auditor::{
     TimelineRow,
 };
 use contracts::{
-    CommandId, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason, ServiceName, Sku,
-    Status, Timestamp, TransitionKind,
+    CommandId, Currency, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason,
+    ServiceName, Sku, Status, Timestamp, TransitionKind,
     catalog::Product,
     email::{EmailKind, EmailSent},
     inventory::{
@@ -96,11 +96,11 @@ impl Shop {
     fn catalog(&mut self, name: &str) {
         let product = Product {
             sku: sku(name),
-            name: name.into(),
-            description: String::new(),
-            price_minor: PRICE_MINOR,
-            currency: "EUR".into(),
-            picture: String::new(),
+            name: name.parse().unwrap(),
+            description: "".parse().unwrap(),
+            price_minor: PRICE_MINOR.try_into().unwrap(),
+            currency: Currency::EUR,
+            picture: "".parse().unwrap(),
             active: true,
         };
         let at = (self.tick(), "catalog");
@@ -313,9 +313,9 @@ impl Shop {
         });
         let line = |line: &OrderLine| LineRow {
             sku: line.sku.to_string(),
-            name: line.name.clone(),
+            name: line.name.to_string(),
             quantity: line.quantity,
-            unit_price_minor: line.unit_price_minor,
+            unit_price_minor: line.unit_price_minor.minor(),
             total_minor: line.total_minor(),
         };
         let payment = |payment: &Payment| PaymentSection {
@@ -352,14 +352,15 @@ impl Shop {
                 *orders += 1;
                 *pieces += i64::from(line.quantity);
                 let (sku, orders, quantity) = (line.sku.clone(), *orders, *pieces);
-                let revenue = Money::new(quantity * PRICE_MINOR, "EUR");
+                let revenue = Money::new(quantity * PRICE_MINOR, Currency::EUR);
                 let sales = &mut self.evidence.view.sales;
                 sales.retain(|row| row.sku != sku);
                 sales.push(SalesRow { sku, orders, quantity, revenue });
             }
         }
         let Some(kind) = EmailKind::for_status(order.status) else { return };
-        let (to, local) = (order.customer.email.clone(), format!("{order_id}.{}", kind.as_str()));
+        let (to, local) =
+            (order.customer.email.to_string(), format!("{order_id}.{}", kind.as_str()));
         let message_id = format!("{local}@murmuration.shop");
         let sent = EmailSent {
             order_id,
@@ -378,7 +379,7 @@ impl Shop {
     pub fn book(&mut self, order: &Order, kind: Booking, in_ledger: bool) {
         let (order_id, at) = (order.order_id, self.tick());
         let sign = if kind == Booking::Capture { 1 } else { -1 };
-        let amount = |sign| Money::new(sign * order.total.amount_minor, "EUR");
+        let amount = |sign| Money::new(sign * order.total.amount_minor, Currency::EUR);
         self.evidence.bank.push(BankEntry {
             key: order_id.to_string(),
             kind,

@@ -7,3 +7,4 @@ mod guide;
 mod limits;
 mod registry;
 mod schemas;
+mod values;

@@ -2,7 +2,7 @@
 
 use apache_avro::Schema;
 use contracts::{
-    Money, Order, Payment, PaymentStatus, Reason, Status, Timestamp, TransitionKind,
+    Currency, Money, Order, Payment, PaymentStatus, Reason, Status, Timestamp, TransitionKind,
     avro::Message,
     email::{EmailKind, EmailSent},
     inventory::{
@@ -27,7 +27,7 @@ fn order(status: Status, transition: TransitionKind) -> Order {
         reasons: vec![Reason::new("deadline", "deadline", "too late")],
         payment: Some(Payment {
             status: PaymentStatus::Captured,
-            amount: Money::new(900, "EUR"),
+            amount: Money::new(900, Currency::EUR),
             reference: Some("ch_1".into()),
             decided_at: NOW,
         }),

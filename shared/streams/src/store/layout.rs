@@ -26,6 +26,8 @@ const DEPTH_MAX: usize = 64;
 const PARTS_MAX: usize = 100_000;
 /// Passes over one type: an enum's variant each.
 const PASSES_MAX: usize = 10_000;
+/// Texts to try, in this order, with a type that does not take every text.
+const TEXTS: [&str; 3] = ["a", "AAA", "a@a"];
 
 /// Why a table cannot be in a layout: a bug of the program.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +46,8 @@ impl Layout {
     ///
     /// # Errors
     /// When its prefix is taken, or its type does not say what it is made of: it asks for
-    /// "anything", refuses the text "a" or the number 1 for one of its parts, or contains itself.
+    /// "anything", refuses all of [`TEXTS`] or the number 1 for one of its parts, or contains
+    /// itself.
     pub fn table<V>(mut self, table: &Table<V>) -> Result<Self, LayoutError>
     where
         V: Serialize + DeserializeOwned,
@@ -73,9 +76,7 @@ impl fmt::Display for Layout {
 fn layout_of<V: DeserializeOwned>() -> Result<String, Error> {
     let mut enums = Enums::default();
     for _ in 0..PASSES_MAX {
-        let mut tracer = Tracer::new(&mut enums);
-        V::deserialize(&mut tracer)?;
-        let root = tracer.text;
+        let root = pass::<V>(&mut enums)?;
         if enums.values().all(Traced::is_complete) {
             let mut layout = root;
             for ((name, variants), traced) in enums {
@@ -92,12 +93,33 @@ fn layout_of<V: DeserializeOwned>() -> Result<String, Error> {
     Err(Error::custom(format!("over {PASSES_MAX} variants, or one that is never reached")))
 }
 
+/// One pass over the type. A part that refuses its text gets the next one, and all begins anew: the
+/// text that was asked for last is the one to blame, as a type looks at its text when it has it.
+fn pass<V: DeserializeOwned>(enums: &mut Enums) -> Result<String, Error> {
+    let mut texts = Vec::new();
+    loop {
+        let before = enums.clone();
+        let mut tracer = Tracer::new(enums, &mut texts);
+        let refused = match V::deserialize(&mut tracer) {
+            Ok(_) => return Ok(tracer.text),
+            Err(refused) => refused,
+        };
+        let asked = tracer.asked;
+        match asked.checked_sub(1).and_then(|last| texts.get_mut(last)) {
+            Some(text) if *text + 1 < TEXTS.len() => *text += 1,
+            _ => return Err(refused),
+        }
+        texts.truncate(asked);
+        *enums = before;
+    }
+}
+
 /// An enum is known by its name and the names of its variants.
 type EnumKey = (&'static str, &'static [&'static str]);
 type Enums = BTreeMap<EnumKey, Traced>;
 
 /// What is known of an enum so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Traced {
     count: usize,
     /// What each variant holds. More than one text only if two enums have the same names.
@@ -120,11 +142,24 @@ struct Tracer<'a> {
     enums: &'a mut Enums,
     /// The enums that were met in this pass, in order.
     met: Vec<EnumKey>,
+    /// Which of [`TEXTS`] each part that asks for a text gets, and how many have asked.
+    texts: &'a mut Vec<usize>,
+    asked: usize,
 }
 
 impl<'a> Tracer<'a> {
-    fn new(enums: &'a mut Enums) -> Self {
-        Self { text: String::new(), depth: 0, parts: 0, enums, met: Vec::new() }
+    fn new(enums: &'a mut Enums, texts: &'a mut Vec<usize>) -> Self {
+        Self { text: String::new(), depth: 0, parts: 0, enums, met: Vec::new(), texts, asked: 0 }
+    }
+
+    /// The text for the part that asks now.
+    fn next_text(&mut self) -> &'static str {
+        if self.asked == self.texts.len() {
+            self.texts.push(0);
+        }
+        self.asked += 1;
+        self.text.push_str("text");
+        TEXTS[self.texts[self.asked - 1]]
     }
 
     /// One level down, between brackets.
@@ -191,11 +226,17 @@ impl<'de> Deserializer<'de> for &mut Tracer<'_> {
         deserialize_f32 visit_f32 "f32" 1.0;
         deserialize_f64 visit_f64 "f64" 1.0;
         deserialize_char visit_char "char" 'a';
-        deserialize_str visit_borrowed_str "text" "a";
-        deserialize_string visit_borrowed_str "text" "a";
         // As many as a UUID has.
         deserialize_bytes visit_borrowed_bytes "bytes" &[1; 16];
         deserialize_byte_buf visit_borrowed_bytes "bytes" &[1; 16];
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str(self.next_text())
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str(self.next_text())
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

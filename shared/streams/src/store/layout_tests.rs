@@ -117,3 +117,42 @@ fn a_type_that_does_not_say_what_it_is_made_of_is_refused() {
     assert!(why::<not_to_be_traced::Either>().contains("postcard writes no types"));
     assert!(!why::<not_to_be_traced::Flat>().is_empty());
 }
+
+#[test]
+fn a_type_may_be_choosy_about_its_texts() {
+    #[derive(Serialize, serde::Deserialize)]
+    struct Money {
+        name: String,
+        currency: Capitals,
+        address: Address,
+    }
+
+    macro_rules! choosy {
+        ($name:ident, $takes:expr) => {
+            #[derive(Clone, Serialize, serde::Deserialize)]
+            #[serde(try_from = "String", into = "String")]
+            struct $name(String);
+
+            impl TryFrom<String> for $name {
+                type Error = String;
+
+                fn try_from(text: String) -> Result<Self, String> {
+                    if $takes(&text) { Ok(Self(text)) } else { Err(format!("not {text}")) }
+                }
+            }
+
+            impl From<$name> for String {
+                fn from(value: $name) -> String {
+                    value.0
+                }
+            }
+        };
+    }
+    choosy!(Capitals, |text: &str| text.len() == 3 && text == text.to_uppercase());
+    choosy!(Address, |text: &str| text.contains('@'));
+    choosy!(Nothing, str::is_empty);
+
+    let told = "table 1: Money(name: text, currency: text, address: text, )\n";
+    assert_eq!(layout::<Money>(), told);
+    assert!(Layout::default().table(&Table::<Nothing>::new(1)).is_err());
+}

@@ -24,7 +24,7 @@ pub(super) async fn insert(
     .bind(entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.account.as_str()).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.amount_minor).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| &*entry.currency).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.currency.as_str()).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.at.millis()).collect::<Vec<_>>())
     .execute(tx)
     .await?;

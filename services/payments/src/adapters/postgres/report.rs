@@ -103,7 +103,7 @@ pub(super) async fn payment(
         status: row.try_get("status")?,
         void_due: row.try_get("void_due")?,
         amount_minor,
-        currency,
+        currency: currency.to_string(),
         reference: row.try_get("reference")?,
         attempts: row.try_get("attempts")?,
         last_error: row.try_get("last_error")?,
