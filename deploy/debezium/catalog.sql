@@ -45,10 +45,32 @@ BEGIN
     END LOOP;
 END $$;
 
+-- PostgreSQL does not log a large column that an update leaves alone, unless the whole old row is logged:
+-- Debezium would write a placeholder in its place. So every captured table logs its old rows. An update of a
+-- row makes the log as much longer, which a catalog can bear.
+ALTER TABLE products REPLICA IDENTITY FULL;
+ALTER TABLE customers REPLICA IDENTITY FULL;
+
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'catalog_pub') THEN
         CREATE PUBLICATION catalog_pub FOR TABLE products, customers;
+    END IF;
+END $$;
+
+-- A table that somebody has added to the publication by hand.
+DO $$
+DECLARE
+    captured text;
+BEGIN
+    SELECT string_agg(tablename, ', ') INTO captured FROM pg_publication_tables
+    WHERE pubname = 'catalog_pub' AND NOT EXISTS (
+        SELECT FROM pg_class
+        WHERE oid = format('%I.%I', schemaname, tablename)::regclass AND relreplident = 'f'
+    );
+    IF captured IS NOT NULL THEN
+        RAISE EXCEPTION 'captured without REPLICA IDENTITY FULL: %', captured
+            USING HINT = 'ALTER TABLE ... REPLICA IDENTITY FULL, or take the table out of catalog_pub';
     END IF;
 END $$;
 

@@ -3,6 +3,8 @@
 -- Publication and slot come first, so that a row written before the connector runs is still delivered. The
 -- outbox table belongs to payments, whose migration makes it: the event trigger publishes it in the same
 -- transaction, so there is no moment in which a row could be written and not be published.
+-- Its rows are inserted and deleted, never updated, so it needs no REPLICA IDENTITY FULL as the catalog's do:
+-- an insert logs every column, and the router passes deletions by.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'outbox_pub') THEN

@@ -145,3 +145,28 @@ async fn a_customer_whom_no_mail_could_reach_cannot_order_until_the_row_is_mende
     .await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
 }
+
+/// PostgreSQL does not log a large column that an update leaves alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_keeps_the_large_columns_that_it_leaves_alone() {
+    let shop = together().await;
+    let add = "INSERT INTO products (sku, name, description, price_minor, currency, picture, active)
+        SELECT 'ATLAS', 'Atlas of Flocks', left(text, 8000), 1000, 'EUR', text, true
+        FROM (SELECT string_agg(md5(i::text), E'\n') AS text FROM generate_series(1, 300) AS i)
+        AS large";
+    shop.sql("catalog", add).await.unwrap();
+    let atlas = async |price: i64| {
+        testkit::wait_for(&format!("the atlas for {price}"), PATIENCE, || async {
+            let atlas = shop.product("ATLAS").await.map_err(|error| format!("{error:#}"))?;
+            if atlas["price"]["amount_minor"] == price { Ok(atlas) } else { Err(atlas.to_string()) }
+        })
+        .await
+    };
+    let before = atlas(1000).await;
+    assert!(before["picture"].as_str().unwrap().len() > 9_000);
+    shop.sql("catalog", "UPDATE products SET price_minor = 900 WHERE sku = 'ATLAS'").await.unwrap();
+    let after = atlas(900).await;
+    for column in ["name", "description", "picture"] {
+        assert_eq!(after[column], before[column], "{column}");
+    }
+}
