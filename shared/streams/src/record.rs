@@ -84,10 +84,12 @@ impl Record {
 pub struct Headers(pub Vec<(String, Vec<u8>)>);
 
 impl Headers {
-    /// The last value of `name`, as text.
+    /// The last value of `name`, as text; none if it is not of the form that `name` has. Anybody
+    /// may write a header: what is not well-formed is passed on to no table, request or record.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().rev().find(|(header, _)| header == name);
-        found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+        let text = found.and_then(|(_, value)| std::str::from_utf8(value).ok());
+        text.filter(|text| is_well_formed(name, text))
     }
 
     /// Add a header.
@@ -113,6 +115,40 @@ impl Headers {
     }
 }
 
+/// Whether `text` can be the value of the header `name`.
+fn is_well_formed(name: &str, text: &str) -> bool {
+    match name {
+        names::TRACEPARENT => is_traceparent(text),
+        names::LINEAGE => text.split(" > ").all(is_visible),
+        names::CORRELATION_ID | names::CAUSATION_ID => is_visible(text),
+        _ if name.starts_with("ce_") => !text.chars().any(char::is_control),
+        _ => true,
+    }
+}
+
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// W3C Trace Context, 3.2: version, trace id, parent id and flags in lower-case hexadecimal digits.
+/// A later version may add fields.
+fn is_traceparent(text: &str) -> bool {
+    let mut fields = text.split('-');
+    let mut next = |digits: usize| {
+        let field = fields.next().unwrap_or_default();
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (field.len() == digits && field.bytes().all(is_hex)).then_some(field)
+    };
+    let (version, trace, parent, flags) = (next(2), next(32), next(16), next(2));
+    let is_some = |id: Option<&str>| id.is_some_and(|id| id.bytes().any(|byte| byte != b'0'));
+    let more = fields.next();
+    version.is_some_and(|version| version != "ff" && (version != "00" || more.is_none()))
+        && is_some(trace)
+        && is_some(parent)
+        && flags.is_some()
+        && is_visible(text)
+}
+
 /// Header names: CloudEvents' Kafka binding (binary mode), W3C trace context, and ours.
 pub mod names {
     /// CloudEvents: the event's id.
@@ -135,4 +171,40 @@ pub mod names {
     pub const CAUSATION_ID: &str = "causationid";
     /// The services that the fact has passed through, each with its version, oldest first.
     pub const LINEAGE: &str = "lineage";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(name: &str, value: &[u8]) -> Option<String> {
+        let mut headers = Headers::default();
+        headers.push(name, value);
+        headers.get(name).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_header_that_is_not_well_formed_is_none() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let later = format!("01{}-more", &trace[2..]);
+        for good in [trace, &later] {
+            assert_eq!(get(names::TRACEPARENT, good.as_bytes()).as_deref(), Some(good));
+        }
+        let longer = format!("{trace}-more");
+        let none = trace.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32));
+        let (upper, control) = (trace.to_uppercase(), format!("{trace}\n"));
+        for bad in ["", "00-1-2-01", "\0", "ff", &longer, &none, &upper, &control, &trace[..54]] {
+            assert_eq!(get(names::TRACEPARENT, bad.as_bytes()), None, "{bad:?}");
+        }
+        for name in [names::LINEAGE, names::CORRELATION_ID, names::CAUSATION_ID] {
+            assert_eq!(get(name, b"orders@0.1.0").as_deref(), Some("orders@0.1.0"));
+            for bad in [&b""[..], b"a\0b", b"a\nb", b"\xff", "ä".as_bytes()] {
+                assert_eq!(get(name, bad), None, "{name}: {bad:?}");
+            }
+        }
+        assert_eq!(get(names::LINEAGE, b"a@1 > b@2").as_deref(), Some("a@1 > b@2"));
+        assert_eq!(get(names::CORRELATION_ID, b"a > b"), None);
+        assert_eq!(get(names::SOURCE, b"orders\0"), None);
+        assert_eq!(get("theirs", b"a\nb").as_deref(), Some("a\nb"));
+    }
 }

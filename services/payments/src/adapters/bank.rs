@@ -6,7 +6,7 @@ use crate::{
     supervisor::Call,
 };
 use contracts::Order;
-use reqwest::{RequestBuilder, Response, StatusCode, redirect::Policy};
+use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderValue, redirect::Policy};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
@@ -52,7 +52,9 @@ impl Bank {
     /// the bank did, is [`Input::BankUnknown`].
     pub async fn perform(&self, call: &Call, timeout: Duration) -> Input {
         let mut request = self.request(call.task, &call.payment.order).timeout(timeout);
-        if let Some(traceparent) = &call.traceparent {
+        // A row may be older than the check of headers: the order counts, not its trace.
+        let traceparent = call.traceparent.as_deref().map(HeaderValue::try_from);
+        if let Some(Ok(traceparent)) = traceparent {
             request = request.header("traceparent", traceparent);
         }
         let response = match request.send().await {
