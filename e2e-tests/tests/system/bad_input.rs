@@ -77,10 +77,13 @@ async fn an_idempotency_key_gives_one_order_and_refuses_another_body() {
     };
     let (first, again, other) = (send(1).await, send(1).await, send(2).await);
     let (first, again, other) = (first.unwrap(), again.unwrap(), other.unwrap());
-    for answer in [&first, &again, &other] {
+    for answer in [&first, &again] {
         assert_eq!(answer.status.as_u16(), 202, "{answer:?}");
         assert_eq!(answer.body["order_id"], first.body["order_id"]);
     }
+    assert_problem(&other, 422, "");
+    assert_eq!(other.body["code"], "idempotency_key_reused", "{other:?}");
+    assert_eq!(other.body["order_id"], first.body["order_id"]);
     assert_eq!(again.body["command_id"], first.body["command_id"]);
     let order = first.body["order_id"].as_str().unwrap().parse().unwrap();
     let settled = shop.settled(order).await.unwrap();
@@ -94,4 +97,23 @@ async fn an_idempotency_key_gives_one_order_and_refuses_another_body() {
     assert_eq!(refusal[0]["command_id"], other.body["command_id"]);
     assert_eq!(refusal[0]["reasons"][0]["code"], "idempotency_key_reused");
     assert_eq!(shop.booked(order).await.unwrap(), ["capture"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_customers_with_one_key_have_two_orders() {
+    let shop = together().await;
+    let key = uuid::Uuid::new_v4().to_string();
+    let send = |customer: &str| {
+        let body = order_body(customer, &[("TEA", 1)]);
+        shop.send(shop.post("orders", "/orders", &body).header("idempotency-key", &key))
+    };
+    let (ada, grace) = (send("ada").await.unwrap(), send("grace").await.unwrap());
+    for (customer, answer) in [("ada", &ada), ("grace", &grace)] {
+        assert_eq!(answer.status.as_u16(), 202, "{answer:?}");
+        let order = answer.body["order_id"].as_str().unwrap().parse().unwrap();
+        let settled = shop.settled(order).await.unwrap();
+        assert_eq!(settled["customer_id"], customer, "{settled:#}");
+        assert_eq!(settled["status"], "confirmed", "{settled:#}");
+    }
+    assert_ne!(ada.body["order_id"], grace.body["order_id"]);
 }

@@ -150,7 +150,8 @@ async fn a_customer_whom_no_mail_could_reach_cannot_order_until_the_row_is_mende
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_keeps_the_large_columns_that_it_leaves_alone() {
     let shop = together().await;
-    let add = "INSERT INTO products (sku, name, description, price_minor, currency, picture, active)
+    let add =
+        "INSERT INTO products (sku, name, description, price_minor, currency, picture, active)
         SELECT 'ATLAS', 'Atlas of Flocks', left(text, 8000), 1000, 'EUR', text, true
         FROM (SELECT string_agg(md5(i::text), E'\n') AS text FROM generate_series(1, 300) AS i)
         AS large";

@@ -63,12 +63,17 @@ impl IntoResponse for Accepted {
 /// The answer to a client that has waited for `outcome`.
 pub(super) fn settled(outcome: Outcome, goal: Goal, accepted: &Accepted) -> Response {
     match (outcome, goal) {
+        (Outcome::Shown(_), _) | (Outcome::Settled(_), Goal::Decided) => {
+            accepted.clone().into_response()
+        }
         (Outcome::Settled(order), Goal::Placed) => placed(&order, accepted),
         (Outcome::Settled(order), Goal::Cancelled) => {
             let response = (StatusCode::OK, Json(OrderBody::from(&*order))).into_response();
             accepted.located(response)
         }
-        (Outcome::Refused(refused), Goal::Placed) => not_placed(&refused, accepted).into_response(),
+        (Outcome::Refused(refused), Goal::Placed | Goal::Decided) => {
+            not_placed(&refused, accepted).into_response()
+        }
         (Outcome::Refused(refused), Goal::Cancelled) => {
             let title = "The order cannot be cancelled";
             let problem = accepted.problem(StatusCode::CONFLICT, "cancellation_refused", title);
@@ -104,7 +109,7 @@ fn not_placed(refused: &CommandRefused, accepted: &Accepted) -> Problem {
     let reused = refused.reasons.iter().any(|reason| reason.code == "idempotency_key_reused");
     let problem = if reused {
         let title = "The idempotency key belongs to another request";
-        accepted.problem(StatusCode::CONFLICT, "idempotency_key_reused", title)
+        accepted.problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", title)
     } else {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let problem = accepted.problem(status, "order_refused", "The order cannot be placed");

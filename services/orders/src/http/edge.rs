@@ -13,9 +13,12 @@ use streams_kafka::{SendError, Sender};
 use tokio::time::timeout;
 
 use super::{
-    App, answer, prefer,
+    App, answer, idempotency, prefer,
     waiters::{Goal, Outcome, Ticket},
 };
+
+/// Longest wait for the decision on a command with a key.
+const DECISION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a [`CommandLog`] answers.
 pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
@@ -46,8 +49,10 @@ pub(super) async fn carry_out(
 ) -> Result<Response, Problem> {
     let accepted = answer::Accepted::new(&command, &app.view_url);
     let Some(wait) = prefer::wait(headers) else {
-        send(app, &command).await?;
-        return Ok(accepted.into_response());
+        return match refused(app, headers, &command).await? {
+            Some(refused) => Ok(answer::settled(refused, Goal::Decided, &accepted)),
+            None => Ok(accepted.into_response()),
+        };
     };
     let ticket = app.waiters.register(command.order_id(), command.command_id(), goal);
     let ticket = ticket.map_err(|_| {
@@ -64,6 +69,28 @@ pub(super) async fn carry_out(
         applied.expect("digits can stand in a header"),
     );
     Ok(response)
+}
+
+/// Send `command`. With a key, its refusal, if it was refused: the key may belong to another
+/// request, and only the owner of the order's partition knows what was asked for first. So this
+/// waits until the owner has decided, [`DECISION_TIMEOUT`] at most. A repeated command causes
+/// nothing that could be heard, so it is accepted when that time is over.
+async fn refused(
+    app: &App,
+    headers: &HeaderMap,
+    command: &OrderCommand,
+) -> Result<Option<Outcome>, Problem> {
+    let ticket = match command {
+        OrderCommand::PlaceOrder(place) if idempotency::is_keyed(headers) => {
+            // When too many wait, the refusal shows at the view alone.
+            app.waiters.register_decision(place.order_id, place.command_id)
+        }
+        OrderCommand::PlaceOrder(_) | OrderCommand::CancelOrder(_) => None,
+    };
+    send(app, command).await?;
+    let Some(ticket) = ticket else { return Ok(None) };
+    let decided = outcome(app, ticket, DECISION_TIMEOUT).await;
+    Ok(decided.filter(|outcome| matches!(outcome, Outcome::Refused(_))))
 }
 
 async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {

@@ -1,7 +1,7 @@
 //! Ids of commands: fresh ones, or those that an `Idempotency-Key` always gives.
 
 use axum::http::HeaderMap;
-use contracts::{CommandId, OrderId};
+use contracts::{CommandId, CustomerId, OrderId};
 use service_kit::Problem;
 use uuid::{Uuid, uuid};
 
@@ -10,21 +10,24 @@ const HEADER: &str = "idempotency-key";
 /// Longest key, in characters.
 const KEY_LENGTH_MAX: usize = 255;
 
-/// The namespace of the order ids that are derived from keys. It must never change: a key that is
-/// used again after an upgrade must still give the same order.
+/// The namespace of the order ids that are derived from customers and their keys. It must never
+/// change: a key that is used again after an upgrade must still give the same order.
 const NAMESPACE: Uuid = uuid!("6d75726d-7572-5174-a96f-6e006f726465");
 
-/// The ids of a PlaceOrder. The same key gives the same order, and with the same `body` the same
-/// command; without a key every request is one of its own.
+/// The ids of a PlaceOrder. A key belongs to its customer: two customers with one key have two
+/// orders. The same key gives the same order, and with the same `body` the same command; without a
+/// key every request is one of its own.
 ///
 /// # Errors
 /// A [`Problem`] that names the header.
 pub(super) fn place_order(
     headers: &HeaderMap,
+    customer_id: &CustomerId,
     body: &[u8],
 ) -> Result<(OrderId, CommandId), Problem> {
     let order_id = match key(headers)? {
-        Some(key) => OrderId(Uuid::new_v5(&NAMESPACE, key.as_bytes())),
+        // No customer id holds a slash, so no other customer and key give this name.
+        Some(key) => OrderId(Uuid::new_v5(&NAMESPACE, format!("{customer_id}/{key}").as_bytes())),
         None => return Ok((OrderId(Uuid::now_v7()), CommandId(Uuid::now_v7()))),
     };
     Ok((order_id, CommandId(order_id.derive(body))))
@@ -40,6 +43,11 @@ pub(super) fn cancel_order(headers: &HeaderMap, order_id: OrderId) -> Result<Com
         None => Uuid::now_v7(),
     };
     Ok(CommandId(id))
+}
+
+/// Whether the request has a key.
+pub(super) fn is_keyed(headers: &HeaderMap) -> bool {
+    headers.contains_key(HEADER)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
@@ -68,27 +76,38 @@ mod tests {
         headers
     }
 
+    fn place(headers: &HeaderMap, customer: &str, body: &[u8]) -> (OrderId, CommandId) {
+        place_order(headers, &customer.parse().unwrap(), body).unwrap()
+    }
+
     #[test]
     fn a_key_names_the_order_and_key_and_body_name_the_command() {
-        let first = place_order(&with("k"), b"tea").unwrap();
-        assert_eq!(first, place_order(&with("k"), b"tea").unwrap());
-        let other_body = place_order(&with("k"), b"mug").unwrap();
+        let first = place(&with("k"), "ada", b"tea");
+        assert_eq!(first, place(&with("k"), "ada", b"tea"));
+        let other_body = place(&with("k"), "ada", b"mug");
         assert_eq!(first.0, other_body.0);
         assert_ne!(first.1, other_body.1);
-        assert_ne!(first.0, place_order(&with("K"), b"tea").unwrap().0);
+        assert_ne!(first.0, place(&with("K"), "ada", b"tea").0);
         assert_ne!(first.1, cancel_order(&with("k"), first.0).unwrap());
     }
 
     #[test]
+    fn a_key_belongs_to_its_customer() {
+        let (ada, grace) = (place(&with("1"), "ada", b"tea"), place(&with("1"), "grace", b"tea"));
+        assert!(ada.0 != grace.0 && ada.1 != grace.1);
+        assert_ne!(place(&with("b/1"), "a", b"").0, place(&with("1"), "a.b", b"").0);
+    }
+
+    #[test]
     fn a_key_gives_the_same_order_for_ever() {
-        let (order_id, _) = place_order(&with("k"), b"tea").unwrap();
-        assert_eq!(order_id.to_string(), "6b74733c-55de-5109-a794-cdf57b1c170a");
+        let (order_id, _) = place(&with("k"), "ada", b"tea");
+        assert_eq!(order_id.to_string(), "daa471e7-e9f4-5fd7-bc57-aba657105f18");
     }
 
     #[test]
     fn without_a_key_every_request_is_its_own() {
         let none = HeaderMap::new();
-        let (first, second) = (place_order(&none, b"").unwrap(), place_order(&none, b"").unwrap());
+        let (first, second) = (place(&none, "ada", b""), place(&none, "ada", b""));
         assert!(first.0 != second.0 && first.1 != second.1);
     }
 
@@ -97,9 +116,9 @@ mod tests {
         let mut twice = with("a");
         twice.append(HEADER, "b".parse().unwrap());
         for headers in [with(""), with("two words"), with("ä"), with(&"x".repeat(256)), twice] {
-            let problem = place_order(&headers, b"").unwrap_err();
+            let problem = place_order(&headers, &"ada".parse().unwrap(), b"").unwrap_err();
             assert_eq!(problem.errors()[0].field, "Idempotency-Key", "{headers:?}");
         }
-        assert!(place_order(&with(&"x".repeat(255)), b"").is_ok());
+        place(&with(&"x".repeat(255)), "ada", b"");
     }
 }

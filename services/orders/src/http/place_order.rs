@@ -60,7 +60,7 @@ struct LineBody {
     request_body = PlaceOrderBody,
     params(
         ("Idempotency-Key" = Option<String>, Header,
-            description = "1 to 255 visible ASCII characters; the same key gives the same order"),
+            description = "1 to 255 visible ASCII characters; a customer's key gives one order"),
         ("Prefer" = Option<String>, Header,
             description = "`wait=N`: wait up to N seconds, 60 at most, for the outcome (RFC 7240)"),
     ),
@@ -69,10 +69,11 @@ struct LineBody {
         (status = 202, body = Accepted, description = "the command is in the log"),
         (status = 400, body = Problem, description = "the body is not JSON"),
         (status = 409, body = Problem,
-            description = "waited for: cancelled, or the key belongs to another request"),
+            description = "waited for: the order was cancelled"),
         (status = 413, body = Problem, description = "the body is too large"),
         (status = 422, body = Problem,
-            description = "members are wrong, or waited for: the order was rejected"),
+            description = "members are wrong, the key belongs to another request, \
+                or waited for: the order was rejected"),
         (status = 503, body = Problem, description = "not now; `Retry-After` says when"),
     )
 )]
@@ -94,7 +95,7 @@ pub(super) async fn place_order(
 fn command(headers: &HeaderMap, body: PlaceOrderBody) -> Result<PlaceOrder, Problem> {
     // Written again rather than as it came: blanks and the order of members make no other command.
     let canonical = serde_json::to_vec(&body).map_err(|error| Problem::internal(&error.into()))?;
-    let (order_id, command_id) = idempotency::place_order(headers, &canonical)?;
+    let (order_id, command_id) = idempotency::place_order(headers, &body.customer_id, &canonical)?;
     let PlaceOrderBody { customer_id, lines, note } = body;
     let lines = lines.into_iter().map(requested).collect();
     let command = PlaceOrder::new(command_id, order_id, customer_id, lines, Timestamp::now());

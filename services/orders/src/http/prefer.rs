@@ -10,9 +10,9 @@ pub(super) const WAIT_S_MAX: u64 = 60;
 /// ignored, and of several the first one counts, as RFC 7240 says.
 pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let mut preferences = values.flat_map(|value| value.split(','));
+    let mut preferences = values.flat_map(|value| split(value, ','));
     let value = preferences.find_map(|preference| {
-        let token = preference.split(';').next().unwrap_or_default();
+        let token = split(preference, ';').next().unwrap_or_default();
         let (name, value) = token.split_once('=').unwrap_or((token, ""));
         name.trim().eq_ignore_ascii_case("wait").then_some(value.trim())
     })?;
@@ -22,6 +22,20 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 =
         digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
     Some(Duration::from_secs(seconds.min(WAIT_S_MAX)))
+}
+
+/// The parts of `text` between `separator`, but for those within a quoted string (RFC 9110, 5.6.4).
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c| {
+        let is_escaped = std::mem::take(&mut escaped);
+        match c {
+            '\\' if quoted && !is_escaped => escaped = true,
+            '"' if !is_escaped => quoted = !quoted,
+            _ => {}
+        }
+        c == separator && !quoted
+    })
 }
 
 #[cfg(test)]
@@ -36,6 +50,9 @@ mod tests {
             (&["respond-async", "wait=3"], Some(3)),
             (&["wait=5, wait=9"], Some(5)),
             (&["wait=0"], Some(0)),
+            (&["x=\"a, wait=9\", wait=4"], Some(4)),
+            (&["x=\"a\\\", wait=9\"; y=\"; wait=8\", wait=4"], Some(4)),
+            (&["x=\"a, wait=9"], None),
             (&["wait=3600"], Some(60)),
             (&["wait=-1"], None),
             (&["wait=+1"], None),

@@ -30,6 +30,8 @@ const SETTLED_MAX: usize = 1000;
 pub enum Outcome {
     /// The order has ended, and the view shows it.
     Settled(Box<Order>),
+    /// The order is on its way, and the view shows it.
+    Shown(Box<Order>),
     /// The command was refused.
     Refused(CommandRefused),
 }
@@ -37,6 +39,8 @@ pub enum Outcome {
 /// What a waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
+    /// That its command was decided: the order that it has placed shows, or it was refused.
+    Decided,
     /// The end of the order that its command has placed, whatever it is.
     Placed,
     /// The order's cancellation.
@@ -47,6 +51,7 @@ pub enum Goal {
 #[derive(Clone)]
 pub struct Waiters {
     waiting: service_kit::Waiters<OrderId, Outcome>,
+    limit: usize,
     settled: Arc<Mutex<Settled>>,
 }
 
@@ -67,7 +72,7 @@ pub struct Ticket {
 impl Waiters {
     /// None waits; `limit` may.
     pub fn new(limit: usize) -> Self {
-        Self { waiting: service_kit::Waiters::new(limit), settled: Arc::default() }
+        Self { waiting: service_kit::Waiters::new(limit), limit, settled: Arc::default() }
     }
 
     /// Hear what happens from now on, until `shutdown`.
@@ -95,18 +100,29 @@ impl Waiters {
         let is_answered = move |outcome: &Outcome| is_answered(goal, command_id, outcome);
         let waiter = self.waiting.register(order_id, is_answered)?;
         // A cancellation is a new command, and wants an answer of its own.
-        let known = (goal == Goal::Placed).then(|| self.settled(order_id)).flatten();
+        let known = (goal != Goal::Cancelled).then(|| self.settled(order_id)).flatten();
         Ok(Ticket { known: known.filter(is_answered), waiter })
+    }
+
+    /// Register a waiter for the decision on `command_id`, if there is room: half of the
+    /// places is for clients that have asked for an outcome.
+    pub fn register_decision(&self, order_id: OrderId, command_id: CommandId) -> Option<Ticket> {
+        let has_room = self.count() < self.limit.div_ceil(2);
+        has_room.then(|| self.register(order_id, command_id, Goal::Decided).ok()).flatten()
     }
 
     /// The view shows `order`.
     pub fn on_view(&self, order: Order) {
-        if order.status.is_terminal() {
+        let order_id = order.order_id;
+        let outcome = if order.status.is_terminal() {
             // In this order: a request that registers in between hears of it twice rather than
             // never.
             self.settled.lock().remember(order.clone());
-            self.waiting.tell(order.order_id, &Outcome::Settled(Box::new(order)));
-        }
+            Outcome::Settled(Box::new(order))
+        } else {
+            Outcome::Shown(Box::new(order))
+        };
+        self.waiting.tell(order_id, &outcome);
     }
 
     /// A command was refused.
@@ -153,7 +169,9 @@ fn is_answered(goal: Goal, command_id: CommandId, outcome: &Outcome) -> bool {
     match (goal, outcome) {
         (_, Outcome::Refused(refusal)) => refusal.command_id == command_id,
         // Under a key that is used twice the order is another command's.
-        (Goal::Placed, Outcome::Settled(order)) => order.placed_by == command_id,
+        (Goal::Decided, Outcome::Shown(order) | Outcome::Settled(order))
+        | (Goal::Placed, Outcome::Settled(order)) => order.placed_by == command_id,
+        (Goal::Placed | Goal::Cancelled, Outcome::Shown(_)) => false,
         // An order that ended in another way has its cancellation refused, as every accepted one is
         // kept.
         (Goal::Cancelled, Outcome::Settled(order)) => {

@@ -89,7 +89,7 @@ async fn an_order_that_ends_otherwise_is_a_problem_with_reasons() {
 async fn a_refused_order_is_a_problem() {
     for (check, code, status) in [
         ("lines[0].sku", "inactive_sku", StatusCode::UNPROCESSABLE_ENTITY),
-        ("order_id", "idempotency_key_reused", StatusCode::CONFLICT),
+        ("order_id", "idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY),
     ] {
         let edge = Edge::start().await;
         let waiters = edge.waiters.clone();
@@ -104,6 +104,32 @@ async fn a_refused_order_is_a_problem() {
         let problem = body(response).await;
         assert_eq!(problem["reasons"][0]["code"], code, "{problem:#}");
     }
+}
+
+#[tokio::test]
+async fn a_key_of_another_request_is_refused_in_the_answer_itself() {
+    let edge = Edge::start().await;
+    let waiters = edge.waiters.clone();
+    edge.react(move |command| {
+        let other = Order { placed_by: command_id(99), ..order_of(command, Status::Requested) };
+        waiters.on_view(other);
+        waiters.on_refusal(refusal(command, "order_id", "idempotency_key_reused"));
+    });
+    let response = edge.order(&tea_and_mug()).header("Idempotency-Key", "1").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem = body(response).await;
+    assert_eq!(problem["code"], "idempotency_key_reused", "{problem:#}");
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_is_accepted_as_soon_as_its_order_shows() {
+    let edge = Edge::start().await;
+    let waiters = edge.waiters.clone();
+    edge.react(move |command| waiters.on_view(order_of(command, Status::Requested)));
+    let response = edge.order(&tea_and_mug()).header("Idempotency-Key", "1").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(edge.waiters.count(), 0);
 }
 
 #[tokio::test]
