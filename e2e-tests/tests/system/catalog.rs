@@ -78,7 +78,7 @@ async fn refused(shop: &Outside, sku: &str, code: &str) {
 }
 
 /// A row that no service could show, charge or mail is refused where it comes in, by all of them,
-/// once each; the product cannot be ordered until the row is mended, and nobody else waits.
+/// once each; the product cannot be ordered until the row is mended, and other orders go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_no_service_could_read_is_not_for_sale_until_it_is_mended() {
     let shop = alone().await;

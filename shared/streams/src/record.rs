@@ -84,7 +84,7 @@ impl Record {
 pub struct Headers(pub Vec<(String, Vec<u8>)>);
 
 impl Headers {
-    /// The last value of `name`, as text; none if it is not of the form that `name` has. Anybody
+    /// The last value of `name`, as text; none if it is not of the form that `name` has. A stranger
     /// may write a header: what is not well-formed is passed on to no table, request or record.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().rev().find(|(header, _)| header == name);

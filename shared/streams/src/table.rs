@@ -50,7 +50,8 @@ impl<K: Eq + Hash, V: Clone> GlobalTable<K, V> {
     }
 
     /// The row of `key`. One that cannot be read takes the place of the row before it: what its
-    /// owner has overwritten is not valid any more, and once the topic is compacted nobody could
+    /// owner has overwritten is not valid any more, and once the topic is compacted no
+    /// instance could
     /// read it back.
     pub fn get(&self, key: &K) -> Option<Row<V>> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()

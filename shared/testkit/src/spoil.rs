@@ -1,4 +1,4 @@
-//! A record with a text that its types cannot hold, as somebody else may write it.
+//! A record with a text that its types cannot hold, as a stranger may write it.
 
 /// `value` with `by` in the place of the text `text`, which must be in it and as long: Avro writes
 /// a text with its length before it.

@@ -30,7 +30,7 @@ fn id() -> String {
 }
 
 fn money() -> Money {
-    Money::new(i64::MAX, "XXX".parse().unwrap())
+    Money::new(i64::MAX, "EUR".parse().unwrap())
 }
 
 fn email() -> EmailAddress {
@@ -64,7 +64,7 @@ fn largest() -> Order {
             name: text(CUSTOMER_NAME_BYTES_MAX).parse().unwrap(),
             email: email(),
         },
-        total: Money::new(lines.iter().map(OrderLine::total_minor).sum(), "XXX".parse().unwrap()),
+        total: Money::new(lines.iter().map(OrderLine::total_minor).sum(), "EUR".parse().unwrap()),
         lines,
         required_checks: vec![text(CHECK_BYTES_MAX); CHECKS_MAX],
         reasons: vec![reason(); REASONS_MAX],
@@ -107,7 +107,7 @@ fn the_largest_of_everything_fits_into_a_value() {
         name: text(PRODUCT_NAME_BYTES_MAX).parse().unwrap(),
         description: text(DESCRIPTION_BYTES_MAX).parse().unwrap(),
         price_minor: PRICE_MINOR_MAX.try_into().unwrap(),
-        currency: "XXX".parse().unwrap(),
+        currency: "EUR".parse().unwrap(),
         picture: text(PICTURE_BYTES_MAX).parse().unwrap(),
         active: true,
     };

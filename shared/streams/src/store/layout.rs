@@ -93,7 +93,8 @@ fn layout_of<V: DeserializeOwned>() -> Result<String, Error> {
     Err(Error::custom(format!("over {PASSES_MAX} variants, or one that is never reached")))
 }
 
-/// One pass over the type. A part that refuses its text gets the next one, and all begins anew: the
+/// One pass over the type. A part that refuses its text gets the next one, and all begins
+/// again: the
 /// text that was asked for last is the one to blame, as a type looks at its text when it has it.
 fn pass<V: DeserializeOwned>(enums: &mut Enums) -> Result<String, Error> {
     let mut texts = Vec::new();
