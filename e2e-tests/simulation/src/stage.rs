@@ -322,9 +322,13 @@ impl<P: Processor> Stage<P> {
     fn send(&mut self, sim: &mut Sim) -> Progress {
         let Some(mut sending) = self.sending.take() else { return Progress::Idle };
         let epoch = self.clients.as_ref().map_or(0, |clients| clients.epoch);
+        let all = sending.outgoing.len();
+        // A request that is late does harm where a part is sent: so the parts are small then.
+        let is_torn = sim.kafka.is_late(&self.id, epoch);
         let until = match sim.dice.bool() {
-            true => sending.outgoing.len(),
-            false => sim.dice.usize(sending.sent..=sending.outgoing.len()),
+            _ if is_torn => all.min(sending.sent + 1),
+            true => all,
+            false => sim.dice.usize(sending.sent..=all),
         };
         for outgoing in &sending.outgoing[sending.sent..until] {
             if sim.strikes(Fault::SendFails, &self.id) {

@@ -319,6 +319,11 @@ impl Kafka {
         self.delayed.push((id.to_owned(), epoch));
     }
 
+    /// Whether a request to commit of this producer is still on its way.
+    pub(crate) fn is_late(&self, id: &str, epoch: u32) -> bool {
+        self.delayed.iter().any(|(late, of)| late == id && *of == epoch)
+    }
+
     /// A request that was on its way arrives, sooner where it does harm: it commits whatever its
     /// producer has open by now, if its epoch is the same (KAFKA-17754).
     pub(crate) fn deliver_delayed(&mut self, dice: &mut Rng) {
