@@ -1,6 +1,6 @@
 //! What the bank decides, without any clock, disk or network: requests in, facts and answers out.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,9 @@ pub use statement::{Declined, Entry, EntryKind, Filter, Statement, Totals};
 pub type Millis = u64;
 
 /// Everything the bank knows: the fold of its facts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ledger {
-    charges: HashMap<Arc<str>, Charge>,
+    charges: BTreeMap<Arc<str>, Charge>,
     /// What was booked, in order; entry ids are positions in it, from 1.
     booked: Vec<Booking>,
     /// The keys of what was declined, in order.
@@ -24,7 +24,7 @@ pub struct Ledger {
 }
 
 /// What is known about one idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Charge {
     /// When the key was first seen.
     pub at: Millis,
@@ -37,7 +37,7 @@ pub struct Charge {
 }
 
 /// An order to charge a customer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChargeOrder {
     /// Amount in minor units (cents).
@@ -51,7 +51,7 @@ pub struct ChargeOrder {
 }
 
 /// The state of a charge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
     /// The money was taken.
@@ -77,7 +77,7 @@ pub enum Status {
 }
 
 /// Why a charge was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decline {
     /// `amount_rule` or `customer_rule`.
     pub code: String,
@@ -188,7 +188,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inconsistent;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Booking {
     at: Millis,
     key: Arc<str>,

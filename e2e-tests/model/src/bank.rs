@@ -1,39 +1,29 @@
-//! The bank, by its contract: it acts once per idempotency key, and a key that was voided can never
-//! be charged.
+//! The bank: the bank simulator's ledger, one for each order. Its decision about a first charge is
+//! anybody's guess.
 
-use payments::domain::{Answer, Input, Task};
+use crate::story::customer_id;
+use bank_simulator::ledger::{EntryKind, Filter, Ledger, Rules, Status};
+use contracts::Timestamp;
+use payments::{
+    domain::{Input, Task},
+    supervisor::Call,
+};
 
-/// What the bank knows of one order's key, and what it has booked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// What the bank knows of one order, and what it has booked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Account {
-    /// The state of the key.
-    pub standing: Standing,
+    ledger: Ledger,
+    key: String,
     /// How often money was taken.
-    pub captures: u8,
+    pub captures: usize,
     /// How often it was given back.
-    pub returns: u8,
-}
-
-/// The state of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Standing {
-    /// Never heard of.
-    #[default]
-    Unknown,
-    /// The money was taken.
-    Captured,
-    /// The bank has said no.
-    Declined,
-    /// Taken back, or barred before it was ever charged.
-    Voided,
-    /// Given back.
-    Refunded,
+    pub returns: usize,
 }
 
 impl Account {
     /// Whether the next charge is the first one.
     pub fn is_unknown(&self) -> bool {
-        self.standing == Standing::Unknown
+        self.status().is_none()
     }
 
     /// Whether money of the customer is with the shop.
@@ -41,50 +31,35 @@ impl Account {
         self.captures > self.returns
     }
 
-    /// The bank gets a request; its answer. `declines` is what it makes of a first charge. Without
-    /// its idempotency key each charge is a first one.
-    pub fn act(&mut self, task: Task, declines: bool, has_key: bool) -> Input {
-        match task {
-            Task::Charge => Input::BankAnswered(self.charge(declines, has_key)),
-            Task::Void => {
-                if self.standing == Standing::Captured {
-                    self.returns += 1;
-                }
-                if matches!(self.standing, Standing::Unknown | Standing::Captured) {
-                    self.standing = Standing::Voided;
-                }
-                Input::VoidConfirmed
-            }
-            Task::Refund => match self.standing {
-                Standing::Captured => {
-                    self.returns += 1;
-                    self.standing = Standing::Refunded;
-                    Input::RefundConfirmed
-                }
-                Standing::Refunded | Standing::Voided => Input::RefundConfirmed,
-                Standing::Unknown | Standing::Declined => {
-                    Input::BankUnknown("nothing was captured".into())
-                }
-            },
-        }
+    /// Whether the bank has said no.
+    pub fn has_declined(&self) -> bool {
+        matches!(self.status(), Some(Status::Declined(_)))
     }
 
-    fn charge(&mut self, declines: bool, has_key: bool) -> Answer {
-        let captured = Answer::Captured { reference: "ch_1".into() };
-        let declined = || Answer::Declined { code: "customer_rule".into(), detail: String::new() };
-        match self.standing {
-            Standing::Voided => Answer::Voided,
-            Standing::Declined => declined(),
-            Standing::Captured | Standing::Refunded if has_key => captured,
-            Standing::Unknown | Standing::Captured | Standing::Refunded if declines => {
-                self.standing = Standing::Declined;
-                declined()
-            }
-            Standing::Unknown | Standing::Captured | Standing::Refunded => {
-                self.standing = Standing::Captured;
-                self.captures += 1;
-                captured
-            }
+    /// Whether a charge was taken back, or barred before it came.
+    pub fn is_voided(&self) -> bool {
+        matches!(self.status(), Some(Status::Voided { .. }))
+    }
+
+    fn status(&self) -> Option<&Status> {
+        self.ledger.charge(&self.key).map(|charge| &charge.status)
+    }
+
+    /// The bank gets a request; its answer. `declines` is what it makes of a first charge. Without
+    /// its idempotency key each charge is a first one.
+    pub fn act(&mut self, call: &Call, declines: bool, has_key: bool) -> Input {
+        let is_new = !has_key && call.task == Task::Charge;
+        if self.key.is_empty() || is_new {
+            self.key = format!("{}#{}", call.order_id(), self.captures);
         }
+        let declined_customers =
+            if declines { vec![customer_id().to_string()] } else { Vec::new() };
+        let rules = Rules { declined_customers, decline_amount_ending_minor: None };
+        let (key, at) = (self.key.clone(), Timestamp(0));
+        let input = teller::ask(&mut self.ledger, &rules, key, call, at);
+        let booked = self.ledger.statement(&Filter { limit: usize::MAX, ..Filter::default() });
+        self.captures = booked.entries.iter().filter(|e| e.kind == EntryKind::Capture).count();
+        self.returns = booked.entries.len() - self.captures;
+        input
     }
 }

@@ -1,10 +1,11 @@
-//! [`Known`]: a value that many worlds share.
+//! [`Known`]: a value that many worlds share, and [`Memo`]: what a function has given before.
 
 use std::{
+    collections::HashMap,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     ops::Deref,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// A value that is cheap to clone and to hash: shared, and hashed once. A step changes little of a
@@ -14,11 +15,16 @@ pub struct Known<T> {
     hash: u64,
 }
 
+fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl<T: Hash> From<T> for Known<T> {
     fn from(value: T) -> Self {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        Self { value: Arc::new(value), hash: hasher.finish() }
+        let hash = hash_of(&value);
+        Self { value: Arc::new(value), hash }
     }
 }
 
@@ -50,7 +56,8 @@ impl<T> Hash for Known<T> {
 
 impl<T: PartialEq> PartialEq for Known<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && *self.value == *other.value
+        let same = Arc::ptr_eq(&self.value, &other.value);
+        same || (self.hash == other.hash && *self.value == *other.value)
     }
 }
 
@@ -59,5 +66,33 @@ impl<T: Eq> Eq for Known<T> {}
 impl<T: fmt::Debug> fmt::Debug for Known<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
+    }
+}
+
+/// Parts of a memo, so that two threads seldom wait for each other.
+const SHARDS: usize = 64;
+
+/// What a function has given for each argument. A service's reaction is a function of its state and
+/// its input, and the same pair comes in many worlds.
+pub struct Memo<K, V> {
+    shards: [Mutex<HashMap<K, V>>; SHARDS],
+}
+
+impl<K, V> Default for Memo<K, V> {
+    fn default() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()) }
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Memo<K, V> {
+    /// What `make` gives for `key`, which it is asked for once.
+    pub fn get(&self, key: K, make: impl FnOnce(&K) -> V) -> V {
+        let shard = &self.shards[hash_of(&key) as usize % SHARDS];
+        let lock = || shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&key) {
+            return known.clone();
+        }
+        let made = make(&key);
+        lock().entry(key).or_insert(made).clone()
     }
 }

@@ -3,15 +3,11 @@
 
 use crate::{
     Shop, World,
-    bank::Standing,
-    world::{Left, Life, Logged},
+    message::{Message, Says},
+    world::{Left, Life},
 };
-use contracts::{
-    ServiceName, Status,
-    inventory::{ReservationState, StockEntry},
-};
+use contracts::{Order, Status, inventory::ReservationState};
 use stateright::Property;
-use std::ops::Deref;
 
 /// All of them, by name.
 pub fn properties(shop: &Shop) -> Vec<Property<Shop>> {
@@ -25,9 +21,9 @@ fn always() -> Vec<Property<Shop>> {
         Property::always("only the holder of the baton writes", |_, world| {
             all(world, |life| {
                 let mut before = None;
-                history(life).into_iter().all(|logged| {
-                    let holder = holder(before.replace(logged.order.status));
-                    holder == Some(logged.writer)
+                history(life).all(|(order, message)| {
+                    let holder = holder(before.replace(order.status));
+                    holder.is_some() && holder == message.writer()
                 })
             })
         }),
@@ -35,7 +31,7 @@ fn always() -> Vec<Property<Shop>> {
             all(world, |life| life.account.captures <= 1)
         }),
         Property::always("no piece is promised twice", |_, world: &World| {
-            let available = world.shelf.level.as_ref().map_or(0, |level| level.available);
+            let available = world.shelf.level().map_or(0, |level| level.available);
             available >= 0 && pieces(world, ReservationState::Reserved) + sold(world) <= 1
         }),
         Property::always("an accepted cancellation is kept", |_, world| {
@@ -50,8 +46,8 @@ fn at_rest() -> Vec<Property<Shop>> {
         Property::always("at rest every order has ended", |_, world: &World| {
             !world.is_at_rest() || all(world, |life| status(life).is_some_and(is_an_end))
         }),
-        Property::always("at rest orders knows what the log says", |_, world: &World| {
-            let knows = |life: &Life| life.entry.order.as_ref().map(|order| order.status);
+        Property::always("at rest orders.latest is what the log says", |_, world: &World| {
+            let knows = |life: &Life| life.latest().map(|order| order.status);
             !world.is_at_rest() || all(world, |life| knows(life) == status(life))
         }),
         Property::always("at rest money is kept for confirmed orders alone", |_, world: &World| {
@@ -62,7 +58,7 @@ fn at_rest() -> Vec<Property<Shop>> {
         Property::always("at rest the shelf has what was not sold", |_, world: &World| {
             let confirmed =
                 world.lives.iter().filter(|life| status(life) == Some(Status::Confirmed)).count();
-            let level = world.shelf.level.as_ref().map(|l| (l.on_hand, l.reserved, l.committed));
+            let level = world.shelf.level().map(|l| (l.on_hand, l.reserved, l.committed));
             let confirmed = i64::try_from(confirmed).unwrap_or(i64::MAX);
             !world.is_at_rest() || level == Some((1 - confirmed, 0, confirmed))
         }),
@@ -73,8 +69,8 @@ fn at_rest() -> Vec<Property<Shop>> {
 fn sometimes(shop: &Shop) -> Vec<Property<Shop>> {
     let Left { cancellations, deadlines, .. } = shop.bounds;
     let mut possible = vec![Property::sometimes("a declined order is cancelled", |_, world| {
-        let declined = |life: &Life| life.account.standing == Standing::Declined;
-        any(world, |life| status(life) == Some(Status::Cancelled) && declined(life))
+        let cancelled = |life: &Life| status(life) == Some(Status::Cancelled);
+        any(world, |life| cancelled(life) && life.account.has_declined())
     })];
     if cancellations > 0 {
         possible.push(Property::sometimes("an order is refunded", |_, world| {
@@ -83,8 +79,7 @@ fn sometimes(shop: &Shop) -> Vec<Property<Shop>> {
     }
     if deadlines > 0 {
         possible.push(Property::sometimes("a late capture is voided", |_, world| {
-            let voided = |life: &Life| life.account.standing == Standing::Voided;
-            any(world, |life| life.account.captures == 1 && voided(life))
+            any(world, |life| life.account.captures == 1 && life.account.is_voided())
         }));
     }
     if shop.orders > 1 {
@@ -110,39 +105,39 @@ fn any(world: &World, fact: impl Fn(&Life) -> bool) -> bool {
 
 /// The status of the order, by its log.
 fn status(life: &Life) -> Option<Status> {
-    history(life).last().map(|logged| logged.order.status)
+    history(life).last().map(|(order, _)| order.status)
+}
+
+fn said(life: &Life) -> impl Iterator<Item = (&Order, &Message)> {
+    life.transitions.records.iter().filter_map(|message| match &message.says {
+        Says::Order(order, _) => Some((order, &**message)),
+        _ => None,
+    })
 }
 
 /// The log without what it says again: each version as it was first said.
-fn history(life: &Life) -> Vec<&Logged> {
-    let mut history: Vec<&Logged> = Vec::new();
-    for logged in life.transitions.records.iter().map(Deref::deref) {
-        if history.iter().all(|known| known.order.version != logged.order.version) {
-            history.push(logged);
-        }
-    }
-    history
+fn history(life: &Life) -> impl Iterator<Item = (&Order, &Message)> {
+    let is_new = |(at, (order, _)): &(usize, (&Order, &Message))| {
+        said(life).take(*at).all(|(known, _)| known.version != order.version)
+    };
+    said(life).enumerate().filter(is_new).map(|(_, first)| first)
 }
 
 /// Versions 1, 2, 3... in this order, and nothing else was ever said of one of them.
 fn has_one_history(life: &Life) -> bool {
-    let history = history(life);
-    let in_order = (1_i64..).zip(&history).all(|(n, logged)| logged.order.version == n);
-    let said_of = |version: i64| usize::try_from(version - 1).ok().and_then(|n| history.get(n));
-    let records = &life.transitions.records;
-    in_order
-        && records.iter().all(|logged| {
-            said_of(logged.order.version).is_some_and(|known| known.order == logged.order)
-        })
+    let in_order = (1_i64..).zip(history(life)).all(|(n, (order, _))| order.version == n);
+    let is_as_first_said = |(order, _): (&Order, &Message)| {
+        let first = said(life).find(|(known, _)| known.version == order.version);
+        first.is_some_and(|(known, _)| known == order)
+    };
+    in_order && said(life).all(is_as_first_said)
 }
 
 /// The service that may write the next transition; none after an end.
-fn holder(status: Option<Status>) -> Option<ServiceName> {
+fn holder(status: Option<Status>) -> Option<&'static str> {
     match status {
-        None | Some(Status::Requested | Status::Paid | Status::PaymentDeclined) => {
-            Some(ServiceName::Orders)
-        }
-        Some(Status::Validated | Status::RefundDue) => Some(ServiceName::Payments),
+        None | Some(Status::Requested | Status::Paid | Status::PaymentDeclined) => Some("orders"),
+        Some(Status::Validated | Status::RefundDue) => Some("payments"),
         Some(Status::Confirmed | Status::Rejected | Status::Cancelled | Status::Refunded) => None,
     }
 }
@@ -152,11 +147,8 @@ fn is_an_end(status: Status) -> bool {
 }
 
 fn pieces(world: &World, state: ReservationState) -> i32 {
-    let reservations = world.shelf.entries.iter().flatten().map(|entry| match &**entry {
-        StockEntry::Reservation(reservation) if reservation.state == state => reservation.quantity,
-        StockEntry::Reservation(_) | StockEntry::RestockApplied(_) => 0,
-    });
-    reservations.sum()
+    let reservations = world.shelf.reservations();
+    reservations.filter(|known| known.state == state).map(|known| known.quantity).sum()
 }
 
 fn sold(world: &World) -> i32 {

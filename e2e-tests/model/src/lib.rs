@@ -1,10 +1,11 @@
 //! The choreography as a model for [stateright]: two orders for the last piece, and *every* way in
 //! which it can come to them.
 //!
-//! The decisions are the services' own, `decide` and `evolve` of orders, inventory and payments.
-//! What is between them is modelled here: topics that keep the order of each key, offsets that are
-//! committed with what they caused, restarts that fold the log, an outbox relay that repeats
-//! itself, and a bank that loses requests and answers ([`world`]).
+//! What a step does is the services' own code: the processors of orders and inventory in the runtime's
+//! engine ([`loops`]), the intake and the supervisor of payments over tables in memory ([`payments`]),
+//! the ledger of the bank simulator ([`bank`]). What is modelled is what is between them ([`steps`]):
+//! topics that keep the order of each key, offsets that are committed with what they caused, an outbox
+//! relay that repeats itself, and a line to the bank that loses requests and answers.
 //!
 //! Each step handles one record, in one transaction. A larger batch is several such steps whose
 //! records are seen later, and everything here may be seen as late as one likes; so batches add no
@@ -17,12 +18,14 @@
 //! so no path is endless, and every final state must have settled orders ([`laws`]).
 
 pub mod bank;
-pub mod inventory;
 pub mod known;
 pub mod laws;
-pub mod orders;
+pub mod loops;
+pub mod message;
 pub mod payments;
 pub mod shop;
+pub mod steps;
+pub mod story;
 pub mod world;
 
 pub use shop::{Action, Bounds, Broken, Fault, Shop};

@@ -1,142 +1,135 @@
-//! Payments: its intake, its supervisor with the calls to the bank, and the relay of its outbox.
+//! Payments: a step is one record through its own intake, or one step of its own supervisor, over its
+//! tables in memory. Leases and back-offs may end at any moment: the clock of its database is far
+//! ahead of every one of them.
 
 use crate::{
     Broken,
-    known::Known,
-    world::{Call, Life},
+    known::{Known, Memo},
+    message::{Message, codec},
 };
-use contracts::{Order, ServiceName, Status, Timestamp, TransitionKind};
-use payments::domain::{Decision, Input, State, Task, decide, evolve};
+use contracts::{
+    Timestamp,
+    topics::{self, ORDERS},
+};
+use payments::{
+    memory::{Connection, Server, Tables, at_once},
+    processor::PaymentsIntake,
+    supervisor::{Call, Called, Settings, Supervisor},
+};
+use std::sync::{Arc, LazyLock};
+use uuid::Uuid;
 
-type Result<T> = std::result::Result<T, String>;
+/// The clock of the database.
+const ENDLESS: Timestamp = Timestamp(i64::MAX);
 
-/// What a transition says to payments, if anything.
-fn input_of(order: &Order) -> Option<Input> {
-    match (order.transition, order.status) {
-        (TransitionKind::OrderValidated, _) => Some(Input::OrderValidated(order.clone())),
-        (TransitionKind::OrderCancelled, Status::RefundDue) => {
-            Some(Input::RefundDue(order.clone()))
-        }
-        _ => None,
+/// What payments acts upon.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// The intake reads the record at this offset of this partition of `orders`.
+    Record(Known<Message>, i32, usize),
+    /// The supervisor looks for what is due.
+    Look,
+    /// The supervisor is told what a call has given.
+    Called(Known<Called>),
+}
+
+/// A step of payments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// Its tables, as far as they are about one order: what others are about is locked.
+    pub tables: Known<Tables>,
+    /// What it acts upon.
+    pub work: Work,
+    /// When.
+    pub now: Timestamp,
+    /// A late charge is not voided.
+    pub no_void: bool,
+}
+
+/// What has come of a step.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// The tables after it.
+    pub tables: Known<Tables>,
+    /// Calls to make.
+    pub calls: Arc<[Known<Call>]>,
+    /// Why something was refused, if it was.
+    pub refused: Option<String>,
+}
+
+struct Own(Tables);
+
+impl Server for Own {
+    fn tables(&self) -> &Tables {
+        &self.0
+    }
+
+    fn tables_mut(&mut self) -> &mut Tables {
+        &mut self.0
+    }
+
+    fn now(&self) -> Timestamp {
+        ENDLESS
     }
 }
 
-impl Life {
-    /// Passes payments over transitions that are not for it, as [`Life::pass_split`].
-    pub fn pass_payments(&mut self) {
-        let unread = &self.transitions.records[self.payments_read..];
-        self.payments_read +=
-            unread.iter().take_while(|logged| input_of(&logged.order).is_none()).count();
+impl Step {
+    /// A step of payments at `now`.
+    pub fn new(tables: &Known<Tables>, work: Work, now: Timestamp, broken: Option<Broken>) -> Self {
+        Self { tables: tables.clone(), work, now, no_void: broken == Some(Broken::NoVoid) }
     }
 
-    /// The intake reads a transition.
-    pub fn intake(&mut self, now: Timestamp) -> Result<()> {
-        let input = input_of(&self.transitions.records[self.payments_read].order);
-        self.payments_read += 1;
-        input.map_or(Ok(()), |input| self.settle(input, now, None))
+    /// What comes of it.
+    pub fn take(self) -> Done {
+        static MEMO: LazyLock<Memo<Step, Done>> = LazyLock::new(Memo::default);
+        MEMO.get(self, |step| step.run())
     }
 
-    /// What the supervisor would ask of the bank now, if it is not asking already.
-    pub fn open_task(&self) -> Option<Task> {
-        let task = self.payment.as_ref().and_then(|payment| payment.task());
-        if self.call.is_none() { task } else { None }
-    }
-
-    /// The supervisor claims the payment and calls the bank; for a charge, not after its deadline.
-    pub fn claim(&mut self, now: Timestamp) {
-        let Some((task, payment)) = self.open_task().zip(self.payment.as_ref()) else { return };
-        self.call = Some(match task {
-            Task::Charge if now >= payment.order.deadline => {
-                Call::Answered(Input::DeadlinePassed, now)
+    fn run(&self) -> Done {
+        let mut database = Connection(Own(Tables::clone(&self.tables)));
+        let calls = match &self.work {
+            Work::Record(message, partition, offset) => {
+                self.read(&mut database, message, *partition, *offset);
+                Vec::new()
             }
-            Task::Charge | Task::Void | Task::Refund => Call::Asked(task),
-        });
-    }
-
-    /// The request arrives at the bank.
-    pub fn bank_acts(&mut self, declines: bool, broken: Option<Broken>) {
-        if let Some(Call::Asked(task)) = self.call {
-            let has_key = broken != Some(Broken::NoIdempotencyKey);
-            self.call = Some(Call::Acted(self.account.act(task, declines, has_key)));
-        }
-    }
-
-    /// A request arrives at the bank after payments has stopped waiting for its answer.
-    pub fn stray_arrives(&mut self, which: usize, declines: bool, broken: Option<Broken>) {
-        let task = self.strays.remove(which);
-        self.account.act(task, declines, broken != Some(Broken::NoIdempotencyKey));
-    }
-
-    /// The bank's answer arrives.
-    pub fn answer_arrives(&mut self, now: Timestamp) {
-        self.call = match self.call.take() {
-            Some(Call::Acted(input)) => Some(Call::Answered(input, now)),
-            other => other,
+            Work::Look => self.supervise(&mut database, None),
+            Work::Called(called) => self.supervise(&mut database, Some(called)),
         };
-    }
-
-    /// The supervisor writes the answer, as of the time when it came.
-    pub fn write_answer(&mut self, broken: Option<Broken>) -> Result<()> {
-        let Some(Call::Answered(input, at)) = self.call.take() else { return Ok(()) };
-        self.settle(input, at, broken)
-    }
-
-    /// Whether the supervisor has to end the payment: its deadline has passed without an outcome.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.payment.as_ref().is_some_and(|payment| {
-            payment.status == payments::domain::Status::Intent && payment.order.deadline <= now
-        })
-    }
-
-    /// The supervisor ends an expired payment. A call under way has lost its claim.
-    pub fn expire(&mut self, now: Timestamp, broken: Option<Broken>) -> Result<()> {
-        self.forget_call(true);
-        self.settle(Input::DeadlinePassed, now, broken)
-    }
-
-    /// Payments stops waiting for the call. A request on its way may still arrive, or not.
-    pub fn forget_call(&mut self, request_arrives: bool) {
-        if let Some(Call::Asked(task)) = self.call.take()
-            && request_arrives
-        {
-            self.strays.push(task);
+        let Connection(Own(mut tables)) = database;
+        for stored in tables.payments.values_mut().filter(|_| self.no_void) {
+            if std::mem::take(&mut stored.row.payment.void_due) {
+                stored.due_at = None;
+            }
         }
+        let letter = tables.outbox.iter().find(|row| row.message().topic != ORDERS.name());
+        let aside = tables.set_aside.iter().next();
+        let refused = letter
+            .map(|row| format!("{:?}", row.message().headers))
+            .or_else(|| aside.map(|order| format!("the payment of {order} was set aside")));
+        Done { tables: tables.into(), calls: calls.into_iter().map(Known::from).collect(), refused }
     }
 
-    /// Payments waits no longer for the bank, and knows that it does not know.
-    pub fn give_up_the_call(&mut self, now: Timestamp, broken: Option<Broken>) -> Result<()> {
-        self.settle(Input::BankUnknown("no answer".into()), now, broken)
+    /// An intake that has just taken the partition over.
+    fn read(
+        &self,
+        database: &mut Connection<Own>,
+        message: &Message,
+        partition: i32,
+        offset: usize,
+    ) {
+        let mut intake = PaymentsIntake::new(codec().clone());
+        let place = (topics::ORDERS.name().to_owned(), partition);
+        let batch = [message.record(partition, offset)];
+        let decoded = intake.read(&batch).expect("a registry in memory answers");
+        at_once(intake.claim(database, &[place])).expect("nothing is away");
+        at_once(intake.apply(database, &decoded, self.now)).expect("nothing is away");
     }
 
-    /// Debezium publishes the next row of the outbox.
-    pub fn relay(&mut self) {
-        if let Some(order) = self.outbox.next() {
-            self.outbox.read += 1;
-            self.write(Order::clone(&order), ServiceName::Payments, None);
-        }
-    }
-
-    /// One SQL transaction: what `input` changes, and the message about it.
-    fn settle(&mut self, input: Input, at: Timestamp, broken: Option<Broken>) -> Result<()> {
-        let state: State = self.payment.as_deref().cloned();
-        let decision = decide(&state, input, at);
-        match &decision {
-            Decision::Capture { next, .. } => self.outbox.push(next.order().clone()),
-            Decision::Decline { next, .. } => self.outbox.push(next.order().clone()),
-            Decision::Refund { next } => self.outbox.push(next.order().clone()),
-            Decision::Impossible(why) => return Err(why.clone()),
-            Decision::Intend(_)
-            | Decision::VoidLate { .. }
-            | Decision::Voided
-            | Decision::OweRefund(_)
-            | Decision::Retry(_)
-            | Decision::Ignored(_) => {}
-        }
-        let mut payment = evolve(state, &decision);
-        if let (Some(Broken::NoVoid), Some(payment)) = (broken, &mut payment) {
-            payment.void_due = false;
-        }
-        self.payment = payment.map(Known::from);
-        Ok(())
+    /// A supervisor that has just begun: all that one must remember is in the database. Each claims
+    /// with the same token, as nobody's call outlives its claim here ([`crate::steps`]).
+    fn supervise(&self, database: &mut Connection<Own>, called: Option<&Called>) -> Vec<Call> {
+        let mut supervisor = Supervisor::new(codec().clone(), Settings::DEFAULT, Uuid::nil());
+        called.into_iter().for_each(|called| supervisor.called(called.clone()));
+        at_once(supervisor.step(database, self.now)).expect("nothing is away").calls
     }
 }

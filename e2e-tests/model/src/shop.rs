@@ -2,8 +2,8 @@
 
 use crate::{
     laws,
-    orders::{DEADLINE, Restore},
-    world::{Call, Command, Left, Life, Shelf, World},
+    story::{self, Command},
+    world::{Left, Life, Log, Shelf, Stage, World},
 };
 use contracts::Timestamp;
 use payments::domain::Task;
@@ -47,30 +47,22 @@ pub enum Action {
     Stock,
     /// Payments reads the next transition.
     Intake(usize),
-    /// Payments claims what is due and calls the bank.
-    Claim(usize),
-    /// The bank acts on the call.
+    /// The supervisor of payments does what is due: it claims a payment and calls the bank, or ends one
+    /// at its deadline.
+    Supervise(usize),
+    /// The bank acts on a request.
     BankActs {
         /// Whose payment.
         number: usize,
-        /// What it makes of a first charge.
-        declines: bool,
-    },
-    /// The bank acts on a request after payments has stopped waiting for its answer.
-    StrayArrives {
-        /// Whose payment.
-        number: usize,
-        /// Which request, when several are on their way.
+        /// Which call.
         which: usize,
         /// What it makes of a first charge.
         declines: bool,
     },
-    /// Payments gets the bank's answer.
-    AnswerArrives(usize),
-    /// Payments writes the bank's answer.
-    WriteAnswer(usize),
-    /// Payments ends what has no outcome at its deadline.
-    Expire(usize),
+    /// Payments gets the bank's answer to this call.
+    AnswerArrives(usize, usize),
+    /// Payments writes the bank's answer to this call.
+    WriteAnswer(usize, usize),
     /// Debezium sends the next message of payments.
     Relay(usize),
     /// Something goes wrong, or a customer changes their mind.
@@ -104,8 +96,8 @@ pub enum Fault {
     },
     /// Orders handles an input and dies after the commit, before its store has it.
     RestartBehind(usize, OrdersInput),
-    /// A call to the bank goes wrong.
-    Call(usize, CallFault),
+    /// A call to the bank goes wrong: whose payment, and which call.
+    Call(usize, usize, CallFault),
     /// A client sends its PlaceOrder or CancelOrder again.
     RepeatCommand(usize, Command),
     /// A validator says it again.
@@ -131,24 +123,27 @@ impl Model for Shop {
 
     /// The first customer may have cancelled before the order was placed: CancelOrder comes first.
     fn init_states(&self) -> Vec<World> {
-        let world = |first: Vec<Command>, left| {
-            let mut lives = vec![Life::new([Command::Place]); self.orders];
-            lives[0] = Life::new(first);
-            let shelf = Shelf::with_one_piece(self.orders);
-            World { now: Timestamp(0), lives, shelf, left, dead_letter: None }
+        let shelf = Shelf::with_one_piece(self.orders);
+        let world = |first: &[Command], left| {
+            let life = |number| {
+                let commands = if number == 0 { first } else { &[Command::Place] };
+                Life::new(commands.iter().map(|command| story::command(number, *command)))
+            };
+            let lives = (0..self.orders).map(life).collect();
+            World { now: Timestamp(0), lives, shelf: shelf.clone(), left, dead_letter: None }
         };
-        let mut worlds = vec![world(vec![Command::Place], self.bounds)];
+        let mut worlds = vec![world(&[Command::Place], self.bounds)];
         if let Some(cancellations) = self.bounds.cancellations.checked_sub(1) {
             let left = Left { cancellations, ..self.bounds };
-            worlds.push(world(vec![Command::Cancel, Command::Place], left));
+            worlds.push(world(&[Command::Cancel, Command::Place], left));
         }
         worlds
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         if world.dead_letter.is_none() {
-            steps(world, actions);
-            faults(world, actions);
+            possible_steps(world, actions);
+            possible_faults(world, actions);
         }
     }
 
@@ -158,10 +153,7 @@ impl Model for Shop {
             world.dead_letter = Some(cause);
             return Some(world);
         }
-        for life in &mut world.lives {
-            life.pass_split();
-            life.pass_payments();
-        }
+        world.pass_what_says_nothing();
         assert!(world.progress() > last.progress(), "{action:?} uses nothing up: {last:#?}");
         Some(world)
     }
@@ -172,34 +164,30 @@ impl Model for Shop {
 }
 
 /// The steps of a good day.
-fn steps(world: &World, actions: &mut Vec<Action>) {
+fn possible_steps(world: &World, actions: &mut Vec<Action>) {
     for (number, life) in world.lives.iter().enumerate() {
+        actions.extend(orders_inputs(world, number).map(|input| Action::Orders(number, input)));
         let mut add = |possible, action| {
             if possible {
                 actions.push(action);
             }
         };
-        for input in orders_inputs(world, number) {
-            add(true, Action::Orders(number, input));
-        }
         let written = life.transitions.records.len();
         add(life.split_read < written, Action::Split(number));
         add(life.payments_read < written, Action::Intake(number));
-        add(life.open_task().is_some(), Action::Claim(number));
-        if let Some(Call::Asked(task)) = life.call {
-            add(true, Action::BankActs { number, declines: false });
-            let is_first = life.account.is_unknown() && task == Task::Charge;
-            add(is_first, Action::BankActs { number, declines: true });
+        add(life.has_work(world.now), Action::Supervise(number));
+        for (which, line) in life.calls.iter().enumerate() {
+            match line.stage {
+                Stage::Asked | Stage::Stray => {
+                    let is_first = life.account.is_unknown() && line.call.task == Task::Charge;
+                    add(true, Action::BankActs { number, which, declines: false });
+                    add(is_first, Action::BankActs { number, which, declines: true });
+                }
+                Stage::Acted(_) => add(true, Action::AnswerArrives(number, which)),
+                Stage::Answered(_) => add(true, Action::WriteAnswer(number, which)),
+            }
         }
-        for which in 0..life.strays.len() {
-            add(true, Action::StrayArrives { number, which, declines: false });
-            let is_first = life.account.is_unknown() && life.strays[which] == Task::Charge;
-            add(is_first, Action::StrayArrives { number, which, declines: true });
-        }
-        add(matches!(life.call, Some(Call::Acted(_))), Action::AnswerArrives(number));
-        add(matches!(life.call, Some(Call::Answered(..))), Action::WriteAnswer(number));
-        add(life.is_expired(world.now), Action::Expire(number));
-        add(life.outbox.next().is_some(), Action::Relay(number));
+        add(life.relayed < life.tables.outbox.len(), Action::Relay(number));
     }
     if world.shelf.commands.next().is_some() {
         actions.push(Action::Stock);
@@ -212,13 +200,13 @@ fn orders_inputs(world: &World, number: usize) -> impl Iterator<Item = OrdersInp
         (life.commands.next().is_some(), OrdersInput::Command),
         (life.transitions.next().is_some(), OrdersInput::Transition),
         (life.validations.next().is_some(), OrdersInput::Validation),
-        (life.is_due(world.now), OrdersInput::Deadline),
+        (world.time_acts(number), OrdersInput::Deadline),
     ]
     .into_iter()
     .filter_map(|(possible, input)| possible.then_some(input))
 }
 
-fn faults(world: &World, actions: &mut Vec<Action>) {
+fn possible_faults(world: &World, actions: &mut Vec<Action>) {
     let left = world.left;
     let mut add = |fault| actions.push(Action::Fault(fault));
     if left.deadlines > 0 {
@@ -229,34 +217,31 @@ fn faults(world: &World, actions: &mut Vec<Action>) {
         add(Fault::Restart { disk_is_lost: true });
     }
     for (number, life) in world.lives.iter().enumerate() {
-        if left.cancellations > 0 && !life.commands.contains(&Command::Cancel) {
+        let was_sent = |command| {
+            let sent = story::command(number, command);
+            life.commands.records.contains(&sent)
+        };
+        if left.cancellations > 0 && !was_sent(Command::Cancel) {
             add(Fault::Cancel(number));
         }
         if left.restarts > 0 {
             orders_inputs(world, number).for_each(|input| add(Fault::RestartBehind(number, input)));
         }
-        let call_faults: &[(bool, bool)] = match life.call {
-            Some(Call::Asked(_)) => &[(false, false), (false, true), (true, false), (true, true)],
-            Some(Call::Acted(_)) => &[(false, false), (true, false)],
-            // What is here cannot be lost on the way.
-            Some(Call::Answered(..)) => &[(true, false)],
-            None => &[],
-        };
         if left.calls > 0 {
-            for (dies, request_arrives) in call_faults.iter().copied() {
-                add(Fault::Call(number, CallFault { dies, request_arrives }));
+            for (which, line) in life.calls.iter().enumerate() {
+                for (dies, request_arrives) in call_faults(&line.stage) {
+                    add(Fault::Call(number, which, CallFault { dies, request_arrives }));
+                }
             }
         }
         if left.repeats > 0 {
-            for command in [Command::Place, Command::Cancel] {
-                if life.commands.contains(&command) {
-                    add(Fault::RepeatCommand(number, command));
-                }
+            for command in [Command::Place, Command::Cancel].into_iter().filter(|c| was_sent(*c)) {
+                add(Fault::RepeatCommand(number, command));
             }
             if !life.validations.records.is_empty() {
                 add(Fault::RepeatValidation(number));
             }
-            (0..life.outbox.read).for_each(|row| add(Fault::RelayFrom(number, row)));
+            (0..life.relayed).for_each(|row| add(Fault::RelayFrom(number, row)));
         }
     }
     if left.repeats > 0 {
@@ -264,99 +249,30 @@ fn faults(world: &World, actions: &mut Vec<Action>) {
     }
 }
 
+/// How a call can go wrong where it is: whether payments dies, and whether the request arrives.
+fn call_faults(stage: &Stage) -> Vec<(bool, bool)> {
+    match stage {
+        Stage::Stray => vec![],
+        Stage::Asked => vec![(false, false), (false, true), (true, false), (true, true)],
+        Stage::Acted(_) => vec![(false, false), (true, false)],
+        // What is here cannot be lost on the way.
+        Stage::Answered(_) => vec![(true, false)],
+    }
+}
+
 impl World {
     /// Whether nothing is left to do until something goes wrong.
     pub fn is_at_rest(&self) -> bool {
+        // A cheap look first: nearly every world has a record that somebody has not read.
+        let is_read = |log: &Log| log.next().is_none();
+        let logs = |life: &Life| {
+            [&life.commands, &life.transitions, &life.validations].into_iter().all(is_read)
+        };
+        if !is_read(&self.shelf.commands) || !self.lives.iter().all(logs) {
+            return false;
+        }
         let mut possible = Vec::new();
-        steps(self, &mut possible);
+        possible_steps(self, &mut possible);
         possible.is_empty()
-    }
-
-    fn take(&mut self, action: Action, broken: Option<Broken>) -> Result<(), String> {
-        let now = self.now;
-        match action {
-            Action::Orders(number, input) => self.lives[number].decide(number, input, now),
-            Action::Split(number) => self.split(number),
-            Action::Stock => self.stock(broken),
-            Action::Intake(number) => self.lives[number].intake(now),
-            Action::Claim(number) => {
-                self.lives[number].claim(now);
-                Ok(())
-            }
-            Action::BankActs { number, declines } => {
-                self.lives[number].bank_acts(declines, broken);
-                Ok(())
-            }
-            Action::StrayArrives { number, which, declines } => {
-                self.lives[number].stray_arrives(which, declines, broken);
-                Ok(())
-            }
-            Action::AnswerArrives(number) => {
-                self.lives[number].answer_arrives(now);
-                Ok(())
-            }
-            Action::WriteAnswer(number) => self.lives[number].write_answer(broken),
-            Action::Expire(number) => self.lives[number].expire(now, broken),
-            Action::Relay(number) => {
-                self.lives[number].relay();
-                Ok(())
-            }
-            Action::Fault(fault) => self.suffer(fault, broken),
-        }
-    }
-
-    fn suffer(&mut self, fault: Fault, broken: Option<Broken>) -> Result<(), String> {
-        let now = self.now;
-        let restore =
-            Restore { own_log_to_end: broken != Some(Broken::OwnLogToTheCommittedOffset) };
-        match fault {
-            Fault::Cancel(number) => {
-                self.left.cancellations -= 1;
-                self.lives[number].commands.push(Command::Cancel);
-            }
-            Fault::DeadlinePasses => {
-                self.left.deadlines -= 1;
-                self.now = now + DEADLINE;
-            }
-            Fault::Restart { disk_is_lost } => {
-                self.left.restarts -= 1;
-                for (number, life) in self.lives.iter_mut().enumerate() {
-                    life.restart(number, disk_is_lost, restore)?;
-                }
-            }
-            Fault::RestartBehind(number, input) => {
-                self.left.restarts -= 1;
-                self.lives[number].decide_and_restart(number, input, now, restore)?;
-                for (other, life) in self.lives.iter_mut().enumerate().filter(|(n, _)| *n != number)
-                {
-                    life.restart(other, false, restore)?;
-                }
-            }
-            Fault::Call(number, CallFault { dies, request_arrives }) => {
-                self.left.calls -= 1;
-                let life = &mut self.lives[number];
-                life.forget_call(request_arrives);
-                if !dies {
-                    life.give_up_the_call(now, broken)?;
-                }
-            }
-            Fault::RepeatCommand(number, command) => {
-                self.left.repeats -= 1;
-                self.lives[number].commands.push(command);
-            }
-            Fault::RepeatValidation(number) => {
-                self.left.repeats -= 1;
-                self.lives[number].validations.repeat(0);
-            }
-            Fault::RepeatInventory(offset) => {
-                self.left.repeats -= 1;
-                self.shelf.commands.repeat(offset);
-            }
-            Fault::RelayFrom(number, row) => {
-                self.left.repeats -= 1;
-                self.lives[number].outbox.read = row;
-            }
-        }
-        Ok(())
     }
 }

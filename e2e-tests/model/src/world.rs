@@ -1,12 +1,20 @@
 //! [`World`]: all that is known anywhere, the services' states and what is on its way between them.
 
-use crate::{bank::Account, known::Known};
-use contracts::{
-    Order, ServiceName, Timestamp,
-    inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
+use crate::{
+    bank::Account,
+    known::Known,
+    loops::Task,
+    message::{Message, Says},
 };
-use orders::domain::Entry;
-use payments::domain::{Input, Payment, Task};
+use contracts::{
+    Order, Timestamp,
+    inventory::{Reservation, StockEntry, StockLevel},
+};
+use payments::{
+    domain::{Input, Status},
+    memory::Tables,
+    supervisor::{Call, Called},
+};
 use std::hash::Hash;
 
 /// One state of the model.
@@ -39,100 +47,88 @@ pub struct Left {
     pub deadlines: u8,
 }
 
-/// What is on a topic for one key, and how far its reader has committed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Log<T> {
+/// What is on one partition of a topic, and how far its reader has committed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Log {
     /// In the order of their offsets.
-    pub records: Vec<Known<T>>,
+    pub records: Vec<Known<Message>>,
     /// The offset of the next one to read.
     pub read: usize,
 }
 
-/// A record on `orders`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Logged {
-    /// The order after a transition.
-    pub order: Order,
-    /// Its writer: `ce_source`.
-    pub writer: ServiceName,
-    /// The offset of its cause on `orders.commands`, if that is where it is from.
-    pub placed_at: Option<i64>,
-}
-
-/// What is on `orders.commands`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Command {
-    /// PlaceOrder.
-    Place,
-    /// CancelOrder.
-    Cancel,
-}
-
-/// One order: its records on each topic, and what each service knows of it.
+/// One order: its partition of each topic, and what each service knows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Life {
     /// `orders.commands`, read by orders.
-    pub commands: Log<Command>,
+    pub commands: Log,
     /// `orders`, as orders reads it back.
-    pub transitions: Log<Logged>,
-    /// How far inventory's split processor has read `orders`.
+    pub transitions: Log,
+    /// How far inventory's split loop has read `orders`.
     pub split_read: usize,
     /// How far payments has read `orders`.
     pub payments_read: usize,
     /// `order-validations`, read by orders.
-    pub validations: Log<OrderValidation>,
-    /// What orders knows.
-    pub entry: Known<Entry>,
-    /// What payments knows.
-    pub payment: Option<Known<Payment>>,
-    /// What payments has put into its outbox, read by Debezium.
-    pub outbox: Log<Order>,
-    /// The call to the bank that payments waits for.
-    pub call: Option<Call>,
-    /// Requests on their way to the bank; payments waits for none of their answers.
-    pub strays: Vec<Task>,
+    pub validations: Log,
+    /// `orders.latest`.
+    pub latest: Option<Known<Message>>,
+    /// The store of orders.
+    pub task: Known<Task>,
+    /// The tables of payments.
+    pub tables: Known<Tables>,
+    /// How far Debezium has read the outbox.
+    pub relayed: usize,
+    /// The calls to the bank that are under way.
+    pub calls: Vec<Line>,
     /// The customer's account, as far as this order goes.
-    pub account: Account,
+    pub account: Known<Account>,
     /// Orders has accepted a cancellation.
     pub promised: bool,
 }
 
+/// A call to the bank, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// The call.
+    pub call: Known<Call>,
+    /// Where it is.
+    pub stage: Stage,
+}
+
 /// Where a call to the bank is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum Stage {
+    /// The request is on its way, and nobody waits for the answer any more.
+    Stray,
     /// The request is on its way.
-    Asked(Task),
+    Asked,
     /// The bank has acted, and its answer is on its way.
-    Acted(Input),
-    /// Payments has the answer since then, but not in its database.
-    Answered(Input, Timestamp),
+    Acted(Known<Input>),
+    /// Payments has the answer, but not in its database.
+    Answered(Known<Called>),
 }
 
-/// The one product, of which there is one piece: inventory's stock processor.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The one product, of which there is one piece: inventory's stock loop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shelf {
-    /// `inventory.commands`, with the number of the order.
-    pub commands: Log<(usize, InventoryCommand)>,
-    /// How much there is.
-    pub level: Option<Known<StockLevel>>,
-    /// What each order holds of it.
-    pub entries: Vec<Option<Known<StockEntry>>>,
+    /// `inventory.commands`.
+    pub commands: Log,
+    /// The store of the stock loop.
+    pub task: Known<Task>,
+    /// `stock`.
+    pub level: Option<Known<Message>>,
+    /// `inventory.reservations`, but for the Restock: the latest of each order.
+    pub entries: Vec<Option<Known<Message>>>,
 }
 
-impl<T: Hash> Log<T> {
+impl Log {
     /// A topic with these records, none of them read.
-    pub fn of(records: impl IntoIterator<Item = T>) -> Self {
-        Self { records: records.into_iter().map(Known::from).collect(), read: 0 }
+    pub fn of(records: impl IntoIterator<Item = Known<Message>>) -> Self {
+        Self { records: records.into_iter().collect(), read: 0 }
     }
 
     /// The next record to read.
-    pub fn next(&self) -> Option<Known<T>> {
-        self.records.get(self.read).cloned()
-    }
-
-    /// Puts a record at the end.
-    pub fn push(&mut self, record: T) {
-        self.records.push(record.into());
+    pub fn next(&self) -> Option<&Known<Message>> {
+        self.records.get(self.read)
     }
 
     /// Puts a record that is there already at the end once more.
@@ -140,12 +136,26 @@ impl<T: Hash> Log<T> {
         self.records.extend(self.records.get(offset).cloned());
     }
 
-    /// Whether there is such a record.
-    pub fn contains(&self, record: &T) -> bool
-    where
-        T: PartialEq,
-    {
-        self.records.iter().any(|known| **known == *record)
+    fn progress(&self) -> usize {
+        self.records.len() + self.read
+    }
+}
+
+impl Shelf {
+    /// How much there is.
+    pub fn level(&self) -> Option<&StockLevel> {
+        match &self.level.as_ref()?.says {
+            Says::Level(level) => Some(level),
+            _ => None,
+        }
+    }
+
+    /// What each order holds.
+    pub fn reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.entries.iter().flatten().filter_map(|message| match &message.says {
+            Says::Entry(StockEntry::Reservation(reservation)) => Some(reservation),
+            _ => None,
+        })
     }
 }
 
@@ -155,39 +165,88 @@ impl World {
         const FAULT: usize = 1000;
         let Left { cancellations, restarts, calls, repeats, deadlines } = self.left;
         let left = usize::from(cancellations + restarts + calls + repeats + deadlines);
-        let shelf = self.shelf.commands.records.len() + self.shelf.commands.read;
         // Faults only get fewer; 100 is more than there ever are.
         let lives: usize = self.lives.iter().map(Life::progress).sum();
-        (100 - left) * FAULT + shelf + lives
+        (100 - left) * FAULT + self.shelf.commands.progress() + lives
     }
 }
 
 impl Life {
-    fn progress(&self) -> usize {
-        /// More than a call can take back when it ends.
-        const PAYMENT: usize = 10;
-        let read = self.commands.read + self.transitions.read + self.validations.read;
-        let written = self.commands.records.len()
-            + self.transitions.records.len()
-            + self.validations.records.len();
-        let payment = self.payment.as_ref().map_or(0, |payment| {
-            let status = payment.status as usize;
-            // A late capture is known, then voided.
-            1 + 4 * status
-                + 2 * usize::from(payment.reference.is_some())
-                + usize::from(!payment.void_due)
-        });
-        let call = match self.call {
-            None => 0,
-            Some(Call::Asked(_)) => 1,
-            Some(Call::Acted(_)) => 2,
-            Some(Call::Answered(..)) => 3,
+    /// Before anybody has read anything.
+    pub fn new(commands: impl IntoIterator<Item = Known<Message>>) -> Self {
+        Self {
+            commands: Log::of(commands),
+            transitions: Log::default(),
+            split_read: 0,
+            payments_read: 0,
+            validations: Log::default(),
+            latest: None,
+            task: Known::default(),
+            tables: Known::default(),
+            relayed: 0,
+            calls: Vec::new(),
+            account: Known::default(),
+            promised: false,
+        }
+    }
+
+    /// The order as `orders.latest` has it.
+    pub fn latest(&self) -> Option<&Order> {
+        match &self.latest.as_ref()?.says {
+            Says::Latest(order) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// Whether the supervisor of payments has something to do: the deadline has come without an
+    /// outcome, or the bank is to be called and nobody is doing so. Whoever waits for the bank gives
+    /// up before its claim ends.
+    pub fn has_work(&self, now: Timestamp) -> bool {
+        let is_claimed = || {
+            let waits = |line: &Line| line.stage != Stage::Stray;
+            let mut waiting = self.calls.iter().filter(|line| waits(line));
+            waiting.any(|line| self.tables.is_claimed_by(&line.call))
         };
-        read + written
+        self.tables.payments.values().any(|stored| {
+            let payment = &stored.row.payment;
+            let is_expired = payment.status == Status::Intent && payment.order.deadline <= now;
+            is_expired || (stored.due_at.is_some() && !is_claimed())
+        })
+    }
+
+    fn progress(&self) -> usize {
+        // What a call can take back when it ends is less than what its answer brings.
+        const CLAIMED: usize = 10;
+        const FAILED: usize = 5;
+        const SETTLED: usize = 100;
+        let payment = self.tables.payments.values().next().map_or(0, |stored| {
+            // A payment that expires is told, and then there is a charge to be voided.
+            let settled = 2 * self.tables.outbox.len() + usize::from(!stored.row.payment.void_due);
+            let attempts = stored.row.attempts as usize;
+            let is_failed = attempts > 0 && self.calls.iter().all(|l| l.stage == Stage::Stray);
+            settled * SETTLED + attempts * CLAIMED + usize::from(is_failed) * FAILED
+        });
+        let calls: usize = self.calls.iter().map(|line| line.stage.progress()).sum();
+        let strays = self.calls.iter().filter(|line| line.stage == Stage::Stray).count();
+        self.commands.progress()
+            + self.transitions.progress()
+            + self.validations.progress()
             + self.split_read
             + self.payments_read
-            + payment * PAYMENT
-            + call
-            + 5usize.saturating_sub(self.strays.len())
+            + self.relayed
+            + payment
+            + calls
+            + 5usize.saturating_sub(strays)
+    }
+}
+
+impl Stage {
+    fn progress(&self) -> usize {
+        match self {
+            Self::Stray => 0,
+            Self::Asked => 1,
+            Self::Acted(_) => 2,
+            Self::Answered(_) => 3,
+        }
     }
 }

@@ -9,13 +9,23 @@ use crate::{
     sim::{Actor, Progress, Sim},
     stage::Stage,
 };
-use contracts::{ServiceName, Timestamp};
+use contracts::{ServiceName, Timestamp, fraud::CHECK};
 use email::EmailProcessor;
+use fraud::{domain::exposure, processor::CheckProcessor};
 use inventory::{SplitProcessor, StockProcessor};
 use orders::{catalog::Catalog, domain::place_order::Terms, processor::OrdersProcessor};
 use std::{cell::Cell, rc::Rc, time::Duration};
 use streams::limits::SESSION_TIMEOUT;
 use view::{freshness::Freshness, processor::ViewProcessor};
+
+/// What the shop of a seed goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// What every order gets.
+    pub(crate) deadline: Duration,
+    /// The most open value of a customer; none in a shop without fraud.
+    pub(crate) fraud_limit_minor: Option<i64>,
+}
 
 /// Whether a process is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +49,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// An instance of `service`. Every order gets this much time.
-    pub(crate) fn start(
-        sim: &mut Sim,
-        service: ServiceName,
-        instance: u32,
-        deadline: Duration,
-    ) -> Self {
+    /// An instance of `service`, in a shop with these rules.
+    pub(crate) fn start(sim: &mut Sim, service: ServiceName, instance: u32, rules: Rules) -> Self {
         let actors: Vec<Box<dyn Actor>> = match service.as_str() {
-            "orders" => vec![Box::new(orders(sim, instance, deadline))],
+            "orders" => vec![Box::new(orders(sim, instance, rules))],
             "inventory" => {
                 let split = || Meddled::not(SplitProcessor);
                 let stock = stock_maker(sim);
@@ -79,7 +84,19 @@ impl Process {
                     make,
                 ))]
             }
-            other => unreachable!("{other} does not run by default, and is not simulated"),
+            "fraud" => {
+                let limit_minor =
+                    rules.fraud_limit_minor.expect("without a limit there is no fraud");
+                let terms = exposure::Terms { limit_minor, window: Duration::from_secs(3600) };
+                let check = move || CheckProcessor::new(terms.clone());
+                vec![
+                    Box::new(Stage::new(sim, "fraud-split", instance, 500, || {
+                        fraud::processor::SplitProcessor
+                    })),
+                    Box::new(Stage::new(sim, "fraud-check", instance, 500, check)),
+                ]
+            }
+            other => unreachable!("{other} is not simulated"),
         };
         let (state, session_ends) = (State::Up, None);
         Self { service, instance, actors, state, session_ends, ghost_until: None }
@@ -128,13 +145,13 @@ impl Process {
     }
 
     /// Start another one in its place, on another machine; it goes on and does not know.
-    pub(crate) fn replace(&mut self, sim: &mut Sim, deadline: Duration) -> Option<Self> {
+    pub(crate) fn replace(&mut self, sim: &mut Sim, rules: Rules) -> Option<Self> {
         if self.ghost_until.is_some() {
             return None;
         }
         let lives = Duration::from_millis(sim.dice.u64(100..=20_000));
         self.ghost_until = Some(sim.now + lives);
-        Some(Self::start(sim, self.service, self.instance, deadline))
+        Some(Self::start(sim, self.service, self.instance, rules))
     }
 
     /// What time does to it; false if it is gone for good.
@@ -167,7 +184,7 @@ impl Process {
     }
 }
 
-fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<OrdersProcessor>> {
+fn orders(sim: &mut Sim, instance: u32, rules: Rules) -> Stage<Meddled<OrdersProcessor>> {
     let name = format!("orders-{instance}");
     let (whole, people) = (customers::products(), customers::customers);
     let first = if sim.strikes(Fault::LateCatalog, &name) {
@@ -181,7 +198,9 @@ fn orders(sim: &mut Sim, instance: u32, deadline: Duration) -> Stage<Meddled<Ord
     let (first, catalog) = (Cell::new(first), Catalog::fixed(whole, people()));
     let counted = sim.has(Mutation::CountedAnswers).then(|| sim.codec.clone());
     let make = move || {
-        let terms = Terms { deadline, extra_checks: Vec::new() };
+        let extra_checks = rules.fraud_limit_minor.map(|_| CHECK.to_owned());
+        let extra_checks = extra_checks.into_iter().collect();
+        let terms = Terms { deadline: rules.deadline, extra_checks };
         // Only its first life knows less.
         let known = first.take().unwrap_or_else(|| catalog.clone());
         let processor = OrdersProcessor::new(known, terms);

@@ -6,12 +6,12 @@ use crate::{
     kafka::Kafka,
     mutation::Mutation,
     outside::{bank::Bank, relay::Relay},
-    payments::database::Database,
     read,
     trace::{Event, Trace},
 };
 use contracts::{OrderId, Timestamp};
 use fastrand::Rng;
+use payments::memory::Tables;
 use std::{collections::BTreeSet, time::Duration};
 use streams::{Codec, Outgoing, Record};
 
@@ -58,7 +58,7 @@ pub(crate) struct Sim {
     /// What view and email do while they decide, and what goes wrong.
     pub(crate) effects: Effects,
     /// The database of payments.
-    pub(crate) payments: Database,
+    pub(crate) payments: Tables,
     /// The bank.
     pub(crate) bank: Bank,
     /// Debezium, between the outbox and `orders`.

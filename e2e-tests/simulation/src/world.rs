@@ -12,14 +12,14 @@ use crate::{
         customers::{self, Customers},
         relay::{self, Relay},
     },
-    payments::database::Database,
-    process::Process,
+    process::{Process, Rules},
     sim::{Progress, Sim},
     trace::Trace,
     view::Rows,
 };
 use contracts::{ServiceName, Timestamp, topics};
 use fastrand::Rng;
+use payments::memory::Tables;
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock},
@@ -38,7 +38,7 @@ pub(crate) struct World {
     sim: Sim,
     processes: Vec<Process>,
     customers: Customers,
-    deadline: Duration,
+    rules: Rules,
 }
 
 impl World {
@@ -47,6 +47,8 @@ impl World {
         let Scenario { seed, orders, mutation, ref mercy, ref dropped, traced } = *scenario;
         let mut dice = Rng::with_seed(seed);
         let deadline = Duration::from_secs([4, 15, 60][dice.usize(0..3)]);
+        let fraud_limit_minor = (dice.u32(0..3) == 0).then(|| dice.i64(5_000..=60_000));
+        let rules = Rules { deadline, fraud_limit_minor };
         let instances = dice.u32(1..=2);
         let customers = Customers::new(seed, orders, dropped, START, deadline);
         let has = |one| mutation == Some(one);
@@ -59,7 +61,7 @@ impl World {
             kafka: Kafka::new(),
             codec: codec().clone(),
             effects: Effects::new(rows, Faults::new(seed, mercy.clone()), traced),
-            payments: Database::default(),
+            payments: Tables::default(),
             bank: Bank::new(customers::DECLINED),
             relay: Relay::default(),
             garbage: BTreeSet::new(),
@@ -67,14 +69,16 @@ impl World {
         };
         sim.kafka.uncommitted = has(Mutation::ReadUncommitted);
         sim.kafka.unfenced = has(Mutation::NoFencing);
+        sim.payments.unfenced = has(Mutation::NoFencing);
         sim.bank.keyless = has(Mutation::NoBankKey);
         let mut processes = Vec::new();
-        for service in ServiceName::by_default() {
+        let extra = fraud_limit_minor.map(|_| ServiceName::Fraud);
+        for service in ServiceName::by_default().chain(extra) {
             for instance in 0..instances {
-                processes.push(Process::start(&mut sim, service, instance, deadline));
+                processes.push(Process::start(&mut sim, service, instance, rules));
             }
         }
-        Self { sim, processes, customers, deadline }
+        Self { sim, processes, customers, rules }
     }
 
     /// Run it to its end, and let the auditor look.
@@ -130,7 +134,7 @@ impl World {
         let actor = sim.dice.usize(0..process.actors());
         process.step(sim, actor);
         if sim.strikes(Fault::Twin, "process") {
-            let twin = process.replace(sim, self.deadline);
+            let twin = process.replace(sim, self.rules);
             self.processes.extend(twin);
         }
     }
@@ -165,9 +169,9 @@ impl World {
         self.wake(true);
         self.sim.note("world", None, || "the faults are over".to_owned());
         let (begun, mut moved_at) = (self.sim.now, self.sim.now);
-        let silence = self.deadline + Duration::from_secs(20);
+        let silence = self.rules.deadline + Duration::from_secs(20);
         while self.sim.now - moved_at < silence {
-            if self.sim.now - begun > REST_MAX + self.deadline {
+            if self.sim.now - begun > REST_MAX + self.rules.deadline {
                 return false;
             }
             self.sim.step += 1;

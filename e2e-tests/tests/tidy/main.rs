@@ -18,8 +18,8 @@ use std::{
 const FILE_LINES_MAX: usize = 500;
 const MAIN_LINES_MAX: usize = 60;
 const COLUMNS_MAX: usize = 100;
-/// What runs every service in one process: a simulation, and a model.
-const WHOLE_SHOPS: [&str; 2] = ["e2e-tests/simulation", "e2e-tests/model"];
+/// What runs every service in one process: a simulation, a model, and what they share.
+const WHOLE_SHOPS: [&str; 3] = ["e2e-tests/simulation", "e2e-tests/model", "e2e-tests/teller"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -1,7 +1,7 @@
 //! [`PaymentsDb`]: the database of payments, as far as its intake and its supervisor need it. They
 //! take every decision; an implementation keeps rows, locks them and knows the time.
 //!
-//! There are two: Postgres (`adapters/postgres`), and the tables of the simulation.
+//! There are two: Postgres (`adapters/postgres`), and tables in memory ([`crate::memory`]).
 
 use crate::{
     domain::{Account, Booking, Payment},
@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub type Place = (String, i32);
 
 /// What is known of one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The first record that has not been applied.
     pub next_offset: i64,
@@ -25,7 +25,7 @@ pub struct Position {
 }
 
 /// A payment with what is needed to work on it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Row {
     /// The payment.
     pub payment: Payment,
@@ -63,7 +63,7 @@ impl FromIterator<(OrderId, Result<Row, String>)> for Rows {
 }
 
 /// A line of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LedgerEntry {
     /// Whose payment.
     pub order_id: OrderId,

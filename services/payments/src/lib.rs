@@ -15,6 +15,7 @@ pub mod changes;
 pub mod database;
 pub mod domain;
 pub mod inputs;
+pub mod memory;
 pub mod outbox;
 pub mod processor;
 pub mod supervisor;

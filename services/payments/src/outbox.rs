@@ -5,7 +5,7 @@ use streams::{Codec, Fact, Failure, Outgoing, Record, lineage::Cause, tx::dead_l
 use uuid::Uuid;
 
 /// A row of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OutboxRow {
     id: Uuid,
     message: Outgoing,

@@ -60,7 +60,7 @@ impl Settings {
 }
 
 /// A call to the bank that is to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Call {
     /// What is asked of the bank.
     pub task: Task,
@@ -78,6 +78,11 @@ impl Call {
     /// Whose payment it is about.
     pub fn order_id(&self) -> OrderId {
         self.payment.order.order_id
+    }
+
+    /// What the payment was claimed with.
+    pub(crate) fn token(&self) -> Uuid {
+        self.token
     }
 
     /// How long to wait for the answer from `now` on: for a charge, not beyond its deadline. `None`
@@ -98,7 +103,7 @@ impl Call {
 }
 
 /// What one call to the bank gave.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Called {
     order_id: OrderId,
     token: Uuid,

@@ -21,7 +21,7 @@ fn passage<S: Service>() -> String {
 
 /// What caused a record that is about to be sent. A processor may store it, to go on with the story
 /// when time is the only cause ([`crate::Tx::continue_story`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cause {
     /// `topic/partition/offset`; none at the edge, where a person is the cause.
     pub address: Option<String>,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// One record as it was read from a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Where it was read.
     pub topic: Arc<str>,
@@ -80,7 +80,7 @@ impl Record {
 }
 
 /// Headers in their order; a name may repeat, the last one counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Headers(pub Vec<(String, Vec<u8>)>);
 
 impl Headers {

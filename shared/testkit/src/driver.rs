@@ -10,7 +10,7 @@ use streams::{
     Codec, Effect, Engine, Event, Fact, Failure, Headers, MemoryRegistry, MemoryStore, Outgoing,
     Processor, Record, Store, Timestamp, Tx,
     avro::Message,
-    engine::{Apply, Polled},
+    engine::{Apply, Offsets, Polled},
     partition::partition_for,
     record::names,
     store::{Entries, Positions},
@@ -27,6 +27,21 @@ pub struct Fed {
     pub dead_letter: Option<String>,
 }
 
+/// What stands on the topics, for a restore: the records from offset 0 on, without gaps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Logs {
+    /// The records of each partition of a topic.
+    pub records: BTreeMap<(String, i32), Vec<Record>>,
+    /// Where the group stands.
+    pub committed: Offsets,
+}
+
+impl Logs {
+    fn of(&self, topic: &str, partition: i32) -> &[Record] {
+        self.records.get(&(topic.to_owned(), partition)).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// An engine with a store in memory and a clock that does not move by itself.
 pub struct Driver<P> {
     engine: Engine<P>,
@@ -38,6 +53,8 @@ pub struct Driver<P> {
     /// What the engine asks for next.
     effect: Effect,
     is_assigned: bool,
+    /// What a restore reads; without it the store is where the logs are.
+    logs: Option<Logs>,
 }
 
 impl<P: Processor> Driver<P> {
@@ -48,10 +65,15 @@ impl<P: Processor> Driver<P> {
 
     /// A driver over a store that another driver has filled.
     pub fn with_store(processor: P, store: MemoryStore) -> Self {
-        let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+        Self::over(processor, store, Codec::new(Arc::new(MemoryRegistry::default())))
+    }
+
+    /// The same with a codec that it shares with others.
+    pub fn over(processor: P, store: MemoryStore, codec: Codec) -> Self {
         let now = Timestamp(1_700_000_000_000);
         let (engine, effect) = Self::start(processor, codec, now, &store);
-        Self { engine, store, now, offsets: BTreeMap::new(), effect, is_assigned: false }
+        let (offsets, is_assigned, logs) = (BTreeMap::new(), false, None);
+        Self { engine, store, now, offsets, effect, is_assigned, logs }
     }
 
     fn start(
@@ -204,15 +226,26 @@ impl<P: Processor> Driver<P> {
     fn perform(&mut self, effect: Effect) -> Event {
         match effect {
             Effect::Connect => Event::Connected,
-            // The store is where the logs are.
             Effect::FetchOffsets { partition } => {
+                if let Some(logs) = &self.logs {
+                    return Event::Offsets(logs.committed.clone());
+                }
                 let positions = self.store.positions(partition).expect("memory does not fail");
                 let offset = |(topic, position)| ((topic, partition), position);
                 Event::Offsets(positions.into_iter().map(offset).collect())
             }
             Effect::FetchEnd { topic, partition } => {
+                if let Some(logs) = &self.logs {
+                    return Event::End(logs.of(topic, partition).len() as i64);
+                }
                 let positions = self.store.positions(partition).expect("memory does not fail");
                 Event::End(positions.get(topic).copied().unwrap_or(0))
+            }
+            Effect::Read { topic, partition, from, to } if self.logs.is_some() => {
+                let logs = self.logs.as_ref().expect("it was looked at");
+                let wanted = |record: &&Record| (from..to).contains(&record.offset);
+                let records = logs.of(&topic, partition).iter().filter(wanted).cloned();
+                Event::Read { records: records.collect(), next: to }
             }
             Effect::Apply(Apply { partition, writes, positions }) => {
                 let applied = self.store.apply(partition, writes, &positions);
@@ -242,6 +275,17 @@ impl<P: Processor> Driver<P> {
             headers: outgoing.headers.clone(),
         };
         self.feed_record(&record)
+    }
+
+    /// Restore every partition from `logs`, on top of what the store has: the engine's own restore.
+    ///
+    /// # Panics
+    /// When the processor fails in another way than by poison.
+    pub fn restore_from(&mut self, logs: Logs) {
+        (self.logs, self.is_assigned) = (Some(logs), false);
+        let sent = self.run(Vec::new(), false);
+        assert!(sent.is_empty(), "a restore must not send: {sent:?}");
+        self.logs = None;
     }
 
     /// Fold a record into the state, as a restore does.

@@ -11,7 +11,7 @@ mod spoil;
 mod topology;
 mod wait;
 
-pub use driver::{Driver, Fed, apply_twice};
+pub use driver::{Driver, Fed, Logs, apply_twice};
 pub use http::get;
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};
 pub use proxy::Proxy;

@@ -28,7 +28,7 @@ pub struct Entry {
 }
 
 /// What was booked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     /// Money taken from the customer.

@@ -1,14 +1,11 @@
-//! The bank behind a bad line. What it decides is the bank simulator's own ledger; what it says is
-//! told as `services/payments/src/adapters/bank.rs` reads it from the bank's HTTP.
+//! The bank behind a bad line. What it decides is the bank simulator's own ledger.
 
 use crate::{faults::Fault, read::short, sim::Sim};
 use auditor::{BankEntry, Booking};
-use bank_simulator::ledger::{
-    Answer as Told, ChargeOrder, EntryKind, Fact, Filter, Ledger, Request, Rules, decide,
-};
+use bank_simulator::ledger::{EntryKind, Filter, Ledger, Rules};
 use contracts::{Money, OrderId, Timestamp};
 use payments::{
-    domain::{Answer, Input, Task},
+    domain::{Input, Task},
     supervisor::{Call, Called},
 };
 use std::{
@@ -85,24 +82,7 @@ impl Bank {
             *charges += usize::from(task == Task::Charge);
             key = format!("{key}#{charges}");
         }
-        let amount_minor = order.total.amount_minor;
-        let request = match task {
-            Task::Charge => {
-                let reference = order.order_id.to_string();
-                let customer = order.customer.customer_id.to_string();
-                let currency = order.total.currency.to_string();
-                Request::Charge(ChargeOrder { amount_minor, currency, customer, reference })
-            }
-            Task::Void => Request::Void,
-            Task::Refund => Request::Refund { amount_minor },
-        };
-        let (told, change) = decide(&self.ledger, &self.rules, &key, request);
-        if let Some(change) = change {
-            let at = u64::try_from(now.millis()).unwrap_or_default();
-            let applied = self.ledger.apply(Fact { at, key, change });
-            applied.expect("what the bank decides follows from what it knows");
-        }
-        heard(task, told)
+        teller::ask(&mut self.ledger, &self.rules, key, call, now)
     }
 
     /// The statement, for the auditor.
@@ -194,27 +174,4 @@ fn advance(sim: &mut Sim, line: &mut Line) -> bool {
     let called = line.call.over(input, at);
     sim.bank.answers.entry(line.caller).or_default().push(called);
     true
-}
-
-/// What payments hears when the bank says this.
-fn heard(task: Task, told: Told) -> Input {
-    let answer = match (task, told) {
-        (Task::Charge, Told::Captured { charge_id, .. }) => {
-            Answer::Captured { reference: charge_id }
-        }
-        (Task::Charge, Told::Declined(why)) => {
-            Answer::Declined { code: why.code, detail: why.detail }
-        }
-        (Task::Charge, Told::KeyVoided) => Answer::Voided,
-        (Task::Charge, Told::KeyReused) => {
-            let code = "idempotency_key_reused".to_owned();
-            Answer::Refused { code, detail: "the key belongs to another charge".to_owned() }
-        }
-        (Task::Void, Told::Voided | Told::AlreadyVoided | Told::AlreadyRefunded) => {
-            return Input::VoidConfirmed;
-        }
-        (Task::Refund, Told::Refunded { .. } | Told::KeyVoided) => return Input::RefundConfirmed,
-        (_, told) => return Input::BankUnknown(format!("the bank answered {told:?}")),
-    };
-    Input::BankAnswered(answer)
 }

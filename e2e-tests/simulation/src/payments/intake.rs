@@ -5,11 +5,14 @@
 use crate::{
     faults::Fault,
     kafka::{Consumer, Topic},
-    payments::{at_once, database::Connection},
+    payments::database::Line,
     sim::{Actor, Progress, Sim},
 };
 use contracts::{Timestamp, topics::ORDERS};
-use payments::processor::PaymentsIntake;
+use payments::{
+    memory::{Connection, at_once},
+    processor::PaymentsIntake,
+};
 use std::{cell::Cell, rc::Rc, time::Duration};
 use streams::{
     Failure, Record,
@@ -84,18 +87,18 @@ impl Intake {
     }
 
     fn claim(&mut self, sim: &mut Sim, places: &[(String, i32)]) -> Option<Event> {
-        let mut database = Connection::new(sim, &self.name);
+        let mut database = Connection(Line::new(sim, &self.name));
         let claimed = at_once(self.life.service.claim(&mut database, places));
-        (!database.died).then(|| claimed.map_or_else(failed, Event::Claimed))
+        (!database.0.died).then(|| claimed.map_or_else(failed, Event::Claimed))
     }
 
     /// One SQL transaction.
     fn apply(&mut self, sim: &mut Sim, batch: &[Record]) -> Option<Event> {
         let read = self.life.service.read(batch).expect("a registry in memory answers");
         let now = sim.now;
-        let mut database = Connection::new(sim, &self.name);
+        let mut database = Connection(Line::new(sim, &self.name));
         let applied = at_once(self.life.service.apply(&mut database, &read, now));
-        if database.died {
+        if database.0.died {
             return None;
         }
         Some(match applied {

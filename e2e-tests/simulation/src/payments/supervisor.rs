@@ -3,11 +3,14 @@
 
 use crate::{
     outside::bank,
-    payments::{at_once, database::Connection},
+    payments::database::Line,
     sim::{Actor, Progress, Sim},
 };
 use contracts::Timestamp;
-use payments::supervisor::{Settings, Supervisor as Service};
+use payments::{
+    memory::{Connection, at_once},
+    supervisor::{Settings, Supervisor as Service},
+};
 use std::{cell::Cell, rc::Rc, time::Duration};
 use uuid::Uuid;
 
@@ -54,9 +57,9 @@ impl Actor for Supervisor {
         }
         answered.into_iter().for_each(|called| life.service.called(called));
         let now = sim.now;
-        let mut database = Connection::new(sim, &self.name);
+        let mut database = Connection(Line::new(sim, &self.name));
         let next = at_once(life.service.step(&mut database, now));
-        if database.died {
+        if database.0.died {
             return Progress::Died;
         }
         match next {

@@ -3,7 +3,7 @@
 use super::payment::{AtBank, Decision, State};
 
 /// An account of the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
     /// Money that the bank holds for the shop.
     Bank,
@@ -22,7 +22,7 @@ impl Account {
 }
 
 /// A movement of the whole amount of an order. Each kind happens at most once per order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Booking {
     /// The bank has taken the money.
     Capture,
