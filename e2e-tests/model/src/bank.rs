@@ -1,5 +1,4 @@
-//! The bank: the bank simulator's ledger, one for each order. Its decision about a first charge is
-//! anybody's guess.
+//! The bank: the bank simulator's ledger, one for each order. A first charge has both outcomes.
 
 use crate::story::customer_id;
 use bank_simulator::ledger::{EntryKind, Filter, Ledger, Rules, Status};

@@ -1,11 +1,12 @@
 //! The choreography as a model for [stateright]: two orders for the last piece, and *every* way in
 //! which it can come to them.
 //!
-//! What a step does is the services' own code: the processors of orders and inventory in the runtime's
-//! engine ([`loops`]), the intake and the supervisor of payments over tables in memory ([`payments`]),
-//! the ledger of the bank simulator ([`bank`]). What is modelled is what is between them ([`steps`]):
-//! topics that keep the order of each key, offsets that are committed with what they caused, an outbox
-//! relay that repeats itself, and a line to the bank that loses requests and answers.
+//! The services' own code takes each step: the processors of orders and inventory in the runtime's
+//! engine ([`loops`]), the intake and the supervisor of payments over tables in memory
+//! ([`payments`]), the ledger of the bank simulator ([`bank`]). The model has what is between them
+//! ([`steps`]): topics that keep the order of each key, offsets that a service commits with its
+//! output, an outbox relay that repeats rows, and a line to the bank that loses requests and
+//! answers.
 //!
 //! Each step handles one record, in one transaction. A larger batch is several such steps whose
 //! records are seen later, and everything here may be seen as late as one likes; so batches add no

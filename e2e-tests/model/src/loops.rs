@@ -49,7 +49,7 @@ pub enum Input {
 /// What a restore finds on a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Topics {
-    /// For each topic: its records, how many of them there are to be seen, and the committed offset.
+    /// For each topic: its records, the number of those in sight, and the committed offset.
     pub topics: Vec<(&'static str, Vec<Known<Message>>, usize)>,
 }
 

@@ -15,14 +15,15 @@ use streams::{
     record::names,
 };
 
-/// Whether somebody decides by this header: by the writer always, by the cause only where it says at
-/// which PlaceOrder an order began. The others are for people, and one is made up for each record.
+/// Whether a service decides by this header: by the writer always, by the cause only of an order's
+/// first version, whose PlaceOrder it names. The others are for people, and each record has an id
+/// of its own.
 fn is_decisive(name: &str, says: &Says) -> bool {
     let begins = matches!(says, Says::Order(order, _) if order.version == 1);
     name == names::SOURCE || (begins && name == names::CAUSATION_ID)
 }
 
-/// The codec of everybody.
+/// The codec of all services.
 pub fn codec() -> &'static Codec {
     static CODEC: LazyLock<Codec> = LazyLock::new(|| {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
@@ -43,7 +44,7 @@ pub struct Message {
     pub says: Says,
 }
 
-/// What a record says, as far as somebody looks at it from outside.
+/// The content of a record, as far as a law needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Says {
     /// On `orders`: the order, and whether payments has something to do about it.

@@ -1,6 +1,6 @@
-//! Payments: a step is one record through its own intake, or one step of its own supervisor, over its
-//! tables in memory. Leases and back-offs may end at any moment: the clock of its database is far
-//! ahead of every one of them.
+//! Payments: a step is one record through its own intake, or one step of its own supervisor, over
+//! its tables in memory. Leases and back-offs may end at any moment: the clock of its database is
+//! far ahead of every one of them.
 
 use crate::{
     Broken,
@@ -125,8 +125,8 @@ impl Step {
         at_once(intake.apply(database, &decoded, self.now)).expect("nothing is away");
     }
 
-    /// A supervisor that has just begun: all that one must remember is in the database. Each claims
-    /// with the same token, as nobody's call outlives its claim here ([`crate::steps`]).
+    /// A new supervisor: the database has all that one must remember. Each claims with the same
+    /// token, as no call outlives its claim here ([`crate::steps`]).
     fn supervise(&self, database: &mut Connection<Own>, called: Option<&Called>) -> Vec<Call> {
         let mut supervisor = Supervisor::new(codec().clone(), Settings::DEFAULT, Uuid::nil());
         called.into_iter().for_each(|called| supervisor.called(called.clone()));

@@ -47,8 +47,8 @@ pub enum Action {
     Stock,
     /// Payments reads the next transition.
     Intake(usize),
-    /// The supervisor of payments does what is due: it claims a payment and calls the bank, or ends one
-    /// at its deadline.
+    /// The supervisor of payments claims a payment that is due and calls the bank, or ends one at
+    /// its deadline.
     Supervise(usize),
     /// The bank acts on a request.
     BankActs {
@@ -263,7 +263,7 @@ fn call_faults(stage: &Stage) -> Vec<(bool, bool)> {
 impl World {
     /// Whether nothing is left to do until something goes wrong.
     pub fn is_at_rest(&self) -> bool {
-        // A cheap look first: nearly every world has a record that somebody has not read.
+        // A cheap look first: nearly every world has a record that a service has not read.
         let is_read = |log: &Log| log.next().is_none();
         let logs = |life: &Life| {
             [&life.commands, &life.transitions, &life.validations].into_iter().all(is_read)

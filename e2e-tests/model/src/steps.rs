@@ -156,8 +156,8 @@ impl World {
         Ok(())
     }
 
-    /// Orders acts: on the next record of a topic, or because time has passed. What it has decided is
-    /// committed; its store is as it was.
+    /// Orders acts: on the next record of a topic, or because time has passed. It commits its
+    /// decision; its store is as it was.
     fn orders(&mut self, number: usize, input: OrdersInput) -> Result<Done> {
         let life = &mut self.lives[number];
         let log = match input {
@@ -273,8 +273,8 @@ impl World {
         }
     }
 
-    /// Passes the split loop and payments over transitions that ask nothing of them. Such a read has
-    /// no effect and nobody can tell when it happens, so it need not be a step of its own.
+    /// Passes the split loop and payments over transitions that ask nothing of them. Such a read
+    /// has no effect and no service can tell when it happens, so it need not be a step of its own.
     pub(crate) fn pass_what_says_nothing(&mut self) {
         let now = self.now;
         for (number, life) in self.lives.iter_mut().enumerate() {
@@ -320,8 +320,8 @@ impl Life {
         done.refused.map_or(Ok(()), Err)
     }
 
-    /// Calls whose claim is over: a request that is on its way arrives, but whatever comes of it changes
-    /// nothing, as the supervisor itself says. So it need not be waited for.
+    /// Calls whose claim is over: a request on its way arrives, but its answer changes nothing, as
+    /// the supervisor itself says. So the model drops the answer.
     fn end_claims(&mut self, now: Timestamp, broken: Option<Broken>) {
         for line in std::mem::take(&mut self.calls) {
             if line.stage == Stage::Stray || self.tables.is_claimed_by(&line.call) {

@@ -97,7 +97,7 @@ pub struct Line {
 /// Where a call to the bank is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The request is on its way, and nobody waits for the answer any more.
+    /// The request is on its way, and payments does not wait for the answer any more.
     Stray,
     /// The request is on its way.
     Asked,
@@ -172,7 +172,7 @@ impl World {
 }
 
 impl Life {
-    /// Before anybody has read anything.
+    /// Before any service has read a record.
     pub fn new(commands: impl IntoIterator<Item = Known<Message>>) -> Self {
         Self {
             commands: Log::of(commands),
@@ -199,8 +199,8 @@ impl Life {
     }
 
     /// Whether the supervisor of payments has something to do: the deadline has come without an
-    /// outcome, or the bank is to be called and nobody is doing so. Whoever waits for the bank gives
-    /// up before its claim ends.
+    /// outcome, or a call to the bank is due and none is under way. A supervisor stops waiting for
+    /// the bank before its claim ends.
     pub fn has_work(&self, now: Timestamp) -> bool {
         let is_claimed = || {
             let waits = |line: &Line| line.stage != Stage::Stray;

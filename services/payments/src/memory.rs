@@ -1,6 +1,6 @@
 //! The tables of payments in memory, for the simulation and the model: rows with the constraints of
-//! the migrations, and [`Connection`], which reaches them over whatever a [`Server`] puts in between.
-//! A transaction is one step, as `FOR UPDATE` makes it.
+//! the migrations, and [`Connection`], which reaches them through a [`Server`] that may fail. A
+//! transaction is one step, as `FOR UPDATE` makes it.
 
 use crate::{
     database::{
@@ -58,7 +58,7 @@ pub struct Tables {
     offsets: BTreeMap<Place, Position>,
     /// Payments that were set aside at some time.
     pub set_aside: BTreeSet<OrderId>,
-    /// Broken on purpose: whoever had a partition before may still write for it.
+    /// Broken on purpose: the former owner of a partition may still write for it.
     pub unfenced: bool,
 }
 
@@ -128,7 +128,7 @@ pub trait Server: Send {
     /// Its clock.
     fn now(&self) -> Timestamp;
 
-    /// How many of the `limit` payments that are due, 1 at least, nobody else has locked.
+    /// How many of the `limit` due payments, 1 at least, no other instance has locked.
     fn unlocked(&mut self, limit: usize) -> usize {
         limit
     }

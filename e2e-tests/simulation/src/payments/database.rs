@@ -1,5 +1,5 @@
-//! The way of an instance of payments to its database, and the faults on it. The tables are those of
-//! the service ([`payments::memory`]).
+//! The way of an instance of payments to its database, and the faults on it. The tables are those
+//! of the service ([`payments::memory`]).
 
 use crate::{faults::Fault, sim::Sim};
 use anyhow::anyhow;
