@@ -25,9 +25,12 @@ pub(super) fn read(
 ) -> Result<(Log, Vec<auditor::DeadLetter>)> {
     let reader =
         Reader { kafka, codec: Codec::new(Arc::new(HttpRegistry::new(registry, runtime)?)) };
+    // What ends its waiting is on a topic that is read after this one.
+    let emails_waiting = reader.topic(&topics::EMAILS_WAITING)?;
     let (dead_letters, mut known) = (reader.dead_letters()?, Known::default());
     // The fields of a struct are evaluated in the order in which they are written.
     let log = Log {
+        emails_waiting,
         emails: reader.topic(&topics::EMAILS)?,
         order_views: reader.announcements(&mut known)?,
         orders_latest: reader.orders(

@@ -156,7 +156,7 @@ impl MailServer {
 impl Mailer for MailServer {
     fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError> {
         let mut state = self.effects.lock();
-        let failed = |why: &str| Err(DeliveryError::Temporary(why.to_owned()));
+        let failed = |why: &str| Err(DeliveryError::Outage(why.to_owned()));
         if state.died {
             return failed("the process is dead");
         }
@@ -179,7 +179,8 @@ impl Mailer for MailServer {
             return failed("the process dies");
         }
         if state.strikes(Fault::MailAnswerLost) {
-            return failed("the answer of the mail server is lost");
+            let why = "the answer of the mail server is lost".to_owned();
+            return Err(DeliveryError::Doubtful(why));
         }
         self.accepted.insert(message_id);
         Ok(())

@@ -7,12 +7,13 @@ use contracts::{
     avro::Message,
     order::LatestOrder,
     topics::{
-        EMAILS, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS,
-        ORDERS, ORDERS_LATEST, PRODUCTS, RESERVATIONS, STOCK, Topic, dlq,
+        EMAILS, EMAILS_WAITING, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS,
+        ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, PRODUCTS, RESERVATIONS, STOCK,
+        Topic, dlq,
     },
 };
 use payments::domain::Booking;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use streams::{Record, record::names, tx::dlq_names};
 
 /// Longest way of an effect, once nothing goes wrong any more.
@@ -39,6 +40,7 @@ pub(crate) fn take(sim: &Sim) -> Evidence {
                 order: Arc::new(update.order),
             }),
             emails: logged(sim, &EMAILS, |mail| mail),
+            emails_waiting: logged(sim, &EMAILS_WAITING, |mail| mail),
         },
         dead_letters: ServiceName::ALL
             .into_iter()
@@ -50,6 +52,14 @@ pub(crate) fn take(sim: &Sim) -> Evidence {
         mails_since: Timestamp::default(),
         view: sim.effects.rows(crate::view::Rows::evidence),
     }
+}
+
+/// When the last of the mails that wait for another attempt is due.
+pub(crate) fn last_mail_due(sim: &Sim) -> Option<Timestamp> {
+    let records = logged(sim, &EMAILS_WAITING, |mail| mail);
+    let mails = records.iter().filter_map(Logged::read);
+    let latest: BTreeMap<_, _> = mails.map(|mail| (mail.order_id, &mail.waiting)).collect();
+    latest.into_values().flatten().map(|waiting| waiting.next_at).max()
 }
 
 fn logged<K, V: Message, T>(

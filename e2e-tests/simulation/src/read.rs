@@ -5,8 +5,8 @@ use contracts::{
     inventory::{InventoryCommand, StockEntry},
     orders::OrderCommand,
     topics::{
-        EMAILS, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS,
-        ORDERS, ORDERS_LATEST, RESERVATIONS, STOCK,
+        EMAILS, EMAILS_WAITING, INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_REFUSALS,
+        ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, RESERVATIONS, STOCK,
     },
 };
 use std::collections::BTreeSet;
@@ -78,6 +78,12 @@ fn words(codec: &Codec, topic: &str, key: &str, value: &[u8]) -> (String, BTreeS
         let mail = codec.decode(&EMAILS, value);
         mail.map_or_else(unread, |m| {
             (format!("{} EmailSent {}", short(m.order_id), m.kind.as_str()), keyed())
+        })
+    } else if topic == EMAILS_WAITING.name() {
+        let mail = codec.decode(&EMAILS_WAITING, value);
+        mail.map_or_else(unread, |m| {
+            let waits = m.waiting.map_or_else(|| "for nothing".to_owned(), |w| w.cause);
+            (format!("{} EmailWaiting: {waits}", short(m.order_id)), keyed())
         })
     } else {
         (format!("key {key}"), keyed())

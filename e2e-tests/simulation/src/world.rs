@@ -162,12 +162,23 @@ impl World {
         self.processes.retain_mut(|process| process.wake(sim, at_once));
     }
 
-    /// The faults stop and all processes are back. They continue until no work is left for longer
-    /// than any deadline. False if that does not come.
+    /// The faults stop and all processes are back. They continue until no work is left, and no mail
+    /// waits for its next attempt. False if that does not come.
     fn come_to_rest(&mut self) -> bool {
         self.sim.effects.faults(Faults::stop);
         self.wake(true);
         self.sim.note("world", None, || "the faults are over".to_owned());
+        while self.fall_silent() {
+            let Some(next_at) = evidence::last_mail_due(&self.sim) else { return true };
+            // Longer than anything else waits: hours, in which nothing happens.
+            let wait = next_at - self.sim.now;
+            self.sim.pass(wait);
+        }
+        false
+    }
+
+    /// Go on until no work is left for longer than any deadline. False if that does not come.
+    fn fall_silent(&mut self) -> bool {
         let (begun, mut moved_at) = (self.sim.now, self.sim.now);
         let silence = self.rules.deadline + Duration::from_secs(20);
         while self.sim.now - moved_at < silence {

@@ -11,18 +11,27 @@ pub trait Mailer: Send {
     /// Hand `mail` over. After `Ok` the mail is the server's to deliver.
     ///
     /// # Errors
-    /// [`DeliveryError`]. After [`DeliveryError::Temporary`] the server may have accepted the mail
-    /// all the same, if only its answer was lost.
+    /// [`DeliveryError`]. After [`DeliveryError::Doubtful`] and [`DeliveryError::UnderWay`] the
+    /// server may have accepted the mail all the same.
     fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError>;
 }
 
-/// Why a mail was not accepted, in the server's words.
+/// Why a mail is not known to be accepted, in the server's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
-    /// It may be accepted later.
+    /// The server is away, or does not want us: it takes no mail.
     #[error("{0}")]
-    Temporary(String),
-    /// It never will be.
+    Outage(String),
+    /// The server has not answered yet. The same call again asks for the answer.
+    #[error("{0}")]
+    UnderWay(String),
+    /// The server wants this mail later.
+    #[error("{0}")]
+    Refused(String),
+    /// The server had the whole mail, and did not answer.
+    #[error("{0}")]
+    Doubtful(String),
+    /// It will never take it.
     #[error("{0}")]
     Permanent(String),
 }

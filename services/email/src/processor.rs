@@ -2,13 +2,13 @@
 
 use crate::{
     adapters::store,
-    inputs::{email_sent, view_updated},
+    inputs::{email_sent, email_waiting, mail_due, view_updated},
     mailer::{DedupingMailer, Mailer},
     topology,
 };
 use contracts::{
     owns::Email,
-    topics::{self, EMAILS, TopicSpec},
+    topics::{self, EMAILS, EMAILS_WAITING, TopicSpec},
 };
 use streams::{
     Failure, Processor, Record, Source, Tx,
@@ -47,9 +47,16 @@ impl<M: Mailer> Processor for EmailProcessor<M> {
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
-        match record.is_on(&EMAILS) {
-            true => email_sent::handle(record, tx),
+        if record.is_on(&EMAILS) {
+            return email_sent::handle(record, tx);
+        }
+        match record.is_on(&EMAILS_WAITING) {
+            true => email_waiting::handle(record, tx),
             false => view_updated::handle(record, &mut self.mailer, tx),
         }
+    }
+
+    fn tick(&mut self, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
+        mail_due::handle(&mut self.mailer, tx)
     }
 }

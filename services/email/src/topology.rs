@@ -14,10 +14,10 @@ pub const SOURCES: &[Source] = PROCESSORS[0].state;
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::notice::{self, Decision};
+    use crate::domain::notice::{self, Decision, Mails};
     use contracts::{
         ServiceName, Timestamp,
-        topics::{EMAILS, ORDER_VIEWS},
+        topics::{EMAILS, EMAILS_WAITING, ORDER_VIEWS},
         view::ViewUpdated,
     };
 
@@ -29,13 +29,13 @@ mod tests {
 
     #[test]
     fn the_customer_hears_of_what_the_table_says() {
-        let to = [&EMAILS.spec];
+        let to = [&EMAILS.spec, &EMAILS_WAITING.spec];
         testkit::assert_reactions(ServiceName::Email, &ORDER_VIEWS.spec, &to, |order| {
             let (order_id, view_version, now) = (order.order_id, order.version, Timestamp(9));
             let order = order.clone();
             let update = ViewUpdated { order_id, view_version, order, updated_at: now };
-            match notice::decide(&Vec::new(), &update, now) {
-                Decision::Send(_) => vec![EMAILS.name()],
+            match notice::decide(&Mails::default(), &update, now) {
+                Decision::Send(_) => vec![EMAILS.name(), EMAILS_WAITING.name()],
                 Decision::Ignored(_) | Decision::Impossible(_) => Vec::new(),
             }
         });

@@ -7,7 +7,7 @@
 use contracts::{
     CommandId, Money, Order, OrderId, Reason, ServiceName, Sku, Timestamp,
     catalog::Product,
-    email::EmailSent,
+    email::{EmailSent, EmailWaiting},
     inventory::{InventoryCommand, OrderValidation, StockEntry, StockLevel},
     orders::{CommandRefused, OrderCommand},
 };
@@ -65,6 +65,8 @@ pub struct Log {
     pub order_views: Vec<Logged<Announcement>>,
     /// `emails`.
     pub emails: Vec<Logged<EmailSent>>,
+    /// `emails.waiting`.
+    pub emails_waiting: Vec<Logged<EmailWaiting>>,
 }
 
 /// What `order-views` says: an order can be seen.

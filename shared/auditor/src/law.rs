@@ -81,7 +81,8 @@ laws! {
     ViewRefusals "view: refusals" "The view's refusals are those of the log.",
     MailOnce "mail once" "One mail per order and kind; a repetition has the same Message-ID.",
     MailMatches "mail matches"
-        "A settled order has the mail of its outcome, at its customer, and no other.",
+        "A settled order has the mail of its outcome, at its customer, and no other, or the mail \
+         waits.",
     MailAfterView "mail after view" "A mail leaves only after the view has announced the outcome.",
     Owners "owners"
         "A record is its owner's: of the one writer of its topic, or of the validator of its \

@@ -2,6 +2,7 @@
 
 use crate::{OrderId, Status, Timestamp, avro::avro_record};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a mail says. The order of the variants is that of the Avro enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,3 +68,39 @@ pub struct EmailSent {
 }
 
 avro_record!(EmailSent, "email/EmailSent.avsc");
+
+/// A mail about an order waits for another attempt, or has stopped waiting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailWaiting {
+    /// The record's key.
+    pub order_id: OrderId,
+    /// The mail that waits; none once it is accepted or a dead letter.
+    pub waiting: Option<Waiting>,
+}
+
+avro_record!(EmailWaiting, "email/EmailWaiting.avsc");
+
+/// A mail that waits, with the record of `order-views` that announced it: all that another attempt,
+/// or a dead letter, needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What the mail says.
+    pub kind: EmailKind,
+    /// When it was tried first.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub next_at: Timestamp,
+    /// How often the server has said: later.
+    pub refusals: i32,
+    /// How often the server has had the whole mail and did not answer.
+    pub doubts: i32,
+    /// Why it waits, in the server's words where it has spoken.
+    pub cause: String,
+    /// Where the announcement stands, in the partition of this record.
+    pub offset: i64,
+    /// The headers of the announcement.
+    pub headers: BTreeMap<String, String>,
+    /// The value of the announcement, as it stands on its topic.
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub announcement: Vec<u8>,
+}

@@ -4,16 +4,16 @@
 
 use crate::{
     ServiceName,
-    email::EmailSent,
+    email::{EmailSent, EmailWaiting},
     fraud::{self, Exposure},
     inventory::{InventoryCommand, StockEntry, StockLevel},
     order::LatestOrder,
     orders::{CommandRefused, OrderCommand, OrderValidation},
     owns::{Owns, owns},
     topics::{
-        self, CUSTOMERS, EMAILS, EXPOSURES, Flow, INVENTORY_COMMANDS, ORDER_COMMANDS,
-        ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST, PRODUCTS,
-        RESERVATIONS, STOCK, TopicSpec, flow,
+        self, CUSTOMERS, EMAILS, EMAILS_WAITING, EXPOSURES, Flow, INVENTORY_COMMANDS,
+        ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, ORDERS_LATEST,
+        PRODUCTS, RESERVATIONS, STOCK, TopicSpec, flow,
     },
     transitions::{
         Next, OrderCancelled, OrderConfirmed, OrderRejected, OrderRequested, OrderValidated,
@@ -29,7 +29,7 @@ owns! {
         Next<OrderConfirmed>, LatestOrder, CommandRefused;
     Payments: Next<PaymentReceived>, Next<PaymentDeclined>, Next<PaymentRefunded>;
     Inventory: OrderValidation, StockLevel, StockEntry;
-    Email: EmailSent;
+    Email: EmailSent, EmailWaiting;
     View: ViewUpdated;
     Fraud: Exposure, OrderValidation;
 }
@@ -260,14 +260,18 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
         processors: &[ProcessorSpec {
             name: "email",
             offsets: Offsets::Kafka,
-            flows: &[flow(&ORDER_VIEWS.spec, "view_updated", &[&EMAILS.spec]).on(&[
-                "confirmed",
-                "rejected",
-                "cancelled",
-                "refunded",
-            ])],
+            // A mail that the server does not take at once goes on in its own time.
+            flows: &[flow(
+                &ORDER_VIEWS.spec,
+                "view_updated",
+                &[&EMAILS.spec, &EMAILS_WAITING.spec],
+            )
+            .on(&["confirmed", "rejected", "cancelled", "refunded"])],
             // Its own output, so to the end.
-            state: &[Source { topic: &EMAILS.spec, up_to: UpTo::End }],
+            state: &[
+                Source { topic: &EMAILS.spec, up_to: UpTo::End },
+                Source { topic: &EMAILS_WAITING.spec, up_to: UpTo::End },
+            ],
         }],
         tables: &[],
         follows: &[],

@@ -6,7 +6,7 @@ pub use crate::PARTITIONS;
 use crate::{
     CustomerId, DEAD_LETTERS, OrderId, ServiceName, Sku,
     catalog::{CatalogCustomer, Product},
-    email::EmailSent,
+    email::{EmailSent, EmailWaiting},
     fraud::Exposure,
     inventory::{InventoryCommand, StockEntry, StockEntryKey, StockLevel},
     order::{LatestOrder, Order},
@@ -133,6 +133,12 @@ pub static EMAILS: Topic<OrderId, EmailSent> = Topic::new("emails", "EmailSent",
     .written_by(Writers::One(EMAIL_SERVICE))
     .kept(Cleanup::Compact);
 
+/// Mails that wait for another attempt: a changelog of email's state store.
+pub static EMAILS_WAITING: Topic<OrderId, EmailWaiting> =
+    Topic::new("emails.waiting", "EmailWaiting", PARTITIONS)
+        .written_by(Writers::One(EMAIL_SERVICE))
+        .kept(Cleanup::Compact);
+
 /// Orders by customer, from fraud to itself: kept for longer than they are remembered.
 pub static EXPOSURES: Topic<CustomerId, Exposure> =
     Topic::new("fraud.exposures", "Exposure", PARTITIONS)
@@ -140,7 +146,7 @@ pub static EXPOSURES: Topic<CustomerId, Exposure> =
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// The topics above.
-static FACTS: [&TopicSpec; 13] = [
+static FACTS: [&TopicSpec; 14] = [
     &ORDER_COMMANDS.spec,
     &ORDERS.spec,
     &ORDERS_LATEST.spec,
@@ -153,6 +159,7 @@ static FACTS: [&TopicSpec; 13] = [
     &CUSTOMERS.spec,
     &ORDER_VIEWS.spec,
     &EMAILS.spec,
+    &EMAILS_WAITING.spec,
     &EXPOSURES.spec,
 ];
 

@@ -2,3 +2,5 @@
 
 pub mod mail;
 pub mod notice;
+pub mod reply;
+pub mod schedule;

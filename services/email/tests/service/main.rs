@@ -6,4 +6,5 @@ mod mail;
 mod notice;
 mod once;
 mod parts;
+mod servers;
 mod smtp;

@@ -12,7 +12,7 @@ use contracts::{
 };
 use email::{
     EmailProcessor,
-    domain::notice::{Decision, NoOp, decide, evolve},
+    domain::notice::{Decision, Impossible, Mails, NoOp, decide, evolve},
 };
 use streams::Headers;
 use testkit::{Driver, apply_twice};
@@ -20,10 +20,10 @@ use testkit::{Driver, apply_twice};
 #[track_caller]
 fn check(sent: &[EmailKind], order: Order, then: Decision) {
     let update = seen(order);
-    let sent = sent.to_vec();
-    let decision = decide(&sent, &update, AT);
+    let mails = Mails { sent: sent.to_vec(), waiting: None };
+    let decision = decide(&mails, &update, AT);
     assert_eq!(decision, then);
-    let again = decide(&evolve(sent, &decision), &update, AT);
+    let again = decide(&evolve(mails, &decision), &update, AT);
     assert!(matches!(again, Decision::Ignored(_)), "a second time: {again:?}");
 }
 
@@ -43,6 +43,15 @@ fn only_a_settled_order_is_mailed_about_and_once() {
     check(&[], refunded(1), send(EmailKind::Refund));
     check(&[EmailKind::Confirmation], confirmed(1), ignored(NoOp::AlreadySent));
     check(&[EmailKind::Rejection], confirmed(1), send(EmailKind::Confirmation));
+}
+
+#[test]
+fn a_mail_that_waits_is_not_begun_again_and_hides_no_other() {
+    let waits = |kind| Mails { sent: Vec::new(), waiting: Some(kind) };
+    let again = decide(&waits(EmailKind::Confirmation), &seen(confirmed(1)), AT);
+    assert_eq!(again, Decision::Ignored(NoOp::AlreadyWaiting));
+    let other = decide(&waits(EmailKind::Rejection), &seen(confirmed(1)), AT);
+    assert_eq!(other, Decision::Impossible(Impossible::Settled(EmailKind::Rejection)));
 }
 
 /// The view may show an order at several versions, or leave some out, or come again.

@@ -36,7 +36,7 @@ fn while_the_server_is_away_the_batch_waits_and_no_mail_is_sent_twice() {
 
     lose(&mut driver, std::slice::from_ref(&first)).unwrap();
     assert_eq!(postbox.accepted().len(), 1, "accepted, but not committed");
-    postbox.refuse(Some(DeliveryError::Temporary("connection refused".to_owned())));
+    postbox.refuse(Some(DeliveryError::Outage("connection refused".to_owned())));
     let failure = lose(&mut driver, &[first.clone(), second.clone()]).unwrap_err();
     assert!(matches!(&failure, Failure::Retriable(_)), "{failure}");
     assert!(failure.to_string().contains("connection refused"), "{failure}");

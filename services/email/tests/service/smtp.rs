@@ -104,20 +104,30 @@ fn a_connection_that_the_server_has_closed_is_replaced() {
 }
 
 #[test]
-fn a_refusal_is_permanent_or_temporary_as_the_server_says_in_its_words() {
-    for (reply, permanent) in [
-        ("RCPT 550 no such user here", true),
-        ("RCPT 451 come back later", false),
-        ("DATA 554 we do not want it", true),
+fn a_refusal_is_about_the_mail_or_the_server_and_in_its_words() {
+    type Kind = fn(String) -> DeliveryError;
+    let (never, later, outage): (Kind, Kind, Kind) =
+        (DeliveryError::Permanent, DeliveryError::Refused, DeliveryError::Outage);
+    for (reply, kind) in [
+        ("RCPT 550 no such user here", never),
+        ("RCPT 451 come back later", later),
+        ("DATA 554 we do not want it", never),
+        ("DATA 451 come back later", later),
         // Not about this mail: every mail would be refused.
-        ("MAIL 553 we do not know this sender", false),
-        ("EHLO 554 we do not serve you", false),
+        ("MAIL 553 we do not know this sender", outage),
+        ("MAIL 452 the disk is full", outage),
+        ("EHLO 454 not now", outage),
+        ("EHLO 421 we close", outage),
+        ("MAIL 421 we close", outage),
+        ("RCPT 421 we close", outage),
+        ("DATA 421 we close", outage),
     ] {
         let (addr, _mails) = server(1, reply, 1);
         let error = mailer(addr).deliver(&mail()).unwrap_err();
-        assert_eq!(matches!(error, DeliveryError::Permanent(_)), permanent, "{reply}: {error}");
-        let (_, words) = reply.split_at("RCPT 550 ".len());
-        assert!(error.to_string().contains(words), "{error}");
+        let text = error.to_string();
+        assert_eq!(error, kind(text.clone()), "{reply}");
+        let (_, words) = reply.split_at("RCPT ".len());
+        assert!(text.contains(words), "{text}");
     }
 }
 
@@ -166,7 +176,7 @@ async fn the_check_says_that_the_server_is_away() {
     let addr = SmtpAddr { host: "127.0.0.1".to_owned(), port: 1 };
     let mut absent = mailer(addr);
     let error = absent.deliver(&mail()).unwrap_err();
-    assert!(matches!(&error, DeliveryError::Temporary(why) if why.contains("127.0.0.1:1")));
+    assert!(matches!(&error, DeliveryError::Outage(why) if why.contains("127.0.0.1:1")));
 
     let (health, shutdown) = (Health::new(), Shutdown::new());
     let watch = tokio::spawn(absent.watch(health.check("smtp"), shutdown.clone()));

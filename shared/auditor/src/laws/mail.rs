@@ -2,14 +2,14 @@
 
 use crate::{
     case::Case,
-    evidence::{Announcement, Mail},
+    evidence::{Announcement, Logged, Mail},
     history::{History, Step},
     law::Law,
     verdict::{Findings, Subject},
 };
 use contracts::{
     OrderId, ServiceName, Status, Timestamp,
-    email::{EmailKind, EmailSent},
+    email::{EmailKind, EmailSent, Waiting},
     topics::ORDER_VIEWS,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,23 @@ const DOMAIN: &str = "murmuration.shop";
 /// An order and the kind of a mail about it.
 type About = (OrderId, EmailKind);
 
+/// What became of the mails.
+struct Mails {
+    /// On `emails`, and since when.
+    sent: BTreeMap<About, Timestamp>,
+    /// At the mail server, and how often.
+    arrived: BTreeMap<About, usize>,
+    /// Among the dead letters.
+    refused: BTreeSet<About>,
+    /// For another attempt, and until when.
+    waiting: BTreeMap<About, Timestamp>,
+}
+
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let sent = once(case, findings);
     let announced = announced(case);
     let refused = refused(case, &announced);
+    let waiting = waiting(case);
     let mut arrived: BTreeMap<About, usize> = BTreeMap::new();
     for mail in &case.evidence.mails {
         let about = about(&mail.message_id);
@@ -39,9 +52,10 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     for ((order_id, _), times) in &arrived {
         findings.mails_repeated(*order_id, times - 1);
     }
+    let mails = Mails { sent, arrived, refused, waiting };
     for (order_id, history) in &case.histories {
         if let Some(end) = history.end() {
-            due(case, *order_id, end, (&sent, &arrived, &refused), findings);
+            due(case, *order_id, end, &mails, findings);
         }
     }
     after_view(case, &announced, findings);
@@ -111,16 +125,13 @@ fn matches(case: &Case<'_>, about: About, mail: &Mail, findings: &mut Findings<'
     });
 }
 
-/// The mail of the outcome is announced and has arrived, unless it is a dead letter.
+/// The mail of the outcome is announced and has arrived, unless it is a dead letter or waits for
+/// the mail server.
 fn due(
     case: &Case<'_>,
     order_id: OrderId,
     end: Step<'_>,
-    (sent, arrived, refused): (
-        &BTreeMap<About, Timestamp>,
-        &BTreeMap<About, usize>,
-        &BTreeSet<About>,
-    ),
+    Mails { sent, arrived, refused, waiting }: &Mails,
     findings: &mut Findings<'_>,
 ) {
     let Some(kind) = deserved(end.order.status) else { return };
@@ -128,7 +139,8 @@ fn due(
     if refused.contains(&about) {
         return;
     }
-    let since = end.record.timestamp;
+    // A mail that waits is due when it is tried again.
+    let since = waiting.get(&about).copied().unwrap_or(end.record.timestamp);
     findings.check(Law::MailMatches, order_id, since, sent.contains_key(&about), || {
         format!("it is {}, but emails has no {}", end.order.status, word(kind))
     });
@@ -158,6 +170,17 @@ fn refused(case: &Case<'_>, announced: &BTreeMap<String, &Announcement>) -> BTre
     let dead_letters =
         case.evidence.dead_letters.iter().filter(|l| l.service == ServiceName::Email);
     dead_letters.filter_map(|dead_letter| announces(announced.get(&dead_letter.origin)?)).collect()
+}
+
+/// The mails that wait for the mail server, and until when.
+fn waiting(case: &Case<'_>) -> BTreeMap<About, Timestamp> {
+    let records = case.evidence.log.emails_waiting.iter().filter_map(Logged::read);
+    // The last record of an order counts.
+    let latest: BTreeMap<_, _> = records.map(|mail| (mail.order_id, &mail.waiting)).collect();
+    let until = |(order_id, waiting): (OrderId, &Option<Waiting>)| {
+        waiting.as_ref().map(|waiting| ((order_id, waiting.kind), waiting.next_at))
+    };
+    latest.into_iter().filter_map(until).collect()
 }
 
 /// What caused a mail is an announcement of the view, of the outcome that the mail is about.

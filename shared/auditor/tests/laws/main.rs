@@ -68,6 +68,16 @@ fn an_order_on_its_way_is_no_violation() {
 }
 
 #[test]
+fn a_mail_that_waits_for_the_mail_server_is_no_violation() {
+    let mut lives = lives();
+    let (id, tomorrow) = (lives.confirmed, lives.shop.now() + Duration::from_secs(24 * 3600));
+    lives.shop.mail_waits(id, tomorrow);
+    let verdict = audit(&lives.close());
+    assert!(verdict.is_clean(), "{verdict}");
+    assert!(verdict.pending() > 0, "{verdict}");
+}
+
+#[test]
 fn a_scope_leaves_out_what_others_did() {
     let mut lives = lives();
     let (confirmed, others) = (lives.confirmed, [lives.rejected, lives.declined, lives.refunded]);

@@ -288,6 +288,10 @@ pub const MUTATIONS: &[Mutation] = &[
         l.evidence().mails.retain(|mail| !mail.message_id.starts_with(&of_it));
         l.evidence().log.emails.retain(|record| record.key != id.to_string());
     }),
+    (Law::MailMatches, "a mail has waited for longer than its schedule says", |l| {
+        let (id, now) = (l.confirmed, l.shop.now());
+        l.shop.mail_waits(id, now);
+    }),
     (Law::MailMatches, "a mail went to somebody else", |l| {
         l.evidence().mails[0].to = "eve@example.org".into();
     }),

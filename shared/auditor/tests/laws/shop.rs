@@ -9,7 +9,7 @@ use contracts::{
     CommandId, Currency, Money, Order, OrderId, OrderLine, Payment, PaymentStatus, Reason,
     ServiceName, Sku, Status, Timestamp, TransitionKind,
     catalog::Product,
-    email::{EmailKind, EmailSent},
+    email::{EmailKind, EmailSent, EmailWaiting, Waiting},
     inventory::{
         InventoryCommand, OrderValidation, Outcome, Reservation, ReservationState, Restock,
         RestockApplied, StockLevel,
@@ -373,6 +373,26 @@ impl Shop {
         let cause = Some(format!("order-views/{partition}/{offset}"));
         append(&mut self.evidence.log.emails, &key, (now, "email"), cause, sent);
         self.evidence.mails.push(Mail { message_id, to, at: now });
+    }
+
+    /// The confirmation of `order_id` was not taken by the mail server, and waits until `next_at`.
+    pub fn mail_waits(&mut self, order_id: OrderId, next_at: Timestamp) {
+        let (of_it, key, since) = (format!("{order_id}."), order_id.to_string(), self.now);
+        self.evidence.mails.retain(|mail| !mail.message_id.starts_with(&of_it));
+        self.evidence.log.emails.retain(|record| record.key != key);
+        let waiting = Waiting {
+            kind: EmailKind::Confirmation,
+            since,
+            next_at,
+            refusals: 1,
+            doubts: 0,
+            cause: "451 come back later".to_owned(),
+            offset: 0,
+            headers: BTreeMap::new(),
+            announcement: Vec::new(),
+        };
+        let waits = EmailWaiting { order_id, waiting: Some(waiting) };
+        append(&mut self.evidence.log.emails_waiting, &key, (since, "email"), None, waits);
     }
 
     /// The bank books, and, if payments learns of it, the ledger.

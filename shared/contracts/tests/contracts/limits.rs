@@ -5,7 +5,7 @@ use contracts::{
     Reason, Status, Timestamp, TransitionKind,
     avro::Message,
     catalog::{CatalogCustomer, Product},
-    email::{EmailKind, EmailSent},
+    email::{EmailKind, EmailSent, EmailWaiting, Waiting},
     ids::NAME_LENGTH_MAX,
     limits::{
         CHECK_BYTES_MAX, CHECKS_MAX, CUSTOMER_NAME_BYTES_MAX, DESCRIPTION_BYTES_MAX,
@@ -17,7 +17,10 @@ use contracts::{
     values::PRICE_MINOR_MAX,
     view::ViewUpdated,
 };
-use streams::limits::{KEY_BYTES_MAX, RECORD_BYTES_MAX, VALUE_BYTES_MAX};
+use streams::limits::{
+    CAUSE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX,
+    VALUE_BYTES_MAX,
+};
 use uuid::Uuid;
 
 /// What encodes to most: characters of four bytes, numbers of ten.
@@ -190,4 +193,18 @@ fn a_mail_record_fits() {
         sent_at: Timestamp(i64::MAX),
     };
     assert!(encoded(&sent) <= VALUE_BYTES_MAX);
+    let header = |n: usize| (n.to_string(), text(HEADER_BYTES_MAX));
+    let waiting = Waiting {
+        kind: EmailKind::Confirmation,
+        since: Timestamp(i64::MAX),
+        next_at: Timestamp(i64::MAX),
+        refusals: i32::MAX,
+        doubts: i32::MAX,
+        cause: text(CAUSE_BYTES_MAX),
+        offset: i64::MAX,
+        headers: (0..HEADERS_MAX).map(header).collect(),
+        announcement: text(ORDER_BYTES_MAX + 1_000).into_bytes(),
+    };
+    let waits = EmailWaiting { order_id: sent.order_id, waiting: Some(waiting) };
+    assert!(encoded(&waits) <= VALUE_BYTES_MAX);
 }

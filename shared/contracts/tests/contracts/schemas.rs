@@ -4,7 +4,7 @@ use apache_avro::Schema;
 use contracts::{
     Currency, Money, Order, Payment, PaymentStatus, Reason, Status, Timestamp, TransitionKind,
     avro::Message,
-    email::{EmailKind, EmailSent},
+    email::{EmailKind, EmailSent, EmailWaiting, Waiting},
     inventory::{
         Commit, InventoryCommand, OrderValidation, Outcome, Release, Reservation, ReservationState,
         Reserve, Restock, RestockApplied, StockEntry, StockLevel,
@@ -14,7 +14,12 @@ use contracts::{
     topics,
     view::ViewUpdated,
 };
-use std::{collections::BTreeSet, fmt::Debug, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    fs,
+    path::Path,
+};
 
 const UUID: &str = "0192d3a0-7b1c-7e2a-9c3d-5f0a1b2c3d4e";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -131,6 +136,20 @@ fn every_announcement_survives_the_wire() {
             sent_kinds: vec![kind],
             sent_at: NOW,
         });
+        let waiting = Waiting {
+            kind,
+            since: NOW,
+            next_at: NOW,
+            refusals: 1,
+            doubts: 2,
+            cause: "451 come back later".into(),
+            offset: 7,
+            headers: BTreeMap::from([("ce_source".into(), "view".into())]),
+            announcement: vec![0, 0, 0, 0, 9],
+        };
+        for waiting in [None, Some(waiting)] {
+            round_trips(EmailWaiting { order_id, waiting });
+        }
     }
 }
 

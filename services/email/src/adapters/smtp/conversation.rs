@@ -1,0 +1,225 @@
+//! [`Conversation`]: one connection to the mail server, command by command (RFC 5321). The server
+//! has as long for each answer as the RFC gives it, and without ESMTP it is spoken to in SMTP.
+//!
+//! lettre writes the mail, and not the conversation: its client needs `EHLO`, has one time-out for
+//! all steps, and does not tell a mail without an answer from a mail that was not handed over.
+
+use crate::{
+    config::SmtpAddr,
+    domain::reply::{Step, Verdict, judge},
+};
+use lettre::transport::smtp::extension::ClientId;
+use std::{
+    fmt,
+    io::{self, BufRead, BufReader, ErrorKind, Write},
+    net::{TcpStream, ToSocketAddrs},
+    time::{Duration, Instant},
+};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Longest wait until the server has taken in a part of the mail (RFC 5321, 4.5.3.2.5).
+const DATA_BLOCK: Duration = Duration::from_secs(3 * 60);
+
+/// Longest wait for the reason of a server that hangs up in the middle of a mail.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Largest reply that is read, in bytes.
+const REPLY_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest text of a reply that is told, in characters.
+const WORDS_MAX: usize = 500;
+
+/// Longest wait for the answer at `step` (RFC 5321, 4.5.3.2). It has no time for `EHLO`: as for the
+/// commands around it.
+pub(super) fn patience(step: Step) -> Duration {
+    const MINUTE: u64 = 60;
+    Duration::from_secs(match step {
+        Step::Greeting | Step::Hello | Step::Sender | Step::Recipient => 5 * MINUTE,
+        Step::Data => 2 * MINUTE,
+        Step::End => 10 * MINUTE,
+    })
+}
+
+/// Why a conversation does not go on.
+#[derive(Debug)]
+pub(super) struct Stop {
+    step: Step,
+    code: Option<u16>,
+    words: String,
+}
+
+impl Stop {
+    /// What that means for the mail.
+    pub(super) fn verdict(&self) -> Verdict {
+        judge(self.step, self.code)
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+/// An open connection. When it is dropped, it says goodbye and does not wait for the answer.
+pub(super) struct Conversation {
+    stream: BufReader<TcpStream>,
+    /// The server takes addresses that are not ASCII (RFC 6531).
+    pub(super) has_smtputf8: bool,
+}
+
+impl Conversation {
+    /// Greets the server at `addr`, which has `greeting` for its first line.
+    pub(super) fn open(addr: &SmtpAddr, greeting: Duration) -> Result<Self, Stop> {
+        let name = ClientId::default();
+        let mut esmtp = Self::connect(addr, greeting)?;
+        match esmtp.command(Step::Hello, &format!("EHLO {name}")) {
+            Ok(extensions) => {
+                let offered = |line: &str| line.trim().eq_ignore_ascii_case("SMTPUTF8");
+                esmtp.has_smtputf8 = extensions.iter().any(|line| offered(line));
+                return Ok(esmtp);
+            }
+            // A server without ESMTP refuses the command or hangs up (RFC 5321, 3.2).
+            Err(Stop { code: Some(code), .. }) if code / 100 == 5 => {
+                if esmtp.command(Step::Hello, &format!("HELO {name}")).is_ok() {
+                    return Ok(esmtp);
+                }
+            }
+            Err(stop) if stop.code.is_some() => return Err(stop),
+            Err(_) => {}
+        }
+        let mut smtp = Self::connect(addr, greeting)?;
+        smtp.command(Step::Hello, &format!("HELO {name}"))?;
+        Ok(smtp)
+    }
+
+    fn connect(addr: &SmtpAddr, greeting: Duration) -> Result<Self, Stop> {
+        let stopped = |error: io::Error| Stop::because(Step::Greeting, &error);
+        let mut last = ErrorKind::NotFound.into();
+        for place in (addr.host.as_str(), addr.port).to_socket_addrs().map_err(stopped)? {
+            match TcpStream::connect_timeout(&place, CONNECT) {
+                Ok(stream) => {
+                    let mut new = Self { stream: BufReader::new(stream), has_smtputf8: false };
+                    new.answer(Step::Greeting, greeting)?;
+                    return Ok(new);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(stopped(last))
+    }
+
+    /// Say `line`; the lines of the answer without their codes.
+    pub(super) fn command(&mut self, step: Step, line: &str) -> Result<Vec<String>, Stop> {
+        self.write(format!("{line}\r\n").as_bytes(), patience(step))
+            .map_err(|error| Stop::because(step, &error))?;
+        self.answer(step, patience(step))
+    }
+
+    /// Hand over the mail: its content, and the final dot. It is one write, as the kernel would
+    /// hold a small second one back until the first is acknowledged: 40 ms for each mail.
+    pub(super) fn content(&mut self, lines: &[u8]) -> Result<(), Stop> {
+        if let Err(error) = self.write(lines, DATA_BLOCK) {
+            // The dot is not there, so the mail is not the server's. It may have said why.
+            return Err(match self.answer(Step::End, LAST_WORDS) {
+                Err(stop) if stop.code.is_some() => stop,
+                Ok(_) | Err(_) => Stop::because(Step::Data, &error),
+            });
+        }
+        self.answer(Step::End, patience(Step::End)).map(drop)
+    }
+
+    fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(limit))?;
+        stream.write_all(bytes)
+    }
+
+    /// The answer at `step`, which must be there in `limit`, whole.
+    fn answer(&mut self, step: Step, limit: Duration) -> Result<Vec<String>, Stop> {
+        let (deadline, mut lines, mut left) = (Instant::now() + limit, Vec::new(), REPLY_BYTES_MAX);
+        loop {
+            let line = match self.line(deadline, &mut left) {
+                Ok(line) => line,
+                Err(error) if is_timeout(&error) => {
+                    let words = format!("no answer within {} s", limit.as_secs());
+                    return Err(Stop { step, code: None, words });
+                }
+                Err(error) => return Err(Stop::because(step, &error)),
+            };
+            let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
+            let (text, more) = match line.get(3..4) {
+                None => (String::new(), false),
+                Some(mark) => (line.get(4..).unwrap_or_default().to_owned(), mark == "-"),
+            };
+            lines.push(text);
+            if !more || code.is_none() {
+                let words = match code {
+                    Some(code) => format!("{code} {}", lines.join(" ")),
+                    None => format!("no SMTP: {line}"),
+                };
+                let words = words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
+                return match judge(step, code) {
+                    Verdict::Continue => Ok(lines),
+                    _ => Err(Stop { step, code, words }),
+                };
+            }
+        }
+    }
+
+    /// The next line, without its end. `left`: how many bytes may still come.
+    fn line(&mut self, deadline: Instant, left: &mut usize) -> io::Result<String> {
+        let mut line = Vec::new();
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            self.stream.get_ref().set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+            let bytes = match self.stream.fill_buf() {
+                Ok([]) => return Err(io::Error::other("the server has closed the connection")),
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let length = end.map_or(bytes.len(), |end| end + 1);
+            line.extend_from_slice(&bytes[..length]);
+            self.stream.consume(length);
+            *left = left
+                .checked_sub(length)
+                .ok_or_else(|| io::Error::other("the answer is longer than 16 KiB"))?;
+            if end.is_some() {
+                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let _ = self.write(b"QUIT\r\n", LAST_WORDS);
+    }
+}
+
+impl Stop {
+    fn because(step: Step, error: &io::Error) -> Self {
+        Self { step, code: None, words: error.to_string() }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_has_the_time_of_the_rfc() {
+        use Step::{Data, End, Greeting, Hello, Recipient, Sender};
+        let minutes = [Greeting, Hello, Sender, Recipient, Data, End]
+            .map(|step| patience(step).as_secs() / 60);
+        assert_eq!(minutes, [5, 5, 5, 5, 2, 10]);
+    }
+}

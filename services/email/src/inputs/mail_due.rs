@@ -1,0 +1,60 @@
+//! A mail that waits is due: another attempt, or, at the end of its schedule, a dead letter.
+
+use super::attempt::{self, Announced};
+use crate::{
+    adapters::store,
+    mailer::{BATCH_RECORDS_MAX, DedupingMailer, Mailer},
+};
+use contracts::{
+    OrderId,
+    email::Waiting,
+    owns::Email,
+    topics::{Key, ORDER_VIEWS},
+};
+use streams::{
+    Failure, Headers, Record, Tx,
+    limits::{CAUSE_BYTES_MAX, clip},
+};
+
+/// Try the mails of the partition at hand that are due, as many at most as a batch has.
+pub(crate) fn handle<M: Mailer>(
+    mailer: &mut DedupingMailer<M>,
+    tx: &mut Tx<'_, Email>,
+) -> Result<(), Failure> {
+    let partition = tx.partition();
+    for order_id in store::due(tx, tx.now(), BATCH_RECORDS_MAX)? {
+        let Some(waiting) = store::waiting(order_id, tx)? else { continue };
+        let record = announcement(order_id, partition, &waiting);
+        // The announcement is the cause of what follows, and stands in a dead letter.
+        tx.begin(&record);
+        match Announced::read(&record, tx).and_then(|it| attempt::make(&it, mailer, tx)) {
+            Ok(()) => {}
+            Err(Failure::Poison(cause)) => {
+                let cause = clip(&cause, CAUSE_BYTES_MAX);
+                tracing::warn!(record = record.address(), "dead letter: {cause}");
+                tx.dead_letter(&record, cause);
+                attempt::set_waiting(order_id, None, tx)?;
+            }
+            Err(failure) => return Err(failure),
+        }
+        tx.keep();
+    }
+    tx.begin_partition(partition);
+    Ok(())
+}
+
+/// The record of `order-views` because of which the mail waits.
+fn announcement(order_id: OrderId, partition: i32, waiting: &Waiting) -> Record {
+    let headers = waiting.headers.iter();
+    Record {
+        topic: ORDER_VIEWS.name().into(),
+        partition,
+        offset: waiting.offset,
+        timestamp_ms: waiting.since.millis(),
+        key: Some(order_id.to_bytes()),
+        value: Some(waiting.announcement.clone()),
+        headers: Headers(
+            headers.map(|(name, value)| (name.clone(), value.clone().into())).collect(),
+        ),
+    }
+}
