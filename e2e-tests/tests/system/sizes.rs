@@ -130,16 +130,24 @@ async fn a_picture_that_is_too_large_is_refused_and_one_that_is_there_stops_no_c
                VALUES ('barbara', 'Barbara Liskov', 'barbara@example.org')";
     shop.sql("catalog", add).await.unwrap();
     let order = testkit::wait_for("barbara to be known", PATIENCE, || async {
-        shop.place("barbara", &[("BINOC", 1)]).await.map_err(|error| format!("{error:#}"))
+        shop.place("barbara", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
     })
     .await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    let body = order_body("barbara", &[("BINOC", 1)]);
+    let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
+    assert_eq!(answer.fields(), ["lines[0].sku"], "the row is not valid: {answer:?}");
     shop.sql("catalog", "UPDATE products SET picture = 'b' WHERE sku = 'BINOC'").await.unwrap();
     testkit::wait_for("the small picture", PATIENCE, || async {
         let binoc = shop.product("BINOC").await.map_err(|error| format!("{error:#}"))?;
         if binoc["picture"] == "b" { Ok(()) } else { Err(binoc["name"].to_string()) }
     })
     .await;
+    let order = testkit::wait_for("the product to be for sale again", PATIENCE, || async {
+        shop.place("barbara", &[("BINOC", 1)]).await.map_err(|error| format!("{error:#}"))
+    })
+    .await;
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
     confirmed(&shop).await;
     put_right(&shop).await;
 }

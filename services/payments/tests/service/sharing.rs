@@ -132,8 +132,8 @@ async fn old_rows_leave_the_outbox() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_old_rows_than_one_statement_removes_leave_the_outbox_one_after_the_other() {
     let shop = Shop::open().await;
-    let many = "INSERT INTO outbox (id, aggregatetype, aggregateid, type, created_at) \
-                SELECT gen_random_uuid(), 'orders', 'old', 'unknown', now() - interval '1 hour' \
+    let many = "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, created_at) \
+                SELECT gen_random_uuid(), 'orders', 'old', 'unknown', '', now() - interval '1 hour' \
                 FROM generate_series(1, 10001)";
     sqlx::query(many).execute(&shop.pool).await.unwrap();
     let mut supervisor = shop.supervisor();
