@@ -9,7 +9,6 @@ pub mod cli;
 mod effects;
 mod evidence;
 mod faults;
-mod kafka;
 mod mutation;
 mod outside;
 mod payments;

@@ -3,7 +3,6 @@
 use crate::{
     effects::Effects,
     faults::Fault,
-    kafka::Kafka,
     mutation::Mutation,
     outside::{bank::Bank, relay::Relay},
     read,
@@ -14,6 +13,7 @@ use fastrand::Rng;
 use payments::memory::Tables;
 use std::{collections::BTreeSet, time::Duration};
 use streams::{Codec, Outgoing, Record};
+use streams_sim::kafka::Kafka;
 
 /// What came of one step of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 
 use crate::{
     faults::Fault,
-    kafka::{Consumer, Refusal, Topic},
     mutation::Mutation,
     sim::{Actor, Progress, Sim},
 };
@@ -16,6 +15,7 @@ use streams::{
     limits::{RESTORE_RECORDS_MAX, TICK},
     store::{Positions, Writes},
 };
+use streams_sim::kafka::{Consumer, Refusal, Topic};
 
 /// Longest wait after a failure.
 const BACKOFF_MAX_MS: u64 = 400;

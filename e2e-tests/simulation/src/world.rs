@@ -5,7 +5,6 @@ use crate::{
     effects::Effects,
     evidence,
     faults::{Fault, Faults},
-    kafka::Kafka,
     mutation::Mutation,
     outside::{
         bank::{self, Bank},
@@ -26,6 +25,7 @@ use std::{
     time::Duration,
 };
 use streams::{Codec, MemoryRegistry, limits::TRANSACTION_TIMEOUT};
+use streams_sim::kafka::Kafka;
 
 /// The virtual time at which every run begins: 2023-11-14T22:13:20Z.
 const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -58,7 +58,7 @@ impl World {
             step: 0,
             dice,
             mutation,
-            kafka: Kafka::new(),
+            kafka: Kafka::new(&topics::ALL),
             codec: codec().clone(),
             effects: Effects::new(rows, Faults::new(seed, mercy.clone()), traced),
             payments: Tables::default(),

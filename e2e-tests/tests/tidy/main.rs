@@ -115,7 +115,7 @@ fn no_crate_reaches_where_it_must_not() {
 }
 
 /// What decides, and what runs all of it in one process, is built without any of these.
-const WITHOUT_IO: [&str; 4] = ["streams", "contracts", "simulation", "model"];
+const WITHOUT_IO: [&str; 5] = ["streams", "streams-sim", "contracts", "simulation", "model"];
 const IO: [&str; 8] =
     ["rdkafka", "rdkafka-sys", "sqlx", "axum", "hyper", "reqwest", "lettre", "service-kit"];
 

@@ -4,12 +4,12 @@
 
 use crate::{
     faults::Fault,
-    kafka::takes,
     mutation::Mutation,
     sim::{Progress, Sim},
 };
 use contracts::Timestamp;
 use std::time::Duration;
+use streams_sim::kafka::takes;
 
 /// The relay.
 #[derive(Default)]

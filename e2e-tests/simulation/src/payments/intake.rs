@@ -4,7 +4,6 @@
 
 use crate::{
     faults::Fault,
-    kafka::{Consumer, Topic},
     payments::database::Line,
     sim::{Actor, Progress, Sim},
 };
@@ -19,6 +18,7 @@ use streams::{
     engine::Class,
     fenced::{Effect, Event, FencedEngine},
 };
+use streams_sim::kafka::{Consumer, Topic};
 
 const GROUP: &str = "payments";
 

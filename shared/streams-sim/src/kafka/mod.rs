@@ -8,16 +8,10 @@ mod partition;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use consumer::Consumer;
-pub(crate) use group::Membership;
+pub use consumer::Consumer;
+pub use group::{Group, Membership};
 
-use contracts::{
-    Timestamp,
-    partition::partition_for,
-    topics::{self, PARTITIONS},
-};
 use fastrand::Rng;
-use group::Group;
 use partition::{Fate, Partition, TransactionId};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,14 +19,17 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use streams::{Outgoing, Record, engine::Offsets, limits::MESSAGE_BYTES_MAX};
+use streams::{
+    Outgoing, Record, Timestamp, engine::Offsets, limits::MESSAGE_BYTES_MAX,
+    partition::partition_for, topic::TopicSpec,
+};
 
-/// A topic, by its place in the registry.
-pub(crate) type Topic = usize;
+/// A topic, by its place in the list that the cluster was made of.
+pub type Topic = usize;
 
 /// Why Kafka says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// A younger producer has the transactional id.
     Fenced,
     /// The member has been thrown out, or knows an old generation.
@@ -45,7 +42,7 @@ pub(crate) enum Refusal {
 const FRAME_BYTES: usize = 100;
 
 /// Whether a record is as small as a topic asks for.
-pub(crate) fn takes(outgoing: &Outgoing) -> bool {
+pub fn takes(outgoing: &Outgoing) -> bool {
     outgoing.size() + FRAME_BYTES <= MESSAGE_BYTES_MAX
 }
 
@@ -66,7 +63,7 @@ struct Producer {
 }
 
 /// The cluster.
-pub(crate) struct Kafka {
+pub struct Kafka {
     names: Vec<Arc<str>>,
     logs: Vec<Vec<Partition>>,
     producers: BTreeMap<String, Producer>,
@@ -75,18 +72,20 @@ pub(crate) struct Kafka {
     /// Requests to commit that are still on their way: the producer's id and epoch.
     delayed: Vec<(String, u32)>,
     /// Mutation: readers see what is not committed.
-    pub(crate) uncommitted: bool,
+    pub uncommitted: bool,
     /// Mutation: Kafka fences no producer.
-    pub(crate) unfenced: bool,
+    pub unfenced: bool,
 }
 
 impl Kafka {
-    /// Every topic of the shop, empty.
-    pub(crate) fn new() -> Self {
-        let partitions = |_| (0..PARTITIONS).map(|_| Partition::default()).collect();
+    /// A cluster with these topics, empty.
+    pub fn new(topics: &[&TopicSpec]) -> Self {
+        let empty = |topic: &&TopicSpec| {
+            (0..topic.partitions).map(|_| Partition::default()).collect::<Vec<_>>()
+        };
         Self {
-            names: topics::ALL.iter().map(|topic| topic.name.into()).collect(),
-            logs: topics::ALL.iter().map(partitions).collect(),
+            names: topics.iter().map(|topic| topic.name.into()).collect(),
+            logs: topics.iter().map(empty).collect(),
             producers: BTreeMap::new(),
             groups: BTreeMap::new(),
             transactions: 0,
@@ -97,13 +96,16 @@ impl Kafka {
     }
 
     /// The topic called `name`.
-    pub(crate) fn topic(&self, name: &str) -> Topic {
+    ///
+    /// # Panics
+    /// If the cluster was made without it.
+    pub fn topic(&self, name: &str) -> Topic {
         let found = self.names.iter().position(|known| &**known == name);
-        found.expect("the registry has every topic")
+        found.unwrap_or_else(|| panic!("the simulated Kafka has no topic {name}"))
     }
 
     /// The name of `topic`.
-    pub(crate) fn name(&self, topic: Topic) -> &Arc<str> {
+    pub fn name(&self, topic: Topic) -> &Arc<str> {
         &self.names[topic]
     }
 
@@ -116,10 +118,10 @@ impl Kafka {
     }
 
     /// Append without a transaction, to the partition of the key. Gives its address.
-    pub(crate) fn append(&mut self, outgoing: Outgoing, now: Timestamp) -> (i32, i64) {
-        let partition = partition_for(&outgoing.key, PARTITIONS);
+    pub fn append(&mut self, outgoing: Outgoing, now: Timestamp) -> (i32, i64) {
+        let topic = self.topic(outgoing.topic);
+        let partition = partition_for(&outgoing.key, self.logs[topic].len() as i32);
         let record = self.record(Outgoing { partition, ..outgoing }, now);
-        let topic = self.topic(&record.topic);
         (partition, self.partition_mut(topic, partition).append(record, None))
     }
 
@@ -133,37 +135,31 @@ impl Kafka {
     // ---------------------------------------------------------------------------------- readers
 
     /// Up to `max` records of a partition from `from` on, and where to go on.
-    pub(crate) fn read(
-        &self,
-        topic: Topic,
-        partition: i32,
-        from: i64,
-        max: usize,
-    ) -> (Vec<&Record>, i64) {
+    pub fn read(&self, topic: Topic, partition: i32, from: i64, max: usize) -> (Vec<&Record>, i64) {
         self.partition(topic, partition).read(from, max, self.uncommitted)
     }
 
     /// The end of a partition, once no transaction on it is open.
-    pub(crate) fn decided_end(&self, topic: Topic, partition: i32) -> Option<i64> {
+    pub fn decided_end(&self, topic: Topic, partition: i32) -> Option<i64> {
         let partition = self.partition(topic, partition);
         let is_decided = self.uncommitted || partition.stable_end() == partition.end();
         is_decided.then(|| partition.end())
     }
 
     /// How far a partition can be read.
-    pub(crate) fn readable_end(&self, topic: Topic, partition: i32) -> i64 {
+    pub fn readable_end(&self, topic: Topic, partition: i32) -> i64 {
         let partition = self.partition(topic, partition);
         if self.uncommitted { partition.end() } else { partition.stable_end() }
     }
 
     /// Every committed record of a topic, by partition and offset.
-    pub(crate) fn committed(&self, topic: &str) -> Vec<&Record> {
+    pub fn committed(&self, topic: &str) -> Vec<&Record> {
         let logs = &self.logs[self.topic(topic)];
         logs.iter().flat_map(|partition| partition.read(0, usize::MAX, false).0).collect()
     }
 
     /// Tells two runs apart: every committed record, but for the ids that are made up for headers.
-    pub(crate) fn digest(&self) -> u64 {
+    pub fn digest(&self) -> u64 {
         let mut hash = DefaultHasher::new();
         for record in self.names.iter().flat_map(|name| self.committed(name)) {
             (&record.topic, record.partition, record.offset).hash(&mut hash);
@@ -175,13 +171,27 @@ impl Kafka {
     // ----------------------------------------------------------------------------------- groups
 
     /// The group of a processor.
-    pub(crate) fn group(&mut self, name: &'static str) -> &mut Group {
+    pub fn group(&mut self, name: &'static str) -> &mut Group {
         self.groups.entry(name).or_default()
+    }
+
+    /// Join a group that reads `topics`; these have the same number of partitions.
+    fn join(
+        &mut self,
+        dice: &mut Rng,
+        group: &'static str,
+        instance: u32,
+        topics: &[Topic],
+    ) -> Membership {
+        let partitions = topics.iter().map(|topic| self.logs[*topic].len() as i32).max();
+        let group = self.group(group);
+        group.read(partitions.unwrap_or_default());
+        group.join(instance, dice)
     }
 
     /// Where `group` has got to on partition number `partition` of `topics`; none while a
     /// transaction with offsets of it is not complete (KIP-447).
-    pub(crate) fn group_offsets(
+    pub fn group_offsets(
         &self,
         group: &'static str,
         topics: &[Topic],
@@ -206,7 +216,7 @@ impl Kafka {
     }
 
     /// Commit offsets without a transaction.
-    pub(crate) fn commit_offsets(
+    pub fn commit_offsets(
         &mut self,
         group: &'static str,
         membership: Membership,
@@ -224,7 +234,7 @@ impl Kafka {
     // ----------------------------------------------------------------------------- transactions
 
     /// Fence the producer of `id`, and end its open transaction. Returns the new epoch.
-    pub(crate) fn init_transactions(&mut self, id: &str) -> u32 {
+    pub fn init_transactions(&mut self, id: &str) -> u32 {
         self.complete(id);
         let producer = self.producers.entry(id.to_owned()).or_default();
         producer.epoch += 1;
@@ -241,7 +251,7 @@ impl Kafka {
     }
 
     /// Begin a transaction. The markers of the one before are written first: the client waits.
-    pub(crate) fn begin(&mut self, id: &str, epoch: u32, now: Timestamp) -> Result<(), Refusal> {
+    pub fn begin(&mut self, id: &str, epoch: u32, now: Timestamp) -> Result<(), Refusal> {
         self.producer(id, epoch)?;
         self.complete(id);
         self.transactions += 1;
@@ -257,7 +267,7 @@ impl Kafka {
     }
 
     /// Send a record in the transaction that was begun.
-    pub(crate) fn send(
+    pub fn send(
         &mut self,
         id: &str,
         epoch: u32,
@@ -278,14 +288,14 @@ impl Kafka {
     }
 
     /// Send a record for itself, as a producer without transactions does; a mutation.
-    pub(crate) fn send_alone(&mut self, outgoing: Outgoing, now: Timestamp) -> i64 {
+    pub fn send_alone(&mut self, outgoing: Outgoing, now: Timestamp) -> i64 {
         let record = self.record(outgoing, now);
         let (topic, partition) = (self.topic(&record.topic), record.partition);
         self.partition_mut(topic, partition).append(record, None)
     }
 
     /// Add offsets to the transaction that was begun.
-    pub(crate) fn send_offsets(
+    pub fn send_offsets(
         &mut self,
         (id, epoch): (&str, u32),
         group: &'static str,
@@ -304,7 +314,7 @@ impl Kafka {
 
     /// Commit: from here on the transaction counts, and its markers are to be written. The same
     /// request again has the same answer.
-    pub(crate) fn commit(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+    pub fn commit(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
         let producer = self.producer(id, epoch)?;
         match &producer.transaction {
             Some(transaction) if transaction.fate == Fate::Aborted => return Err(Refusal::Fenced),
@@ -315,18 +325,18 @@ impl Kafka {
     }
 
     /// A request to commit stays on its way for a while.
-    pub(crate) fn delay_commit(&mut self, id: &str, epoch: u32) {
+    pub fn delay_commit(&mut self, id: &str, epoch: u32) {
         self.delayed.push((id.to_owned(), epoch));
     }
 
     /// Whether a request to commit of this producer is still on its way.
-    pub(crate) fn is_late(&self, id: &str, epoch: u32) -> bool {
+    pub fn is_late(&self, id: &str, epoch: u32) -> bool {
         self.delayed.iter().any(|(late, of)| late == id && *of == epoch)
     }
 
     /// A request that was on its way arrives, sooner where it does harm: it commits whatever its
     /// producer has open by now, if its epoch is the same (KAFKA-17754).
-    pub(crate) fn deliver_delayed(&mut self, dice: &mut Rng) {
+    pub fn deliver_delayed(&mut self, dice: &mut Rng) {
         let is_harmful = |(id, epoch): &(String, u32)| {
             let producer = self.producers.get(id).filter(|producer| producer.epoch == *epoch);
             let open = producer.and_then(|producer| producer.transaction.as_ref());
@@ -343,7 +353,7 @@ impl Kafka {
     }
 
     /// Abort what was begun. What is committed already stays so.
-    pub(crate) fn abort(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+    pub fn abort(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
         self.producer(id, epoch)?;
         self.end(id, Fate::Aborted);
         self.complete(id);
@@ -358,7 +368,7 @@ impl Kafka {
     }
 
     /// The transactional ids with a transaction that is decided but not complete.
-    pub(crate) fn incomplete(&self) -> Vec<String> {
+    pub fn incomplete(&self) -> Vec<String> {
         let decided = self.producers.iter().filter(|(_, producer)| {
             producer.transaction.as_ref().is_some_and(|known| known.fate != Fate::Open)
         });
@@ -366,7 +376,7 @@ impl Kafka {
     }
 
     /// Abort transactions open for longer than `timeout`, and fence their producers.
-    pub(crate) fn expire(&mut self, now: Timestamp, timeout: Duration) {
+    pub fn expire(&mut self, now: Timestamp, timeout: Duration) {
         let late = |producer: &Producer| {
             let open = producer.transaction.as_ref().filter(|known| known.fate == Fate::Open);
             open.is_some_and(|known| now - known.begun_at > timeout)
@@ -379,7 +389,7 @@ impl Kafka {
     }
 
     /// Write one of the markers that are due for `id`, or at last its offsets.
-    pub(crate) fn complete_one(&mut self, id: &str, dice: &mut Rng) {
+    pub fn complete_one(&mut self, id: &str, dice: &mut Rng) {
         let transaction = self.producers.get_mut(id).and_then(|p| p.transaction.as_mut());
         let Some(transaction) = transaction.filter(|known| known.fate != Fate::Open) else {
             return;
@@ -397,7 +407,7 @@ impl Kafka {
     }
 
     /// Write all markers that are due for `id`, and its offsets.
-    pub(crate) fn complete(&mut self, id: &str) {
+    pub fn complete(&mut self, id: &str) {
         let Some(producer) = self.producers.get_mut(id) else { return };
         let Some(transaction) = producer.transaction.take_if(|known| known.fate != Fate::Open)
         else {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use streams::Record;
 
 /// A transaction, for as long as the simulation lasts.
-pub(crate) type TransactionId = usize;
+pub(super) type TransactionId = usize;
 
 /// What has become of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(super) enum Fate {
     /// It is open, or its markers are not written yet.
     Open,
     /// Its records count.
@@ -24,7 +24,7 @@ enum Slot {
 
 /// A partition of a topic.
 #[derive(Default)]
-pub(crate) struct Partition {
+pub(super) struct Partition {
     slots: Vec<Slot>,
     /// The first offset of each transaction whose marker is still to come.
     open: BTreeMap<TransactionId, i64>,
@@ -34,17 +34,17 @@ pub(crate) struct Partition {
 
 impl Partition {
     /// The offset of the next record: the high watermark.
-    pub(crate) fn end(&self) -> i64 {
+    pub(super) fn end(&self) -> i64 {
         self.slots.len() as i64
     }
 
     /// The last stable offset: the first one of an open transaction, or the end.
-    pub(crate) fn stable_end(&self) -> i64 {
+    pub(super) fn stable_end(&self) -> i64 {
         self.open.values().copied().min().unwrap_or_else(|| self.end())
     }
 
     /// Append a record; its offset. The record's own is set.
-    pub(crate) fn append(&mut self, mut record: Record, transaction: Option<TransactionId>) -> i64 {
+    pub(super) fn append(&mut self, mut record: Record, transaction: Option<TransactionId>) -> i64 {
         let offset = self.end();
         record.offset = offset;
         if let Some(transaction) = transaction {
@@ -55,7 +55,7 @@ impl Partition {
     }
 
     /// Write the marker of a transaction.
-    pub(crate) fn decide(&mut self, transaction: TransactionId, fate: Fate) {
+    pub(super) fn decide(&mut self, transaction: TransactionId, fate: Fate) {
         if self.open.remove(&transaction).is_some() {
             self.fates.insert(transaction, fate);
             self.slots.push(Slot::Marker);
@@ -64,7 +64,7 @@ impl Partition {
 
     /// Up to `max` records from `from` on, and where to go on. What is not committed is passed by,
     /// unless `uncommitted` asks for it.
-    pub(crate) fn read(&self, from: i64, max: usize, uncommitted: bool) -> (Vec<&Record>, i64) {
+    pub(super) fn read(&self, from: i64, max: usize, uncommitted: bool) -> (Vec<&Record>, i64) {
         let end = if uncommitted { self.end() } else { self.stable_end() };
         let (mut found, mut next) = (Vec::new(), from);
         while next < end && found.len() < max {

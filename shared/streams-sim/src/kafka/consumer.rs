@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use streams::engine::{Offsets, Polled};
 
 /// A consumer of one instance.
-pub(crate) struct Consumer {
+pub struct Consumer {
     group: &'static str,
     instance: u32,
     topics: Vec<Topic>,
@@ -20,14 +20,14 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     /// Join `group`.
-    pub(crate) fn join(
+    pub fn join(
         kafka: &mut Kafka,
         dice: &mut Rng,
         group: &'static str,
         instance: u32,
         topics: Vec<Topic>,
     ) -> Self {
-        let membership = kafka.group(group).join(instance, dice);
+        let membership = kafka.join(dice, group, instance, &topics);
         let (owned, positions) = (BTreeSet::new(), BTreeMap::new());
         let mut consumer = Self {
             group,
@@ -47,7 +47,7 @@ impl Consumer {
     fn serve(&mut self, kafka: &mut Kafka, dice: &mut Rng, joined: bool) {
         let Some((membership, owned)) = kafka.group(self.group).poll(self.membership) else {
             // Thrown out: the client joins again by itself.
-            self.membership = kafka.group(self.group).join(self.instance, dice);
+            self.membership = kafka.join(dice, self.group, self.instance, &self.topics);
             return self.serve(kafka, dice, true);
         };
         if joined || self.membership != membership {
@@ -59,7 +59,7 @@ impl Consumer {
     }
 
     /// Read up to `max` records, from any of our partitions in any order.
-    pub(crate) fn poll(&mut self, kafka: &mut Kafka, dice: &mut Rng, max: usize) -> Polled {
+    pub fn poll(&mut self, kafka: &mut Kafka, dice: &mut Rng, max: usize) -> Polled {
         self.serve(kafka, dice, false);
         self.begin_where_the_group_is(kafka);
         let mut places: Vec<(Topic, i32)> = self.positions.keys().copied().collect();
@@ -98,24 +98,24 @@ impl Consumer {
     }
 
     /// Read on from there.
-    pub(crate) fn seek(&mut self, kafka: &Kafka, offsets: Offsets) {
+    pub fn seek(&mut self, kafka: &Kafka, offsets: Offsets) {
         for ((topic, partition), offset) in offsets {
             self.positions.insert((kafka.topic(&topic), partition), offset);
         }
     }
 
     /// Where the group is on `partition` of every topic; none while a transaction is pending.
-    pub(crate) fn group_offsets(&self, kafka: &Kafka, partition: i32) -> Option<Offsets> {
+    pub fn group_offsets(&self, kafka: &Kafka, partition: i32) -> Option<Offsets> {
         kafka.group_offsets(self.group, &self.topics, partition)
     }
 
     /// Commit offsets without a transaction.
-    pub(crate) fn commit(&self, kafka: &mut Kafka, offsets: Offsets) -> Result<(), Refusal> {
+    pub fn commit(&self, kafka: &mut Kafka, offsets: Offsets) -> Result<(), Refusal> {
         kafka.commit_offsets(self.group, self.membership, offsets)
     }
 
     /// Add offsets to the transaction of `producer`.
-    pub(crate) fn send_offsets(
+    pub fn send_offsets(
         &self,
         kafka: &mut Kafka,
         producer: (&str, u32),
