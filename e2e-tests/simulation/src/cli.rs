@@ -1,17 +1,14 @@
 //! The command line of `simulate`, which `./shop simulate` builds and runs.
 
-use crate::{Fault, Mutation, Outcome, Scenario, shrink::shrink};
+use crate::{Outcome, mutation, replay, run};
 use clap::Parser;
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use streams_sim::{Fault, Mutation, Scenario, seeds::on_all_cores, shrink};
 
 /// Most violations that are printed.
 const VIOLATIONS_MAX: usize = 12;
@@ -41,7 +38,7 @@ pub struct Cli {
     #[arg(long)]
     trace: bool,
     /// Break a promise on purpose, and see it found: no-transactions, no-fencing and others.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = mutation::named)]
     mutation: Option<Mutation>,
     /// Seeds at a time [default: as many as there are cores].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -85,35 +82,19 @@ impl Cli {
 
     fn simulate(&self) -> Sum {
         let (from, count) = self.seed.map_or((self.from, self.seeds), |seed| (seed, 1));
-        let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
         let sum = Mutex::new(Sum::default());
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs.map_or(cores, usize::from);
-        // A run has one thread; runs know nothing of each other.
-        thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(|| {
-                    while !failed.load(Ordering::Relaxed) {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= count {
-                            return;
-                        }
-                        let outcome = self.scenario(from + number).run();
-                        failed.fetch_or(!outcome.is_clean(), Ordering::Relaxed);
-                        let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                        self.print_trace(&outcome);
-                        sum.add(from + number, outcome);
-                    }
-                });
+        on_all_cores(from..from.saturating_add(count), self.jobs.map(usize::from), |seed| {
+            let outcome = run(&self.scenario(seed));
+            let failed = !outcome.is_clean();
+            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+            // A run that has failed is told when it is shrunk.
+            if !failed {
+                outcome.ran.trace.events().iter().for_each(|event| println!("{event}"));
             }
+            sum.add(seed, outcome);
+            failed
         });
         sum.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn print_trace(&self, outcome: &Outcome) {
-        if outcome.is_clean() {
-            outcome.trace.events().iter().for_each(|event| println!("{event}"));
-        }
     }
 
     fn print_sum(&self, sum: &Sum, elapsed: Duration) {
@@ -135,19 +116,29 @@ impl Cli {
     fn print_failure(&self, seed: u64, outcome: &Outcome) {
         println!("\nseed {seed} fails:");
         print_violations(outcome);
-        println!("\nreplay: {}", self.replay(seed));
-        let shrunk = shrink(&self.scenario(seed), outcome);
+        println!("\nreplay: {}", replay(&self.scenario(seed)));
+        let law = outcome.verdict.violated().into_iter().next();
+        let shrunk = shrink(&self.scenario(seed), outcome, run, |candidate| match law {
+            Some(law) => candidate.verdict.violated().contains(&law),
+            None => !candidate.is_clean(),
+        });
         let (scenario, outcome) = (&shrunk.scenario, &shrunk.outcome);
-        let left = scenario.orders - scenario.dropped.len();
-        let strikes: u32 = outcome.faults.values().sum();
+        let left = scenario.requests - scenario.dropped.len();
+        let strikes: u32 = outcome.ran.faults.values().sum();
         println!("\nshrunk in {} runs to {left} orders and {strikes} faults:", shrunk.runs);
         print_violations(outcome);
         println!();
-        let concerned: BTreeSet<_> =
-            outcome.verdict.violations.iter().take(1).filter_map(|v| v.order).collect();
+        let concerned: BTreeSet<_> = outcome
+            .verdict
+            .violations
+            .iter()
+            .take(1)
+            .filter_map(|v| v.order)
+            .map(|order| order.to_string())
+            .collect();
         let events: Vec<_> = match concerned.is_empty() {
-            true => outcome.trace.events().iter().collect(),
-            false => outcome.trace.about(&concerned).collect(),
+            true => outcome.ran.trace.events().iter().collect(),
+            false => outcome.ran.trace.about(&concerned).collect(),
         };
         // What went wrong is at the end.
         let earlier = events.len().saturating_sub(EVENTS_MAX);
@@ -155,11 +146,6 @@ impl Cli {
             println!("... {earlier} events before");
         }
         events[earlier..].iter().for_each(|event| println!("{event}"));
-    }
-
-    fn replay(&self, seed: u64) -> String {
-        let mutation = self.mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
-        format!("./shop simulate --seed {seed} --orders {}{mutation}", self.orders)
     }
 }
 
@@ -170,11 +156,11 @@ impl Sum {
             *self.statuses.entry(status).or_insert(0) += count;
         }
         self.checks += outcome.verdict.tallies.values().map(|tally| tally.checked).sum::<usize>();
-        for (fault, struck) in &outcome.faults {
+        for (fault, struck) in &outcome.ran.faults {
             *self.faults.entry(*fault).or_insert(0) += u64::from(*struck);
         }
-        self.steps += outcome.steps;
-        self.virtual_time += outcome.virtual_time;
+        self.steps += outcome.ran.steps;
+        self.virtual_time += outcome.ran.virtual_time;
         let lowest = self.failed.as_ref().is_none_or(|(known, _)| seed < *known);
         if !outcome.is_clean() && lowest {
             self.failed = Some((seed, outcome));
@@ -201,7 +187,7 @@ fn print_violations(outcome: &Outcome) {
             outcome.mails_again
         );
     }
-    if !outcome.rested {
+    if !outcome.ran.rested {
         println!("  the shop did not come to rest after the faults");
     }
 }

@@ -1,104 +1,48 @@
 //! What view and email do while they decide: rows in a database, mails on their way. Both are
 //! outside of Kafka's transaction, so each can fail, and each can succeed and not tell.
 
-use crate::{
-    faults::{Fault, Faults},
-    view::Rows,
-};
+use crate::{faults, read::about, view::Rows};
 use anyhow::anyhow;
 use auditor::Mail as Mailed;
-use contracts::{OrderId, Timestamp};
 use email::{DeliveryError, Mailer, domain::mail::Mail};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use streams_sim::Outside;
 use view::{
     batch::{Batch, Outcome},
     repository::{Repository, Unwritten},
 };
 
-/// The parts outside of Kafka. Clones share them.
+/// What view and email write to. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Effects(Arc<Mutex<State>>);
+pub(crate) struct Effects {
+    outside: Outside,
+    written: Arc<Mutex<Written>>,
+}
 
-struct State {
-    rows: Rows,
-    mails: Vec<Mailed>,
-    mails_again: usize,
-    faults: Faults,
-    now: Timestamp,
-    step: u64,
-    read_at: u64,
-    died: bool,
-    traced: bool,
-    notes: Vec<(Option<BTreeSet<OrderId>>, String)>,
+/// What has arrived.
+#[derive(Default)]
+pub(crate) struct Written {
+    /// The rows of the view.
+    pub(crate) rows: Rows,
+    /// What the mail server has accepted.
+    pub(crate) mails: Vec<Mailed>,
+    /// The number of repetitions by a process that knew of the acceptance.
+    pub(crate) mails_again: usize,
 }
 
 impl Effects {
-    /// An empty database and an empty mail box; `traced`: events are kept for the trace.
-    pub(crate) fn new(rows: Rows, faults: Faults, traced: bool) -> Self {
-        let (now, notes) = (Timestamp::default(), Vec::new());
-        let (mails, died) = (Vec::new(), false);
-        let (mails_again, step, read_at) = (0, 0, 0);
-        let state =
-            State { rows, mails, mails_again, faults, now, step, read_at, died, traced, notes };
-        Self(Arc::new(Mutex::new(state)))
+    /// A database with these rows, and an empty mail box.
+    pub(crate) fn new(outside: Outside, rows: Rows) -> Self {
+        let written = Written { rows, ..Written::default() };
+        Self { outside, written: Arc::new(Mutex::new(written)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A processor is going to decide, on what it has polled at the step `read_at`.
-    pub(crate) fn begin(&self, now: Timestamp, step: u64, read_at: u64) {
-        let mut state = self.lock();
-        (state.now, state.step, state.read_at, state.died) = (now, step, read_at, false);
-    }
-
-    /// Whether its process has died meanwhile.
-    pub(crate) fn died(&self) -> bool {
-        self.lock().died
-    }
-
-    /// What has happened meanwhile.
-    pub(crate) fn take_notes(&self) -> Vec<(Option<BTreeSet<OrderId>>, String)> {
-        std::mem::take(&mut self.lock().notes)
-    }
-
-    /// Whether `fault` strikes now.
-    pub(crate) fn strikes(&self, fault: Fault) -> bool {
-        self.lock().faults.strikes(fault)
-    }
-
-    /// Look at the faults.
-    pub(crate) fn faults<T>(&self, look: impl FnOnce(&mut Faults) -> T) -> T {
-        look(&mut self.lock().faults)
-    }
-
-    /// The rows of the view.
-    pub(crate) fn rows<T>(&self, look: impl FnOnce(&Rows) -> T) -> T {
-        look(&self.lock().rows)
-    }
-
-    /// What the mail server has accepted.
-    pub(crate) fn mails(&self) -> Vec<Mailed> {
-        self.lock().mails.clone()
-    }
-
-    /// The number of repetitions by a process that knew of the acceptance.
-    pub(crate) fn mails_again(&self) -> usize {
-        self.lock().mails_again
-    }
-}
-
-impl State {
-    fn strikes(&mut self, fault: Fault) -> bool {
-        let strikes = self.faults.strikes(fault);
-        if strikes && self.traced {
-            self.notes.push((None, format!("! {fault}")));
-        }
-        strikes
+    /// What has arrived so far.
+    pub(crate) fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,31 +52,29 @@ pub(crate) struct Postgres(pub(crate) Effects);
 impl Repository for Postgres {
     fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
         let failed = |why: &'static str| Err(Unwritten::Failed(anyhow!(why)));
-        let mut state = self.0.lock();
-        if state.strikes(Fault::SqlAway) {
+        let outside = &self.0.outside;
+        if outside.strikes(faults::SQL_AWAY) {
             return failed("Postgres does not answer");
         }
-        if state.strikes(Fault::CrashBeforeSql) {
-            state.died = true;
+        if outside.strikes(faults::CRASH_BEFORE_SQL) {
+            outside.die();
             return failed("the process dies before the commit");
         }
         // A transaction reads first and writes then. What it has read may be as old as the batch:
         // in between, an instance that goes on after it was replaced may have been overtaken.
-        let (read_at, step) = (state.read_at, state.step);
-        let decisions = state.rows.apply(batch, read_at, step);
-        if state.traced {
-            for (transition, decision) in batch.transitions().zip(&decisions) {
-                let order = transition.order;
-                let what =
-                    format!("view: {} version {} is {decision:?}", order.order_id, order.version);
-                state.notes.push((Some(BTreeSet::from([order.order_id])), what));
-            }
+        let (read_at, step) = (outside.read_at(), outside.step());
+        let decisions = self.0.written().rows.apply(batch, read_at, step);
+        for (transition, decision) in batch.transitions().zip(&decisions) {
+            let (order_id, version) = (transition.order.order_id, transition.order.version);
+            outside.note(|| {
+                (about([order_id]), format!("view: {order_id} version {version} is {decision:?}"))
+            });
         }
-        if state.strikes(Fault::CrashAfterSql) {
-            state.died = true;
+        if outside.strikes(faults::CRASH_AFTER_SQL) {
+            outside.die();
             return failed("the process dies after the commit");
         }
-        if state.strikes(Fault::SqlUnknown) {
+        if outside.strikes(faults::SQL_UNKNOWN) {
             return failed("the answer to the commit is lost");
         }
         Ok(batch.outcomes(decisions))
@@ -155,30 +97,29 @@ impl MailServer {
 
 impl Mailer for MailServer {
     fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError> {
-        let mut state = self.effects.lock();
+        let outside = &self.effects.outside;
         let failed = |why: &str| Err(DeliveryError::Outage(why.to_owned()));
-        if state.died {
+        if outside.died() {
             return failed("the process is dead");
         }
-        if state.strikes(Fault::MailAway) {
+        if outside.strikes(faults::MAIL_AWAY) {
             return failed("the mail server does not answer");
         }
         let message_id = mail.message_id.trim_matches(['<', '>']).to_owned();
-        if state.traced {
-            let order: Option<OrderId> =
-                message_id.split('.').next().and_then(|order| order.parse().ok());
-            state
-                .notes
-                .push((Some(order.into_iter().collect()), format!("mail accepted: {message_id}")));
-        }
-        let (to, at) = (mail.to_address.clone(), state.now);
-        state.mails_again += usize::from(self.accepted.contains(&message_id));
-        state.mails.push(Mailed { message_id: message_id.clone(), to, at });
-        if state.strikes(Fault::CrashWhileMailing) {
-            state.died = true;
+        outside.note(|| {
+            let order = message_id.split('.').next().unwrap_or_default().to_owned();
+            (Some(BTreeSet::from([order])), format!("mail accepted: {message_id}"))
+        });
+        let (to, at) = (mail.to_address.clone(), outside.now());
+        let mut written = self.effects.written();
+        written.mails_again += usize::from(self.accepted.contains(&message_id));
+        written.mails.push(Mailed { message_id: message_id.clone(), to, at });
+        drop(written);
+        if outside.strikes(faults::CRASH_WHILE_MAILING) {
+            outside.die();
             return failed("the process dies");
         }
-        if state.strikes(Fault::MailAnswerLost) {
+        if outside.strikes(faults::MAIL_ANSWER_LOST) {
             let why = "the answer of the mail server is lost".to_owned();
             return Err(DeliveryError::Doubtful(why));
         }

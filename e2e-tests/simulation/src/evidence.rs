@@ -1,6 +1,6 @@
 //! What the auditor gets to see: everything, as an observer from outside would find it.
 
-use crate::sim::Sim;
+use crate::shop::Shop;
 use auditor::{Announcement, DeadLetter, Evidence, LedgerEntry, Log, Logged, PaymentRow, Payments};
 use contracts::{
     Money, ServiceName, Timestamp,
@@ -12,15 +12,17 @@ use contracts::{
         Topic, dlq,
     },
 };
-use payments::domain::Booking;
+use payments::{domain::Booking, memory::Tables};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use streams::{Record, record::names, tx::dlq_names};
+use streams_sim::Sim;
 
 /// Longest way of an effect, once nothing goes wrong any more.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Everything that can be seen of the shop.
-pub(crate) fn take(sim: &Sim) -> Evidence {
+pub(crate) fn take(sim: &Sim, shop: &Shop) -> Evidence {
+    let written = shop.effects.written();
     Evidence {
         taken_at: sim.now,
         grace: GRACE,
@@ -44,13 +46,13 @@ pub(crate) fn take(sim: &Sim) -> Evidence {
         },
         dead_letters: ServiceName::ALL
             .into_iter()
-            .flat_map(|service| dead_letters(sim, service))
+            .flat_map(|service| dead_letters(sim, shop, service))
             .collect(),
-        payments: payments(sim),
-        bank: sim.bank.statement(),
-        mails: sim.effects.mails(),
+        payments: payments(&shop.payments),
+        bank: shop.bank.statement(),
+        mails: written.mails.clone(),
         mails_since: Timestamp::default(),
-        view: sim.effects.rows(crate::view::Rows::evidence),
+        view: written.rows.evidence(),
     }
 }
 
@@ -84,7 +86,7 @@ fn logged<K, V: Message, T>(
     sim.kafka.committed(topic.name()).into_iter().map(read).collect()
 }
 
-fn dead_letters(sim: &Sim, service: ServiceName) -> Vec<DeadLetter> {
+fn dead_letters(sim: &Sim, shop: &Shop, service: ServiceName) -> Vec<DeadLetter> {
     let read = |record: &Record| {
         let header = |name| record.headers.get(name).unwrap_or_default().to_owned();
         let place = [dlq_names::TOPIC, dlq_names::PARTITION, dlq_names::OFFSET].map(header);
@@ -94,7 +96,7 @@ fn dead_letters(sim: &Sim, service: ServiceName) -> Vec<DeadLetter> {
             offset: record.offset,
             timestamp: Timestamp(record.timestamp_ms),
             key: text(record.key.as_deref()),
-            settled: sim.garbage.contains(&place.join("/")),
+            settled: shop.customers.garbage.contains(&place.join("/")),
             origin: place.join("/"),
             cause: header(dlq_names::CAUSE),
         }
@@ -102,8 +104,8 @@ fn dead_letters(sim: &Sim, service: ServiceName) -> Vec<DeadLetter> {
     sim.kafka.committed(dlq(service).name).into_iter().map(read).collect()
 }
 
-fn payments(sim: &Sim) -> Payments {
-    let rows = sim.payments.payments.iter().map(|(order_id, payment)| {
+fn payments(tables: &Tables) -> Payments {
+    let rows = tables.payments.iter().map(|(order_id, payment)| {
         let known = &payment.row.payment;
         PaymentRow {
             order_id: *order_id,
@@ -114,7 +116,7 @@ fn payments(sim: &Sim) -> Payments {
             updated_at: payment.updated_at,
         }
     });
-    let ledger = sim.payments.ledger.iter().map(|entry| LedgerEntry {
+    let ledger = tables.ledger.iter().map(|entry| LedgerEntry {
         order_id: entry.order_id,
         kind: match entry.kind {
             Booking::Capture => auditor::Booking::Capture,

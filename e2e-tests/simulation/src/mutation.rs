@@ -1,156 +1,59 @@
-//! Mutations: each takes one of our own claims away, and the auditor must notice. A mutation
-//! changes a model around the services, or a wrapper of a processor, never a service.
+//! The mutations, each with the law that notices it: those of the runtime
+//! ([`streams_sim::mutation`]), and those of the shop. These change a model around the services, or
+//! what a service reads, never a service.
 
 use auditor::Law;
 use contracts::{
     OrderId, Sku, TransitionKind,
     inventory::{InventoryCommand, OrderValidation, Outcome},
-    topics::{INVENTORY_COMMANDS, ORDER_VALIDATIONS, ORDERS, TopicSpec},
+    topics::{INVENTORY_COMMANDS, ORDER_VALIDATIONS, ORDERS},
 };
 use std::collections::BTreeMap;
-use streams::{Codec, Failure, Processor, Record, Source, Tx};
+use streams::{Codec, Record};
+use streams_sim::{
+    Mutation,
+    mutation::{self, Swap},
+};
 
-macro_rules! mutations {
-    ($($mutation:ident, $name:literal, $law:ident, $statement:literal;)+) => {
-        /// What is broken on purpose.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Mutation {
-            $(#[doc = $statement] $mutation,)+
-        }
-
-        impl Mutation {
-            /// All of them.
-            pub const ALL: &[Mutation] = &[$(Mutation::$mutation),+];
-
-            /// Its name on the command line.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Mutation::$mutation => $name,)+
-                }
-            }
-
-            /// What it takes away.
-            pub fn statement(self) -> &'static str {
-                match self {
-                    $(Mutation::$mutation => $statement,)+
-                }
-            }
-
-            /// The law that notices it, among others.
-            pub fn noticed_by(self) -> Law {
-                match self {
-                    $(Mutation::$mutation => Law::$law,)+
-                }
-            }
-        }
-    };
-}
-
-mutations! {
-    NoTransactions, "no-transactions", Level, "Records are sent one by one, without a transaction.";
-    OffsetsApart, "offsets-apart", Restocks,
-        "Offsets are committed before the transaction, not in it.";
-    ReadUncommitted, "read-uncommitted", Latest,
-        "Readers see records of transactions that are open or aborted.";
-    NoFencing, "no-fencing", Versions,
-        "A replaced instance goes on writing: no epochs, no generations.";
-    NoRewind, "no-rewind", MailMatches, "A consumer does not rewind after an abort.";
-    KeepStore, "keep-store", Latest, "An instance keeps its store after a fatal error.";
-    ForgetRevocation, "forget-revocation", Versions,
-        "An instance works on partitions that it has lost.";
-    CommitFenced, "commit-fenced", Restocks, "An instance commits although its generation is over.";
-    ReuseProducer, "reuse-producer", Reserved,
-        "A producer keeps its epoch after a commit that was sent twice.";
-    StateBeforeCommit, "state-before-commit", Answers, "The local store changes before the commit.";
-    ShortRestore, "short-restore", Versions,
-        "A service's own log is restored to the committed offset, not to its end.";
-    CountedAnswers, "counted-answers", Checks,
+streams_sim::mutations! {
+    COUNTED_ANSWERS, "counted-answers",
         "Orders counts the answers to its checks, whatever they say, instead of matching a set.";
-    ReleaseAny, "release-any", Fate, "Release gives back what another order holds.";
-    NoBankKey, "no-bank-key", OneCapture, "The bank is called without an idempotency key.";
-    RelayLoses, "relay-loses", Deadline, "The relay writes its position down before it sends.";
-    NoViewGuard, "no-view-guard", ViewOrders, "The view overwrites rows whatever their version.";
+    RELEASE_ANY, "release-any", "Release gives back what another order holds.";
+    NO_BANK_KEY, "no-bank-key", "The bank is called without an idempotency key.";
+    RELAY_LOSES, "relay-loses", "The relay writes its position down before it sends.";
+    NO_VIEW_GUARD, "no-view-guard", "The view overwrites rows whatever their version.";
 }
 
-impl std::fmt::Display for Mutation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
+/// Every mutation, with the law that notices it, among others.
+pub const NOTICED: &[(Mutation, Law)] = &[
+    (mutation::NO_TRANSACTIONS, Law::Level),
+    (mutation::OFFSETS_APART, Law::Restocks),
+    (mutation::READ_UNCOMMITTED, Law::Latest),
+    (mutation::NO_FENCING, Law::Versions),
+    (mutation::NO_REWIND, Law::MailMatches),
+    (mutation::KEEP_STORE, Law::Latest),
+    (mutation::FORGET_REVOCATION, Law::Versions),
+    (mutation::COMMIT_FENCED, Law::Restocks),
+    (mutation::REUSE_PRODUCER, Law::Reserved),
+    (mutation::STATE_BEFORE_COMMIT, Law::Answers),
+    (mutation::SHORT_RESTORE, Law::Versions),
+    (COUNTED_ANSWERS, Law::Checks),
+    (RELEASE_ANY, Law::Fate),
+    (NO_BANK_KEY, Law::OneCapture),
+    (RELAY_LOSES, Law::Deadline),
+    (NO_VIEW_GUARD, Law::ViewOrders),
+];
+
+/// The mutation called `name`.
+pub(crate) fn named(name: &str) -> Result<Mutation, String> {
+    let known = NOTICED.iter().find(|(mutation, _)| mutation.name == name);
+    known.map(|(mutation, _)| *mutation).ok_or_else(|| {
+        let names: Vec<_> = NOTICED.iter().map(|(mutation, _)| mutation.name).collect();
+        format!("there is no mutation `{name}`; there are {}", names.join(", "))
+    })
 }
 
-impl std::str::FromStr for Mutation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|mutation| mutation.name() == text).copied();
-        known.ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|mutation| mutation.name()).collect();
-            format!("there is no mutation `{text}`; there are {}", names.join(", "))
-        })
-    }
-}
-
-/// Puts another record in the place of one that is read.
-type Swap = Box<dyn FnMut(&Record) -> Option<Record> + Send>;
-
-/// A processor, and perhaps a mutation that changes what it reads.
-pub(crate) struct Meddled<P> {
-    inner: P,
-    swap: Option<Swap>,
-}
-
-impl<P> Meddled<P> {
-    /// `inner`, left alone.
-    pub(crate) fn not(inner: P) -> Self {
-        Self { inner, swap: None }
-    }
-
-    /// `inner`, which reads what `swap` makes of its records.
-    pub(crate) fn by(inner: P, swap: Swap) -> Self {
-        Self { inner, swap: Some(swap) }
-    }
-
-    fn swapped(&mut self, record: &Record) -> Option<Record> {
-        self.swap.as_mut().and_then(|swap| swap(record))
-    }
-}
-
-impl<P: Processor> Processor for Meddled<P> {
-    type Identity = P::Identity;
-
-    fn inputs(&self) -> Vec<&'static TopicSpec> {
-        self.inner.inputs()
-    }
-
-    fn outputs(&self) -> Vec<&'static TopicSpec> {
-        self.inner.outputs()
-    }
-
-    fn sources(&self) -> Vec<Source> {
-        self.inner.sources()
-    }
-
-    fn process(&mut self, record: &Record, tx: &mut Tx<'_, P::Identity>) -> Result<(), Failure> {
-        match self.swapped(record) {
-            Some(swapped) => self.inner.process(&swapped, tx),
-            None => self.inner.process(record, tx),
-        }
-    }
-
-    fn tick(&mut self, tx: &mut Tx<'_, P::Identity>) -> Result<(), Failure> {
-        self.inner.tick(tx)
-    }
-
-    fn flush(&mut self, tx: &mut Tx<'_, P::Identity>) -> Result<(), Failure> {
-        self.inner.flush(tx)
-    }
-
-    fn reset(&mut self) {
-        self.inner.reset();
-    }
-}
-
-/// [`Mutation::CountedAnswers`]: the n-th answer acknowledges the n-th check, whatever it says and
+/// [`COUNTED_ANSWERS`]: the n-th answer acknowledges the n-th check, whatever it says and
 /// whichever check it is for.
 pub(crate) fn count_answers(codec: Codec) -> Swap {
     let mut required: BTreeMap<OrderId, Vec<String>> = BTreeMap::new();
@@ -178,7 +81,7 @@ pub(crate) fn count_answers(codec: Codec) -> Swap {
     })
 }
 
-/// [`Mutation::ReleaseAny`]: a Release is for the order that asked for the product last.
+/// [`RELEASE_ANY`]: a Release is for the order that asked for the product last.
 pub(crate) fn release_any(codec: Codec) -> Swap {
     let mut last: BTreeMap<Sku, OrderId> = BTreeMap::new();
     Box::new(move |record| {

@@ -10,24 +10,23 @@ use contracts::{
     },
 };
 use std::collections::BTreeSet;
-use streams::{Codec, Outgoing, Record};
+use streams::Codec;
+use streams_sim::About;
 
-/// What `record` says, and about which orders.
-pub(crate) fn record(codec: &Codec, record: &Record) -> (String, BTreeSet<OrderId>) {
-    let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
-    let value = record.value.as_deref().unwrap_or_default();
-    words(codec, &record.topic, &key, value)
+/// What an event about these orders is about.
+pub(crate) fn about(orders: impl IntoIterator<Item = OrderId>) -> About {
+    Some(orders.into_iter().map(|order| order.to_string()).collect())
 }
 
-/// The same of a record that is being sent.
-pub(crate) fn outgoing(codec: &Codec, outgoing: &Outgoing) -> (String, BTreeSet<OrderId>) {
-    let key = String::from_utf8_lossy(&outgoing.key).into_owned();
-    words(codec, outgoing.topic, &key, outgoing.value.as_deref().unwrap_or_default())
-}
-
-fn words(codec: &Codec, topic: &str, key: &str, value: &[u8]) -> (String, BTreeSet<OrderId>) {
-    let one = |order: OrderId| BTreeSet::from([order]);
-    let keyed = || key.parse().map(one).unwrap_or_default();
+/// What a record says, and about which orders.
+pub(crate) fn words(
+    codec: &Codec,
+    topic: &str,
+    key: &str,
+    value: &[u8],
+) -> (String, BTreeSet<String>) {
+    let one = |order: OrderId| BTreeSet::from([order.to_string()]);
+    let keyed = || BTreeSet::from([key.to_owned()]);
     let text = |order: &Order| {
         let Order { transition, status, version, .. } = order;
         format!("{transition} -> {status}, version {version}")
@@ -107,7 +106,7 @@ fn command(command: &OrderCommand) -> String {
     }
 }
 
-fn stock_command(command: &InventoryCommand) -> (String, BTreeSet<OrderId>) {
+fn stock_command(command: &InventoryCommand) -> (String, BTreeSet<String>) {
     let (name, order, quantity) = match command {
         InventoryCommand::Reserve(c) => ("Reserve", c.order_id, Some(c.quantity)),
         InventoryCommand::Release(c) => ("Release", c.order_id, None),
@@ -117,5 +116,8 @@ fn stock_command(command: &InventoryCommand) -> (String, BTreeSet<OrderId>) {
         }
     };
     let quantity = quantity.map(|quantity| format!(" x {quantity}")).unwrap_or_default();
-    (format!("{} {name} {}{quantity}", short(order), command.sku()), BTreeSet::from([order]))
+    (
+        format!("{} {name} {}{quantity}", short(order), command.sku()),
+        BTreeSet::from([order.to_string()]),
+    )
 }

@@ -1,216 +1,95 @@
-//! [`World`]: chooses the next step. One thread, one step at a time, everything from the seed.
+//! A run of the shop: its processes start, the world around it moves, the auditor looks.
 
-use crate::{
-    Outcome, Scenario,
-    effects::Effects,
-    evidence,
-    faults::{Fault, Faults},
-    mutation::Mutation,
-    outside::{
-        bank::{self, Bank},
-        customers::{self, Customers},
-        relay::{self, Relay},
-    },
-    process::{Process, Rules},
-    sim::{Progress, Sim},
-    trace::Trace,
-    view::Rows,
-};
+use crate::{evidence, faults, process, read, shop::Shop};
+use auditor::Verdict;
 use contracts::{ServiceName, Timestamp, topics};
-use fastrand::Rng;
-use payments::memory::Tables;
 use std::{
-    collections::BTreeSet,
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use streams::{Codec, MemoryRegistry, limits::TRANSACTION_TIMEOUT};
-use streams_sim::kafka::Kafka;
+use streams::{Codec, MemoryRegistry};
+use streams_sim::{Actor, Program, Progress, Ran, Scenario, Sim, World};
 
-/// The virtual time at which every run begins: 2023-11-14T22:13:20Z.
-const START: Timestamp = Timestamp(1_700_000_000_000);
+impl World for Shop {
+    const PARTS: usize = 3;
 
-/// Longest time to come to rest once nothing goes wrong any more.
-const REST_MAX: Duration = Duration::from_secs(15 * 60);
+    fn start(
+        &mut self,
+        sim: &mut Sim,
+        service: &'static str,
+        instance: u32,
+    ) -> Vec<Box<dyn Actor<Self>>> {
+        process::start(sim, self, service, instance)
+    }
 
-/// The shop, and the world around it.
-pub(crate) struct World {
-    sim: Sim,
-    processes: Vec<Process>,
-    customers: Customers,
-    rules: Rules,
+    fn step(&mut self, sim: &mut Sim, part: usize) -> Progress {
+        match part {
+            0 => self.customers.step(sim),
+            1 => self.bank.step(sim),
+            _ => self.relay.step(sim, &self.payments),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.customers.are_done()
+    }
+
+    fn silence(&self) -> Duration {
+        self.rules.deadline + Duration::from_secs(20)
+    }
+
+    fn next_due(&self, sim: &Sim) -> Option<Timestamp> {
+        evidence::last_mail_due(sim)
+    }
 }
 
-impl World {
-    /// The world of a scenario, before anything has happened.
-    pub(crate) fn new(scenario: &Scenario) -> Self {
-        let Scenario { seed, orders, mutation, ref mercy, ref dropped, traced } = *scenario;
-        let mut dice = Rng::with_seed(seed);
-        let deadline = Duration::from_secs([4, 15, 60][dice.usize(0..3)]);
-        let fraud_limit_minor = (dice.u32(0..3) == 0).then(|| dice.i64(5_000..=60_000));
-        let rules = Rules { deadline, fraud_limit_minor };
-        let instances = dice.u32(1..=2);
-        let customers = Customers::new(seed, orders, dropped, START, deadline);
-        let has = |one| mutation == Some(one);
-        let rows = Rows::new(has(Mutation::NoViewGuard));
-        let mut sim = Sim {
-            now: START,
-            step: 0,
-            dice,
-            mutation,
-            kafka: Kafka::new(&topics::ALL),
-            codec: codec().clone(),
-            effects: Effects::new(rows, Faults::new(seed, mercy.clone()), traced),
-            payments: Tables::default(),
-            bank: Bank::new(customers::DECLINED),
-            relay: Relay::default(),
-            garbage: BTreeSet::new(),
-            trace: Trace::new(traced),
-        };
-        sim.kafka.uncommitted = has(Mutation::ReadUncommitted);
-        sim.kafka.unfenced = has(Mutation::NoFencing);
-        sim.payments.unfenced = has(Mutation::NoFencing);
-        sim.bank.keyless = has(Mutation::NoBankKey);
-        let mut processes = Vec::new();
-        let extra = fraud_limit_minor.map(|_| ServiceName::Fraud);
-        for service in ServiceName::by_default().chain(extra) {
-            for instance in 0..instances {
-                processes.push(Process::start(&mut sim, service, instance, rules));
-            }
-        }
-        Self { sim, processes, customers, rules }
-    }
+/// What has come of a run of the shop.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The auditor's.
+    pub verdict: Verdict,
+    /// Mails that an email process has sent again after the mail server had accepted them from it.
+    /// Another process, or one that lost the answer, may repeat a mail.
+    pub mails_again: usize,
+    /// What happened on the way.
+    pub ran: Ran,
+}
 
-    /// Run it to its end, and let the auditor look.
-    pub(crate) fn run(mut self) -> Outcome {
-        while !self.customers.are_done() {
-            self.step();
-        }
-        for _ in 0..self.sim.dice.u32(0..2_000) {
-            self.step();
-        }
-        let rested = self.come_to_rest();
-        let (faults, strikes) = self.sim.effects.faults(|f| (f.struck().clone(), f.drawn()));
-        let evidence = evidence::take(&self.sim);
-        Outcome {
-            verdict: auditor::audit(&evidence),
-            rested,
-            mails_again: self.sim.effects.mails_again(),
-            faults,
-            strikes,
-            steps: self.sim.step,
-            virtual_time: self.sim.now - START,
-            digest: self.sim.kafka.digest(),
-            trace: self.sim.trace,
-        }
+impl Outcome {
+    /// Whether every law holds, nothing was left to do, and no mail was repeated without need.
+    pub fn is_clean(&self) -> bool {
+        let at_rest = self.ran.rested && self.verdict.pending() == 0;
+        at_rest && self.verdict.is_clean() && self.mails_again == 0
     }
+}
 
-    /// One step of a process or of the world around.
-    fn step(&mut self) {
-        let sim = &mut self.sim;
-        sim.step += 1;
-        let passed = Duration::from_millis(sim.dice.u64(0..=2));
-        sim.pass(passed);
-        if sim.strikes(Fault::ClockJump, "clock") {
-            let jump = Duration::from_millis(sim.dice.u64(1_000..=60_000));
-            sim.pass(jump);
-        }
-        self.wake(false);
-        let sim = &mut self.sim;
-        match sim.dice.usize(0..self.processes.len() + 4) {
-            0 => drop(self.customers.step(sim)),
-            1 => drop(bank::step(sim)),
-            2 => drop(relay::step(sim)),
-            3 => self.broker(),
-            chosen => self.step_process(chosen - 4),
-        }
+impl AsRef<Ran> for Outcome {
+    fn as_ref(&self) -> &Ran {
+        &self.ran
     }
+}
 
-    fn step_process(&mut self, chosen: usize) {
-        let (sim, process) = (&mut self.sim, &mut self.processes[chosen]);
-        if sim.strikes(Fault::Freeze, "process") {
-            process.freeze(sim);
-        }
-        let actor = sim.dice.usize(0..process.actors());
-        process.step(sim, actor);
-        if sim.strikes(Fault::Twin, "process") {
-            let twin = process.replace(sim, self.rules);
-            self.processes.extend(twin);
-        }
-    }
+/// Run the shop of a scenario to its end, and let the auditor look.
+pub fn run(scenario: &Scenario) -> Outcome {
+    let (topics, codec) = (&topics::ALL, codec().clone());
+    let program = Program { topics, codec, faults: faults::ALL, words: read::words };
+    let mut sim = Sim::new(scenario, program);
+    let shop = Shop::new(&mut sim, scenario);
+    let instances = sim.dice.u32(1..=2);
+    let fraud = shop.rules.fraud_limit_minor.map(|_| ServiceName::Fraud);
+    let services = ServiceName::by_default().chain(fraud).map(ServiceName::as_str);
+    let (ran, (evidence, mails_again)) =
+        streams_sim::run(sim, shop, services, instances, |sim, shop| {
+            (evidence::take(sim, shop), shop.effects.written().mails_again)
+        });
+    Outcome { verdict: auditor::audit(&evidence), mails_again, ran }
+}
 
-    /// What Kafka does by itself.
-    fn broker(&mut self) {
-        let sim = &mut self.sim;
-        for id in sim.kafka.incomplete() {
-            if sim.dice.bool() {
-                sim.kafka.complete_one(&id, &mut sim.dice);
-            }
-        }
-        sim.kafka.expire(sim.now, TRANSACTION_TIMEOUT);
-        sim.kafka.deliver_delayed(&mut sim.dice);
-        if sim.strikes(Fault::Rebalance, "broker") {
-            let chosen = sim.dice.usize(0..self.processes.len());
-            if let Some(group) = self.processes[chosen].group() {
-                sim.kafka.group(group).rebalance(&mut sim.dice);
-            }
-        }
-    }
-
-    fn wake(&mut self, at_once: bool) {
-        let sim = &mut self.sim;
-        self.processes.retain_mut(|process| process.wake(sim, at_once));
-    }
-
-    /// The faults stop and all processes are back. They continue until no work is left, and no mail
-    /// waits for its next attempt. False if that does not come.
-    fn come_to_rest(&mut self) -> bool {
-        self.sim.effects.faults(Faults::stop);
-        self.wake(true);
-        self.sim.note("world", None, || "the faults are over".to_owned());
-        while self.fall_silent() {
-            let Some(next_at) = evidence::last_mail_due(&self.sim) else { return true };
-            // Longer than anything else waits: hours, in which nothing happens.
-            let wait = next_at - self.sim.now;
-            self.sim.pass(wait);
-        }
-        false
-    }
-
-    /// Go on until no work is left for longer than any deadline. False if that does not come.
-    fn fall_silent(&mut self) -> bool {
-        let (begun, mut moved_at) = (self.sim.now, self.sim.now);
-        let silence = self.rules.deadline + Duration::from_secs(20);
-        while self.sim.now - moved_at < silence {
-            if self.sim.now - begun > REST_MAX + self.rules.deadline {
-                return false;
-            }
-            self.sim.step += 1;
-            let moved = self.round();
-            if moved {
-                moved_at = self.sim.now;
-            }
-            self.sim.pass(Duration::from_millis(if moved { 5 } else { 500 }));
-        }
-        true
-    }
-
-    /// A step of every process; whether any of them had work.
-    fn round(&mut self) -> bool {
-        let sim = &mut self.sim;
-        let mut moved = bank::step(sim) || sim.bank.is_busy();
-        moved |= relay::step(sim) == Progress::Moved;
-        for id in sim.kafka.incomplete() {
-            sim.kafka.complete(&id);
-        }
-        sim.kafka.expire(sim.now, TRANSACTION_TIMEOUT);
-        for process in &mut self.processes {
-            for actor in 0..process.actors() {
-                moved |= process.step(sim, actor) != Progress::Idle;
-            }
-        }
-        moved
-    }
+/// The command that makes the run of a scenario again.
+pub fn replay(scenario: &Scenario) -> String {
+    let Scenario { seed, requests, mutation, .. } = scenario;
+    let mutation = mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
+    format!("./shop simulate --seed {seed} --orders {requests}{mutation}")
 }
 
 /// One codec for all runs of the process: ids of schemas are the same everywhere.

@@ -100,15 +100,18 @@ fn no_crate_reaches_where_it_must_not() {
         if depends.contains("rdkafka") && own != "shared/streams-kafka" {
             broken.push(format!("{own} depends on rdkafka, which is streams-kafka's alone"));
         }
-        if ["shared/contracts", "shared/streams"].contains(&own) {
+        if ["shared/contracts", "shared/streams", "shared/streams-sim"].contains(&own) {
             for io in ["rdkafka", "reqwest", "axum", "sqlx", "streams-kafka"] {
                 if depends.contains(io) {
                     broken.push(format!("{own} depends on {io}"));
                 }
             }
         }
-        if own == "shared/streams" && depends.contains("contracts") {
-            broken.push("streams depends on contracts: it must know no shop".into());
+        let runtime = ["shared/streams", "shared/streams-sim"].contains(&own);
+        for shop in ["contracts", "auditor"].iter().filter(|shop| depends.contains(**shop)) {
+            if runtime {
+                broken.push(format!("{own} depends on {shop}: it must know no shop"));
+            }
         }
     }
     assert_none("dependencies", &broken);

@@ -4,7 +4,8 @@
 //! A service writes a [`Processor`]: reactions to [`Record`]s, whose effects gather in a [`Tx`]. A
 //! driver reads batches, lets the processor decide, and commits records, offsets and state changes
 //! in one Kafka transaction (exactly-once semantics, KIP-98 and KIP-447). The driver on a real
-//! Kafka is the crate `streams-kafka`; the simulation and the tests have theirs.
+//! Kafka is the crate `streams-kafka`, the one on a simulated Kafka `streams-sim`; the tests have
+//! theirs.
 //!
 //! Nothing here does IO, knows a topic of its own, or depends on a Kafka client.
 

@@ -1,6 +1,9 @@
 //! The bank behind a bad line. What it decides is the bank simulator's own ledger.
 
-use crate::{faults::Fault, read::short, sim::Sim};
+use crate::{
+    faults,
+    read::{about, short},
+};
 use auditor::{BankEntry, Booking};
 use bank_simulator::ledger::{EntryKind, Filter, Ledger, Rules};
 use contracts::{Money, OrderId, Timestamp};
@@ -8,10 +11,8 @@ use payments::{
     domain::{Input, Task},
     supervisor::{Call, Called},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
+use streams_sim::{Progress, Sim};
 
 /// A call on its way.
 struct Line {
@@ -68,11 +69,6 @@ impl Bank {
         self.answers.remove(&caller).unwrap_or_default()
     }
 
-    /// Whether a call is on its way.
-    pub(crate) fn is_busy(&self) -> bool {
-        !self.lines.is_empty()
-    }
-
     fn handle(&mut self, call: &Call, now: Timestamp) -> Input {
         let (task, order) = (call.task, &call.payment.order);
         let mut key = order.order_id.to_string();
@@ -105,73 +101,74 @@ impl Bank {
         };
         statement.entries.into_iter().map(entry).collect()
     }
-}
 
-/// Put the call of a `caller` on the line, with what happens to it there.
-pub(crate) fn call(sim: &mut Sim, actor: &str, caller: u64, call: Call) {
-    let (task, order_id, attempt) = (call.task, call.order_id(), call.attempt);
-    let Some(timeout) = call.timeout(sim.now) else {
-        let called = call.over(Input::DeadlinePassed, sim.now);
-        sim.bank.answers.entry(caller).or_default().push(called);
-        return;
-    };
-    sim.note(actor, Some(BTreeSet::from([order_id])), || {
-        format!("calls the bank: {task:?} {}, attempt {attempt}", short(order_id))
-    });
-    let latency = |sim: &mut Sim| Duration::from_millis(sim.dice.u64(1..=200));
-    let lost = sim.strikes(Fault::BankRequestLost, "bank");
-    let late = sim.strikes(Fault::BankLate, "bank");
-    let answer_lost = sim.strikes(Fault::BankAnswerLost, "bank");
-    let arrives_after = match late {
-        true => Duration::from_millis(sim.dice.u64(2_000..=20_000)),
-        false => latency(sim),
-    };
-    let arrives_at = (!lost).then_some(sim.now + arrives_after);
-    let answer_takes = (!answer_lost).then(|| latency(sim));
-    let (gives_up_at, answer, over) = (sim.now + timeout, None, false);
-    let line = Line { caller, call, gives_up_at, arrives_at, answer_takes, answer, over };
-    sim.bank.lines.push(line);
-}
-
-/// Let the lines move on; whether any did.
-pub(crate) fn step(sim: &mut Sim) -> bool {
-    let lines = std::mem::take(&mut sim.bank.lines);
-    let mut moved = false;
-    for mut line in lines {
-        moved |= advance(sim, &mut line);
-        if !line.over || line.arrives_at.is_some() {
-            sim.bank.lines.push(line);
-        }
-    }
-    moved
-}
-
-fn advance(sim: &mut Sim, line: &mut Line) -> bool {
-    let mut moved = false;
-    if let Some(arrives_at) = line.arrives_at.take_if(|at| *at <= sim.now) {
-        moved = true;
-        let orders = BTreeSet::from([line.call.order_id()]);
-        let input = match sim.strikes(Fault::BankError, "bank") {
-            true => Input::BankUnknown("the bank answered 503".into()),
-            false => sim.bank.handle(&line.call, arrives_at),
+    /// Put the call of a `caller` on the line, with what happens to it there.
+    pub(crate) fn call(&mut self, sim: &mut Sim, actor: &str, caller: u64, call: Call) {
+        let (task, order_id, attempt) = (call.task, call.order_id(), call.attempt);
+        let Some(timeout) = call.timeout(sim.now) else {
+            let called = call.over(Input::DeadlinePassed, sim.now);
+            self.answers.entry(caller).or_default().push(called);
+            return;
         };
-        let (task, order) = (line.call.task, short(line.call.order_id()));
-        sim.note("bank", Some(orders), || format!("{task:?} {order}: {input:?}"));
-        line.answer = line.answer_takes.map(|takes| (input, arrives_at + takes));
+        sim.note(actor, about([order_id]), || {
+            format!("calls the bank: {task:?} {}, attempt {attempt}", short(order_id))
+        });
+        let latency = |sim: &mut Sim| Duration::from_millis(sim.dice.u64(1..=200));
+        let lost = sim.strikes(faults::BANK_REQUEST_LOST, "bank");
+        let late = sim.strikes(faults::BANK_LATE, "bank");
+        let answer_lost = sim.strikes(faults::BANK_ANSWER_LOST, "bank");
+        let arrives_after = match late {
+            true => Duration::from_millis(sim.dice.u64(2_000..=20_000)),
+            false => latency(sim),
+        };
+        let arrives_at = (!lost).then_some(sim.now + arrives_after);
+        let answer_takes = (!answer_lost).then(|| latency(sim));
+        let (gives_up_at, answer, over) = (sim.now + timeout, None, false);
+        let line = Line { caller, call, gives_up_at, arrives_at, answer_takes, answer, over };
+        self.lines.push(line);
     }
-    if line.over {
-        return moved;
-    }
-    let answer = line.answer.take_if(|(_, at)| *at <= sim.now.min(line.gives_up_at));
-    let (input, at) = match answer {
-        Some(answer) => answer,
-        None if sim.now >= line.gives_up_at => {
-            (Input::BankUnknown("the bank has not answered in time".into()), sim.now)
+
+    /// Let the lines move on.
+    pub(crate) fn step(&mut self, sim: &mut Sim) -> Progress {
+        let lines = std::mem::take(&mut self.lines);
+        let mut moved = false;
+        for mut line in lines {
+            moved |= self.advance(sim, &mut line);
+            if !line.over || line.arrives_at.is_some() {
+                self.lines.push(line);
+            }
         }
-        None => return moved,
-    };
-    line.over = true;
-    let called = line.call.over(input, at);
-    sim.bank.answers.entry(line.caller).or_default().push(called);
-    true
+        // A call that is on its way is work.
+        if moved || !self.lines.is_empty() { Progress::Moved } else { Progress::Idle }
+    }
+
+    fn advance(&mut self, sim: &mut Sim, line: &mut Line) -> bool {
+        let mut moved = false;
+        if let Some(arrives_at) = line.arrives_at.take_if(|at| *at <= sim.now) {
+            moved = true;
+            let orders = about([line.call.order_id()]);
+            let input = match sim.strikes(faults::BANK_ERROR, "bank") {
+                true => Input::BankUnknown("the bank answered 503".into()),
+                false => self.handle(&line.call, arrives_at),
+            };
+            let (task, order) = (line.call.task, short(line.call.order_id()));
+            sim.note("bank", orders, || format!("{task:?} {order}: {input:?}"));
+            line.answer = line.answer_takes.map(|takes| (input, arrives_at + takes));
+        }
+        if line.over {
+            return moved;
+        }
+        let answer = line.answer.take_if(|(_, at)| *at <= sim.now.min(line.gives_up_at));
+        let (input, at) = match answer {
+            Some(answer) => answer,
+            None if sim.now >= line.gives_up_at => {
+                (Input::BankUnknown("the bank has not answered in time".into()), sim.now)
+            }
+            None => return moved,
+        };
+        line.over = true;
+        let called = line.call.over(input, at);
+        self.answers.entry(line.caller).or_default().push(called);
+        true
+    }
 }

@@ -2,10 +2,7 @@
 //! twice, and when. All of it is written down before the first step, each order from dice of its
 //! own, so that one order can be left out without changing the others.
 
-use crate::{
-    faults::Fault,
-    sim::{Progress, Sim},
-};
+use crate::faults;
 use contracts::{
     CommandId, Currency, OrderId, Sku, Timestamp,
     catalog::{CatalogCustomer, Product},
@@ -24,6 +21,7 @@ use streams::{
     limits::{MESSAGE_BYTES_MAX, VALUE_BYTES_MAX},
     lineage::Cause,
 };
+use streams_sim::{Progress, Scenario, Sim};
 use uuid::Uuid;
 
 /// The customer whom the bank always declines.
@@ -74,6 +72,8 @@ pub(crate) fn customers() -> Vec<CatalogCustomer> {
 /// What is sent to the shop, and when.
 pub(crate) struct Customers {
     script: VecDeque<(Timestamp, Request)>,
+    /// The addresses of what a stranger has written. An operator discards the letters about it.
+    pub(crate) garbage: BTreeSet<String>,
 }
 
 enum Request {
@@ -82,15 +82,10 @@ enum Request {
 }
 
 impl Customers {
-    /// The script of `seed`: `orders` orders, without those that are `dropped`. `deadline` is what
-    /// an order gets; cancellations come at any time of its life, and after it.
-    pub(crate) fn new(
-        seed: u64,
-        orders: usize,
-        dropped: &BTreeSet<usize>,
-        start: Timestamp,
-        deadline: Duration,
-    ) -> Self {
+    /// The script of a scenario: its orders, without those that are dropped. `deadline` is what an
+    /// order gets; cancellations come at any time of its life, and after it.
+    pub(crate) fn new(scenario: &Scenario, start: Timestamp, deadline: Duration) -> Self {
+        let Scenario { seed, requests: orders, ref dropped, .. } = *scenario;
         let mut dice = Rng::with_seed(seed ^ 0x63_75_73_74);
         let mut script: BTreeMap<(Timestamp, usize), Request> = BTreeMap::new();
         let mut add = |at: Timestamp, request| {
@@ -108,7 +103,7 @@ impl Customers {
             customer(&mut dice, number, at, deadline, &mut add);
         }
         let script = script.into_iter().map(|((at, _), request)| (at, request)).collect();
-        Self { script }
+        Self { script, garbage: BTreeSet::new() }
     }
 
     /// Whether everything was asked.
@@ -122,13 +117,12 @@ impl Customers {
             return Progress::Idle;
         };
         let outgoing = request.outgoing(sim);
-        let (partition, offset) = sim.kafka.append(outgoing.clone(), sim.now);
-        sim.note_sent("customer", &outgoing, partition, offset);
-        if sim.strikes(Fault::Garbage, "stranger") {
+        sim.append("customer", outgoing);
+        if sim.strikes(faults::GARBAGE, "stranger") {
             let outgoing = garbage(&mut sim.dice);
-            let (partition, offset) = sim.kafka.append(outgoing.clone(), sim.now);
-            sim.garbage.insert(format!("{}/{partition}/{offset}", outgoing.topic));
-            sim.note_sent("stranger", &outgoing, partition, offset);
+            let topic = outgoing.topic;
+            let (partition, offset) = sim.append("stranger", outgoing);
+            self.garbage.insert(format!("{topic}/{partition}/{offset}"));
         }
         Progress::Moved
     }

@@ -2,14 +2,11 @@
 //! which is less than the real one promises: it dies, and sends again from the position that it has
 //! written down last.
 
-use crate::{
-    faults::Fault,
-    mutation::Mutation,
-    sim::{Progress, Sim},
-};
+use crate::{faults, mutation};
 use contracts::Timestamp;
+use payments::memory::Tables;
 use std::time::Duration;
-use streams_sim::kafka::takes;
+use streams_sim::{Progress, Sim, takes};
 
 /// The relay.
 #[derive(Default)]
@@ -21,42 +18,43 @@ pub(crate) struct Relay {
     stalled_until: Timestamp,
 }
 
-/// Send some rows.
-pub(crate) fn step(sim: &mut Sim) -> Progress {
-    if sim.now < sim.relay.stalled_until {
-        return Progress::Idle;
-    }
-    if sim.strikes(Fault::RelayStall, "relay") {
-        let stall = Duration::from_millis(sim.dice.u64(100..=15_000));
-        sim.relay.stalled_until = sim.now + stall;
-        return Progress::Moved;
-    }
-    let rows = sim.payments.outbox.len();
-    if sim.relay.position > sim.relay.stored && sim.strikes(Fault::RelayReplay, "relay") {
-        sim.relay.position = sim.relay.stored;
-    }
-    if sim.relay.position == rows {
-        return Progress::Idle;
-    }
-    let until = sim.dice.usize(sim.relay.position + 1..=rows);
-    let until =
-        match (sim.relay.position..until).find(|row| !takes(sim.payments.outbox[*row].message())) {
+impl Relay {
+    /// Send some rows.
+    pub(crate) fn step(&mut self, sim: &mut Sim, database: &Tables) -> Progress {
+        if sim.now < self.stalled_until {
+            return Progress::Idle;
+        }
+        if sim.strikes(faults::RELAY_STALL, "relay") {
+            let stall = Duration::from_millis(sim.dice.u64(100..=15_000));
+            self.stalled_until = sim.now + stall;
+            return Progress::Moved;
+        }
+        let rows = database.outbox.len();
+        if self.position > self.stored && sim.strikes(faults::RELAY_REPLAY, "relay") {
+            self.position = self.stored;
+        }
+        if self.position == rows {
+            return Progress::Idle;
+        }
+        let until = sim.dice.usize(self.position + 1..=rows);
+        let until = match (self.position..until).find(|row| !takes(database.outbox[*row].message()))
+        {
             // Its producer refuses it, and so it does after each restart.
-            Some(row) if row == sim.relay.position => return Progress::Idle,
+            Some(row) if row == self.position => return Progress::Idle,
             Some(row) => row,
             None => until,
         };
-    if sim.has(Mutation::RelayLoses) && sim.strikes(Fault::RelayReplay, "relay") {
-        sim.relay.position = until;
+        if sim.has(mutation::RELAY_LOSES) && sim.strikes(faults::RELAY_REPLAY, "relay") {
+            self.position = until;
+        }
+        for row in self.position..until {
+            let message = database.outbox[row].message().clone();
+            sim.append("relay", message);
+        }
+        self.position = until;
+        if sim.dice.bool() {
+            self.stored = until;
+        }
+        Progress::Moved
     }
-    for row in sim.relay.position..until {
-        let message = sim.payments.outbox[row].message().clone();
-        let (partition, offset) = sim.kafka.append(message.clone(), sim.now);
-        sim.note_sent("relay", &message, partition, offset);
-    }
-    sim.relay.position = until;
-    if sim.dice.bool() {
-        sim.relay.stored = until;
-    }
-    Progress::Moved
 }

@@ -1,7 +1,7 @@
 //! The way of an instance of payments to its database, and the faults on it. The tables are those
 //! of the service ([`payments::memory`]).
 
-use crate::{faults::Fault, sim::Sim};
+use crate::{faults, read::about};
 use anyhow::anyhow;
 use contracts::{OrderId, Timestamp};
 use payments::{
@@ -9,33 +9,33 @@ use payments::{
     memory::{Server, Tables},
 };
 use std::collections::BTreeSet;
+use streams_sim::Sim;
 
 /// The database as one instance reaches it, for as long as it lives.
 pub(crate) struct Line<'a> {
     sim: &'a mut Sim,
+    tables: &'a mut Tables,
     actor: &'a str,
-    /// The process has died meanwhile.
-    pub(crate) died: bool,
 }
 
 impl<'a> Line<'a> {
-    pub(crate) fn new(sim: &'a mut Sim, actor: &'a str) -> Self {
-        Self { sim, actor, died: false }
+    pub(crate) fn new(sim: &'a mut Sim, tables: &'a mut Tables, actor: &'a str) -> Self {
+        Self { sim, tables, actor }
     }
 
-    fn dies(&mut self, when: &str) -> DbError {
-        self.died = true;
+    fn dies(&self, when: &str) -> DbError {
+        self.sim.outside.die();
         DbError::Away(anyhow!("the process dies {when} the commit"))
     }
 }
 
 impl Server for Line<'_> {
     fn tables(&self) -> &Tables {
-        &self.sim.payments
+        self.tables
     }
 
     fn tables_mut(&mut self) -> &mut Tables {
-        &mut self.sim.payments
+        self.tables
     }
 
     fn now(&self) -> Timestamp {
@@ -51,25 +51,25 @@ impl Server for Line<'_> {
     }
 
     fn asked(&mut self) -> Result<(), DbError> {
-        if self.died || self.sim.strikes(Fault::SqlAway, self.actor) {
+        if self.sim.outside.died() || self.sim.strikes(faults::SQL_AWAY, self.actor) {
             return Err(DbError::Away(anyhow!("Postgres does not answer")));
         }
         Ok(())
     }
 
     fn committing(&mut self) -> Result<(), DbError> {
-        if self.sim.strikes(Fault::CrashBeforeSql, self.actor) {
+        if self.sim.strikes(faults::CRASH_BEFORE_SQL, self.actor) {
             return Err(self.dies("before"));
         }
         Ok(())
     }
 
     fn done(&mut self, what: &str, orders: Option<BTreeSet<OrderId>>) -> Result<(), DbError> {
-        self.sim.note(self.actor, orders, || what.to_owned());
-        if self.sim.strikes(Fault::CrashAfterSql, self.actor) {
+        self.sim.note(self.actor, orders.and_then(about), || what.to_owned());
+        if self.sim.strikes(faults::CRASH_AFTER_SQL, self.actor) {
             return Err(self.dies("after"));
         }
-        if self.sim.strikes(Fault::SqlUnknown, self.actor) {
+        if self.sim.strikes(faults::SQL_UNKNOWN, self.actor) {
             return Err(DbError::Away(anyhow!("the answer to the commit is lost")));
         }
         Ok(())

@@ -1,17 +1,14 @@
 //! The supervisor of payments, as one process runs it: it is given the time, the database and the
 //! bank's answers, and its calls go on the line.
 
-use crate::{
-    outside::bank,
-    payments::database::Line,
-    sim::{Actor, Progress, Sim},
-};
+use crate::{outside::bank::Bank, payments::database::Line, shop::Shop};
 use contracts::Timestamp;
 use payments::{
     memory::{Connection, at_once},
     supervisor::{Settings, Supervisor as Service},
 };
 use std::{cell::Cell, rc::Rc, time::Duration};
+use streams_sim::{Actor, Progress, Sim};
 use uuid::Uuid;
 
 /// How long it waits for a database that is away.
@@ -40,34 +37,31 @@ impl Supervisor {
 }
 
 impl Life {
-    fn begin(sim: &mut Sim) -> Self {
+    fn begin(sim: &mut Sim, bank: &mut Bank) -> Self {
         let id = Uuid::from_u128(sim.dice.u128(..));
         let service = Service::new(sim.codec.clone(), Settings::DEFAULT, id);
-        Self { service, caller: sim.bank.caller(), wait_until: Timestamp::default() }
+        Self { service, caller: bank.caller(), wait_until: Timestamp::default() }
     }
 }
 
-impl Actor for Supervisor {
-    fn step(&mut self, sim: &mut Sim) -> Progress {
-        let life = self.life.get_or_insert_with(|| Life::begin(sim));
-        let answered = sim.bank.answers(life.caller);
+impl Actor<Shop> for Supervisor {
+    fn step(&mut self, sim: &mut Sim, shop: &mut Shop) -> Progress {
+        let life = self.life.get_or_insert_with(|| Life::begin(sim, &mut shop.bank));
+        let answered = shop.bank.answers(life.caller);
         let woken = self.work.take() || !answered.is_empty();
         if sim.now < life.wait_until && !woken {
             return Progress::Idle;
         }
         answered.into_iter().for_each(|called| life.service.called(called));
         let now = sim.now;
-        let mut database = Connection(Line::new(sim, &self.name));
+        let mut database = Connection(Line::new(sim, &mut shop.payments, &self.name));
         let next = at_once(life.service.step(&mut database, now));
-        if database.0.died {
-            return Progress::Died;
-        }
         match next {
             Ok(next) => {
                 life.wait_until = now + next.idle;
                 let idle = next.calls.is_empty() && !next.idle.is_zero();
                 for call in next.calls {
-                    bank::call(sim, &self.name, life.caller, call);
+                    shop.bank.call(sim, &self.name, life.caller, call);
                 }
                 if idle { Progress::Idle } else { Progress::Moved }
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use streams::engine::{Offsets, Polled};
 
 /// A consumer of one instance.
-pub struct Consumer {
+pub(crate) struct Consumer {
     group: &'static str,
     instance: u32,
     topics: Vec<Topic>,
@@ -20,7 +20,7 @@ pub struct Consumer {
 
 impl Consumer {
     /// Join `group`.
-    pub fn join(
+    pub(crate) fn join(
         kafka: &mut Kafka,
         dice: &mut Rng,
         group: &'static str,
@@ -59,7 +59,7 @@ impl Consumer {
     }
 
     /// Read up to `max` records, from any of our partitions in any order.
-    pub fn poll(&mut self, kafka: &mut Kafka, dice: &mut Rng, max: usize) -> Polled {
+    pub(crate) fn poll(&mut self, kafka: &mut Kafka, dice: &mut Rng, max: usize) -> Polled {
         self.serve(kafka, dice, false);
         self.begin_where_the_group_is(kafka);
         let mut places: Vec<(Topic, i32)> = self.positions.keys().copied().collect();
@@ -98,24 +98,24 @@ impl Consumer {
     }
 
     /// Read on from there.
-    pub fn seek(&mut self, kafka: &Kafka, offsets: Offsets) {
+    pub(crate) fn seek(&mut self, kafka: &Kafka, offsets: Offsets) {
         for ((topic, partition), offset) in offsets {
             self.positions.insert((kafka.topic(&topic), partition), offset);
         }
     }
 
     /// Where the group is on `partition` of every topic; none while a transaction is pending.
-    pub fn group_offsets(&self, kafka: &Kafka, partition: i32) -> Option<Offsets> {
+    pub(crate) fn group_offsets(&self, kafka: &Kafka, partition: i32) -> Option<Offsets> {
         kafka.group_offsets(self.group, &self.topics, partition)
     }
 
     /// Commit offsets without a transaction.
-    pub fn commit(&self, kafka: &mut Kafka, offsets: Offsets) -> Result<(), Refusal> {
+    pub(crate) fn commit(&self, kafka: &mut Kafka, offsets: Offsets) -> Result<(), Refusal> {
         kafka.commit_offsets(self.group, self.membership, offsets)
     }
 
     /// Add offsets to the transaction of `producer`.
-    pub fn send_offsets(
+    pub(crate) fn send_offsets(
         &self,
         kafka: &mut Kafka,
         producer: (&str, u32),

@@ -6,9 +6,9 @@ use streams::engine::Offsets;
 
 /// One membership: it ends when the member is replaced or thrown out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Membership {
+pub(crate) struct Membership {
     /// The instance, whose name is static.
-    pub instance: u32,
+    pub(crate) instance: u32,
     /// Tells one life of the instance from the next.
     member: u64,
     /// The generation that it knows.
@@ -17,7 +17,7 @@ pub struct Membership {
 
 /// The group of one processor.
 #[derive(Default)]
-pub struct Group {
+pub(crate) struct Group {
     generation: u32,
     members: BTreeMap<u32, u64>,
     joined: u64,
@@ -25,7 +25,7 @@ pub struct Group {
     partitions: i32,
     assignment: BTreeMap<i32, u32>,
     /// Where the group has got to.
-    pub offsets: Offsets,
+    pub(crate) offsets: Offsets,
 }
 
 impl Group {
@@ -35,7 +35,7 @@ impl Group {
     }
 
     /// Join, or come back: a static member takes its partitions back without a rebalance (KIP-345).
-    pub fn join(&mut self, instance: u32, dice: &mut Rng) -> Membership {
+    pub(crate) fn join(&mut self, instance: u32, dice: &mut Rng) -> Membership {
         self.joined += 1;
         if self.members.insert(instance, self.joined).is_none() {
             self.rebalance(dice);
@@ -44,14 +44,14 @@ impl Group {
     }
 
     /// The session of `instance` is over.
-    pub fn expel(&mut self, instance: u32, dice: &mut Rng) {
+    pub(crate) fn expel(&mut self, instance: u32, dice: &mut Rng) {
         if self.members.remove(&instance).is_some() {
             self.rebalance(dice);
         }
     }
 
     /// Reassign the partitions.
-    pub fn rebalance(&mut self, dice: &mut Rng) {
+    pub(crate) fn rebalance(&mut self, dice: &mut Rng) {
         self.generation += 1;
         let members: Vec<u32> = self.members.keys().copied().collect();
         let deal =
@@ -60,7 +60,7 @@ impl Group {
     }
 
     /// What `membership` owns if its member still is one; with the generation of now.
-    pub fn poll(&self, membership: Membership) -> Option<(Membership, BTreeSet<i32>)> {
+    pub(crate) fn poll(&self, membership: Membership) -> Option<(Membership, BTreeSet<i32>)> {
         let Membership { instance, member, .. } = membership;
         if self.members.get(&instance) != Some(&member) {
             return None;
@@ -71,7 +71,7 @@ impl Group {
     }
 
     /// Whether offsets of `membership` are taken (KIP-447).
-    pub fn accepts(&self, membership: Membership) -> bool {
+    pub(crate) fn accepts(&self, membership: Membership) -> bool {
         self.members.get(&membership.instance) == Some(&membership.member)
             && self.generation == membership.generation
     }

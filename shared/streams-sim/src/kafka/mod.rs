@@ -8,10 +8,11 @@ mod partition;
 #[cfg(test)]
 mod tests;
 
-pub use consumer::Consumer;
-pub use group::{Group, Membership};
+pub(crate) use consumer::Consumer;
+pub(crate) use group::Membership;
 
 use fastrand::Rng;
+use group::Group;
 use partition::{Fate, Partition, TransactionId};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,11 +26,11 @@ use streams::{
 };
 
 /// A topic, by its place in the list that the cluster was made of.
-pub type Topic = usize;
+pub(crate) type Topic = usize;
 
 /// Why Kafka says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A younger producer has the transactional id.
     Fenced,
     /// The member has been thrown out, or knows an old generation.
@@ -72,14 +73,14 @@ pub struct Kafka {
     /// Requests to commit that are still on their way: the producer's id and epoch.
     delayed: Vec<(String, u32)>,
     /// Mutation: readers see what is not committed.
-    pub uncommitted: bool,
+    pub(crate) uncommitted: bool,
     /// Mutation: Kafka fences no producer.
-    pub unfenced: bool,
+    pub(crate) unfenced: bool,
 }
 
 impl Kafka {
     /// A cluster with these topics, empty.
-    pub fn new(topics: &[&TopicSpec]) -> Self {
+    pub(crate) fn new(topics: &[&TopicSpec]) -> Self {
         let empty = |topic: &&TopicSpec| {
             (0..topic.partitions).map(|_| Partition::default()).collect::<Vec<_>>()
         };
@@ -96,16 +97,13 @@ impl Kafka {
     }
 
     /// The topic called `name`.
-    ///
-    /// # Panics
-    /// If the cluster was made without it.
-    pub fn topic(&self, name: &str) -> Topic {
+    pub(crate) fn topic(&self, name: &str) -> Topic {
         let found = self.names.iter().position(|known| &**known == name);
         found.unwrap_or_else(|| panic!("the simulated Kafka has no topic {name}"))
     }
 
     /// The name of `topic`.
-    pub fn name(&self, topic: Topic) -> &Arc<str> {
+    pub(crate) fn name(&self, topic: Topic) -> &Arc<str> {
         &self.names[topic]
     }
 
@@ -118,7 +116,7 @@ impl Kafka {
     }
 
     /// Append without a transaction, to the partition of the key. Gives its address.
-    pub fn append(&mut self, outgoing: Outgoing, now: Timestamp) -> (i32, i64) {
+    pub(crate) fn append(&mut self, outgoing: Outgoing, now: Timestamp) -> (i32, i64) {
         let topic = self.topic(outgoing.topic);
         let partition = partition_for(&outgoing.key, self.logs[topic].len() as i32);
         let record = self.record(Outgoing { partition, ..outgoing }, now);
@@ -135,31 +133,40 @@ impl Kafka {
     // ---------------------------------------------------------------------------------- readers
 
     /// Up to `max` records of a partition from `from` on, and where to go on.
-    pub fn read(&self, topic: Topic, partition: i32, from: i64, max: usize) -> (Vec<&Record>, i64) {
+    pub(crate) fn read(
+        &self,
+        topic: Topic,
+        partition: i32,
+        from: i64,
+        max: usize,
+    ) -> (Vec<&Record>, i64) {
         self.partition(topic, partition).read(from, max, self.uncommitted)
     }
 
     /// The end of a partition, once no transaction on it is open.
-    pub fn decided_end(&self, topic: Topic, partition: i32) -> Option<i64> {
+    pub(crate) fn decided_end(&self, topic: Topic, partition: i32) -> Option<i64> {
         let partition = self.partition(topic, partition);
         let is_decided = self.uncommitted || partition.stable_end() == partition.end();
         is_decided.then(|| partition.end())
     }
 
     /// How far a partition can be read.
-    pub fn readable_end(&self, topic: Topic, partition: i32) -> i64 {
+    pub(crate) fn readable_end(&self, topic: Topic, partition: i32) -> i64 {
         let partition = self.partition(topic, partition);
         if self.uncommitted { partition.end() } else { partition.stable_end() }
     }
 
     /// Every committed record of a topic, by partition and offset.
+    ///
+    /// # Panics
+    /// If the cluster was made without the topic.
     pub fn committed(&self, topic: &str) -> Vec<&Record> {
         let logs = &self.logs[self.topic(topic)];
         logs.iter().flat_map(|partition| partition.read(0, usize::MAX, false).0).collect()
     }
 
     /// Tells two runs apart: every committed record, but for the ids that are made up for headers.
-    pub fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         let mut hash = DefaultHasher::new();
         for record in self.names.iter().flat_map(|name| self.committed(name)) {
             (&record.topic, record.partition, record.offset).hash(&mut hash);
@@ -171,7 +178,7 @@ impl Kafka {
     // ----------------------------------------------------------------------------------- groups
 
     /// The group of a processor.
-    pub fn group(&mut self, name: &'static str) -> &mut Group {
+    pub(crate) fn group(&mut self, name: &'static str) -> &mut Group {
         self.groups.entry(name).or_default()
     }
 
@@ -191,7 +198,7 @@ impl Kafka {
 
     /// Where `group` has got to on partition number `partition` of `topics`; none while a
     /// transaction with offsets of it is not complete (KIP-447).
-    pub fn group_offsets(
+    pub(crate) fn group_offsets(
         &self,
         group: &'static str,
         topics: &[Topic],
@@ -216,7 +223,7 @@ impl Kafka {
     }
 
     /// Commit offsets without a transaction.
-    pub fn commit_offsets(
+    pub(crate) fn commit_offsets(
         &mut self,
         group: &'static str,
         membership: Membership,
@@ -234,7 +241,7 @@ impl Kafka {
     // ----------------------------------------------------------------------------- transactions
 
     /// Fence the producer of `id`, and end its open transaction. Returns the new epoch.
-    pub fn init_transactions(&mut self, id: &str) -> u32 {
+    pub(crate) fn init_transactions(&mut self, id: &str) -> u32 {
         self.complete(id);
         let producer = self.producers.entry(id.to_owned()).or_default();
         producer.epoch += 1;
@@ -251,7 +258,7 @@ impl Kafka {
     }
 
     /// Begin a transaction. The markers of the one before are written first: the client waits.
-    pub fn begin(&mut self, id: &str, epoch: u32, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn begin(&mut self, id: &str, epoch: u32, now: Timestamp) -> Result<(), Refusal> {
         self.producer(id, epoch)?;
         self.complete(id);
         self.transactions += 1;
@@ -267,7 +274,7 @@ impl Kafka {
     }
 
     /// Send a record in the transaction that was begun.
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         id: &str,
         epoch: u32,
@@ -288,14 +295,14 @@ impl Kafka {
     }
 
     /// Send a record for itself, as a producer without transactions does; a mutation.
-    pub fn send_alone(&mut self, outgoing: Outgoing, now: Timestamp) -> i64 {
+    pub(crate) fn send_alone(&mut self, outgoing: Outgoing, now: Timestamp) -> i64 {
         let record = self.record(outgoing, now);
         let (topic, partition) = (self.topic(&record.topic), record.partition);
         self.partition_mut(topic, partition).append(record, None)
     }
 
     /// Add offsets to the transaction that was begun.
-    pub fn send_offsets(
+    pub(crate) fn send_offsets(
         &mut self,
         (id, epoch): (&str, u32),
         group: &'static str,
@@ -314,7 +321,7 @@ impl Kafka {
 
     /// Commit: from here on the transaction counts, and its markers are to be written. The same
     /// request again has the same answer.
-    pub fn commit(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+    pub(crate) fn commit(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
         let producer = self.producer(id, epoch)?;
         match &producer.transaction {
             Some(transaction) if transaction.fate == Fate::Aborted => return Err(Refusal::Fenced),
@@ -325,18 +332,18 @@ impl Kafka {
     }
 
     /// A request to commit stays on its way for a while.
-    pub fn delay_commit(&mut self, id: &str, epoch: u32) {
+    pub(crate) fn delay_commit(&mut self, id: &str, epoch: u32) {
         self.delayed.push((id.to_owned(), epoch));
     }
 
     /// Whether a request to commit of this producer is still on its way.
-    pub fn is_late(&self, id: &str, epoch: u32) -> bool {
+    pub(crate) fn is_late(&self, id: &str, epoch: u32) -> bool {
         self.delayed.iter().any(|(late, of)| late == id && *of == epoch)
     }
 
     /// A request that was on its way arrives, sooner where it does harm: it commits whatever its
     /// producer has open by now, if its epoch is the same (KAFKA-17754).
-    pub fn deliver_delayed(&mut self, dice: &mut Rng) {
+    pub(crate) fn deliver_delayed(&mut self, dice: &mut Rng) {
         let is_harmful = |(id, epoch): &(String, u32)| {
             let producer = self.producers.get(id).filter(|producer| producer.epoch == *epoch);
             let open = producer.and_then(|producer| producer.transaction.as_ref());
@@ -353,7 +360,7 @@ impl Kafka {
     }
 
     /// Abort what was begun. What is committed already stays so.
-    pub fn abort(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+    pub(crate) fn abort(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
         self.producer(id, epoch)?;
         self.end(id, Fate::Aborted);
         self.complete(id);
@@ -368,7 +375,7 @@ impl Kafka {
     }
 
     /// The transactional ids with a transaction that is decided but not complete.
-    pub fn incomplete(&self) -> Vec<String> {
+    pub(crate) fn incomplete(&self) -> Vec<String> {
         let decided = self.producers.iter().filter(|(_, producer)| {
             producer.transaction.as_ref().is_some_and(|known| known.fate != Fate::Open)
         });
@@ -376,7 +383,7 @@ impl Kafka {
     }
 
     /// Abort transactions open for longer than `timeout`, and fence their producers.
-    pub fn expire(&mut self, now: Timestamp, timeout: Duration) {
+    pub(crate) fn expire(&mut self, now: Timestamp, timeout: Duration) {
         let late = |producer: &Producer| {
             let open = producer.transaction.as_ref().filter(|known| known.fate == Fate::Open);
             open.is_some_and(|known| now - known.begun_at > timeout)
@@ -389,7 +396,7 @@ impl Kafka {
     }
 
     /// Write one of the markers that are due for `id`, or at last its offsets.
-    pub fn complete_one(&mut self, id: &str, dice: &mut Rng) {
+    pub(crate) fn complete_one(&mut self, id: &str, dice: &mut Rng) {
         let transaction = self.producers.get_mut(id).and_then(|p| p.transaction.as_mut());
         let Some(transaction) = transaction.filter(|known| known.fate != Fate::Open) else {
             return;
@@ -407,7 +414,7 @@ impl Kafka {
     }
 
     /// Write all markers that are due for `id`, and its offsets.
-    pub fn complete(&mut self, id: &str) {
+    pub(crate) fn complete(&mut self, id: &str) {
         let Some(producer) = self.producers.get_mut(id) else { return };
         let Some(transaction) = producer.transaction.take_if(|known| known.fate != Fate::Open)
         else {

@@ -3,22 +3,22 @@
 //! what each effect does to the model, and what may go wrong with it.
 
 use crate::{
-    faults::Fault,
-    mutation::Mutation,
-    sim::{Actor, Progress, Sim},
+    faults::{self, Fault},
+    kafka::{Consumer, Refusal, Topic},
+    mutation,
+    process::{Actor, Progress},
+    sim::Sim,
 };
-use contracts::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 use streams::{
-    Effect, Engine, Event, MemoryStore, Outgoing, Processor, Store,
+    Effect, Engine, Event, MemoryStore, Outgoing, Processor, Store, Timestamp,
     engine::{Apply, Class, Offsets},
     limits::{RESTORE_RECORDS_MAX, TICK},
     store::{Positions, Writes},
 };
-use streams_sim::kafka::{Consumer, Refusal, Topic};
 
 /// Longest wait after a failure.
-const BACKOFF_MAX_MS: u64 = 400;
+pub(crate) const BACKOFF_MAX_MS: u64 = 400;
 
 /// What the clients know.
 struct Clients {
@@ -34,7 +34,7 @@ struct Sending {
 }
 
 /// A processor of one instance.
-pub(crate) struct Stage<P> {
+pub struct Stage<P> {
     name: &'static str,
     instance: u32,
     id: String,
@@ -58,8 +58,9 @@ pub(crate) struct Stage<P> {
 }
 
 impl<P: Processor> Stage<P> {
-    /// The processor `name` of an instance; each life of its process makes a processor of its own.
-    pub(crate) fn new(
+    /// The processor `name` of an instance; each life of its process makes a processor of its own,
+    /// which reads `batch_max` records at a time at most.
+    pub fn new(
         sim: &Sim,
         name: &'static str,
         instance: u32,
@@ -93,20 +94,20 @@ impl<P: Processor> Stage<P> {
 
     /// Tell the engine what has happened; it decides, and processors do what they do meanwhile.
     fn tell(&mut self, sim: &mut Sim, event: Event, polled_at: u64) -> Progress {
-        sim.effects.begin(sim.now, sim.step, polled_at);
+        sim.outside.begin(sim.now, sim.step, polled_at);
         self.effect = self.engine.next(event, sim.now, &self.store);
-        for (orders, what) in sim.effects.take_notes() {
-            sim.note(&self.id, orders, || what);
+        for (about, what) in sim.outside.take_notes() {
+            sim.note(&self.id, about, || what);
         }
-        if sim.effects.died() {
+        if sim.outside.died() {
             return Progress::Died;
         }
         let is_decided =
             matches!(self.effect, Effect::Begin | Effect::Renew | Effect::CommitOffsets(_));
-        if is_decided && sim.strikes(Fault::CrashAfterDecide, &self.id) {
+        if is_decided && sim.strikes(faults::CRASH_AFTER_DECIDE, &self.id) {
             return Progress::Died;
         }
-        if let (Effect::Begin, true) = (&self.effect, sim.has(Mutation::StateBeforeCommit)) {
+        if let (Effect::Begin, true) = (&self.effect, sim.has(mutation::STATE_BEFORE_COMMIT)) {
             self.apply_early();
         }
         Progress::Moved
@@ -148,7 +149,7 @@ impl<P: Processor> Stage<P> {
             Effect::Apply(apply) => self.apply(sim, apply),
             Effect::Clear { partition } => {
                 sim.note(&self.id, None, || format!("forgets the state of {partition}"));
-                if !sim.has(Mutation::KeepStore) {
+                if !sim.has(mutation::KEEP_STORE) {
                     self.store.clear(partition).expect("memory does not fail");
                 }
                 Event::Cleared
@@ -189,7 +190,7 @@ impl<P: Processor> Stage<P> {
             sim.note(&self.id, None, || format!("owns partitions {owned:?}"));
         }
         sim.note_polled(&self.id, &polled.records);
-        if sim.has(Mutation::ForgetRevocation) {
+        if sim.has(mutation::FORGET_REVOCATION) {
             self.remembered.extend(&polled.owned);
             polled.assigned.retain(|partition| self.engine.partitions().all(|p| p != *partition));
             polled.owned.clone_from(&self.remembered);
@@ -226,7 +227,7 @@ impl<P: Processor> Stage<P> {
                 }
             }
             Effect::FetchEnd { topic, partition } => {
-                let short = sim.has(Mutation::ShortRestore);
+                let short = sim.has(mutation::SHORT_RESTORE);
                 let short = short.then(|| self.committed.get(&(topic.to_owned(), partition)));
                 match (short.flatten(), sim.kafka.decided_end(sim.kafka.topic(topic), partition)) {
                     (Some(committed), _) => Event::End(*committed),
@@ -251,7 +252,7 @@ impl<P: Processor> Stage<P> {
         let epoch_now = *epoch;
         match effect {
             Effect::Renew => {
-                if !sim.has(Mutation::ReuseProducer) {
+                if !sim.has(mutation::REUSE_PRODUCER) {
                     *epoch = sim.kafka.init_transactions(id);
                 }
                 sim.note(id, None, || "gets a new epoch".to_owned());
@@ -262,14 +263,14 @@ impl<P: Processor> Stage<P> {
                 Err(refusal) => refused(refusal),
             },
             Effect::SendOffsets(offsets) => {
-                let accepted = if sim.has(Mutation::OffsetsApart) {
+                let accepted = if sim.has(mutation::OFFSETS_APART) {
                     consumer.commit(&mut sim.kafka, offsets)
                 } else {
                     consumer.send_offsets(&mut sim.kafka, (id, epoch_now), offsets)
                 };
                 match accepted {
                     Ok(()) => Event::OffsetsAccepted,
-                    Err(_) if sim.has(Mutation::CommitFenced) => Event::OffsetsAccepted,
+                    Err(_) if sim.has(mutation::COMMIT_FENCED) => Event::OffsetsAccepted,
                     Err(refusal) => refused(refusal),
                 }
             }
@@ -284,7 +285,7 @@ impl<P: Processor> Stage<P> {
             },
             Effect::Seek(offsets) => {
                 sim.note(id, None, || "takes its batch again".to_owned());
-                if !sim.has(Mutation::NoRewind) {
+                if !sim.has(mutation::NO_REWIND) {
                     consumer.seek(&sim.kafka, offsets);
                 }
                 Event::Sought
@@ -296,8 +297,8 @@ impl<P: Processor> Stage<P> {
     fn commit(&self, sim: &mut Sim, epoch: u32) -> Event {
         let again = |why: &str| Event::Failed(Class::Retriable, anyhow::anyhow!(why.to_owned()));
         // The mutation shows only where this happens.
-        let sought = sim.has(Mutation::ReuseProducer) && sim.dice.u32(0..20) == 0;
-        if sought || sim.strikes(Fault::CommitDelayed, &self.id) {
+        let sought = sim.has(mutation::REUSE_PRODUCER) && sim.dice.u32(0..20) == 0;
+        if sought || sim.strikes(faults::COMMIT_DELAYED, &self.id) {
             // The request is on its way; the client loses its patience, and sends another one.
             sim.kafka.delay_commit(&self.id, epoch);
             return again("the connection is lost");
@@ -306,10 +307,10 @@ impl<P: Processor> Stage<P> {
             return refused(refusal);
         }
         sim.note(&self.id, None, || "commits".to_owned());
-        if !sim.strikes(Fault::SlowMarkers, &self.id) {
+        if !sim.strikes(faults::SLOW_MARKERS, &self.id) {
             sim.kafka.complete(&self.id);
         }
-        if sim.strikes(Fault::CommitUnknown, &self.id) {
+        if sim.strikes(faults::COMMIT_UNKNOWN, &self.id) {
             return match sim.dice.bool() {
                 true => again("the answer is lost"),
                 false => Event::Failed(Class::Fatal, anyhow::anyhow!("there is no answer")),
@@ -331,7 +332,7 @@ impl<P: Processor> Stage<P> {
             false => sim.dice.usize(sending.sent..=all),
         };
         for outgoing in &sending.outgoing[sending.sent..until] {
-            if sim.strikes(Fault::SendFails, &self.id) {
+            if sim.strikes(faults::SEND_FAILS, &self.id) {
                 let failed = anyhow::anyhow!("a record was not taken");
                 return self.tell(sim, Event::Failed(Class::Abortable, failed), sim.step);
             }
@@ -339,7 +340,7 @@ impl<P: Processor> Stage<P> {
                 Ok(offset) => offset,
                 Err(refusal) => return self.tell(sim, refused(refusal), sim.step),
             };
-            sim.note_sent(&self.id, outgoing, outgoing.partition, offset);
+            sim.note_sent(&self.id, outgoing, (outgoing.partition, offset));
             let place = (outgoing.topic.to_owned(), outgoing.partition);
             sending.delivered.insert(place, offset);
             sending.sent += 1;
@@ -353,7 +354,7 @@ impl<P: Processor> Stage<P> {
 
     fn send_one(&self, sim: &mut Sim, epoch: u32, outgoing: &Outgoing) -> Result<i64, Refusal> {
         let (outgoing, now) = (outgoing.clone(), sim.now);
-        match sim.has(Mutation::NoTransactions) {
+        match sim.has(mutation::NO_TRANSACTIONS) {
             true => Ok(sim.kafka.send_alone(outgoing, now)),
             false => sim.kafka.send(&self.id, epoch, outgoing, now),
         }
@@ -361,11 +362,11 @@ impl<P: Processor> Stage<P> {
 
     fn apply(&mut self, sim: &mut Sim, apply: Apply) -> Event {
         let Apply { partition, writes, positions } = apply;
-        if sim.strikes(Fault::StoreFails, &self.id) {
+        if sim.strikes(faults::STORE_FAILS, &self.id) {
             return Event::Failed(Class::Fatal, anyhow::anyhow!("the disk is full"));
         }
         self.store.apply(partition, writes, &positions).expect("memory does not fail");
-        if sim.strikes(Fault::StoreRots, &self.id) {
+        if sim.strikes(faults::STORE_ROTS, &self.id) {
             self.rot(sim, partition);
         }
         Event::Applied
@@ -386,10 +387,10 @@ impl<P: Processor> Stage<P> {
 /// The crash that may come before an effect.
 fn crash_before(effect: &Effect) -> Option<Fault> {
     match effect {
-        Effect::SendOffsets(_) => Some(Fault::CrashBeforeOffsets),
-        Effect::Commit => Some(Fault::CrashBeforeCommit),
-        Effect::Apply(_) => Some(Fault::CrashAfterCommit),
-        Effect::Read { .. } | Effect::FetchEnd { .. } => Some(Fault::CrashInRestore),
+        Effect::SendOffsets(_) => Some(faults::CRASH_BEFORE_OFFSETS),
+        Effect::Commit => Some(faults::CRASH_BEFORE_COMMIT),
+        Effect::Apply(_) => Some(faults::CRASH_AFTER_COMMIT),
+        Effect::Read { .. } | Effect::FetchEnd { .. } => Some(faults::CRASH_IN_RESTORE),
         _ => None,
     }
 }
@@ -402,23 +403,23 @@ fn refused(refusal: Refusal) -> Event {
     Event::Failed(class, anyhow::anyhow!("{refusal:?}"))
 }
 
-impl<P: Processor> Actor for Stage<P> {
+impl<P: Processor, W> Actor<W> for Stage<P> {
     fn group(&self) -> Option<&'static str> {
         Some(self.name)
     }
 
-    fn step(&mut self, sim: &mut Sim) -> Progress {
+    fn step(&mut self, sim: &mut Sim, _: &mut W) -> Progress {
         if sim.now < self.wait_until {
             return Progress::Idle;
         }
         if self.polled.is_some() {
-            if sim.strikes(Fault::CrashAfterPoll, &self.id) {
+            if sim.strikes(faults::CRASH_AFTER_POLL, &self.id) {
                 return Progress::Died;
             }
             return self.hear(sim);
         }
         if self.sending.is_some() {
-            if sim.strikes(Fault::CrashWhileSending, &self.id) {
+            if sim.strikes(faults::CRASH_WHILE_SENDING, &self.id) {
                 return Progress::Died;
             }
             return self.send(sim);

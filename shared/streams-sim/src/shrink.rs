@@ -1,78 +1,78 @@
-//! Making a failing run small enough to be read: fewer kinds of faults, fewer orders, fewer
-//! strikes, as long as the same law is broken (delta debugging, Zeller and Hildebrandt 2002).
+//! Making a failing run small enough to be read: fewer kinds of faults, fewer requests, fewer
+//! strikes, as long as it fails in the same way (delta debugging, Zeller and Hildebrandt 2002).
 
-use crate::{Outcome, Scenario};
-use auditor::Law;
-use std::collections::BTreeSet;
+use crate::{run::Ran, sim::Scenario};
 
 /// Most runs that are spent on it.
 const RUNS_MAX: usize = 400;
 
 /// A run that fails in the same way as the first one, with less in it.
-pub struct Shrunk {
+pub struct Shrunk<O> {
     /// The run.
     pub scenario: Scenario,
     /// What came of it, with its trace.
-    pub outcome: Outcome,
+    pub outcome: O,
     /// How many runs it took to find it.
     pub runs: usize,
 }
 
-struct Shrinking {
+struct Shrinking<R, S> {
     best: Scenario,
-    laws: BTreeSet<Law>,
+    run: R,
+    fails_so: S,
     runs: usize,
 }
 
-/// Make `scenario`, which has failed with `outcome`, smaller.
-pub fn shrink(scenario: &Scenario, outcome: &Outcome) -> Shrunk {
+/// Make `scenario`, which has failed with `outcome`, smaller. `run` runs one, and `fails_so` says
+/// whether it has failed in the same way.
+pub fn shrink<O: AsRef<Ran>>(
+    scenario: &Scenario,
+    outcome: &O,
+    run: impl Fn(&Scenario) -> O,
+    fails_so: impl Fn(&O) -> bool,
+) -> Shrunk<O> {
     let best = Scenario { traced: false, ..scenario.clone() };
-    let mut shrinking =
-        Shrinking { best, laws: outcome.verdict.violated().into_iter().take(1).collect(), runs: 0 };
-    shrinking.kinds(outcome);
-    shrinking.orders();
+    let mut shrinking = Shrinking { best, run, fails_so, runs: 0 };
+    shrinking.kinds(outcome.as_ref());
+    shrinking.requests();
     shrinking.strikes();
-    shrinking.orders();
+    shrinking.requests();
     let scenario = Scenario { traced: true, ..shrinking.best };
-    let outcome = scenario.run();
+    let outcome = (shrinking.run)(&scenario);
     Shrunk { scenario, outcome, runs: shrinking.runs }
 }
 
-impl Shrinking {
+impl<O: AsRef<Ran>, R: Fn(&Scenario) -> O, S: Fn(&O) -> bool> Shrinking<R, S> {
     /// Take `candidate` if it fails as well; what came of it.
-    fn try_out(&mut self, candidate: Scenario) -> Option<Outcome> {
+    fn try_out(&mut self, candidate: Scenario) -> Option<O> {
         if self.runs == RUNS_MAX {
             return None;
         }
         self.runs += 1;
-        let outcome = candidate.run();
-        let same = match self.laws.is_empty() {
-            true => !outcome.is_clean(),
-            false => !outcome.verdict.violated().is_disjoint(&self.laws),
-        };
-        same.then(|| {
+        let outcome = (self.run)(&candidate);
+        (self.fails_so)(&outcome).then(|| {
             self.best = candidate;
             outcome
         })
     }
 
-    fn kinds(&mut self, outcome: &Outcome) {
-        for fault in outcome.faults.keys() {
+    fn kinds(&mut self, ran: &Ran) {
+        for fault in ran.faults.keys() {
             let mut candidate = self.best.clone();
             candidate.mercy.kinds.insert(*fault);
             self.try_out(candidate);
         }
     }
 
-    fn orders(&mut self) {
-        let all = (0..self.best.orders).filter(|number| !self.best.dropped.contains(number));
-        let orders: Vec<usize> = all.collect();
-        self.remove(orders, |scenario, number| scenario.dropped.extend([*number]));
+    fn requests(&mut self) {
+        let all = (0..self.best.requests).filter(|number| !self.best.dropped.contains(number));
+        let requests: Vec<usize> = all.collect();
+        self.remove(requests, |scenario, number| scenario.dropped.extend([*number]));
     }
 
     fn strikes(&mut self) {
         let Some(outcome) = self.try_out(self.best.clone()) else { return };
-        let strikes: Vec<_> = outcome.strikes.into_iter().collect();
+        let strikes: Vec<_> = outcome.as_ref().strikes.iter().copied().collect();
         self.remove(strikes, |scenario, strike| scenario.mercy.strikes.extend([*strike]));
     }
 

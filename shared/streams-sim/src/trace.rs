@@ -1,7 +1,8 @@
 //! The events of a run, for people; the simulation keeps them only when they are printed.
 
-use contracts::{OrderId, Timestamp};
+use crate::outside::About;
 use std::{collections::BTreeSet, fmt};
+use streams::Timestamp;
 
 /// One thing that has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +15,8 @@ pub struct Event {
     pub actor: String,
     /// What.
     pub what: String,
-    /// The orders that it is about; none where it is about all of them. An empty set is about
-    /// goods.
-    pub orders: Option<BTreeSet<OrderId>>,
+    /// The keys that it is about; none where it is about all of them.
+    pub about: About,
 }
 
 impl fmt::Display for Event {
@@ -56,10 +56,10 @@ impl Trace {
         self.events.as_deref().unwrap_or_default()
     }
 
-    /// The events about one of `orders`, and those that are about all: what a reader needs.
-    pub fn about<'a>(&'a self, orders: &'a BTreeSet<OrderId>) -> impl Iterator<Item = &'a Event> {
+    /// The events about one of `keys`, and those that are about all: what a reader needs.
+    pub fn about<'a>(&'a self, keys: &'a BTreeSet<String>) -> impl Iterator<Item = &'a Event> {
         let concerns =
-            |event: &&Event| event.orders.as_ref().is_none_or(|about| !about.is_disjoint(orders));
+            |event: &&Event| event.about.as_ref().is_none_or(|about| !about.is_disjoint(keys));
         self.events().iter().filter(concerns)
     }
 }
