@@ -146,8 +146,8 @@ text_value! {
     Name, check_name
 }
 text_value! {
-    /// Where mails go: at most [`EMAIL_BYTES_MAX`] bytes, `local@domain` as RFC 5321, 4.1.2, and beyond
-    /// ASCII RFC 6531 have it, with quoted local parts and address literals.
+    /// Where mails go: at most [`EMAIL_BYTES_MAX`] bytes, `local@domain` as RFC 5321, 4.1.2, and
+    /// beyond ASCII RFC 6531 have it, with quoted local parts and address literals.
     EmailAddress, check_address
 }
 text_value! {

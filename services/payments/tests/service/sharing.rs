@@ -133,7 +133,8 @@ async fn old_rows_leave_the_outbox() {
 async fn more_old_rows_than_one_statement_removes_leave_the_outbox_one_after_the_other() {
     let shop = Shop::open().await;
     let many = "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, created_at) \
-                SELECT gen_random_uuid(), 'orders', 'old', 'unknown', '', now() - interval '1 hour' \
+                SELECT gen_random_uuid(), 'orders', 'old', 'unknown', '', \
+                       now() - interval '1 hour' \
                 FROM generate_series(1, 10001)";
     sqlx::query(many).execute(&shop.pool).await.unwrap();
     let mut supervisor = shop.supervisor();
