@@ -265,3 +265,23 @@ fn what_keeps_the_containers_from_coming_up_is_said_beforehand_with_the_way_out(
     let told = ["orders: Exited (64)", "HTTP_ADDR is no address", "did not come up"];
     says(Some(&format!("{MEMORY}\n'compose config') ;;\n{sick}")), &told);
 }
+
+/// `.dockerignore` leaves the tests out of what the images are built from, so cargo would not find a
+/// test that a manifest names.
+#[test]
+fn no_manifest_names_a_file_that_the_build_of_the_images_leaves_out() {
+    assert!(read(".dockerignore").lines().any(|line| line == "**/tests"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut manifests = Vec::new();
+    for folder in ["shared", "services", "deploy", "e2e-tests"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap().flatten() {
+            manifests.push(entry.path().join("Cargo.toml"));
+        }
+    }
+    manifests.retain(|manifest| manifest.exists());
+    assert!(manifests.len() > 20, "{manifests:?}");
+    for manifest in manifests {
+        let text = fs::read_to_string(&manifest).unwrap();
+        assert!(!text.contains("[[test]]"), "{} names a test", manifest.display());
+    }
+}

@@ -1,5 +1,7 @@
 //! Goal: the bank as payments meets it: over HTTP, with faults, and after it was killed.
 
+#![cfg(feature = "service")]
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -47,6 +47,32 @@ pub async fn settle(bench: &Bench, letter: &DeadLetter, done: Done) -> anyhow::R
     settled.await.expect("no panic")
 }
 
+/// They share a transactional id, so each of them fences the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_who_settle_different_letters_at_the_same_time_all_succeed() {
+    let bench = Bench::start("operators").await;
+    let folder = tempdir().unwrap();
+    let sku: Sku = bench.sku(0);
+    for _ in 0..4 {
+        bench.produce(&INVENTORY_COMMANDS.spec, sku.as_str(), b"garbage");
+    }
+    let tally = bench.tally(0, folder.path(), 0);
+    let found = wait_for_letters(&bench, ServiceName::Inventory, sku.as_str(), 4).await;
+    let discard = |letter| settle(&bench, letter, Done::Discarded);
+    let settled = tokio::join!(
+        discard(&found[0]),
+        discard(&found[1]),
+        discard(&found[2]),
+        discard(&found[3]),
+    );
+    for one in [settled.0, settled.1, settled.2, settled.3] {
+        one.unwrap();
+    }
+    let after = letters(&bench, ServiceName::Inventory, sku.as_str()).await;
+    assert!(after.iter().all(|letter| letter.done == Some(Done::Discarded)), "{after:?}");
+    tally.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_is_put_aside_with_its_cause_and_the_partition_goes_on() {
     let bench = Bench::start("poison").await;

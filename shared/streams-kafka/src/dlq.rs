@@ -13,6 +13,7 @@ use anyhow::Context;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::RDKafkaErrorCode,
     producer::{Producer, ThreadedProducer},
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -25,6 +26,8 @@ use streams::{
 
 /// The header of a note: `<offset> replayed` or `<offset> discarded`.
 const DONE: &str = "dlq_done";
+/// How often an operator begins again who was fenced by another one.
+const SETTLE_ATTEMPTS_MAX: u32 = 20;
 
 /// The place of a dead letter: `orders/2/17`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +163,8 @@ fn owner(topic: &TopicSpec) -> String {
 /// address where it stood. Blocks.
 ///
 /// Of two operators who do it at the same time one succeeds: they share a transactional id, so the
-/// later one fences the earlier, and what was done is read again behind that fence.
+/// later one fences the earlier, and what was done is read again behind that fence. The earlier one
+/// begins again, as the later one may be about another dead letter.
 ///
 /// # Errors
 /// When it was dealt with before, does not say where it came from, was cut and the record that it
@@ -175,23 +179,46 @@ pub fn settle(
     if done == Done::Replayed {
         outgoing.push(original(bootstrap, letter, topics)?);
     }
+    for _ in 0..SETTLE_ATTEMPTS_MAX {
+        if settle_once(bootstrap, letter, &outgoing)? {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("other operators came first {SETTLE_ATTEMPTS_MAX} times; try {} again", letter.id)
+}
+
+/// Sends `outgoing` in one transaction; false if another operator has fenced it.
+fn settle_once(
+    bootstrap: &str,
+    letter: &DeadLetter,
+    outgoing: &[Outgoing],
+) -> anyhow::Result<bool> {
     let context = WriterContext::default();
     let id = format!("shop-dlq-{}", letter.id.service);
     let producer: ThreadedProducer<WriterContext> =
         producer_config(bootstrap, &id, Some(&id)).create_with_context(context.clone())?;
     let away = || format!("cannot write to Kafka at {bootstrap}");
-    producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
-    let now = list(bootstrap, letter.topic)?.into_iter().find(|known| known.id == letter.id);
-    if let Some(done) = now.with_context(|| format!("{} is no longer there", letter.id))?.done {
-        anyhow::bail!("{} was {} before", letter.id, done.as_str());
+    let settle = || {
+        producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
+        let now = list(bootstrap, letter.topic)?.into_iter().find(|known| known.id == letter.id);
+        if let Some(done) = now.with_context(|| format!("{} is no longer there", letter.id))?.done {
+            anyhow::bail!("{} was {} before", letter.id, done.as_str());
+        }
+        producer.begin_transaction()?;
+        for record in outgoing {
+            context.sent();
+            producer.send(to_message(record)).map_err(|(error, _)| error).with_context(away)?;
+        }
+        context.wait().map_err(anyhow::Error::msg).with_context(away)?;
+        producer.commit_transaction(CALL_TIMEOUT).with_context(away)
+    };
+    let settled = settle();
+    let fatal = producer.client().fatal_error();
+    match (settled, fatal) {
+        (Ok(()), _) => Ok(true),
+        (Err(_), Some((RDKafkaErrorCode::Fenced, _))) => Ok(false),
+        (Err(error), _) => Err(error),
     }
-    producer.begin_transaction()?;
-    for record in &outgoing {
-        context.sent();
-        producer.send(to_message(record)).map_err(|(error, _)| error).with_context(away)?;
-    }
-    context.wait().map_err(anyhow::Error::msg).with_context(away)?;
-    producer.commit_transaction(CALL_TIMEOUT).with_context(away)
 }
 
 /// The address of a record: `orders.commands/2/17`.

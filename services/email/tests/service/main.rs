@@ -1,6 +1,8 @@
 //! Goal: which mails email sends and how often, the text of each mail, and SMTP itself; without
 //! Kafka.
 
+#![cfg(feature = "service")]
+
 mod fixtures;
 mod mail;
 mod notice;

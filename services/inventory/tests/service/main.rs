@@ -1,5 +1,7 @@
 //! Goal: both processors as Kafka would drive them, and the HTTP edge, without Kafka.
 
+#![cfg(feature = "service")]
+
 mod fixtures;
 mod http;
 mod parts;

@@ -1,6 +1,7 @@
 //! The service as a whole, without Kafka: its processor over a log in memory, and its HTTP edge
 //! over a command log in memory.
 
+#![cfg(feature = "service")]
 // Says to clippy what is plain here: everything below is test code.
 #![cfg(test)]
 

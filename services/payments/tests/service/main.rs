@@ -1,6 +1,7 @@
 //! Goal: payments over a real Postgres, with a bank that fails in every way, crashes and replaced
 //! instances: one outcome and at most one capture per order, whatever happens.
 
+#![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod bad_rows;
