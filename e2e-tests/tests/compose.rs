@@ -266,8 +266,8 @@ fn what_keeps_the_containers_from_coming_up_is_said_beforehand_with_the_way_out(
     says(Some(&format!("{MEMORY}\n'compose config') ;;\n{sick}")), &told);
 }
 
-/// `.dockerignore` leaves the tests out of what the images are built from, so cargo would not find a
-/// test that a manifest names.
+/// `.dockerignore` leaves the tests out of what the images are built from, so cargo would not find
+/// a test that a manifest names.
 #[test]
 fn no_manifest_names_a_file_that_the_build_of_the_images_leaves_out() {
     assert!(read(".dockerignore").lines().any(|line| line == "**/tests"));
