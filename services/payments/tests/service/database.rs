@@ -196,5 +196,6 @@ async fn fail_over(shop: &Shop, is: &str) {
     read_only(shop, is).await;
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                WHERE application_name = 'payments' AND datname = current_database()";
-    assert!(shop.count(end).await > 0);
+    let ended = || async { if shop.count(end).await > 0 { Ok(()) } else { Err("none is open") } };
+    wait_for("a session of payments to end", SOON, ended).await;
 }
