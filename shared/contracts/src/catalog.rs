@@ -58,7 +58,7 @@ impl TryFrom<ProductRow> for Product {
 
     fn try_from(row: ProductRow) -> Result<Self, InvalidField> {
         let description = check_prose(&row.description, DESCRIPTION_BYTES_MAX);
-        description.map_err(|why| InvalidField { field: "description".into(), why })?;
+        description.map_err(|why| why.of("description"))?;
         Ok(Self {
             sku: row.sku,
             name: field("name", row.name)?,

@@ -1,5 +1,6 @@
 //! Typed ids: an [`OrderId`] cannot be passed where a [`CommandId`] is meant.
 
+use crate::text::text_type;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -57,57 +58,6 @@ macro_rules! uuid_id {
     };
 }
 
-macro_rules! name_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The id as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidId;
-
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                check_name(&text)?;
-                Ok(Self(text))
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidId;
-
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                Self::try_from(text.to_owned())
-            }
-        }
-    };
-}
-
 fn check_name(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() || text.len() > NAME_LENGTH_MAX {
         return Err(InvalidId::Length(text.chars().count()));
@@ -127,13 +77,13 @@ uuid_id! {
     /// One command. A command that is sent again keeps its id, so that it counts once.
     CommandId
 }
-name_id! {
+text_type! {
     /// A customer of the catalog database, such as `ada`.
-    CustomerId
+    CustomerId, InvalidId, check_name
 }
-name_id! {
+text_type! {
     /// A product of the catalog database (stock keeping unit), such as `TEA`.
-    Sku
+    Sku, InvalidId, check_name
 }
 
 #[cfg(test)]

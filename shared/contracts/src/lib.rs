@@ -20,6 +20,7 @@ pub mod orders;
 pub mod owns;
 mod reason;
 pub mod services;
+mod text;
 pub mod topics;
 pub mod transitions;
 pub mod values;

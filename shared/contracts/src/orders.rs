@@ -4,7 +4,7 @@ use crate::{
     CommandId, CustomerId, OrderId, Reason, Sku, Timestamp,
     avro::{avro_record, avro_records},
     limits::{CHECK_BYTES_MAX, DETAIL_BYTES_MAX},
-    values::{InvalidField, check_text},
+    values::{InvalidField, check_fields},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -228,14 +228,11 @@ impl TryFrom<OutcomeRecord> for OrderValidation {
 
     fn try_from(record: OutcomeRecord) -> Result<Self, InvalidField> {
         let OutcomeRecord { order_id, check, outcome, code, detail, decided_at } = record;
-        for (field, text, bounds) in [
+        check_fields(&[
             ("check", &check, (1, CHECK_BYTES_MAX)),
             ("code", &code, (1, CHECK_BYTES_MAX)),
             ("detail", &detail, (0, DETAIL_BYTES_MAX)),
-        ] {
-            let checked = check_text(text, bounds, &[]);
-            checked.map_err(|why| InvalidField { field: field.into(), why })?;
-        }
+        ])?;
         Ok(Self { order_id, check, outcome, code, detail, decided_at })
     }
 }

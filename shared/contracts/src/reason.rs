@@ -2,7 +2,7 @@
 
 use crate::{
     limits::{CHECK_BYTES_MAX, DETAIL_BYTES_MAX, ORDER_BYTES_MAX, clip},
-    values::{InvalidField, check_text},
+    values::{InvalidField, check_fields},
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,14 +52,11 @@ impl TryFrom<ReasonRecord> for Reason {
     fn try_from(record: ReasonRecord) -> Result<Self, InvalidField> {
         let ReasonRecord { check, code, detail } = record;
         // Reasons from before there were limits are longer than those that are made now.
-        for (field, text, bounds) in [
+        check_fields(&[
             ("reason.check", &check, (1, ORDER_BYTES_MAX)),
             ("reason.code", &code, (1, ORDER_BYTES_MAX)),
             ("reason.detail", &detail, (0, ORDER_BYTES_MAX)),
-        ] {
-            let checked = check_text(text, bounds, &[]);
-            checked.map_err(|why| InvalidField { field: field.into(), why })?;
-        }
+        ])?;
         Ok(Self { check, code, detail })
     }
 }

@@ -1,7 +1,10 @@
 //! What a value of the shop may be: one definition, for every service. A row of the catalog and an
 //! event are read into these types; what is none of them is refused where it comes in.
 
-use crate::limits::{EMAIL_BYTES_MAX, PICTURE_BYTES_MAX, PRODUCT_NAME_BYTES_MAX};
+use crate::{
+    limits::{EMAIL_BYTES_MAX, PICTURE_BYTES_MAX, PRODUCT_NAME_BYTES_MAX},
+    text::text_type,
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::Deref, str::FromStr};
 
@@ -57,12 +60,27 @@ pub struct InvalidField {
     pub why: InvalidValue,
 }
 
+impl InvalidValue {
+    /// The same, with where it stands.
+    pub(crate) fn of(self, field: &str) -> InvalidField {
+        InvalidField { field: field.into(), why: self }
+    }
+}
+
 /// The value of the column or field `field`.
 pub(crate) fn field<V, T>(field: &str, value: V) -> Result<T, InvalidField>
 where
     T: TryFrom<V, Error = InvalidValue>,
 {
-    T::try_from(value).map_err(|why| InvalidField { field: field.into(), why })
+    T::try_from(value).map_err(|why| why.of(field))
+}
+
+/// Checks each `(field, text, (min, max))` as [`check_text`] does.
+pub(crate) fn check_fields(fields: &[(&str, &str, (usize, usize))]) -> Result<(), InvalidField> {
+    let check = |(field, text, bounds): &(&str, &str, _)| {
+        check_text(text, *bounds, &[]).map_err(|why| why.of(field))
+    };
+    fields.iter().try_for_each(check)
 }
 
 /// `text`, if it has `min` to `max` bytes and no control character that is not `allowed`.
@@ -82,60 +100,16 @@ pub(crate) fn check_text(
     }
 }
 
+/// The type for a text that `$check` lets through, which reads as a `&str`.
 macro_rules! text_value {
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The value as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidValue;
-
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
-                $check(&text)?;
-                Ok(Self(text))
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidValue;
-
-            fn from_str(text: &str) -> Result<Self, InvalidValue> {
-                Self::try_from(text.to_owned())
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.0
-            }
-        }
+        text_type! { $(#[$doc])* $name, InvalidValue, $check }
 
         impl Deref for $name {
             type Target = str;
 
             fn deref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+                self.as_str()
             }
         }
     };
