@@ -1,13 +1,11 @@
 //! The services, each in one or more instances.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use client::Health;
 use contracts::{ServiceName, services::Dependency};
 
 use super::site::Site;
-use crate::supervisor::{ProcessSpec, Signal};
+use crate::supervisor::ProcessSpec;
 
 /// What to run for instance `instance` of `service`, which listens on `port`.
 pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> ProcessSpec {
@@ -34,19 +32,7 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
         };
     }
     env.extend(site.env_of(service));
-    ProcessSpec {
-        name,
-        service: service.to_owned(),
-        program: site.bin.join(service),
-        args: Vec::new(),
-        env,
-        cwd: site.dirs.root().to_owned(),
-        user: None,
-        port,
-        health: Health::Http(format!("http://127.0.0.1:{port}/health/ready")),
-        stop_signal: Signal::SIGTERM,
-        grace: Duration::from_secs(15),
-    }
+    ProcessSpec { name, ..site.program(service, service, port, env) }
 }
 
 /// The name of a process: `orders` for the first, `orders-1` for the next.

@@ -48,6 +48,29 @@ impl Site {
         format!("postgres://shop@127.0.0.1:{}/{database}", self.port("postgres"))
     }
 
+    /// A program of ours that serves its health on `port`, and has 15 s to end.
+    pub(crate) fn program(
+        &self,
+        service: &str,
+        program: &str,
+        port: u16,
+        env: BTreeMap<String, String>,
+    ) -> ProcessSpec {
+        ProcessSpec {
+            name: service.to_owned(),
+            service: service.to_owned(),
+            program: self.bin.join(program),
+            args: Vec::new(),
+            env,
+            cwd: self.dirs.root().to_owned(),
+            user: None,
+            port,
+            health: Health::Http(format!("http://127.0.0.1:{port}/health/ready")),
+            stop_signal: Signal::SIGTERM,
+            grace: Duration::from_secs(15),
+        }
+    }
+
     /// The ports, hosts and folders of this shop, by the names of placeholders.
     pub(crate) fn lookup(&self, name: &str) -> Option<String> {
         match name.split_once('.')? {
