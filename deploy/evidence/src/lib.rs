@@ -43,7 +43,7 @@ pub async fn collect(state: &State, grace: Duration) -> Result<Evidence> {
 }
 
 /// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict. A
-/// part that cannot be looked at may be back before that: it is told once, and looked at again.
+/// server that does not answer may be back before that: this prints its error once, and asks again.
 ///
 /// # Errors
 /// As [`collect`], when that does not change.

@@ -29,7 +29,7 @@ pub enum Work {
     Record(Known<Message>, i32, usize),
     /// The supervisor looks for what is due.
     Look,
-    /// The supervisor is told what a call has given.
+    /// The supervisor gets the answer of a call.
     Called(Known<Called>),
 }
 

@@ -220,7 +220,8 @@ impl Life {
         const FAILED: usize = 5;
         const SETTLED: usize = 100;
         let payment = self.tables.payments.values().next().map_or(0, |stored| {
-            // A payment that expires is told, and then there is a charge to be voided.
+            // A payment that expires adds a row to the outbox, and then its charge has to be
+            // voided.
             let settled = 2 * self.tables.outbox.len() + usize::from(!stored.row.payment.void_due);
             let attempts = stored.row.attempts as usize;
             let is_failed = attempts > 0 && self.calls.iter().all(|l| l.stage == Stage::Stray);

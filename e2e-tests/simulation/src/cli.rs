@@ -87,7 +87,7 @@ impl Cli {
             let outcome = run(&self.scenario(seed));
             let failed = !outcome.is_clean();
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-            // A run that has failed is told when it is shrunk.
+            // Of a run that has failed, the shrinker prints the events.
             if !failed {
                 outcome.ran.trace.events().iter().for_each(|event| println!("{event}"));
             }

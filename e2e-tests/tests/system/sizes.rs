@@ -21,7 +21,8 @@ async fn confirmed(shop: &Outside) {
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
 }
 
-/// Discard every letter, as an operator would who has seen to the cause; then the shop is in order.
+/// Discards every dead letter, as an operator does after mending the cause; then the audit is
+/// clean.
 async fn put_right(shop: &Turn<RwLockWriteGuard<'static, ()>>) {
     let bootstrap = shop.shop().url("kafka").to_owned();
     let open = blocking(move || {
@@ -66,7 +67,7 @@ async fn garbage_of_a_megabyte_on_orders_passes_through_the_outbox_as_well() {
 /// A row that no service writes: Postgres refuses it, and says why. If it gets in all the same, the
 /// relay puts it aside, or makes it fit, and the other rows go on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_of_the_outbox_that_kafka_would_refuse_stops_nobody() {
+async fn a_row_of_the_outbox_that_kafka_would_refuse_stops_no_other_row() {
     let shop = alone().await;
     let insert = |topic: &str, payload: &str| {
         format!(

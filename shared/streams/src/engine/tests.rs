@@ -267,7 +267,7 @@ fn final_stop() {
 
 /// An operator can take a record out of the way, whatever it does to the processor.
 #[test]
-fn a_record_that_is_passed_by_stops_nobody() {
+fn a_record_that_is_passed_by_stops_no_partition() {
     let mut bench = Bench::new();
     let blocked = bench.poll(vec![word("later", 0), word("tea", 1)]);
     assert!(matches!(blocked, Effect::Seek(_)), "{blocked:?}");
