@@ -65,10 +65,10 @@ impl Found {
     ///
     /// # Errors
     /// When there is no shop, or it is not ready; the message says how to start or find one.
-    pub fn state(self) -> Result<State> {
+    pub fn state(&self) -> Result<State> {
         match self {
-            Self::Here(dirs) => State::read(&dirs),
-            Self::Containers(_, state) | Self::Somewhere(state) => Ok(state),
+            Self::Here(dirs) => State::read(dirs),
+            Self::Containers(_, state) | Self::Somewhere(state) => Ok(state.clone()),
         }
     }
 
@@ -96,6 +96,7 @@ fn state(dirs: &Dirs, ports: BTreeMap<String, u16>, project: Option<&str>) -> St
         urls: urls_at(&ports),
         ports,
         project: project.map(str::to_owned),
+        build: None,
     }
 }
 

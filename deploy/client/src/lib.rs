@@ -28,5 +28,5 @@ pub use order_client::{Answer, NotNow, OrderClient, OrderView, Outcome, order_bo
 pub use processes::{HOST, PORTS, SERVICES, process_called, service_of};
 pub use progress::Progress;
 pub use shop::{Shop, StartOptions, program};
-pub use state::{State, urls_at};
+pub use state::{State, build, urls_at};
 pub use status::{ProcessState, ProcessStatus};

@@ -25,6 +25,15 @@ pub struct State {
     /// The Compose project, when the processes are containers.
     #[serde(default)]
     pub project: Option<String>,
+    /// How our programs were built: [`build`]. Not known of containers.
+    #[serde(default)]
+    pub build: Option<String>,
+}
+
+/// How this program was built, and with it all of ours: `debug` or `release`.
+#[must_use]
+pub const fn build() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
 }
 
 /// Where each process is reached, by its port: the addresses of a [`State`].

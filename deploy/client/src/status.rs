@@ -36,6 +36,10 @@ pub struct ProcessStatus {
     pub restarts: u32,
     /// Its memory in MB, with that of its children, shared pages divided among their users.
     pub memory_mb: Option<u64>,
+    /// The processor time that it has used so far in milliseconds, with that of its children.
+    /// Containers do not say.
+    #[serde(default)]
+    pub cpu_ms: Option<u64>,
 }
 
 impl ProcessStatus {
@@ -51,6 +55,7 @@ impl ProcessStatus {
             healthy: None,
             restarts: 0,
             memory_mb: None,
+            cpu_ms: None,
         }
     }
 }

@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use client::{Answer, OrderClient, Outcome, State, order_body};
-use contracts::{OrderId, topics::ORDER_VIEWS};
+use contracts::{
+    OrderId, Status,
+    topics::{EMAILS, ORDER_VIEWS, ORDERS},
+};
 use futures::StreamExt;
 use serde_json::Value;
-use streams::Codec;
+use streams::{Codec, Failure, Record};
 use streams_kafka::{HttpRegistry, spawn_tail};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::journal::{Journal, Reply, Stories, Story};
+use crate::journal::{Journal, Milestone, Reply, Stories, Story};
 use crate::mix::{Intent, Kind, Line, Mix};
 
 /// How long a customer tries before it gives up: longer than any server of the shop needs to come
@@ -236,24 +239,39 @@ impl Crowd {
     }
 }
 
-/// Writes down the end of every order that the view announces.
+/// Writes down where every order comes by: the records of its topics as they can be read.
 async fn listen(state: &State, journal: Arc<Journal>, stop: CancellationToken) -> Result<()> {
     const DEADLINE: Duration = Duration::from_secs(30);
     let registry = HttpRegistry::new(state.url("registry")?, tokio::runtime::Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let kafka = state.url("kafka")?;
-    let tail = spawn_tail(kafka, "load", vec![&ORDER_VIEWS.spec], stop, move |record| {
-        let seen = record.value.as_deref().map(|value| codec.decode(&ORDER_VIEWS, value));
+    let topics = vec![&ORDERS.spec, &ORDER_VIEWS.spec, &EMAILS.spec];
+    let tail = spawn_tail(kafka, "load", topics, stop, move |record| {
         // What cannot be read now is asked for later.
-        if let Some(Ok(seen)) = seen
-            && seen.order.status.is_terminal()
-        {
-            journal.settled(seen.order_id, Outcome::Settled(seen.order.status));
-        }
+        let _ = note(&record, &codec, &journal);
     });
     let at_work = tokio::time::timeout(DEADLINE, tail.at_work()).await;
     let at_work = at_work.with_context(|| format!("Kafka does not answer at {kafka}"))?;
     anyhow::ensure!(at_work, "listening has died");
+    Ok(())
+}
+
+fn note(record: &Record, codec: &Codec, journal: &Journal) -> Result<(), Failure> {
+    let Some(value) = record.value.as_deref() else { return Ok(()) };
+    if &*record.topic == ORDERS.spec.name {
+        let order = codec.decode(&ORDERS, value)?;
+        if order.status == Status::Validated {
+            journal.reached(order.order_id, Milestone::Validated);
+        }
+    } else if &*record.topic == EMAILS.spec.name {
+        journal.reached(codec.decode(&EMAILS, value)?.order_id, Milestone::Mailed);
+    } else {
+        let seen = codec.decode(&ORDER_VIEWS, value)?;
+        journal.reached(seen.order_id, Milestone::Visible);
+        if seen.order.status.is_terminal() {
+            journal.settled(seen.order_id, Outcome::Settled(seen.order.status));
+        }
+    }
     Ok(())
 }
 

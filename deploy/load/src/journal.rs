@@ -39,6 +39,40 @@ pub struct Story {
     pub reply: Option<(Instant, Reply)>,
     /// When it could be seen in the view that it has ended, and how.
     pub settled: Option<(Instant, Outcome)>,
+    /// When it came by its other milestones.
+    pub reached: Reached,
+}
+
+/// Where an order comes by on its way, besides its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Milestone {
+    /// All checks have passed: its record on `orders` can be read.
+    Validated,
+    /// The view shows it.
+    Visible,
+    /// The mail server has its mail, and `emails` says so.
+    Mailed,
+}
+
+impl Milestone {
+    /// All of them, in the order in which an order comes by.
+    pub const ALL: [Self; 3] = [Self::Visible, Self::Validated, Self::Mailed];
+}
+
+/// When an order came by each milestone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reached([Option<Instant>; Milestone::ALL.len()]);
+
+impl Reached {
+    /// When it came by `milestone`.
+    #[must_use]
+    pub fn at(&self, milestone: Milestone) -> Option<Instant> {
+        self.0[milestone as usize]
+    }
+
+    fn set(&mut self, milestone: Milestone, at: Instant) {
+        self.0[milestone as usize].get_or_insert(at);
+    }
 }
 
 impl Story {
@@ -79,26 +113,32 @@ pub struct Stories {
 struct State {
     stories: Stories,
     places: HashMap<OrderId, usize>,
-    /// Orders that were seen to end before their 202 was here, and strangers, for [`EARLY_MAX`] of
+    /// What was seen of orders before their 202 was here, and of strangers, for [`EARLY_MAX`] of
     /// them.
-    early: HashMap<OrderId, (Instant, Outcome)>,
+    early: HashMap<OrderId, Seen>,
     /// The keys of `early`, the oldest first; those that were taken out may still be here.
     early_since: VecDeque<OrderId>,
 }
 
+/// What was seen of an order.
+#[derive(Debug, Default)]
+struct Seen {
+    settled: Option<(Instant, Outcome)>,
+    reached: Reached,
+}
+
 impl State {
-    /// The first word about an end counts; the oldest of them makes room for a new one.
-    fn remember(&mut self, order: OrderId, settled: (Instant, Outcome)) {
-        if self.early.contains_key(&order) {
-            return;
+    /// What is remembered of an order without a place; the oldest one makes room for a new one.
+    fn remember(&mut self, order: OrderId) -> &mut Seen {
+        if !self.early.contains_key(&order) {
+            if self.early_since.len() == EARLY_MAX
+                && let Some(oldest) = self.early_since.pop_front()
+            {
+                self.early.remove(&oldest);
+            }
+            self.early_since.push_back(order);
         }
-        if self.early_since.len() == EARLY_MAX
-            && let Some(oldest) = self.early_since.pop_front()
-        {
-            self.early.remove(&oldest);
-        }
-        self.early.insert(order, settled);
-        self.early_since.push_back(order);
+        self.early.entry(order).or_default()
     }
 }
 
@@ -110,7 +150,7 @@ impl Journal {
     /// An order is due; its place in the journal.
     pub fn due(&self, kind: Kind, due: Instant) -> usize {
         let orders = &mut self.state().stories.orders;
-        orders.push(Story { kind, due, reply: None, settled: None });
+        orders.push(Story { kind, due, reply: None, settled: None, reached: Reached::default() });
         orders.len() - 1
     }
 
@@ -120,8 +160,9 @@ impl Journal {
         state.stories.orders[place].reply = Some((Instant::now(), reply));
         if let Reply::Accepted(order) = reply {
             state.places.insert(order, place);
-            if let Some(settled) = state.early.remove(&order) {
-                state.stories.orders[place].settled = Some(settled);
+            if let Some(Seen { settled, reached }) = state.early.remove(&order) {
+                let story = &mut state.stories.orders[place];
+                (story.settled, story.reached) = (settled, reached);
             }
         }
     }
@@ -129,13 +170,21 @@ impl Journal {
     /// It can be seen that an order has ended. Said again, it changes nothing.
     pub fn settled(&self, order: OrderId, outcome: Outcome) {
         let mut state = self.state();
-        let now = Instant::now();
-        match state.places.get(&order).copied() {
-            Some(place) => {
-                state.stories.orders[place].settled.get_or_insert((now, outcome));
-            }
-            None => state.remember(order, (now, outcome)),
-        }
+        let settled = match state.places.get(&order).copied() {
+            Some(place) => &mut state.stories.orders[place].settled,
+            None => &mut state.remember(order).settled,
+        };
+        settled.get_or_insert((Instant::now(), outcome));
+    }
+
+    /// An order was seen to come by a milestone. Said again, it changes nothing.
+    pub fn reached(&self, order: OrderId, milestone: Milestone) {
+        let mut state = self.state();
+        let reached = match state.places.get(&order).copied() {
+            Some(place) => &mut state.stories.orders[place].reached,
+            None => &mut state.remember(order).reached,
+        };
+        reached.set(milestone, Instant::now());
     }
 
     /// A request has to be sent again.

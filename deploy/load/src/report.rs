@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::journal::{Reply, Stories, Story};
+use crate::journal::{Milestone, Reply, Stories, Story};
 
 /// Latencies in microseconds, up to an hour, to three significant digits.
 fn histogram(latencies: impl Iterator<Item = Duration>) -> Histogram<u64> {
@@ -103,12 +103,20 @@ fn latencies(orders: &[Story]) -> String {
     let since_due = |story: &Story, at: Instant| at.saturating_duration_since(story.due);
     let accepted = orders.iter().filter_map(|story| Some(since_due(story, story.accepted()?.0)));
     let settled = orders.iter().filter_map(|story| Some(since_due(story, story.settled?.0)));
+    let to = |milestone| {
+        let at = move |story: &Story| Some(since_due(story, story.reached.at(milestone)?));
+        histogram(orders.iter().filter_map(at))
+    };
     let mut out = String::from(
         "latency in ms      p50      p95      p99      max   from when the order was due\n",
     );
-    for (name, histogram) in
-        [("to accepted", histogram(accepted)), ("to settled", histogram(settled))]
-    {
+    for (name, histogram) in [
+        ("to accepted", histogram(accepted)),
+        ("to visible", to(Milestone::Visible)),
+        ("to validated", to(Milestone::Validated)),
+        ("to settled", histogram(settled)),
+        ("to mailed", to(Milestone::Mailed)),
+    ] {
         if histogram.is_empty() {
             continue;
         }
@@ -128,6 +136,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::journal::Reached;
     use crate::mix::Kind;
 
     /// Ten orders, one per second; each is accepted 10 ms after it was due and settled after n ×
@@ -144,6 +153,7 @@ mod tests {
                 due,
                 reply: Some((due + ms(10), Reply::Accepted(id))),
                 settled: Some((due + ms(100 * (n + 1)), Outcome::Settled(status))),
+                reached: Reached::default(),
             }
         });
         Stories { orders: orders.collect(), ..Stories::default() }

@@ -13,7 +13,7 @@ use crate::ports::Ports;
 use crate::processes::services;
 use crate::processes::site::Site;
 use crate::settings::Scale;
-use crate::supervisor::{Process, Supervisor, memory_mb};
+use crate::supervisor::{Process, Supervisor, cpu_ms, memory_mb};
 
 /// How long a started service may take to be ready: it waits for its dependencies meanwhile.
 pub(crate) const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
@@ -46,6 +46,7 @@ impl Running {
             ports: ports.all().clone(),
             urls: urls_at(ports.all()),
             project: None,
+            build: Some(client::build().to_owned()),
         };
         Self {
             supervisor: Supervisor::new(site.dirs.clone()),
@@ -130,6 +131,7 @@ impl Running {
                 let mut status = process.status();
                 status.healthy = Some(process.health().await.is_ok());
                 status.memory_mb = status.pid.and_then(memory_mb);
+                status.cpu_ms = status.pid.and_then(cpu_ms);
                 status
             })
         });

@@ -99,6 +99,7 @@ impl Keeper {
             urls: urls_at(&ports),
             ports,
             project: Some(self.project.name().to_owned()),
+            build: None,
         };
         state.write(&self.dirs)
     }

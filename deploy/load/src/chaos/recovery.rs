@@ -130,7 +130,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::journal::Reply;
+    use crate::journal::{Reached, Reply};
     use crate::mix::Kind;
 
     fn s(seconds: u64) -> Duration {
@@ -147,6 +147,7 @@ mod tests {
                 Reply::Accepted(OrderId(Uuid::from_u128(u128::from(*due)))),
             )),
             settled: end.map(|end| (begin + s(end), Outcome::Settled(Status::Confirmed))),
+            reached: Reached::default(),
         };
         orders.iter().map(story).collect()
     }

@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::chaos::plan::Act;
-    use crate::journal::Reply;
+    use crate::journal::{Reached, Reply};
     use crate::mix::Kind;
 
     fn bar(from: f64, label_end: f64) -> Bar {
@@ -300,6 +300,7 @@ mod tests {
                 due: begin + s(n),
                 reply: Some((begin + s(n), Reply::Accepted(OrderId(Uuid::from_u128(n.into()))))),
                 settled: Some((begin + s(n + 1), Outcome::Settled(Status::Confirmed))),
+                reached: Reached::default(),
             })
             .collect();
         let fault = |at| Happened {

@@ -18,7 +18,7 @@ mod pid_file;
 mod proc;
 mod process;
 
-pub(crate) use proc::memory_mb;
+pub(crate) use proc::{cpu_ms, memory_mb};
 pub(crate) use process::{Process, ProcessSpec, Signal};
 
 /// The order in which processes are stopped: a process that depends on others goes before them.

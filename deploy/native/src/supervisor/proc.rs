@@ -1,6 +1,6 @@
-//! What /proc tells of a process: its memory, its children, and when it started.
+//! What /proc tells of a process: its memory, its processor time, its children, and its start.
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// The memory of a process and its children in MB, pages that they share counted once.
 pub(crate) fn memory_mb(pid: u32) -> Option<u64> {
@@ -9,6 +9,28 @@ pub(crate) fn memory_mb(pid: u32) -> Option<u64> {
         kilobytes += pss_kb(child).unwrap_or(0);
     }
     Some(kilobytes.div_ceil(1024))
+}
+
+/// The processor time that a process and its children have used, those that have ended included, in
+/// milliseconds.
+pub(crate) fn cpu_ms(pid: u32) -> Option<u64> {
+    let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+    let mut ticks = cpu_ticks(pid)?;
+    for child in children_of(pid) {
+        ticks += cpu_ticks(child).unwrap_or(0);
+    }
+    Some(ticks * 1000 / per_second)
+}
+
+/// User and system time of a process and of the children that it has waited for: fields 14 to 17 of
+/// /proc/PID/stat.
+fn cpu_ticks(pid: u32) -> Option<u64> {
+    cpu_ticks_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn cpu_ticks_in(stat: &str) -> Option<u64> {
+    let fields = stat[stat.rfind(')')? + 1..].split_whitespace().skip(11).take(4);
+    fields.map(|field| field.parse::<u64>().ok()).sum()
 }
 
 /// The processes that a process has started.
@@ -59,6 +81,13 @@ mod tests {
         assert_eq!(pss_kb_in("00400000 rollup\nRss:   90 kB\nPss:    70 kB\n"), Some(70));
         assert_eq!(pss_kb_in(""), None);
         assert!(memory_mb(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn processor_time_is_the_sum_of_its_own_and_of_its_ended_children() {
+        let stat = "9 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 500 30 20 1 15 16";
+        assert_eq!(cpu_ticks_in(stat), Some(551));
+        assert!(cpu_ms(std::process::id()).is_some());
     }
 
     #[test]

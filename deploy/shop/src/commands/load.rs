@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 use client::{Found, Progress};
-use load::{Load, Settings, mix::Mix, report};
+use load::{Load, Settings, mix::Mix, report, usage::Meter};
 
 use super::place::Place;
 
@@ -88,18 +88,29 @@ pub(crate) async fn run(args: LoadArgs) -> Result<()> {
         (None, Some(minutes)) => orders_in(minutes, args.rate)?,
         (None, None) => ORDERS_DEFAULT,
     };
-    let state = Found::at(args.place.dir()).await?.state()?;
+    let shop = Found::at(args.place.dir()).await?;
+    let state = shop.state()?;
     let progress = Progress::start();
     progress.step(
         "load",
-        format!("{orders} orders at {}/s, --seed {seed} --mix {}", args.rate, args.mix),
+        format!(
+            "{orders} orders at {}/s, --seed {seed} --mix {}, {} builds",
+            args.rate,
+            args.mix,
+            state.build.as_deref().unwrap_or("unknown")
+        ),
     );
     let settings = Settings { seed, mix: args.mix, orders, rate: args.rate };
+    let before = Meter::read(&shop).await?;
     let mut load = Load::start(&state, settings).await?;
     let patience = Duration::from_secs(if args.wait { args.patience } else { 0 });
     let end = follow(&mut load, patience, progress).await;
     let stories = load.journal().look(Clone::clone);
     print!("{}", report::summary(&stories));
+    // The shop may be gone by now; the orders are the result.
+    if let Ok(after) = Meter::read(&shop).await {
+        print!("{}", after.since(&before).table(stories.orders.len()));
+    }
     match end? {
         End::Interrupted => bail!("interrupted: the orders that were sent go on in the shop"),
         End::Late if args.wait => {

@@ -47,7 +47,7 @@ fn table(processes: &[ProcessStatus]) -> String {
 pub(crate) fn what_next(state: &State) -> String {
     let url = |name: &str| state.urls.get(name).map_or("", String::as_str);
     format!(
-        "\nThe shop is open. Try:\n  \
+        "\nThe shop is open, in {} builds. Try:\n  \
          ./shop order TEA=2 MUG=1 --customer ada    place an order and follow it\n  \
          curl -XPOST {}/orders -H 'content-type: application/json' \\\n       \
          -d '{{\"customer_id\":\"ada\",\"lines\":[{{\"sku\":\"TEA\",\"quantity\":2}}]}}'\n  \
@@ -55,6 +55,7 @@ pub(crate) fn what_next(state: &State) -> String {
          {:<42} the mails it sends\n  \
          ./shop topics | status | logs orders -f    look around\n  \
          ./shop down                                end it\n\n",
+        state.build.as_deref().unwrap_or("unknown"),
         url("orders"),
         format!("{}/products", url("view")),
         url("mail"),

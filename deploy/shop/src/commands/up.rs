@@ -59,6 +59,9 @@ pub(crate) struct UpArgs {
     #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale"])]
     #[arg(conflicts_with_all = ["env", "infra_only"])]
     docker: bool,
+    /// Run release builds, which the script builds first: minutes the first time
+    #[arg(long, conflicts_with = "docker")]
+    release: bool,
     /// This process was started by --detach
     #[arg(long, hide = true)]
     detached: bool,
@@ -78,6 +81,9 @@ impl UpArgs {
 pub(crate) async fn run(args: UpArgs) -> Result<()> {
     if args.docker {
         bail!("`--docker` is done by the script ./shop")
+    }
+    if args.release && client::build() != "release" {
+        bail!("`--release` is done by the script ./shop: these are debug builds")
     }
     if args.detach {
         return detach::run(&args.dir).await;
