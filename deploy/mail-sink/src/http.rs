@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
+use crate::faults::{Faults, Weather};
 use crate::mailbox::Mailbox;
 
 const LIMIT_DEFAULT: usize = 50;
@@ -16,16 +17,19 @@ const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 5_000;
 const PAGE: &str = include_str!("page.html");
 
-/// The mails, for the connections that bring them and the requests that read them.
-pub(crate) type Mails = Arc<Mutex<Mailbox>>;
+/// What the connections and the requests share.
+pub(crate) struct Sink {
+    pub(crate) mailbox: Mutex<Mailbox>,
+    pub(crate) weather: Mutex<Weather>,
+}
 
-/// The mails, to look at or to change.
-pub(crate) fn lock(mails: &Mails) -> MutexGuard<'_, Mailbox> {
-    mails.lock().expect("no code panics while it holds the mails")
+/// A part of a [`Sink`], to look at or to change.
+pub(crate) fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    part.lock().expect("no code panics while it holds a part of the sink")
 }
 
 /// Every route.
-pub(crate) fn router(mails: Mails) -> Router {
+pub(crate) fn router(sink: Arc<Sink>) -> Router {
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
         .route("/readyz", get(|| async { "ok" }))
@@ -33,7 +37,8 @@ pub(crate) fn router(mails: Mails) -> Router {
         .route("/api/v1/info", get(info))
         .route("/api/v1/messages", get(list).delete(clear))
         .route("/api/v1/message/{id}", get(show))
-        .with_state(mails)
+        .route("/faults", get(show_faults).put(set_faults))
+        .with_state(sink)
 }
 
 #[derive(Deserialize)]
@@ -49,16 +54,16 @@ fn limit_default() -> usize {
 }
 
 /// The part of mailpit's answer from which an auditor sees whether mails are missing here.
-async fn info(State(mails): State<Mails>) -> impl IntoResponse {
-    let mailbox = lock(&mails);
+async fn info(State(sink): State<Arc<Sink>>) -> impl IntoResponse {
+    let mailbox = lock(&sink.mailbox);
     Json(serde_json::json!({
         "Messages": mailbox.len(),
         "RuntimeStats": { "Uptime": mailbox.uptime_s(), "SMTPAccepted": mailbox.accepted() },
     }))
 }
 
-async fn list(State(mails): State<Mails>, Query(range): Query<Range>) -> impl IntoResponse {
-    let mailbox = lock(&mails);
+async fn list(State(sink): State<Arc<Sink>>, Query(range): Query<Range>) -> impl IntoResponse {
+    let mailbox = lock(&sink.mailbox);
     let page = mailbox.page(range.start, range.limit.min(LIMIT_MAX));
     Json(serde_json::json!({
         "total": mailbox.len(),
@@ -70,11 +75,29 @@ async fn list(State(mails): State<Mails>, Query(range): Query<Range>) -> impl In
     }))
 }
 
-async fn show(State(mails): State<Mails>, Path(id): Path<String>) -> impl IntoResponse {
-    lock(&mails).find(&id).map(Json).ok_or((StatusCode::NOT_FOUND, "no such mail"))
+async fn show(State(sink): State<Arc<Sink>>, Path(id): Path<String>) -> impl IntoResponse {
+    lock(&sink.mailbox).find(&id).map(Json).ok_or((StatusCode::NOT_FOUND, "no such mail"))
 }
 
-async fn clear(State(mails): State<Mails>) -> impl IntoResponse {
-    lock(&mails).clear();
+async fn clear(State(sink): State<Arc<Sink>>) -> impl IntoResponse {
+    lock(&sink.mailbox).clear();
     "ok"
+}
+
+async fn show_faults(State(sink): State<Arc<Sink>>) -> Json<Faults> {
+    Json(lock(&sink.weather).faults().clone())
+}
+
+async fn set_faults(State(sink): State<Arc<Sink>>, Json(faults): Json<Faults>) -> Response {
+    match faults.checked() {
+        Ok(faults) => {
+            *lock(&sink.weather) = Weather::new(faults.clone());
+            Json(faults).into_response()
+        }
+        Err(errors) => {
+            let title = "these faults cannot be switched on";
+            let problem = serde_json::json!({ "status": 422, "title": title, "errors": errors });
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(problem)).into_response()
+        }
+    }
 }

@@ -1,17 +1,18 @@
 //! A mail server that delivers nothing: it takes every mail by SMTP and shows it, on a page and
 //! over the part of mailpit's HTTP API that tests and people need, so that the same calls work
-//! against either.
+//! against either. `PUT /faults` makes it behave as mail servers do on a bad day.
 //!
 //! A mail is kept before its sender hears that it was taken. What is kept is bounded, see the
 //! README.
 
+mod faults;
 mod http;
 mod mailbox;
 mod smtp;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -20,9 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use http::{Mails, lock, router};
+use faults::{Nothing, Weather};
+use http::{Sink, lock, router};
 use mailbox::{BYTES_MAX, Mail, Mailbox};
-use smtp::{GREETING, Session};
+use smtp::{Answer, Session};
 
 /// Connections at a time; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -47,26 +49,27 @@ pub async fn serve(smtp: SocketAddr, http: SocketAddr, stop: CancellationToken) 
 /// # Errors
 /// When HTTP cannot be served any more.
 pub async fn serve_on(smtp: TcpListener, http: TcpListener, stop: CancellationToken) -> Result<()> {
-    let mails: Mails = Arc::new(Mutex::new(Mailbox::new(BYTES_MAX)));
-    let accepting = tokio::spawn(accept(smtp, Arc::clone(&mails)));
-    axum::serve(http, router(mails))
+    let mailbox = Mutex::new(Mailbox::new(BYTES_MAX));
+    let sink = Arc::new(Sink { mailbox, weather: Mutex::new(Weather::default()) });
+    let accepting = tokio::spawn(accept(smtp, Arc::clone(&sink)));
+    axum::serve(http, router(sink))
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await?;
     accepting.abort();
     Ok(())
 }
 
-async fn accept(listener: TcpListener, mails: Mails) {
+async fn accept(listener: TcpListener, sink: Arc<Sink>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let place = place.expect("nobody closes the semaphore");
         match listener.accept().await {
             Ok((stream, _)) => {
-                let mails = Arc::clone(&mails);
+                let sink = Arc::clone(&sink);
                 tokio::spawn(async move {
                     // A client that breaks off is of no interest: it sends the mail again.
-                    let _ = converse(stream, &mails).await;
+                    let _ = converse(stream, &sink).await;
                     drop(place);
                 });
             }
@@ -79,22 +82,35 @@ async fn accept(listener: TcpListener, mails: Mails) {
 }
 
 /// One connection, until the client says goodbye, breaks off or falls silent.
-async fn converse(mut stream: TcpStream, mails: &Mails) -> Result<()> {
+async fn converse(mut stream: TcpStream, sink: &Sink) -> Result<()> {
     let (mut session, mut buffer) = (Session::default(), [0; 16 * 1024]);
-    stream.write_all(GREETING).await?;
-    loop {
-        let length = tokio::time::timeout(IDLE_MAX, stream.read(&mut buffer)).await??;
+    let mut answer = Session::greet(&mut lock(&sink.weather));
+    while give(answer, &mut stream, sink).await? {
+        let length = read(&mut stream, &mut buffer).await?;
         if length == 0 {
             return Ok(());
         }
-        let answer = session.receive(&buffer[..length]);
-        for envelope in answer.mails {
-            let mail = Mail::read(&envelope, Timestamp::now());
-            lock(mails).keep(mail);
-        }
-        stream.write_all(&answer.replies).await?;
-        if answer.close {
-            return Ok(());
-        }
+        answer = session.receive(&buffer[..length], &mut lock(&sink.weather), Instant::now());
     }
+    Ok(())
+}
+
+/// Keeps the mails of `answer` and says it. Whether the conversation goes on.
+async fn give(answer: Answer, stream: &mut TcpStream, sink: &Sink) -> Result<bool> {
+    let Answer { replies, mails, pause, end } = answer;
+    for envelope in mails {
+        let mail = Mail::read(&envelope, Timestamp::now());
+        lock(&sink.mailbox).keep(mail);
+    }
+    tokio::time::sleep(pause).await;
+    stream.write_all(&replies).await?;
+    if end == Some(Nothing::Silence) {
+        let mut ignored = [0; 16 * 1024];
+        while read(stream, &mut ignored).await? > 0 {}
+    }
+    Ok(end.is_none())
+}
+
+async fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize> {
+    Ok(tokio::time::timeout(IDLE_MAX, stream.read(buffer)).await??)
 }

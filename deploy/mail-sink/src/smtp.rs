@@ -4,17 +4,17 @@
 //! The extensions are those that cost nothing here: 8BITMIME, PIPELINING, SIZE and SMTPUTF8. There
 //! is no TLS and no authentication: it listens for a shop on the same machine.
 
+use std::slice::Iter;
+use std::time::{Duration, Instant};
+
 use smtp_proto::request::receiver::{DataReceiver, RequestReceiver};
 use smtp_proto::{Error, MAIL_BODY_BINARYMIME, Request};
 
-/// The largest mail that is taken, in bytes, as it travels.
-pub(crate) const MAIL_BYTES_MAX: usize = 1024 * 1024;
+use crate::faults::{Nothing, Says, Step, Weather};
+
 /// The fewest recipients of one mail that a server must take (RFC 5321, 4.5.3.1.8); more are
 /// refused.
 const RECIPIENTS_MAX: usize = 100;
-
-/// What the server says first.
-pub(crate) const GREETING: &[u8] = b"220 mail-sink ESMTP\r\n";
 
 /// A mail as it was handed over.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,8 +34,10 @@ pub(crate) struct Answer {
     pub(crate) replies: Vec<u8>,
     /// Mails that are whole.
     pub(crate) mails: Vec<Envelope>,
-    /// The connection ends after the replies.
-    pub(crate) close: bool,
+    /// How long the replies wait.
+    pub(crate) pause: Duration,
+    /// How the connection ends after the replies, if it does.
+    pub(crate) end: Option<Nothing>,
 }
 
 /// One connection.
@@ -48,26 +50,34 @@ pub(crate) struct Session {
     data: Option<DataReceiver>,
 }
 
+/// The sky over a conversation: the faults that are switched on, now.
+struct Sky<'a> {
+    weather: &'a mut Weather,
+    now: Instant,
+}
+
 impl Session {
+    /// What the server says first.
+    pub(crate) fn greet(weather: &mut Weather) -> Answer {
+        let mut answer = Answer::default();
+        match weather.at(Step::Greeting, &[]) {
+            Some(fault) => answer.fail(fault),
+            None => answer.say("220 mail-sink ESMTP"),
+        }
+        answer
+    }
+
     /// Takes what the client has sent: any part of a line or of a mail, or several of them.
-    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Answer {
+    pub(crate) fn receive(&mut self, bytes: &[u8], weather: &mut Weather, now: Instant) -> Answer {
         let (mut bytes, mut answer) = (bytes.iter(), Answer::default());
-        while !answer.close && !bytes.as_slice().is_empty() {
-            if let Some(data) = &mut self.data {
-                let envelope = self.envelope.get_or_insert_default();
-                let is_whole = data.ingest(&mut bytes, &mut envelope.message);
-                if envelope.message.len() > MAIL_BYTES_MAX {
-                    // What follows cannot be told from commands unless it is read to its end.
-                    answer.end("552 5.3.4 the mail is too large");
-                } else if is_whole {
-                    self.data = None;
-                    answer.mails.extend(self.envelope.take());
-                    answer.say("250 2.0.0 kept");
-                }
+        let mut sky = Sky { weather, now };
+        while answer.end.is_none() && !bytes.as_slice().is_empty() {
+            if self.data.is_some() {
+                self.take_in(&mut bytes, &mut sky, &mut answer);
                 continue;
             }
             match self.requests.ingest(&mut bytes).map(Request::into_owned) {
-                Ok(request) => self.obey(request, &mut answer),
+                Ok(request) => self.obey(request, &mut sky, &mut answer),
                 Err(Error::NeedsMoreData { .. }) => break,
                 Err(error) => refuse(&error, &mut answer),
             }
@@ -75,14 +85,64 @@ impl Session {
         answer
     }
 
-    fn obey(&mut self, request: Request<String>, answer: &mut Answer) {
+    /// Takes in a part of the mail, or its end.
+    fn take_in(&mut self, bytes: &mut Iter<'_, u8>, sky: &mut Sky<'_>, answer: &mut Answer) {
+        let Some(data) = &mut self.data else { return };
+        let envelope = self.envelope.get_or_insert_default();
+        if envelope.message.is_empty()
+            && let Some(fault) = sky.weather.at(Step::Content, &envelope.to)
+        {
+            answer.fail(fault);
+            answer.end.get_or_insert(Nothing::Close);
+            return;
+        }
+        let is_whole = data.ingest(bytes, &mut envelope.message);
+        if envelope.message.len() > sky.weather.mail_bytes_max() {
+            // What follows cannot be told from commands unless it is read to its end.
+            answer.end("552 5.3.4 the mail is too large");
+        } else if is_whole {
+            self.data = None;
+            let fault = sky.weather.at(Step::End, &envelope.to);
+            let kept = self.envelope.take();
+            answer.pause += sky.weather.end_latency();
+            match fault {
+                Some(fault @ Says::Code(_)) => answer.fail(fault),
+                Some(fault @ Says::Nothing(_)) => {
+                    answer.mails.extend(kept);
+                    answer.fail(fault);
+                }
+                None => {
+                    answer.mails.extend(kept);
+                    answer.say("250 2.0.0 kept");
+                }
+            }
+        }
+    }
+
+    /// What the server does about `request`, if not what it should.
+    fn fault(&self, request: &Request<String>, sky: &mut Sky<'_>) -> Option<Says> {
+        let recipients = self.envelope.as_ref().map_or(&[][..], |envelope| &envelope.to);
+        match request {
+            Request::Ehlo { .. } => sky.weather.at(Step::Ehlo, &[]),
+            Request::Mail { .. } => sky.weather.at(Step::Mail, &[]),
+            Request::Rcpt { to } => sky.weather.at_recipient(&to.address, sky.now),
+            Request::Data => sky.weather.at(Step::Data, recipients),
+            _ => None,
+        }
+    }
+
+    fn obey(&mut self, request: Request<String>, sky: &mut Sky<'_>, answer: &mut Answer) {
+        if let Some(fault) = self.fault(&request, sky) {
+            return answer.fail(fault);
+        }
+        let bytes_max = sky.weather.mail_bytes_max();
         match request {
             Request::Ehlo { .. } => {
                 self.envelope = None;
                 answer.say("250-mail-sink");
                 answer.say("250-8BITMIME");
                 answer.say("250-PIPELINING");
-                answer.say(&format!("250-SIZE {MAIL_BYTES_MAX}"));
+                answer.say(&format!("250-SIZE {bytes_max}"));
                 answer.say("250 SMTPUTF8");
             }
             Request::Helo { .. } => {
@@ -92,7 +152,7 @@ impl Session {
             Request::Mail { .. } if self.envelope.is_some() => {
                 answer.say("503 5.5.1 a mail is under way already");
             }
-            Request::Mail { from } if from.size > MAIL_BYTES_MAX => {
+            Request::Mail { from } if from.size > bytes_max => {
                 answer.say("552 5.3.4 the mail is too large");
             }
             Request::Mail { from } if from.flags & MAIL_BODY_BINARYMIME != 0 => {
@@ -170,13 +230,26 @@ impl Answer {
 
     fn end(&mut self, line: &str) {
         self.say(line);
-        self.close = true;
+        self.end = Some(Nothing::Close);
+    }
+
+    /// A fault that was switched on.
+    fn fail(&mut self, fault: Says) {
+        match fault {
+            Says::Code(451) => self.say("451 4.7.1 greylisted: come back later"),
+            Says::Code(421) => self.end("421 4.3.2 the service ends: a fault that was switched on"),
+            Says::Code(code) => {
+                self.say(&format!("{code} {}.0.0 a fault that was switched on", code / 100));
+            }
+            Says::Nothing(end) => self.end = Some(end),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::MAIL_BYTES_MAX;
 
     /// One mail, with a line that begins with a dot.
     const DIALOGUE: &str = "EHLO shop\r\nMAIL FROM:<shop@x.org> SIZE=60\r\n\
@@ -187,19 +260,28 @@ mod tests {
         text.lines().map(|line| line.chars().take(4).collect()).collect()
     }
 
+    /// What a new session answers on a good day.
+    fn answer_to(dialogue: &str) -> Answer {
+        receive(&mut Session::default(), dialogue.as_bytes())
+    }
+
+    fn receive(session: &mut Session, bytes: &[u8]) -> Answer {
+        session.receive(bytes, &mut Weather::default(), Instant::now())
+    }
+
     fn replies_to(dialogue: &str) -> Vec<String> {
-        codes(&Session::default().receive(dialogue.as_bytes()))
+        codes(&answer_to(dialogue))
     }
 
     #[test]
     fn a_mail_is_whole_whether_it_comes_at_once_or_byte_by_byte() {
-        let at_once = Session::default().receive(DIALOGUE.as_bytes());
+        let at_once = answer_to(DIALOGUE);
         let (mut session, mut in_pieces) = (Session::default(), Answer::default());
         for byte in DIALOGUE.as_bytes() {
-            let answer = session.receive(&[*byte]);
+            let answer = receive(&mut session, &[*byte]);
             in_pieces.replies.extend(answer.replies);
             in_pieces.mails.extend(answer.mails);
-            in_pieces.close |= answer.close;
+            in_pieces.end = in_pieces.end.or(answer.end);
         }
         let mail = Envelope {
             from: "shop@x.org".into(),
@@ -208,7 +290,7 @@ mod tests {
         };
         for answer in [at_once, in_pieces] {
             assert_eq!(answer.mails, std::slice::from_ref(&mail));
-            assert!(answer.close, "QUIT ends it");
+            assert_eq!(answer.end, Some(Nothing::Close), "QUIT ends it");
             let ehlo = ["250-", "250-", "250-", "250-", "250 "];
             assert_eq!(
                 codes(&answer),
@@ -223,7 +305,7 @@ mod tests {
         assert_eq!(replies_to("MAIL FROM:<a@x.org>\r\nDATA\r\n"), ["250 ", "503 "]);
         let twice =
             "MAIL FROM:<a@x.org>\r\nMAIL FROM:<b@x.org>\r\nRCPT TO:<c@x.org>\r\nDATA\r\nx\r\n.\r\n";
-        let answer = Session::default().receive(twice.as_bytes());
+        let answer = answer_to(twice);
         assert_eq!(codes(&answer), ["250 ", "503 ", "250 ", "354 ", "250 "]);
         assert_eq!(answer.mails[0].from, "a@x.org");
     }
@@ -237,8 +319,7 @@ mod tests {
     #[test]
     fn what_is_not_spoken_here_is_refused_and_the_connection_goes_on() {
         for wrong in ["STARTTLS", "AUTH PLAIN AGEAYg==", "NONSENSE"] {
-            let answer = Session::default().receive(format!("{wrong}\r\nNOOP\r\n").as_bytes());
-            let codes = codes(&answer);
+            let codes = replies_to(&format!("{wrong}\r\nNOOP\r\n"));
             assert!(codes[0].starts_with("50") && codes[1] == "250 ", "{wrong}: {codes:?}");
         }
     }
@@ -246,21 +327,85 @@ mod tests {
     #[test]
     fn neither_a_line_nor_a_mail_nor_its_recipients_grow_without_bound() {
         let mut session = Session::default();
-        let line = session.receive(&[b'x'; 8 * 1024]);
-        assert!(line.close && codes(&line) == ["500 "], "{:?}", codes(&line));
+        let line = receive(&mut session, &[b'x'; 8 * 1024]);
+        assert!(line.end.is_some() && codes(&line) == ["500 "], "{:?}", codes(&line));
 
         let announced = format!("MAIL FROM:<a@x.org> SIZE={}\r\n", MAIL_BYTES_MAX + 1);
         assert_eq!(replies_to(&announced), ["552 "]);
 
         let mut session = Session::default();
-        session.receive(b"MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\n");
+        receive(&mut session, b"MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\n");
         let piece = [b'x'; 64 * 1024];
-        let large = (0..=MAIL_BYTES_MAX / piece.len()).map(|_| session.receive(&piece));
+        let large = (0..=MAIL_BYTES_MAX / piece.len()).map(|_| receive(&mut session, &piece));
         let last = large.last().unwrap();
-        assert!(last.close && codes(&last) == ["552 "] && last.mails.is_empty());
+        assert!(last.end.is_some() && codes(&last) == ["552 "] && last.mails.is_empty());
 
         let many = "RCPT TO:<b@x.org>\r\n".repeat(RECIPIENTS_MAX + 1);
         let codes = replies_to(&format!("MAIL FROM:<a@x.org>\r\n{many}"));
         assert_eq!(codes.last().map(String::as_str), Some("452 "));
+    }
+
+    /// What a session with one mail to ada answers under `faults`, command by command.
+    fn under(faults: serde_json::Value) -> (Vec<String>, Answer) {
+        let faults: crate::faults::Faults = serde_json::from_value(faults).unwrap();
+        let mut weather = Weather::new(faults.checked().unwrap());
+        let (mut session, mut all) = (Session::default(), Session::greet(&mut weather));
+        for line in DIALOGUE.split_inclusive("\r\n") {
+            if all.end.is_none() {
+                let answer = session.receive(line.as_bytes(), &mut weather, Instant::now());
+                all.replies.extend(answer.replies);
+                all.mails.extend(answer.mails);
+                all.pause += answer.pause;
+                all.end = answer.end;
+            }
+        }
+        let mut codes = codes(&all);
+        codes.retain(|code| code != "250-");
+        (codes, all)
+    }
+
+    #[test]
+    fn each_step_can_be_refused_or_left_without_an_answer() {
+        let rule = |at: &str, says: serde_json::Value| {
+            under(serde_json::json!({ "rules": [{ "at": at, "says": says }] }))
+        };
+        let good = ["220 ", "250 ", "250 ", "250 ", "354 ", "250 ", "221 "];
+        assert_eq!(under(serde_json::json!({})).0, good);
+        let steps = ["greeting", "ehlo", "mail", "rcpt", "data", "content"];
+        for (said, at) in steps.iter().enumerate() {
+            let said = if *at == "content" { 5 } else { said };
+            for (says, end) in [("silence", Nothing::Silence), ("close", Nothing::Close)] {
+                let (codes, all) = rule(at, says.into());
+                assert_eq!(codes, good[..said], "{at}");
+                assert_eq!(all.end, Some(end), "{at}");
+                assert!(all.mails.is_empty(), "{at}");
+            }
+            let (codes, all) = rule(at, 421.into());
+            assert_eq!(codes[..said], good[..said], "{at}");
+            assert_eq!(codes[said..], ["421 "], "{at}");
+            assert_eq!(all.end, Some(Nothing::Close), "{at}");
+        }
+        let (codes, all) = rule("rcpt", 550.into());
+        assert_eq!(codes[3..5], ["550 ", "503 "]);
+        assert!(all.mails.is_empty());
+    }
+
+    #[test]
+    fn a_mail_without_an_answer_is_kept_and_one_that_is_refused_is_not() {
+        let end = |says: serde_json::Value| {
+            under(
+                serde_json::json!({ "rules": [{ "at": "end", "says": says, "to": "ada@x.org" }] }),
+            )
+        };
+        for says in ["silence", "close"] {
+            let (codes, all) = end(says.into());
+            assert_eq!((codes.len(), all.mails.len()), (5, 1), "{says}: {codes:?}");
+        }
+        let (codes, all) = end(451.into());
+        assert_eq!((&*codes[5], all.mails.len()), ("451 ", 0));
+        let (_, all) = under(serde_json::json!({ "end_latency_ms": 4_000 }));
+        assert_eq!((all.pause, all.mails.len()), (Duration::from_secs(4), 1));
+        let (codes, all) = under(serde_json::json!({ "mail_bytes_max": 20 }));
+        assert_eq!((&*codes[2], all.mails.len()), ("552 ", 0), "it was announced with MAIL");
     }
 }
