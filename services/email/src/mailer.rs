@@ -25,7 +25,7 @@ pub enum DeliveryError {
     /// The server has not answered yet. The same call again asks for the answer.
     #[error("{0}")]
     UnderWay(String),
-    /// The server wants this mail later.
+    /// The server does not take this mail for now.
     #[error("{0}")]
     Refused(String),
     /// The server had the whole mail, and did not answer.

@@ -24,7 +24,7 @@ pub enum Verdict {
     Continue,
     /// The server is away, or does not want us: no mail would do better. All wait.
     Outage,
-    /// The server wants this mail later. Only this mail waits.
+    /// The server does not take this mail for now. Only this mail waits.
     Later,
     /// The server will never take this mail.
     Never,
@@ -35,19 +35,20 @@ pub enum Verdict {
 /// What follows from `code`, the answer at `step`; none if no answer came in time, or none that is
 /// SMTP.
 ///
-/// The first digit decides (RFC 5321, 4.3.2), and 421 is the end of the service at every step
-/// (3.8). Up to the sender nothing was said about the mail. A missing answer leaves no doubt before
-/// the final dot, as the server takes a mail with its dot only (4.1.1.4).
+/// The first digit decides (RFC 5321, 4.3.2), and the step: up to the sender nothing was said about
+/// the mail. From the recipient on, a server that closes the channel (421, 3.8), hangs up or talks
+/// nonsense may do so because of this mail, each time again. So this one waits, and the next mail
+/// shows whether the server is away: its conversation begins with the greeting. A missing answer
+/// leaves no doubt before the final dot, as the server takes a mail with its dot only (4.1.1.4).
 pub fn judge(step: Step, code: Option<u16>) -> Verdict {
     use Step::{Data, End, Greeting, Hello, Recipient, Sender};
-    match (step, code.map(|code| (code, code / 100))) {
-        (_, Some((421, _))) => Verdict::Outage,
-        (Data, Some((_, 3))) => Verdict::Continue,
-        (Greeting | Hello | Sender | Recipient | End, Some((_, 2))) => Verdict::Continue,
-        (Recipient | Data | End, Some((_, 4))) => Verdict::Later,
-        (Recipient | Data | End, Some((_, 5))) => Verdict::Never,
+    match (step, code.map(|code| code / 100)) {
+        (Data, Some(3)) => Verdict::Continue,
+        (Greeting | Hello | Sender | Recipient | End, Some(2)) => Verdict::Continue,
+        (Greeting | Hello | Sender, _) => Verdict::Outage,
+        (Recipient | Data | End, Some(5)) => Verdict::Never,
+        (Recipient | Data, _) | (End, Some(4)) => Verdict::Later,
         (End, _) => Verdict::Doubtful,
-        (Greeting | Hello | Sender | Recipient | Data, _) => Verdict::Outage,
     }
 }
 
@@ -64,13 +65,13 @@ mod tests {
         //                              250       354       421     451     550     199       none
         let [us, them] = [
             [Continue, Outage, Outage, Outage, Outage, Outage, Outage],
-            [Continue, Outage, Outage, Later, Never, Outage, Outage],
+            [Continue, Later, Later, Later, Never, Later, Later],
         ];
         for step in [Greeting, Hello, Sender] {
             assert_eq!(verdicts(step), us, "{step:?}");
         }
         assert_eq!(verdicts(Recipient), them);
-        assert_eq!(verdicts(Data), [Outage, Continue, Outage, Later, Never, Outage, Outage]);
-        assert_eq!(verdicts(End), [Continue, Doubtful, Outage, Later, Never, Doubtful, Doubtful]);
+        assert_eq!(verdicts(Data), [Later, Continue, Later, Later, Never, Later, Later]);
+        assert_eq!(verdicts(End), [Continue, Doubtful, Later, Later, Never, Doubtful, Doubtful]);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub enum Trouble {
     /// The server has not answered yet. That ends by itself, as each step has its longest time.
     UnderWay,
-    /// The server wants it later.
+    /// The server does not take it for now.
     Refused,
     /// The server had all of it, and did not answer.
     Doubtful,
@@ -19,7 +19,7 @@ pub enum Trouble {
 pub struct Attempts {
     /// Since when.
     pub since: Timestamp,
-    /// How often the server has said: later.
+    /// How often the server did not take it.
     pub refusals: i32,
     /// How often it did not answer to the whole mail.
     pub doubts: i32,

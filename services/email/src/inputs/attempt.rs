@@ -123,13 +123,13 @@ fn wait(
         Next::GiveUp(Attempts { since, refusals, doubts }) => {
             let since = since.rfc3339();
             return Err(Failure::Poison(format!(
-                "given up: since {since} the mail server said {refusals} times to come later and \
-                 left {doubts} whole mails without an answer, at last: {cause}"
+                "given up: since {since} the mail server did not take it {refusals} times and left \
+                 {doubts} whole mails without an answer, at last: {cause}"
             )));
         }
     };
     tracing::debug!(record = record.address(), next_at = next_at.rfc3339(), "it waits: {cause}");
-    let text = |value: &[u8]| String::from_utf8(value.to_vec()).ok();
+    let text = |value: Option<Vec<u8>>| String::from_utf8(value?).ok();
     let headers = record.headers.bounded().0;
     Ok(Waiting {
         kind,
@@ -139,7 +139,7 @@ fn wait(
         doubts: attempts.doubts,
         cause: clip(&cause, CAUSE_BYTES_MAX).to_owned(),
         offset: record.offset,
-        headers: headers.into_iter().filter_map(|(name, it)| Some((name, text(&it)?))).collect(),
+        headers: headers.into_iter().filter_map(|(name, it)| Some((name, text(it)?))).collect(),
         announcement: record.value.clone().unwrap_or_default(),
     })
 }

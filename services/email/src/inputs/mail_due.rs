@@ -45,7 +45,8 @@ pub(crate) fn handle<M: Mailer>(
 
 /// The record of `order-views` because of which the mail waits.
 fn announcement(order_id: OrderId, partition: i32, waiting: &Waiting) -> Record {
-    let headers = waiting.headers.iter();
+    let mut headers = Headers::default();
+    waiting.headers.iter().for_each(|(name, value)| headers.push(name, value.as_str()));
     Record {
         topic: ORDER_VIEWS.name().into(),
         partition,
@@ -53,8 +54,6 @@ fn announcement(order_id: OrderId, partition: i32, waiting: &Waiting) -> Record 
         timestamp_ms: waiting.since.millis(),
         key: Some(order_id.to_bytes()),
         value: Some(waiting.announcement.clone()),
-        headers: Headers(
-            headers.map(|(name, value)| (name.clone(), value.clone().into())).collect(),
-        ),
+        headers,
     }
 }

@@ -98,7 +98,7 @@ fn the_state_is_what_its_topic_says() {
             partition: outgoing.partition,
             offset,
             timestamp_ms: 0,
-            key: Some(outgoing.key.clone()),
+            key: outgoing.key.clone(),
             value: outgoing.value.clone(),
             headers: outgoing.headers.clone(),
         };

@@ -209,7 +209,7 @@ fn a_greylisted_mail_waits_alone_and_through_a_loss_of_the_store() {
             partition: outgoing.partition,
             offset: 0,
             timestamp_ms: 0,
-            key: Some(outgoing.key.clone()),
+            key: outgoing.key.clone(),
             value: outgoing.value.clone(),
             headers: outgoing.headers.clone(),
         });
@@ -221,6 +221,29 @@ fn a_greylisted_mail_waits_alone_and_through_a_loss_of_the_store() {
     assert!(cause.starts_with("order-views/") && cause.ends_with("/0"), "{cause}");
     assert_eq!(shop.0.at(Timestamp(i64::MAX / 2)).tick(), [], "nothing is left");
     assert_eq!(heard.mails().len(), 2);
+}
+
+/// Each time that the server hears of this recipient, it closes the channel, or hangs up.
+#[test]
+fn a_recipient_for_whom_the_server_closes_the_channel_holds_up_no_other_mail() {
+    for at in ["RCPT", "DATA"] {
+        for answer in [Some("421 4.3.2 we close"), None] {
+            let (mailer, heard) = server(move |line, to| match line.starts_with(at) && to == ADA {
+                true => answer.map(Into::into),
+                false => Some(String::new()),
+            });
+            let mut shop = Shop::new(mailer);
+            let fed = shop.settle(1, ADA);
+            let mut waiting = shop.waiting(&fed.sent).expect("it waits");
+            for id in 2..5 {
+                let fed = shop.settle(id, BOB);
+                assert_eq!(shop.announced(&fed.sent), [BOB], "{at}: {answer:?}");
+                let sent = shop.tick_at(waiting.next_at);
+                waiting = shop.waiting(&sent).expect("it waits on");
+            }
+            assert_eq!((waiting.refusals, heard.mails().len()), (4, 3), "{at}: {answer:?}");
+        }
+    }
 }
 
 #[test]
@@ -311,6 +334,17 @@ fn an_address_of_any_kind_travels_as_its_rfc_says() {
             Some(if is_asked { "250-fine\r\n250 SMTPUTF8".into() } else { String::new() })
         })
     };
+    // It takes no such parameter, although it has said so: no other mail waits for that.
+    let (mailer, _) = server(|line, _| {
+        let said = if line.starts_with("EHLO") { "250-fine\r\n250 SMTPUTF8" } else { "" };
+        let said = if line.ends_with("SMTPUTF8") { "555 not supported" } else { said };
+        Some(said.into())
+    });
+    let mut shop = Shop::new(mailer);
+    let fed = shop.settle(1, "zo\u{eb}@example.org");
+    assert!(fed.dead_letter.as_deref().is_some_and(|cause| cause.contains("555")), "{fed:?}");
+    let fed = shop.settle(2, BOB);
+    assert_eq!(shop.announced(&fed.sent), [BOB]);
     for (customer, offered, said) in [
         ("\"ada lovelace\"@example.org", false, Ok("RCPT TO:<\"ada lovelace\"@example.org>")),
         ("\"a@b\"@example.org", false, Ok("RCPT TO:<\"a@b\"@example.org>")),

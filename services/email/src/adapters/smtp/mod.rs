@@ -259,7 +259,9 @@ impl Server {
             });
         }
         let parameter = if needed.is_some() { " SMTPUTF8" } else { "" };
-        let said = conversation.command(Step::Sender, &format!("MAIL FROM:<{from}>{parameter}"));
+        // The sender alone is every mail's; what only this recipient needs says something of it.
+        let step = if needed == Some(to) { Step::Recipient } else { Step::Sender };
+        let said = conversation.command(step, &format!("MAIL FROM:<{from}>{parameter}"));
         Ok(said.map(drop))
     }
 
@@ -267,7 +269,9 @@ impl Server {
     fn stopped(&self, stop: &Stop) -> DeliveryError {
         match stop.verdict() {
             Verdict::Continue | Verdict::Outage => self.outage(stop),
-            Verdict::Later => DeliveryError::Refused(format!("the mail server says later: {stop}")),
+            Verdict::Later => DeliveryError::Refused(format!(
+                "the mail server does not take this mail for now: {stop}"
+            )),
             Verdict::Never => DeliveryError::Permanent(format!("the mail server refuses: {stop}")),
             Verdict::Doubtful => DeliveryError::Doubtful(format!(
                 "the mail server had the whole mail, and did not say whether it took it: {stop}"
