@@ -37,7 +37,7 @@ pub fn codec() -> &'static Codec {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Message {
     topic: &'static str,
-    key: Vec<u8>,
+    key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     headers: Headers,
     /// What it says, for the laws.
@@ -94,7 +94,7 @@ impl Message {
     pub fn at_the_edge<K: Key, V: Avro>(topic: &'static Topic<K, V>, key: &K, message: &V) -> Self {
         let value = codec().encode(&topic.spec, message).expect("the message fits its schema");
         let headers = Cause::default().headers::<Orders>("", "", contracts::Timestamp(0));
-        let (partition, key, value) = (0, key.to_bytes(), Some(value));
+        let (partition, key, value) = (0, Some(key.to_bytes()), Some(value));
         Outgoing { topic: topic.name(), partition, key, value, headers }.into()
     }
 
@@ -105,7 +105,7 @@ impl Message {
             partition,
             offset: offset as i64,
             timestamp_ms: 0,
-            key: Some(self.key.clone()),
+            key: self.key.clone(),
             value: self.value.clone(),
             headers: self.headers.clone(),
         }

@@ -1,8 +1,27 @@
 //! [`OutboxRow`]: a message, written in the transaction of its decision. Debezium sends it.
 
 use contracts::{Order, Owns, Timestamp, owns::Payments, topics};
-use streams::{Codec, Fact, Failure, Outgoing, Record, lineage::Cause, tx::dead_letter};
+use streams::{
+    Codec, Fact, Failure, Outgoing, Record,
+    lineage::Cause,
+    record::names,
+    tx::{dead_letter, mark_cut},
+};
 use uuid::Uuid;
+
+/// The headers that a row has a column for.
+const COLUMNS: [&str; 10] = [
+    names::ID,
+    names::SOURCE,
+    names::TYPE,
+    names::TIME,
+    names::SUBJECT,
+    names::SPEC_VERSION,
+    names::TRACEPARENT,
+    names::CORRELATION_ID,
+    names::CAUSATION_ID,
+    names::LINEAGE,
+];
 
 /// A row of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,19 +53,24 @@ impl OutboxRow {
             // Debezium's producer partitions by the key, as every producer of the shop does.
             partition: 0,
             value: Some(codec.encode(&topics::ORDERS.spec, order)?),
-            key: subject.into_bytes(),
+            key: Some(subject.into_bytes()),
             headers,
         };
         let id = order.order_id.derive(format!("version {}", order.version).as_bytes());
         Ok(Self { id, message })
     }
 
-    /// The dead letter for `record`: its bytes and headers, and why it is one.
+    /// The dead letter for `record`: its bytes and headers, and why it is one. If a row cannot hold
+    /// them as they are, it says so, as one that was cut.
     pub fn dead_letter(record: &Record, cause: &str, now: Timestamp) -> Self {
         // With its time, because a recreated topic begins with the same addresses.
         let name = format!("{}@{}", record.address(), record.timestamp_ms);
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-        Self { id, message: dead_letter::<Payments>(record, cause, now) }
+        let mut message = dead_letter::<Payments>(record, cause, now);
+        if !is_kept(record) {
+            mark_cut(&mut message.headers, record);
+        }
+        Self { id, message }
     }
 
     /// Tells it from every other row: it follows from what the row says.
@@ -57,5 +81,72 @@ impl OutboxRow {
     /// What Debezium makes of it. The partition is that of the key.
     pub fn message(&self) -> &Outgoing {
         &self.message
+    }
+}
+
+/// Whether what comes of a row is `record` again. Its key and headers are texts, each header once,
+/// and Debezium makes a tombstone of an empty value.
+fn is_kept(record: &Record) -> bool {
+    let is_text = |bytes: &Option<Vec<u8>>| {
+        let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        text.is_some_and(|text| !text.contains('\0'))
+    };
+    let headers = &record.headers.0;
+    let mut columns: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns.len() == headers.len()
+        && headers.iter().all(|(name, value)| COLUMNS.contains(&&**name) && is_text(value))
+        && is_text(&record.key)
+        && record.value.as_ref().is_none_or(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use streams::{Headers, tx::dlq_names};
+
+    fn record() -> Record {
+        let mut headers = Headers::default();
+        headers.push(names::SOURCE, "orders");
+        Record {
+            topic: topics::ORDERS.name().into(),
+            partition: 0,
+            offset: 7,
+            timestamp_ms: 1,
+            key: Some(b"key".to_vec()),
+            value: None,
+            headers,
+        }
+    }
+
+    #[test]
+    fn a_letter_says_when_its_row_cannot_hold_the_record_as_it_was() {
+        let header = |name: &str, value: Option<&[u8]>| {
+            let mut record = record();
+            record.headers.0.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+            record
+        };
+        let digest = |record: &Record| {
+            let letter = OutboxRow::dead_letter(record, "garbage", Timestamp(1));
+            letter.message().headers.get(dlq_names::SHA256).map(str::to_owned)
+        };
+        let value = |value: &[u8]| Record { value: Some(value.to_vec()), ..record() };
+        for held in [record(), header(names::SUBJECT, Some(b"")), value(b"\0")] {
+            assert_eq!(digest(&held), None, "{held:?}");
+        }
+        let key = |key: Option<&[u8]>| Record { key: key.map(<[u8]>::to_vec), ..record() };
+        for lost in [
+            key(None),
+            key(Some(b"\xff")),
+            key(Some(b"nul \0")),
+            value(b""),
+            header("theirs", Some(b"x")),
+            header(names::SOURCE, Some(b"again")),
+            header(names::SUBJECT, None),
+            header(names::SUBJECT, Some(b"\xff")),
+        ] {
+            assert_eq!(digest(&lost), Some(lost.digest()), "{lost:?}");
+        }
     }
 }

@@ -102,7 +102,15 @@ pub fn produce_raw(
     key: &[u8],
     value: &[u8],
 ) -> anyhow::Result<()> {
-    send_now(bootstrap, "console", &raw(topic, key, value))
+    produce(bootstrap, &raw(topic, key, value))
+}
+
+/// The same for a whole record: with or without a key and a value, with any headers. Blocks.
+///
+/// # Errors
+/// When Kafka is away, or does not take it.
+pub fn produce(bootstrap: &str, record: &Outgoing) -> anyhow::Result<()> {
+    send_now(bootstrap, "console", record)
 }
 
 /// The same as a foreign producer with compression and without our limits would. Blocks.
@@ -122,7 +130,7 @@ pub fn produce_gzipped(
 
 fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
     let (topic, partition) = (topic.name, partition_for(key, topic.partitions));
-    let (key, value, headers) = (key.to_vec(), Some(value.to_vec()), Headers::default());
+    let (key, value, headers) = (Some(key.to_vec()), Some(value.to_vec()), Headers::default());
     Outgoing { topic, partition, key, value, headers }
 }
 

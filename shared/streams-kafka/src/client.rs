@@ -347,9 +347,7 @@ impl ProducerContext for WriterContext {
 /// An owned copy of `message`.
 pub(crate) fn to_record(message: &BorrowedMessage<'_>, topics: &mut TopicNames) -> Record {
     let headers = message.headers().map(|headers| {
-        // A header without a value is as good as none: Debezium sends one for each NULL column.
-        let pairs = headers.iter();
-        pairs.filter_map(|h| Some((h.key.to_owned(), h.value?.to_vec()))).collect()
+        headers.iter().map(|it| (it.key.to_owned(), it.value.map(<[u8]>::to_vec))).collect()
     });
     Record {
         topic: topics.intern(message.topic()),
@@ -379,8 +377,10 @@ impl TopicNames {
 
 /// `outgoing` as a producer wants it.
 pub(crate) fn to_message(outgoing: &Outgoing) -> BaseRecord<'_, [u8], [u8]> {
-    let mut message =
-        BaseRecord::to(outgoing.topic).partition(outgoing.partition).key(&outgoing.key[..]);
+    let mut message = BaseRecord::to(outgoing.topic).partition(outgoing.partition);
+    if let Some(key) = &outgoing.key {
+        message = message.key(&key[..]);
+    }
     if let Some(value) = &outgoing.value {
         message = message.payload(&value[..]);
     }
@@ -391,7 +391,7 @@ pub(crate) fn to_message(outgoing: &Outgoing) -> BaseRecord<'_, [u8], [u8]> {
 pub(crate) fn to_headers(headers: &Headers) -> OwnedHeaders {
     let mut native = OwnedHeaders::new_with_capacity(headers.0.len());
     for (key, value) in &headers.0 {
-        native = native.insert(Header { key, value: Some(value) });
+        native = native.insert(Header { key, value: value.as_ref() });
     }
     native
 }

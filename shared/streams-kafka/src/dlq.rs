@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use streams::{
     Headers, Outgoing, Record, Timestamp,
     limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, RESTORE_RECORDS_MAX},
+    record::{Header, names},
     topic::{TopicSpec, Writers},
     tx::{dead_letter_of, dlq_names},
 };
@@ -104,7 +105,7 @@ impl DeadLetter {
         format!("{topic}/{partition}/{}", header(dlq_names::OFFSET))
     }
 
-    /// How many bytes the record had and its SHA-256, if it was too large to be kept whole.
+    /// How many bytes the record had and its SHA-256, if the letter could not keep all of it.
     pub fn cut(&self) -> Option<(&str, &str)> {
         let header = |name| self.record.headers.get(name);
         header(dlq_names::BYTES).zip(header(dlq_names::SHA256))
@@ -332,7 +333,7 @@ fn note(letter: &DeadLetter, done: Done) -> Outgoing {
     Outgoing {
         topic: letter.topic.name,
         partition: letter.id.partition,
-        key: letter.record.key.clone().unwrap_or_default(),
+        key: letter.record.key.clone(),
         value: None,
         headers,
     }
@@ -350,20 +351,23 @@ fn original(
     let topic = topic.with_context(|| format!("there is no topic `{name}`"))?.name;
     let partition = header(dlq_names::PARTITION).and_then(|text| text.parse().ok());
     let partition = partition.context("the dead letter does not name its partition")?;
-    let whole = match letter.cut() {
-        Some((bytes, digest)) => {
-            let whole = read_whole(bootstrap, letter, topic, partition, digest);
-            Some(whole.with_context(|| {
-                format!("{} is the beginning of a record of {bytes} bytes", letter.id)
-            })?)
-        }
-        None => None,
-    };
+    let whole =
+        match letter.cut() {
+            Some((bytes, digest)) => {
+                let whole = read_whole(bootstrap, letter, topic, partition, digest);
+                Some(whole.with_context(|| {
+                    format!("{} is a part of a record of {bytes} bytes", letter.id)
+                })?)
+            }
+            None => None,
+        };
     let record = whole.as_ref().unwrap_or(&letter.record);
-    let is_own = |(name, _): &&(String, Vec<u8>)| !name.starts_with(dlq_names::PREFIX);
+    // What the letter has besides.
+    let cause = (names::CAUSATION_ID.to_owned(), Some(letter.origin().into_bytes()));
+    let is_own = |header: &&Header| !header.0.starts_with(dlq_names::PREFIX) && **header != cause;
     let headers = Headers(record.headers.0.iter().filter(is_own).cloned().collect());
-    let key = record.key.clone().unwrap_or_default();
-    Ok(Outgoing { topic, partition, key, value: record.value.clone(), headers })
+    let (key, value) = (record.key.clone(), record.value.clone());
+    Ok(Outgoing { topic, partition, key, value, headers })
 }
 
 /// The record at the origin of `letter`, if it still is the same.

@@ -138,8 +138,8 @@ impl Sim {
     /// Remember a record that was written to a partition at an offset.
     pub(crate) fn note_sent(&mut self, actor: &str, outgoing: &Outgoing, place: (i32, i64)) {
         if self.trace.is_kept() {
-            let (topic, value) = (outgoing.topic, outgoing.value.as_deref().unwrap_or_default());
-            let (text, about) = self.words(topic, &outgoing.key, value);
+            let topic = outgoing.topic;
+            let (text, about) = self.words(topic, &outgoing.key, &outgoing.value);
             let (partition, offset) = place;
             self.note(actor, Some(about), || format!("> {topic}/{partition}@{offset}  {text}"));
         }
@@ -149,15 +149,19 @@ impl Sim {
     pub(crate) fn note_polled(&mut self, actor: &str, batch: &[Record]) {
         if self.trace.is_kept() {
             for record in batch {
-                let key = record.key.as_deref().unwrap_or_default();
-                let value = record.value.as_deref().unwrap_or_default();
-                let (text, about) = self.words(&record.topic, key, value);
+                let (text, about) = self.words(&record.topic, &record.key, &record.value);
                 self.note(actor, Some(about), || format!("< {}  {text}", record.address()));
             }
         }
     }
 
-    fn words(&self, topic: &str, key: &[u8], value: &[u8]) -> (String, BTreeSet<String>) {
+    fn words(
+        &self,
+        topic: &str,
+        key: &Option<Vec<u8>>,
+        value: &Option<Vec<u8>>,
+    ) -> (String, BTreeSet<String>) {
+        let [key, value] = [key, value].map(|bytes| bytes.as_deref().unwrap_or_default());
         (self.words)(&self.codec, topic, &String::from_utf8_lossy(key), value)
     }
 }

@@ -104,7 +104,7 @@ impl World for Readings {
         let (meter, kwh) = (format!("meter-{}", number % 7), number as i64 + 1);
         let value = sim.codec.encode(&READINGS.spec, &Count { meter: meter.clone(), kwh });
         let (topic, headers) = (READINGS.name(), Headers::default());
-        let (key, value) = (meter.into_bytes(), Some(value.unwrap()));
+        let (key, value) = (Some(meter.into_bytes()), Some(value.unwrap()));
         sim.append("meter", Outgoing { topic, partition: 0, key, value, headers });
         Progress::Moved
     }

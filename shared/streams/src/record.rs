@@ -41,8 +41,7 @@ impl Record {
     /// Bytes of key, value and headers.
     pub fn size(&self) -> usize {
         let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers = self.headers.0.iter().map(|(name, value)| name.len() + value.len());
-        bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>()
+        bytes(&self.key) + bytes(&self.value) + self.headers.size()
     }
 
     /// SHA-256 of key, value and headers, in hexadecimal digits: it tells this record from every
@@ -58,7 +57,7 @@ impl Record {
         add(self.value.as_deref());
         for (name, value) in &self.headers.0 {
             add(Some(name.as_bytes()));
-            add(Some(value));
+            add(value.as_deref());
         }
         sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -79,29 +78,37 @@ impl Record {
     }
 }
 
-/// Headers in their order; a name may repeat, the last one counts.
+/// Headers in their order; a name may repeat, the last one counts. One may have no value, which is
+/// not the same as an empty one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Headers(pub Vec<(String, Vec<u8>)>);
+pub struct Headers(pub Vec<Header>);
+
+/// Name and value.
+pub type Header = (String, Option<Vec<u8>>);
 
 impl Headers {
     /// The last value of `name`, as text; none if it is not of the form that `name` has. A stranger
     /// may write a header: what is not well-formed is passed on to no table, request or record.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().rev().find(|(header, _)| header == name);
-        let text = found.and_then(|(_, value)| std::str::from_utf8(value).ok());
+        let (_, value) = self.0.iter().rev().find(|(header, _)| header == name)?;
+        let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
         text.filter(|text| is_well_formed(name, text))
     }
 
     /// Add a header.
     pub fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.0.push((name.to_owned(), value.into()));
+        self.0.push((name.to_owned(), Some(value.into())));
     }
 
     /// Those that may be taken over: the first [`HEADERS_MAX`] of [`HEADER_BYTES_MAX`] at most.
     pub fn bounded(&self) -> Self {
-        let fits =
-            |(name, value): &&(String, Vec<u8>)| name.len() + value.len() <= HEADER_BYTES_MAX;
+        let fits = |header: &&Header| header_size(header) <= HEADER_BYTES_MAX;
         Self(self.0.iter().filter(fits).take(HEADERS_MAX).cloned().collect())
+    }
+
+    /// Bytes of all names and values.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(header_size).sum()
     }
 
     /// The writer of the record: `ce_source`.
@@ -113,6 +120,10 @@ impl Headers {
     pub fn lineage(&self) -> Option<&str> {
         self.get(names::LINEAGE)
     }
+}
+
+fn header_size((name, value): &Header) -> usize {
+    name.len() + value.as_ref().map_or(0, Vec::len)
 }
 
 /// Whether `text` can be the value of the header `name`.

@@ -10,7 +10,7 @@ use crate::{
     limits::{CAUSE_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, clip},
     lineage::Cause,
     partition::partition_for,
-    record::{Headers, names},
+    record::{Header, Headers, names},
     store::{Store, Writes},
     topic::{Key, Topic, TopicSpec},
 };
@@ -24,8 +24,8 @@ pub struct Outgoing {
     pub topic: &'static str,
     /// The partition.
     pub partition: i32,
-    /// The key's bytes.
-    pub key: Vec<u8>,
+    /// The key's bytes; none only for a record that came without.
+    pub key: Option<Vec<u8>>,
     /// The value's bytes; none for a tombstone.
     pub value: Option<Vec<u8>>,
     /// The headers.
@@ -35,9 +35,8 @@ pub struct Outgoing {
 impl Outgoing {
     /// Bytes of key, value and headers.
     pub fn size(&self) -> usize {
-        let value = self.value.as_ref().map_or(0, Vec::len);
-        let headers = self.headers.0.iter().map(|(name, value)| name.len() + value.len());
-        self.key.len() + value + headers.sum::<usize>()
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        bytes(&self.key) + bytes(&self.value) + self.headers.size()
     }
 }
 
@@ -232,7 +231,7 @@ impl<'a, S: Service> Tx<'a, S> {
         self.scratch_outgoing.push(Outgoing {
             topic: topic.name(),
             partition,
-            key: key_bytes,
+            key: Some(key_bytes),
             value: Some(value),
             headers,
         });
@@ -251,7 +250,7 @@ impl<'a, S: Service> Tx<'a, S> {
         self.scratch_outgoing.push(Outgoing {
             topic: topic.name(),
             partition: record.partition,
-            key: record.key.clone().unwrap_or_default(),
+            key: record.key.clone(),
             value: record.value.clone(),
             headers: record.headers.bounded(),
         });
@@ -322,15 +321,14 @@ pub fn dead_letter_of(
     at: Timestamp,
 ) -> Outgoing {
     // What a stranger says in our names is not so.
-    let is_strange = |(name, _): &(String, Vec<u8>)| !name.starts_with(dlq_names::PREFIX);
+    let is_strange = |(name, _): &Header| !name.starts_with(dlq_names::PREFIX);
     let strange = record.headers.0.iter().filter(|header| is_strange(header)).count();
     let mut headers = record.headers.bounded();
     headers.0.retain(is_strange);
     let key = clipped(record.key.as_deref(), KEY_BYTES_MAX);
     let value = clipped(record.value.as_deref(), VALUE_BYTES_MAX);
     if (headers.0.len(), key, value) != (strange, record.key.as_deref(), record.value.as_deref()) {
-        headers.push(dlq_names::BYTES, record.size().to_string());
-        headers.push(dlq_names::SHA256, record.digest());
+        mark_cut(&mut headers, record);
     }
     headers.push(dlq_names::CAUSE, clip(cause, CAUSE_BYTES_MAX));
     headers.push(dlq_names::TOPIC, &*record.topic);
@@ -344,9 +342,18 @@ pub fn dead_letter_of(
     Outgoing {
         topic: topic.name,
         partition: record.partition.rem_euclid(topic.partitions),
-        key: key.unwrap_or_default().to_vec(),
+        key: key.map(<[u8]>::to_vec),
         value: value.map(<[u8]>::to_vec),
         headers,
+    }
+}
+
+/// Make the headers of a dead letter say that it is not the whole `record`: how large that was, and
+/// its digest, once.
+pub fn mark_cut(headers: &mut Headers, record: &Record) {
+    if headers.get(dlq_names::SHA256).is_none() {
+        headers.push(dlq_names::BYTES, record.size().to_string());
+        headers.push(dlq_names::SHA256, record.digest());
     }
 }
 
@@ -373,9 +380,10 @@ pub mod dlq_names {
     pub const TIME: &str = "dlq_time";
     /// An operator has passed the record by: nothing comes of it, also in a restore.
     pub const PASSED: &str = "dlq_passed";
-    /// Of a letter that was cut: how many bytes the record had in key, value and headers.
+    /// Of a letter that has not all of its record: how many bytes that had in key, value and
+    /// headers.
     pub const BYTES: &str = "dlq_bytes";
-    /// Of a letter that was cut: the record's [`digest`](crate::Record::digest).
+    /// Of a letter that has not all of its record: that one's [`digest`](crate::Record::digest).
     pub const SHA256: &str = "dlq_sha256";
 }
 
@@ -413,7 +421,7 @@ mod tests {
     }
 
     fn headers(number: usize, name: usize, value: usize) -> Headers {
-        Headers((0..number).map(|_| ("n".repeat(name), vec![b'h'; value])).collect())
+        Headers((0..number).map(|_| ("n".repeat(name), Some(vec![b'h'; value]))).collect())
     }
 
     /// Whatever is around a limit, and what a broker and a decompressor may hand out.

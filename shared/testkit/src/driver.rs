@@ -270,7 +270,7 @@ impl<P: Processor> Driver<P> {
             partition: outgoing.partition,
             offset,
             timestamp_ms: self.now.millis(),
-            key: Some(outgoing.key.clone()),
+            key: outgoing.key.clone(),
             value: outgoing.value.clone(),
             headers: outgoing.headers.clone(),
         };

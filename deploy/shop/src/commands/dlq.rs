@@ -169,7 +169,7 @@ fn page(letter: &DeadLetter) -> String {
         ));
     }
     for (name, value) in &letter.record.headers.0 {
-        out.push_str(&format!("  header  {name} = {}\n", readable(value.as_ref())));
+        out.push_str(&format!("  header  {name} = {}\n", text(value.as_deref())));
     }
     out
 }

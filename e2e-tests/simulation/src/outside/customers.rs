@@ -142,7 +142,7 @@ impl Request {
         };
         let subject = String::from_utf8_lossy(&key).into_owned();
         let headers = Cause::default().headers::<Orders>(name, &subject, sim.now);
-        let value = Some(value.expect("the command fits its schema"));
+        let (key, value) = (Some(key), Some(value.expect("the command fits its schema")));
         Outgoing { topic, partition: 0, key, value, headers }
     }
 }
@@ -163,7 +163,7 @@ fn garbage(dice: &mut Rng) -> Outgoing {
         headers.push("strange", std::mem::replace(&mut value, vec![1]));
     }
     let topic = topics[dice.usize(0..topics.len())];
-    Outgoing { topic, partition: 0, key, value: Some(value), headers }
+    Outgoing { topic, partition: 0, key: Some(key), value: Some(value), headers }
 }
 
 /// Goods arrive: some at the start, some later, some announced twice.

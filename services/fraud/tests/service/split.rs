@@ -23,7 +23,7 @@ fn check(order: &Order, expected: Option<Change>) {
         requested_at: order.requested_at,
     });
     assert_eq!(driver.sent_on(&EXPOSURES, &fed.sent), expected.into_iter().collect::<Vec<_>>());
-    assert!(fed.sent.iter().all(|sent| sent.key == order.customer.customer_id.to_bytes()));
+    assert!(fed.sent.iter().all(|sent| sent.key == Some(order.customer.customer_id.to_bytes())));
 }
 
 #[test]

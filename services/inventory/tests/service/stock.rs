@@ -156,7 +156,7 @@ fn read_back(outgoing: &Outgoing, offset: i64) -> Record {
         partition: outgoing.partition,
         offset,
         timestamp_ms: AT.millis(),
-        key: Some(outgoing.key.clone()),
+        key: outgoing.key.clone(),
         value: outgoing.value.clone(),
         headers: outgoing.headers.clone(),
     }

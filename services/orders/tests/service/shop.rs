@@ -166,7 +166,7 @@ impl Shop {
         let latest = self.driver.sent_on(&ORDERS_LATEST, sent).into_iter();
         self.latest.extend(latest.map(|copy| (copy.0.order_id, copy.0)));
         for outgoing in sent.iter().filter(|outgoing| outgoing.topic == ORDERS.name()) {
-            let id = OrderId::from_bytes(&outgoing.key).unwrap();
+            let id = OrderId::from_bytes(outgoing.key.as_deref().unwrap()).unwrap();
             let value = outgoing.value.clone().unwrap();
             let record = self.scribe.raw_record(&ORDERS, &id, value, outgoing.headers.clone());
             self.log.push(record);

@@ -118,7 +118,8 @@ impl Kafka {
     /// Append without a transaction, to the partition of the key. Gives its address.
     pub(crate) fn append(&mut self, outgoing: Outgoing, now: Timestamp) -> (i32, i64) {
         let topic = self.topic(outgoing.topic);
-        let partition = partition_for(&outgoing.key, self.logs[topic].len() as i32);
+        let key = outgoing.key.as_deref().unwrap_or_default();
+        let partition = partition_for(key, self.logs[topic].len() as i32);
         let record = self.record(Outgoing { partition, ..outgoing }, now);
         (partition, self.partition_mut(topic, partition).append(record, None))
     }
@@ -126,8 +127,8 @@ impl Kafka {
     fn record(&self, outgoing: Outgoing, now: Timestamp) -> Record {
         let Outgoing { topic, partition, key, value, headers } = outgoing;
         let topic = Arc::clone(self.name(self.topic(topic)));
-        let (offset, key) = (0, Some(key));
-        Record { topic, partition, offset, timestamp_ms: now.millis(), key, value, headers }
+        let (offset, timestamp_ms) = (0, now.millis());
+        Record { topic, partition, offset, timestamp_ms, key, value, headers }
     }
 
     // ---------------------------------------------------------------------------------- readers

@@ -22,7 +22,7 @@ static ORDERS: TopicSpec = TopicSpec {
 
 fn message(key: &str) -> Outgoing {
     let (key, headers) = (key.as_bytes().to_vec(), Headers::default());
-    Outgoing { topic: ORDERS.name, partition: 0, key, value: Some(Vec::new()), headers }
+    Outgoing { topic: ORDERS.name, partition: 0, key: Some(key), value: Some(Vec::new()), headers }
 }
 
 fn keys(kafka: &Kafka) -> Vec<String> {

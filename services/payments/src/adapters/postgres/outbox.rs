@@ -13,7 +13,7 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
     if rows.is_empty() {
         return Ok(());
     }
-    let key = |row: &OutboxRow| storable(&String::from_utf8_lossy(&row.message().key));
+    let key = |row: &OutboxRow| text(row.message().key.as_deref().unwrap_or_default());
     sqlx::query(
         "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, \
              ce_id, ce_source, ce_type, ce_time, ce_subject, ce_specversion, \
@@ -63,11 +63,11 @@ pub(super) async fn prune(
 
 /// The headers by name; the last one counts, as everywhere.
 fn headers(row: &OutboxRow) -> String {
-    let texts = row
-        .message()
-        .headers
-        .0
-        .iter()
-        .map(|(name, value)| (name.clone(), storable(&String::from_utf8_lossy(value)).into()));
+    let headers = row.message().headers.0.iter();
+    let texts = headers.map(|(name, value)| (name.clone(), value.as_deref().map(text).into()));
     serde_json::Value::Object(texts.collect()).to_string()
+}
+
+fn text(bytes: &[u8]) -> String {
+    storable(&String::from_utf8_lossy(bytes))
 }
