@@ -45,6 +45,18 @@ impl Bank {
         Self { client: Client::new(), url }
     }
 
+    /// Whether it answers within the deadline. It may be about to start.
+    async fn answers(&self) -> bool {
+        let until = tokio::time::Instant::now() + DEADLINE;
+        while self.client.get(format!("{}/health/live", self.url)).send().await.is_err() {
+            if tokio::time::Instant::now() > until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        true
+    }
+
     async fn send(&self, method: Method, path: &str, key: &str, body: Value) -> Response {
         let request = self.client.request(method, format!("{}{path}", self.url));
         let request = request.header("Idempotency-Key", key).json(&body).timeout(DEADLINE);
@@ -319,4 +331,25 @@ async fn what_was_answered_survives_kill_9() {
     let forgotten: Vec<_> = answered.iter().filter(|key| !booked.contains(&&***key)).collect();
     assert!(forgotten.is_empty(), "{forgotten:?} of {} answers", answered.len());
     assert_eq!(process.bank.charge(&answered[0], 500).await.0, 200, "it remembers the key");
+}
+
+/// As with every program of ours, whose logs are written in the same way.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_goes_on_when_the_disk_of_its_log_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind(loopback(0)).unwrap().local_addr().unwrap().port();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_bank-simulator"))
+        .args(["--bank-addr", &loopback(port).to_string(), "--data-dir"])
+        .arg(folder.path())
+        .env("RUST_LOG", "trace")
+        .stdout(full())
+        .stderr(full())
+        .spawn()
+        .expect("the bank was built");
+    let mut process = BankProcess { bank: Bank::at(format!("http://{}", loopback(port))), child };
+    assert!(process.bank.answers().await, "{:?}", process.child.try_wait());
+    assert_eq!(process.bank.charge("o-1", 500).await.0, 201);
+    assert_eq!(process.child.try_wait().unwrap(), None, "it goes on");
 }
