@@ -20,4 +20,5 @@ mod kills;
 mod scale;
 mod sizes;
 mod stock;
+mod stores;
 mod support;

@@ -3,6 +3,7 @@
 use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow};
+use nix::sys::signal::Signal;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -73,6 +74,11 @@ fn runtime() -> anyhow::Result<Runtime> {
 fn watch_signals(shutdown: Shutdown) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
+    // By default, a write beyond a limit on the size of files ends the process. It is an error like
+    // that of a full disk; to be watched is enough for the write to return it.
+    let too_large = SignalKind::from_raw(Signal::SIGXFSZ as i32);
+    let mut too_large = signal(too_large).context("cannot watch SIGXFSZ")?;
+    tokio::spawn(async move { while too_large.recv().await.is_some() {} });
     tokio::spawn(async move {
         for already_asked in [false, true] {
             let (name, exit_code) = tokio::select! {

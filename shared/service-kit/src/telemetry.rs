@@ -23,8 +23,9 @@ use crate::config::{CommonConfig, LogFormat};
 const ENDPOINT_ENV: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// What is logged unless `RUST_LOG` says otherwise: libraries speak only when something is wrong.
-const DEFAULT_FILTER: &str = "info,fjall=warn,h2=warn,hyper=warn,hyper_util=warn,lettre=warn,\
-    librdkafka=warn,lsm_tree=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
+/// Those of the store not even then: what they say comes to us as an error, and is said once.
+const DEFAULT_FILTER: &str = "info,fjall=off,h2=warn,hyper=warn,hyper_util=warn,lettre=warn,\
+    librdkafka=warn,lsm_tree=off,opentelemetry=warn,opentelemetry_sdk=warn,\
     opentelemetry_otlp=warn,rdkafka=warn,reqwest=warn,sqlx=warn";
 
 /// How long the last export may hold up the end of the process.

@@ -303,6 +303,7 @@ impl<P: Processor> TransactionalDriver<P> {
 
     /// Join the group and fence our predecessor.
     fn connect(&mut self) -> Result<Event, Failed> {
+        self.store.open().map_err(Failed::fatal)?;
         let outputs = self.engine.processor().outputs();
         self.engine.codec().warm_up(&outputs).map_err(|error| match error {
             RegistryError::Incompatible { .. } => {

@@ -75,6 +75,10 @@ crate::faults! {
     SLOW_MARKERS, "slow markers", 2_000;
     /// All clocks go forward by as much as a minute.
     CLOCK_JUMP, "clock jump", 3;
+    /// The local store cannot be opened.
+    STORE_CLOSED, "store cannot be opened", 300;
+    /// The local store cannot be cleared, and what it has of all partitions is lost.
+    STORE_LOST, "store lost", 3_000;
 }
 
 /// What of the faults that a seed brings is taken back. Nothing, unless a failure is shrunk.

@@ -147,13 +147,7 @@ impl<P: Processor> Stage<P> {
                 Event::Disconnected
             }
             Effect::Apply(apply) => self.apply(sim, apply),
-            Effect::Clear { partition } => {
-                sim.note(&self.id, None, || format!("forgets the state of {partition}"));
-                if !sim.has(mutation::KEEP_STORE) {
-                    self.store.clear(partition).expect("memory does not fail");
-                }
-                Event::Cleared
-            }
+            Effect::Clear { partition } => self.clear(sim, partition),
             reading @ (Effect::FetchOffsets { .. }
             | Effect::FetchEnd { .. }
             | Effect::Read { .. }) => self.look_up(sim, reading),
@@ -162,8 +156,11 @@ impl<P: Processor> Stage<P> {
         self.tell(sim, event, sim.step)
     }
 
-    /// First the fence, then the group.
+    /// First the store, then the fence, then the group.
     fn connect(&mut self, sim: &mut Sim) -> Event {
+        if sim.strikes(faults::STORE_CLOSED, &self.id) {
+            return Event::Failed(Class::Fatal, anyhow::anyhow!("the store cannot be opened"));
+        }
         let epoch = sim.kafka.init_transactions(&self.id);
         let (kafka, dice) = (&mut sim.kafka, &mut sim.dice);
         let consumer = Consumer::join(kafka, dice, self.name, self.instance, self.inputs.clone());
@@ -370,6 +367,19 @@ impl<P: Processor> Stage<P> {
             self.rot(sim, partition);
         }
         Event::Applied
+    }
+
+    fn clear(&mut self, sim: &mut Sim, partition: i32) -> Event {
+        sim.note(&self.id, None, || format!("forgets the state of {partition}"));
+        if sim.has(mutation::KEEP_STORE) {
+            return Event::Cleared;
+        }
+        if sim.strikes(faults::STORE_LOST, &self.id) {
+            self.store = MemoryStore::default();
+            return Event::Failed(Class::Fatal, anyhow::anyhow!("the store is lost"));
+        }
+        self.store.clear(partition).expect("memory does not fail");
+        Event::Cleared
     }
 
     /// A stored value cannot be read any more.

@@ -29,6 +29,8 @@ impl<P: Processor> Engine<P> {
             Phase::Restoring(restore) if restore.waits_for_store() => {
                 self.clear(vec![restore.partition], cause)
             }
+            // Why it was to be forgotten says more than why that has failed as well.
+            Phase::Clearing { cause, .. } => self.disconnect(cause),
             _ => self.disconnect(cause),
         }
     }
@@ -102,7 +104,10 @@ impl<P: Processor> Engine<P> {
     pub(super) fn clear(&mut self, mut left: Vec<i32>, cause: String) -> Effect {
         match left.pop() {
             Some(partition) => {
-                tracing::warn!(partition, "the state is read back from the log: {cause}");
+                // Once, however long the disk stays full.
+                if self.trouble.is_none() {
+                    tracing::warn!(partition, "the state is read back from the log: {cause}");
+                }
                 self.ask(Phase::Clearing { left, cause }, Effect::Clear { partition })
             }
             None => self.disconnect(cause),

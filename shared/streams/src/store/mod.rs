@@ -26,6 +26,15 @@ pub const OWN_PREFIX: u8 = 0;
 
 /// Where state is kept.
 pub trait Store: Send {
+    /// Make the store usable, if it is not. A driver asks for it before it takes partitions over,
+    /// so that an instance without a store leaves them to others.
+    ///
+    /// # Errors
+    /// What is in the way, with the way out. It may be gone at the next call.
+    fn open(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// The value of `key`.
     ///
     /// # Errors
@@ -60,7 +69,7 @@ pub trait Store: Send {
     /// Forget `partition`.
     ///
     /// # Errors
-    /// When the disk fails. The state of every partition may be lost then: all must be restored.
+    /// When the disk fails. The state of every partition is lost then: all must be restored.
     fn clear(&self, partition: i32) -> anyhow::Result<()>;
 }
 
