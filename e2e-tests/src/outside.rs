@@ -103,6 +103,17 @@ impl Outside {
         Ok(())
     }
 
+    /// Give the connector `name` these settings.
+    ///
+    /// # Errors
+    /// When Connect does not take them.
+    pub async fn configure(&self, name: &str, settings: &Value) -> Result<()> {
+        let url = self.at("connect", &format!("/connectors/{name}/config"));
+        let answer = self.send(self.http.put(url).json(settings)).await?;
+        ensure!(answer.status.is_success(), "{answer:?}");
+        Ok(())
+    }
+
     /// Place an order.
     ///
     /// # Errors

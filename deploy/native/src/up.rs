@@ -183,6 +183,8 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
         api.wait_running(SERVER_DEADLINE).await?;
         progress.step("connect", "connectors run");
         tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
+        let addresses = capture::Addresses::of(&running.state())?;
+        tokio::spawn(capture::watch(addresses, progress, running.stop.clone()));
         anyhow::Ok(())
     };
     let services = async {

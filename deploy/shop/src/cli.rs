@@ -10,7 +10,9 @@ use native::Scale;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::place::Place;
-use crate::commands::{audit, chaos, dlq, down, load, logs, order, provision, status, topics, up};
+use crate::commands::{
+    audit, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up,
+};
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
 #[derive(Debug, Parser)]
@@ -28,7 +30,7 @@ enum Command {
     Fetch,
     /// End a running shop
     Down(Place),
-    /// Show every process: name, port, state, restarts, memory
+    /// Show every process: name, port, state, restarts, memory; and what is wrong
     Status(Place),
     /// Show the log of a process
     Logs {
@@ -53,6 +55,8 @@ enum Command {
     Topics,
     /// Look at the records that a service could not handle, and deal with them
     Dlq(dlq::DlqArgs),
+    /// Look at change data capture, and make up for what it lost
+    Cdc(cdc::CdcArgs),
     /// Check every law of the shop against its log, its books, its mails and its views
     Audit {
         #[command(flatten)]
@@ -155,6 +159,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Audit { options, place } => audit::run(place.dir(), &options).await,
         Command::Chaos(args) => chaos::run(args).await,
         Command::Dlq(args) => dlq::run(args).await,
+        Command::Cdc(args) => cdc::run(args).await,
         Command::Topics => {
             topics::run();
             Ok(())
@@ -182,11 +187,11 @@ async fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-/// Sends a request to the running shop, and shows its state afterwards.
+/// Sends a request to the running shop, and shows its processes afterwards.
 async fn tell(place: &Place, request: Request) -> Result<()> {
     let shop = Found::at(place.dir()).await?;
     shop.ask(request).await?;
-    status::run(&shop).await
+    status::table(&shop).await
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -10,6 +10,7 @@
 mod audit;
 mod bad_input;
 mod cancellation;
+mod capture;
 mod catalog;
 mod command_line;
 mod dead_letters;

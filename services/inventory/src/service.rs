@@ -5,13 +5,16 @@ use crate::{
     http,
     processor::{SplitProcessor, StockProcessor},
 };
-use contracts::{owns::Inventory, topics::PRODUCTS};
+use contracts::{
+    owns::Inventory,
+    topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX, PRODUCTS},
+};
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
     ConsumerSettings, DiskStore, HttpRegistry, Sender, ThreadHandle, ThreadStatus, spawn_processor,
-    spawn_table,
+    spawn_table, spawn_tail,
 };
 use tokio::runtime::Handle;
 
@@ -41,6 +44,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (products, catalog) =
         spawn_table::<Inventory, _, _>(bootstrap, instance, &PRODUCTS, codec.clone(), stop());
     part("catalog.products", catalog);
+    let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
+    let (name, topics) = ("inventory-heartbeats", vec![&CATALOG_HEARTBEAT]);
+    let heartbeats = spawn_tail(bootstrap, name, topics, stop(), move |_| pulse.beat());
+    part("heartbeats", heartbeats);
     let routes = http::router(http::App { products, commands })?;
     let running = lifecycle.serve(config.addr(), routes, Limits::default()).await?;
 

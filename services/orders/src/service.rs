@@ -3,11 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use contracts::owns::Orders;
+use contracts::{
+    owns::Orders,
+    topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX},
+};
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use streams::Codec;
 use streams_kafka::{
     ConsumerSettings, DiskStore, HttpRegistry, Sender, ThreadHandle, ThreadStatus, spawn_processor,
+    spawn_tail,
 };
 use tokio::runtime::Handle;
 
@@ -44,6 +48,11 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (catalog, [products, customers]) = catalog::follow(bootstrap, instance, &codec, &shutdown);
     part("catalog.products", products);
     part("catalog.customers", customers);
+    // Old prices are better than no shop: what is known stays in use.
+    let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
+    let (name, topics) = ("orders-heartbeats", vec![&CATALOG_HEARTBEAT]);
+    let heartbeats = spawn_tail(bootstrap, name, topics, shutdown.clone(), move |_| pulse.beat());
+    part("heartbeats", heartbeats);
     let waiters = Waiters::new(config.waiters_max);
     part("outcomes", waiters.follow(bootstrap, codec.clone(), shutdown.clone()));
 

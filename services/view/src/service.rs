@@ -7,10 +7,11 @@ use crate::{
     http::{self, App},
     processor::{BATCH_RECORDS_MAX, ViewProcessor},
 };
+use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX};
 use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
-use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadStatus, spawn_processor};
+use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadStatus, spawn_processor, spawn_tail};
 use tokio::runtime::Handle;
 
 /// Most waiting requests at a time.
@@ -36,6 +37,16 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         let (database, waiters) = (database.clone(), waiters.clone());
         adapters::relay(database, waiters, adapters::SILENCE_MAX, check, shutdown)
     });
+    let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
+    let (name, topics) = ("view-heartbeats", vec![&CATALOG_HEARTBEAT]);
+    let heartbeats =
+        spawn_tail(&common.kafka_bootstrap, name, topics, shutdown.clone(), move |_| pulse.beat());
+    lifecycle.thread(
+        "heartbeats",
+        heartbeats.status(),
+        ThreadStatus::problem,
+        heartbeats.stopped(),
+    );
     let app = App { database, waiters, freshness: freshness.clone(), shutdown: shutdown.clone() };
     // Waiting requests do not take the place of other queries.
     let defaults = Limits::default();

@@ -13,6 +13,7 @@ use crate::{
     orders::{CommandRefused, OrderCommand, OrderValidation},
     view::ViewUpdated,
 };
+use std::time::Duration;
 pub use streams::topic::{Cleanup, Flow, Key, Topic, TopicSpec, Writers, flow, inputs, outputs};
 
 const ORDERS_SERVICE: &str = ServiceName::Orders.as_str();
@@ -144,6 +145,32 @@ pub static EXPOSURES: Topic<CustomerId, Exposure> =
     Topic::new("fraud.exposures", "Exposure", PARTITIONS)
         .written_by(Writers::One(FRAUD_SERVICE))
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
+
+/// Where Debezium says every ten seconds that it captures the catalog. No facts of the shop, so not
+/// one of [`ALL`]; Connect makes no topics, so that a misspelt one is an error.
+pub static CATALOG_HEARTBEAT: TopicSpec = heartbeat("__debezium-heartbeat.catalog");
+
+/// The same of the outbox of payments.
+pub static PAYMENTS_HEARTBEAT: TopicSpec = heartbeat("__debezium-heartbeat.payments");
+
+/// Debezium's heartbeat comes every ten seconds: so long, and four were missed.
+pub const HEARTBEAT_SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// What it means for those who read the catalog.
+pub const CATALOG_SILENT: &str = "no heartbeat of the catalog's capture for 45 s: prices and \
+                                  customers may be old; `./shop cdc status` says why";
+
+const fn heartbeat(name: &'static str) -> TopicSpec {
+    TopicSpec {
+        name,
+        key: "server",
+        value: "time",
+        schemas: || &[],
+        writers: Writers::Cdc,
+        partitions: 1,
+        cleanup: Cleanup::Delete { retention_ms: DAY_MS },
+    }
+}
 
 /// The topics above.
 static FACTS: [&TopicSpec; 14] = [

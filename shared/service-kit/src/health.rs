@@ -1,7 +1,9 @@
 //! Liveness and readiness.
 //!
 //! *Live* means that the process answers; it depends on nothing else, because a restart does not
-//! bring back a broker. *Ready* means that every named check is up.
+//! bring back a broker. *Ready* means that no named check is down. A check is *degraded* when the
+//! service works, but a person should know of something: it answers 200 still, because what sends
+//! requests elsewhere for a 503 would make an outage of it.
 
 use std::sync::Arc;
 
@@ -31,10 +33,11 @@ struct Check {
     detail: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Up,
+    Degraded,
     Down,
 }
 
@@ -58,9 +61,21 @@ impl Health {
         Readiness { checks: Arc::clone(&self.checks), index: checks.len() - 1 }
     }
 
-    /// Whether every check is up.
+    /// Whether no check is down.
     pub fn is_ready(&self) -> bool {
-        self.checks.lock().iter().all(|check| check.status == Status::Up)
+        self.worst() != Status::Down
+    }
+
+    /// What is to be said of the checks that are not up: `name: detail`.
+    pub fn details(&self) -> Vec<String> {
+        let checks = self.checks.lock();
+        let told = checks.iter().filter(|check| check.status != Status::Up);
+        told.map(|check| format!("{}: {}", check.name, check.detail.as_deref().unwrap_or("down")))
+            .collect()
+    }
+
+    fn worst(&self) -> Status {
+        self.checks.lock().iter().map(|check| check.status).max().unwrap_or(Status::Up)
     }
 
     /// `GET /health/live` and `GET /health/ready`; [`serve`](crate::serve) mounts it.
@@ -96,6 +111,11 @@ impl Readiness {
         self.set(Status::Up, None);
     }
 
+    /// The service works, but `detail` is something to be mended.
+    pub fn degraded(&self, detail: impl Into<String>) {
+        self.set(Status::Degraded, Some(detail.into()));
+    }
+
     /// The check fails; `detail` says what the service waits for.
     pub fn down(&self, detail: impl Into<String>) {
         self.set(Status::Down, Some(detail.into()));
@@ -113,9 +133,10 @@ async fn live() -> Json<Report> {
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
-    let (code, status) = match health.is_ready() {
-        true => (StatusCode::OK, "ready"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    let (code, status) = match health.worst() {
+        Status::Up => (StatusCode::OK, "ready"),
+        Status::Degraded => (StatusCode::OK, "degraded"),
+        Status::Down => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
     let checks = health.checks.lock().clone();
     (code, Json(Report { status, checks }))
@@ -138,5 +159,19 @@ mod tests {
         assert!(!health.is_ready());
         kafka.clone().up();
         assert!(health.is_ready());
+    }
+
+    #[tokio::test]
+    async fn what_is_degraded_is_said_and_still_ready() {
+        let health = Health::new();
+        let (capture, database) = (health.check("capture"), health.check("database"));
+        database.up();
+        capture.degraded("silent for 50 s");
+        let (code, Json(report)) = ready(State(health.clone())).await;
+        assert_eq!((code, report.status), (StatusCode::OK, "degraded"));
+        assert_eq!(report.checks[0].detail.as_deref(), Some("silent for 50 s"));
+        database.down("away");
+        let (code, Json(report)) = ready(State(health)).await;
+        assert_eq!((code, report.status), (StatusCode::SERVICE_UNAVAILABLE, "not_ready"));
     }
 }

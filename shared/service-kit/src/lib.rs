@@ -48,7 +48,7 @@ pub use config::{CommonConfig, LogFormat, parse_config};
 pub use health::{Health, Readiness};
 pub use http::{BoundServer, Limits, serve};
 pub use json::{ValidJson, ValidPath, ValidQuery};
-pub use lifecycle::{Lifecycle, Running};
+pub use lifecycle::{Lifecycle, Pulse, Running};
 pub use problem::{FieldError, Problem};
 pub use run::{Shutdown, run};
 pub use telemetry::Telemetry;

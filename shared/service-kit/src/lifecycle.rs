@@ -44,6 +44,17 @@ pub struct Lifecycle {
     parts: Arc<Mutex<Parts>>,
 }
 
+/// Says that something lives, to [`Lifecycle::pulse`].
+#[derive(Debug)]
+pub struct Pulse(watch::Sender<()>);
+
+impl Pulse {
+    /// It does.
+    pub fn beat(&self) {
+        self.0.send_replace(());
+    }
+}
+
 #[derive(Debug, Default)]
 struct Parts {
     running: Vec<&'static str>,
@@ -131,6 +142,32 @@ impl Lifecycle {
                 () = follow => ended.await,
             }
         });
+    }
+
+    /// Listens for signs of life of something that the service can do without for a while: its
+    /// check is degraded, with `why` as its detail, while the last one is older than `silence_max`.
+    /// It goes by the moments at which they are heard here, so that no two clocks have to agree.
+    pub fn pulse(&self, name: &'static str, silence_max: Duration, why: &'static str) -> Pulse {
+        let (beat, mut heard) = watch::channel(());
+        self.task(name, |check, shutdown| async move {
+            check.up();
+            loop {
+                let next = tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    next = timeout(silence_max, heard.changed()) => next,
+                };
+                match next {
+                    Ok(Ok(())) => check.up(),
+                    // What sends the beats has ended, and says so itself.
+                    Ok(Err(_)) => {
+                        shutdown.cancelled().await;
+                        return Ok(());
+                    }
+                    Err(_) => check.degraded(why),
+                }
+            }
+        });
+        Pulse(beat)
     }
 
     /// Runs what other parts have to wait for, and registers them: the one kind of part that may

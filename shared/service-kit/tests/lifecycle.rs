@@ -175,6 +175,28 @@ async fn each_part_is_a_health_check() {
     timeout(DEADLINE, running.stopped()).await.expect("it ends").unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn silence_degrades_a_check_and_the_next_beat_mends_it() {
+    let shutdown = Shutdown::new();
+    let lifecycle = Lifecycle::new(shutdown.clone());
+    let pulse = lifecycle.pulse("capture", Duration::from_secs(45), "old prices");
+    let told = |health: &service_kit::Health| health.details();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        pulse.beat();
+        assert_eq!(told(lifecycle.health()), [""; 0]);
+    }
+    tokio::time::sleep(Duration::from_secs(46)).await;
+    assert_eq!(told(lifecycle.health()), ["capture: old prices"]);
+    assert!(lifecycle.health().is_ready());
+    pulse.beat();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(told(lifecycle.health()), [""; 0]);
+    drop(pulse);
+    shutdown.cancel();
+    end(lifecycle).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_starts_up_may_end_and_leaves_other_parts_behind() {
     let shutdown = Shutdown::new();

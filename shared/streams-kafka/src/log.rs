@@ -116,6 +116,20 @@ impl LogReader {
 pub fn read_topic(
     bootstrap: &str,
     topic: &TopicSpec,
+    each: impl FnMut(Record) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    read_end(bootstrap, topic, i64::MAX, each)
+}
+
+/// The same for the last `offsets` of each partition at most; markers of transactions count, and so
+/// do records that are gone.
+///
+/// # Errors
+/// As [`read_topic`].
+pub fn read_end(
+    bootstrap: &str,
+    topic: &TopicSpec,
+    offsets: i64,
     mut each: impl FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut log = LogReader::new(bootstrap, "log-reader")?;
@@ -123,7 +137,7 @@ pub fn read_topic(
         let end = log
             .stable_end(topic.name, partition)
             .with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))?;
-        let mut next = 0;
+        let mut next = end.saturating_sub(offsets).max(0);
         while next < end {
             let (records, on) = log.read(topic.name, partition, next, end, RESTORE_RECORDS_MAX)?;
             records.into_iter().try_for_each(&mut each)?;

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use capture::Status;
 use client::Progress;
 use reqwest::Client;
-use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,35 +23,6 @@ const CONNECTORS: [(&str, &str); 2] = [
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Config = BTreeMap<String, String>;
-
-#[derive(Debug, Deserialize)]
-struct Status {
-    connector: Worker,
-    tasks: Vec<Worker>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Worker {
-    state: String,
-    trace: Option<String>,
-}
-
-impl Status {
-    fn is_running(&self) -> bool {
-        let running = |worker: &Worker| worker.state == "RUNNING";
-        running(&self.connector) && !self.tasks.is_empty() && self.tasks.iter().all(running)
-    }
-
-    /// The first line of why a worker failed, when one did.
-    fn failure(&self) -> Option<&str> {
-        let mut all = std::iter::once(&self.connector).chain(&self.tasks);
-        let failed = all.find(|worker| worker.state == "FAILED")?;
-        let trace = failed.trace.as_deref().unwrap_or("no reason given");
-        // The innermost cause says most.
-        let cause = trace.lines().rev().find_map(|line| line.strip_prefix("Caused by: "));
-        cause.or_else(|| trace.lines().next())
-    }
-}
 
 /// Connect's HTTP interface.
 #[derive(Clone, Debug)]
@@ -138,25 +109,57 @@ impl Connect {
     }
 
     async fn status(&self, name: &str) -> Result<Option<Status>> {
-        let url = format!("{}/connectors/{name}/status", self.url);
-        let answer = self.client.get(url).send().await?;
-        if answer.status().as_u16() == 404 {
-            return Ok(None);
-        }
-        Ok(Some(answer.error_for_status()?.json().await?))
+        capture::status(&self.url, name).await
     }
 
-    /// Restarts what failed of one connector; returns why it had, when it had.
-    async fn mend(&self, name: &str) -> Result<Option<String>> {
+    /// Why a connector has failed, if it has. One that is not there is registered.
+    async fn failure(&self, name: &str) -> Result<Option<String>> {
         let Some(status) = self.status(name).await? else {
             self.register().await?;
             return Ok(None);
         };
-        let Some(failure) = status.failure() else { return Ok(None) };
+        Ok(status.failure())
+    }
+
+    /// Restarts what failed of one connector.
+    async fn restart(&self, name: &str) -> Result<()> {
         let query = "includeTasks=true&onlyFailed=true";
         let url = format!("{}/connectors/{name}/restart?{query}", self.url);
         self.client.post(url).send().await?.error_for_status()?;
-        Ok(Some(failure.to_owned()))
+        Ok(())
+    }
+}
+
+/// The restarts of a connector that fails again and again.
+#[derive(Debug, Default)]
+struct Restarts {
+    /// How many in a row, and when the last one was.
+    last: Option<(u32, Instant)>,
+    /// Why the last one was, as it was said.
+    said: String,
+}
+
+impl Restarts {
+    /// The longest pause between two: a restart costs Connect and PostgreSQL more than a look.
+    const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+    /// One that ran for so long has recovered.
+    const RECOVERED: Duration = Duration::from_secs(120);
+
+    /// Whether it is time for the next one, after a pause that grows.
+    fn are_due(&self, now: Instant) -> bool {
+        let pause = |count: u32| Duration::from_secs(1 << count.min(5)).min(Self::PAUSE_MAX);
+        self.last.is_none_or(|(count, at)| now - at >= pause(count))
+    }
+
+    /// One more at `now`; whether `why` is news.
+    fn one_more(&mut self, now: Instant, why: &str) -> bool {
+        let recovered = self.last.is_none_or(|(_, at)| now - at > Self::RECOVERED);
+        let count = if recovered { 0 } else { self.last.map_or(0, |(count, _)| count + 1) };
+        self.last = Some((count, now));
+        let is_news = recovered || self.said != why;
+        why.clone_into(&mut self.said);
+        is_news
     }
 }
 
@@ -165,10 +168,16 @@ impl Connect {
 pub async fn keep_running(connect: Connect, progress: Progress, stop: CancellationToken) {
     const EVERY: Duration = Duration::from_secs(1);
     let watch = async {
+        let mut restarts: BTreeMap<&str, Restarts> = BTreeMap::new();
         loop {
             tokio::time::sleep(EVERY).await;
             for (name, _) in &connect.configs {
-                if let Ok(Some(why)) = connect.mend(name).await {
+                let Ok(Some(why)) = connect.failure(name).await else { continue };
+                let (known, now) = (restarts.entry(name).or_default(), Instant::now());
+                if !known.are_due(now) || connect.restart(name).await.is_err() {
+                    continue;
+                }
+                if known.one_more(now, &why) {
                     let what = format!("connector {name} had failed and is restarted: {why}");
                     progress.step("connect", what);
                 }
@@ -221,26 +230,21 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_task_is_told_with_its_innermost_cause() {
-        let status: Status = serde_json::from_value(serde_json::json!({
-            "name": "x",
-            "connector": {"state": "RUNNING", "worker_id": "w"},
-            "tasks": [{
-                "id": 0,
-                "state": "FAILED",
-                "trace": "Outer\n\tat a\nCaused by: Inner\n\tat b"
-            }]
-        }))
-        .unwrap();
-        assert!(!status.is_running());
-        assert_eq!(status.failure(), Some("Inner"));
-    }
-
-    #[test]
-    fn a_connector_without_tasks_does_not_run_yet() {
-        let worker = || Worker { state: "RUNNING".into(), trace: None };
-        let status = Status { connector: worker(), tasks: Vec::new() };
-        assert!(!status.is_running() && status.failure().is_none());
-        assert!(Status { connector: worker(), tasks: vec![worker()] }.is_running());
+    fn what_fails_again_and_again_is_restarted_with_growing_pauses_and_said_once() {
+        let (mut restarts, start) = (Restarts::default(), Instant::now());
+        let (mut at, mut pauses) = (Duration::ZERO, Vec::new());
+        assert!(restarts.one_more(start, "too large"));
+        for _ in 0..7 {
+            let pause = (1..100).find(|s| restarts.are_due(start + at + Duration::from_secs(*s)));
+            pauses.push(pause.unwrap());
+            at += Duration::from_secs(pause.unwrap());
+            assert!(!restarts.one_more(start + at, "too large"));
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        assert!(restarts.one_more(start + at + Duration::from_secs(30), "too small"));
+        // It ran well meanwhile.
+        let later = start + at + Duration::from_secs(300);
+        assert!(restarts.are_due(later) && restarts.one_more(later, "too small"));
+        assert!(restarts.are_due(later + Duration::from_secs(1)));
     }
 }

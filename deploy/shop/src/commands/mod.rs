@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod audit;
+pub(crate) mod cdc;
 pub(crate) mod chaos;
 mod detach;
 pub(crate) mod dlq;

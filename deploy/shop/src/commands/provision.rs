@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use capture::Addresses;
 use client::Progress;
 use native::provision::{catalog, connectors, schemas, stock, topics};
 
@@ -54,9 +55,12 @@ enum Step {
         /// Where Connect reaches Apicurio Registry
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8085")]
         registry: Place,
-        /// Then go on for ever, and restart what fails
+        /// Then go on for ever, restart what fails, and say what is wrong with the capture
         #[arg(long)]
         watch: bool,
+        /// Where Kafka listens, for --watch
+        #[arg(long, env = "KAFKA_BOOTSTRAP", default_value = "127.0.0.1:9092")]
+        kafka: String,
     },
     /// Put the first stock of the demo products into the warehouse
     Stock {
@@ -117,14 +121,18 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
             patiently(patience, progress, "registry", || schemas::ensure(&registry)).await?;
             progress.step("registry", "schemas are registered");
         }
-        Step::Connectors { connect, postgres, registry, watch } => {
+        Step::Connectors { connect, postgres, registry, watch, kafka } => {
+            let addresses = addresses(kafka, &connect, &postgres, &registry);
             let lookup = |name: &str| place_of(name, &postgres, &registry);
             let connect = connectors::Connect::new(connect, lookup)?;
             connect.wait_running(patience).await?;
             progress.step("connect", "connectors run");
             if watch {
-                let for_ever = CancellationToken::new();
-                connectors::keep_running(connect, progress, for_ever).await;
+                let for_ever = CancellationToken::new;
+                tokio::join!(
+                    connectors::keep_running(connect, progress, for_ever()),
+                    capture::watch(addresses, progress, for_ever()),
+                );
             }
         }
         Step::Stock { inventory } => {
@@ -137,6 +145,19 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the parts of change data capture are reached from here.
+fn addresses(kafka: String, connect: &str, postgres: &Place, registry: &Place) -> Addresses {
+    let database =
+        |name: &str| format!("postgres://shop@{}:{}/{name}", postgres.host, postgres.port);
+    Addresses {
+        kafka,
+        registry: format!("http://{}:{}/apis/ccompat/v7", registry.host, registry.port),
+        connect: connect.to_owned(),
+        catalog: database("catalog"),
+        payments: database("payments"),
+    }
 }
 
 /// The value of a placeholder in a connector's template.

@@ -1,0 +1,92 @@
+//! What PostgreSQL says of a source: its slot, its publication, its tables.
+
+use anyhow::{Context, Result};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::sources::Source;
+
+/// The database of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Database {
+    /// None if there is no such slot.
+    pub(crate) slot: Option<Slot>,
+    /// The tables that are captured and not in the publication.
+    pub(crate) unpublished: Vec<String>,
+}
+
+/// The place of a reader in the log of the database.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    /// Whether it is being read.
+    pub(crate) active: bool,
+    /// `lost` when the log that it needs is gone.
+    pub(crate) wal_status: String,
+    /// How much of the log its reader has not confirmed, in bytes.
+    pub(crate) behind: i64,
+}
+
+impl Slot {
+    /// Whether its reader can never go on with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.wal_status == "lost"
+    }
+}
+
+pub(crate) async fn look(url: &str, source: &Source) -> Result<Database> {
+    let mut db = connect(url).await?;
+    let slot: Option<(bool, Option<String>, i64)> = sqlx::query_as(
+        "SELECT active, wal_status, \
+             coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0)::bigint \
+         FROM pg_replication_slots WHERE slot_name = $1 AND database = current_database()",
+    )
+    .bind(&source.slot)
+    .fetch_optional(&mut db)
+    .await?;
+    let unpublished = sqlx::query_scalar(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS (\
+             SELECT FROM pg_publication_tables \
+             WHERE pubname = $2 AND schemaname = 'public' AND tablename = name)",
+    )
+    .bind(&source.tables)
+    .bind(&source.publication)
+    .fetch_all(&mut db)
+    .await?;
+    let slot = slot.map(|(active, wal_status, behind)| Slot {
+        active,
+        wal_status: wal_status.unwrap_or_default(),
+        behind,
+    });
+    Ok(Database { slot, unpublished })
+}
+
+/// The rows of `table` as JSON, each with the text of its key. `table` must be one of a source.
+///
+/// # Errors
+/// When the database is away, or the table has no key of one column, as the connector needs it.
+pub(crate) async fn rows(
+    url: &str,
+    table: &str,
+) -> Result<Vec<(String, sqlx::types::Json<serde_json::Value>)>> {
+    let mut db = connect(url).await?;
+    let key = key_column(&mut db, table).await?;
+    let rows = format!(r#"SELECT "{key}"::text, to_jsonb(captured) FROM "{table}" AS captured"#);
+    Ok(sqlx::query_as(AssertSqlSafe(rows)).fetch_all(&mut db).await?)
+}
+
+/// The column of the primary key of `table`.
+pub(crate) async fn key_column(db: &mut PgConnection, table: &str) -> Result<String> {
+    let columns: Vec<String> = sqlx::query_scalar(
+        "SELECT attname::text FROM pg_index \
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey) \
+         WHERE indrelid = format('public.%I', $1)::regclass AND indisprimary",
+    )
+    .bind(table)
+    .fetch_all(db)
+    .await?;
+    let only = <[String; 1]>::try_from(columns);
+    only.map(|[column]| column).ok().with_context(|| format!("{table} has no key of one column"))
+}
+
+pub(crate) async fn connect(url: &str) -> Result<PgConnection> {
+    PgConnection::connect(url).await.with_context(|| url.to_owned())
+}
