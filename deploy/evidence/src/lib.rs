@@ -37,9 +37,21 @@ pub async fn collect(state: &State, grace: Duration) -> Result<Evidence> {
     let runtime = tokio::runtime::Handle::current();
     // The calls block on Kafka and the registry.
     let read = tokio::task::spawn_blocking(move || log::read(&kafka, &registry, runtime));
-    let (log, dead_letters) = read.await?.context("the topics cannot be looked at")?;
+    let topics = read.await?.context("the topics cannot be looked at")?;
+    let log::Topics { log, dead_letters, log_starts } = topics;
     let http::Mailbox { mails, since: mails_since } = mailbox;
-    Ok(Evidence { taken_at, grace, log, dead_letters, payments, bank, mails, mails_since, view })
+    Ok(Evidence {
+        taken_at,
+        grace,
+        log,
+        log_starts,
+        dead_letters,
+        payments,
+        bank,
+        mails,
+        mails_since,
+        view,
+    })
 }
 
 /// Looks, and looks again, until nothing is on its way, for `patience` at most; the last verdict. A

@@ -1,11 +1,12 @@
 //! The topics, as a `read_committed` reader sees them. What cannot be decoded is kept with the
 //! cause.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use auditor::{Announcement, Log, Logged};
+use auditor::{Announcement, Log, Logged, Original, Whole};
 use contracts::avro::Message;
 use contracts::order::LatestOrder;
 use contracts::topics::{self, Topic};
@@ -13,21 +14,26 @@ use contracts::view::ViewUpdated;
 use contracts::{Order, OrderId, ServiceName, Timestamp};
 use streams::record::names;
 use streams::{Codec, Failure, Record};
-use streams_kafka::dlq::{self, DeadLetter};
+use streams_kafka::dlq::{self, DeadLetter, Done};
 use streams_kafka::{HttpRegistry, read_topic};
 use tokio::runtime::Handle;
 
+/// What is on the topics.
+pub(super) struct Topics {
+    pub(super) log: Log,
+    pub(super) dead_letters: Vec<auditor::DeadLetter>,
+    pub(super) log_starts: BTreeMap<(String, i32), i64>,
+}
+
 /// Reads everything, from the end of the choreography to its beginning. Blocks.
-pub(super) fn read(
-    kafka: &str,
-    registry: &str,
-    runtime: Handle,
-) -> Result<(Log, Vec<auditor::DeadLetter>)> {
-    let reader =
-        Reader { kafka, codec: Codec::new(Arc::new(HttpRegistry::new(registry, runtime)?)) };
+pub(super) fn read(kafka: &str, registry: &str, runtime: Handle) -> Result<Topics> {
+    let codec = Codec::new(Arc::new(HttpRegistry::new(registry, runtime)?));
+    let mut reader = Reader { kafka, codec, originals: RefCell::default() };
     // What ends its waiting is on a topic that is read after this one.
     let emails_waiting = reader.topic(&topics::EMAILS_WAITING)?;
-    let (dead_letters, mut known) = (reader.dead_letters()?, Known::default());
+    let (mut dead_letters, mut known) = (reader.dead_letters()?, Known::default());
+    let origins = dead_letters.iter().map(|letter| (letter.origin.clone(), None));
+    reader.originals = RefCell::new(origins.collect());
     // The fields of a struct are evaluated in the order in which they are written.
     let log = Log {
         emails_waiting,
@@ -47,7 +53,19 @@ pub(super) fn read(
         order_commands: reader.topic(&topics::ORDER_COMMANDS)?,
         catalog_products: reader.products()?,
     };
-    Ok((log, dead_letters))
+    // What was deleted while it was read is deleted.
+    let mut log_starts = BTreeMap::new();
+    for topic in topics::ALL {
+        let starts = streams_kafka::log_starts(kafka, topic)?.into_iter();
+        let later = starts.filter(|(_, start)| *start > 0);
+        log_starts
+            .extend(later.map(|(partition, start)| ((topic.name.to_owned(), partition), start)));
+    }
+    let originals = reader.originals.into_inner();
+    for letter in &mut dead_letters {
+        letter.original = originals.get(&letter.origin).cloned().flatten();
+    }
+    Ok(Topics { log, dead_letters, log_starts })
 }
 
 /// The orders read so far: each is on three topics, and is kept once.
@@ -71,6 +89,8 @@ impl Known {
 struct Reader<'a> {
     kafka: &'a str,
     codec: Codec,
+    /// The records of the dead letters, by their addresses.
+    originals: RefCell<HashMap<String, Option<Original>>>,
 }
 
 impl Reader<'_> {
@@ -119,6 +139,9 @@ impl Reader<'_> {
     ) -> Result<Vec<Logged<T>>> {
         let mut records = Vec::new();
         let each = |record: Record| {
+            if let Some(found) = self.originals.borrow_mut().get_mut(&record.address()) {
+                *found = Some(original(&record));
+            }
             let value = match decode(&record) {
                 Ok(value) => Ok(value),
                 Err(Failure::Poison(cause)) => Err(cause),
@@ -171,7 +194,27 @@ fn dead_letter(service: ServiceName, found: &DeadLetter) -> auditor::DeadLetter 
         origin: found.origin(),
         cause: found.cause().to_owned(),
         settled: found.done.is_some(),
+        replayed: found.done == Some(Done::Replayed),
+        value_bytes: value_bytes(&found.record),
+        cut: found.cut().map(|(bytes, sha256)| Whole {
+            bytes: bytes.parse().unwrap_or_default(),
+            sha256: sha256.to_owned(),
+        }),
+        original: None,
     }
+}
+
+/// The record of a dead letter.
+fn original(record: &Record) -> Original {
+    Original {
+        timestamp: Timestamp(record.timestamp_ms),
+        value_bytes: value_bytes(record),
+        whole: Whole { bytes: record.size(), sha256: record.digest() },
+    }
+}
+
+fn value_bytes(record: &Record) -> usize {
+    record.value.as_ref().map_or(0, Vec::len)
 }
 
 fn key_of(record: &Record) -> String {

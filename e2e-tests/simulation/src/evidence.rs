@@ -1,7 +1,10 @@
 //! What the auditor gets to see: everything, as an observer from outside would find it.
 
 use crate::shop::Shop;
-use auditor::{Announcement, DeadLetter, Evidence, LedgerEntry, Log, Logged, PaymentRow, Payments};
+use auditor::{
+    Announcement, DeadLetter, Evidence, LedgerEntry, Log, Logged, Original, PaymentRow, Payments,
+    Whole,
+};
 use contracts::{
     Money, ServiceName, Timestamp,
     avro::Message,
@@ -44,6 +47,7 @@ pub(crate) fn take(sim: &Sim, shop: &Shop) -> Evidence {
             emails: logged(sim, &EMAILS, |mail| mail),
             emails_waiting: logged(sim, &EMAILS_WAITING, |mail| mail),
         },
+        log_starts: BTreeMap::new(),
         dead_letters: ServiceName::ALL
             .into_iter()
             .flat_map(|service| dead_letters(sim, shop, service))
@@ -90,6 +94,11 @@ fn dead_letters(sim: &Sim, shop: &Shop, service: ServiceName) -> Vec<DeadLetter>
     let read = |record: &Record| {
         let header = |name| record.headers.get(name).unwrap_or_default().to_owned();
         let place = [dlq_names::TOPIC, dlq_names::PARTITION, dlq_names::OFFSET].map(header);
+        let at = |one: &&Record| one.address() == place.join("/");
+        let cut = record.headers.get(dlq_names::BYTES).map(|bytes| Whole {
+            bytes: bytes.parse().unwrap_or_default(),
+            sha256: header(dlq_names::SHA256),
+        });
         DeadLetter {
             service,
             partition: record.partition,
@@ -97,11 +106,23 @@ fn dead_letters(sim: &Sim, shop: &Shop, service: ServiceName) -> Vec<DeadLetter>
             timestamp: Timestamp(record.timestamp_ms),
             key: text(record.key.as_deref()),
             settled: shop.customers.garbage.contains(&place.join("/")),
+            replayed: false,
+            value_bytes: record.value.as_ref().map_or(0, Vec::len),
+            cut,
+            original: sim.kafka.committed(&place[0]).into_iter().find(at).map(original),
             origin: place.join("/"),
             cause: header(dlq_names::CAUSE),
         }
     };
     sim.kafka.committed(dlq(service).name).into_iter().map(read).collect()
+}
+
+fn original(record: &Record) -> Original {
+    Original {
+        timestamp: Timestamp(record.timestamp_ms),
+        value_bytes: record.value.as_ref().map_or(0, Vec::len),
+        whole: Whole { bytes: record.size(), sha256: record.digest() },
+    }
 }
 
 fn payments(tables: &Tables) -> Payments {

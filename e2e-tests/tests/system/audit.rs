@@ -1,21 +1,25 @@
-//! `shop audit` on a shop of its own: clean after orders of every kind; then the test falsifies a
-//! view, the books and the stock, and it names each.
+//! `shop audit` on a shop of its own: clean after orders of every kind, and after every way out of a
+//! trouble; then the test falsifies a view, the books and the stock, and it names each.
 
-use crate::support::spoiled;
+use crate::{
+    dead_letters::{blocking, codec, letters, produce},
+    support::spoiled,
+};
 use auditor::{Law, Verdict, audit};
 use client::order_body;
 use contracts::{
-    OrderId, Sku, Timestamp,
+    Order, OrderId, ServiceName, Sku, Timestamp,
     inventory::{Reservation, ReservationState, StockEntry, StockEntryKey},
-    owns::Inventory,
-    topics::RESERVATIONS,
+    owns::{Inventory, Payments},
+    topics::{self, ORDERS, RESERVATIONS, TopicSpec},
+    transitions::PaymentReceived,
 };
 use e2e_tests::{Outside, PATIENCE};
 use evidence::audit_at_rest;
 use reqwest::StatusCode;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use streams::{Codec, lineage::Cause};
-use streams_kafka::{HttpRegistry, Sender};
+use std::{collections::BTreeSet, time::Duration};
+use streams::lineage::Cause;
+use streams_kafka::{Sender, admin};
 
 /// Orders that end in every way, and commands that are refused; one that was confirmed.
 async fn orders_of_every_kind(shop: &Outside) -> OrderId {
@@ -51,10 +55,7 @@ async fn look(shop: &Outside) -> Verdict {
 
 /// Says that `order` still holds a piece of TEA, in the name of inventory.
 async fn forge_reservation(shop: &Outside, order_id: OrderId) {
-    let registry =
-        HttpRegistry::new(shop.shop().url("registry"), tokio::runtime::Handle::current());
-    let codec = Codec::new(Arc::new(registry.unwrap()));
-    let sender: Sender<Inventory> = Sender::new(shop.shop().url("kafka"), codec).unwrap();
+    let sender: Sender<Inventory> = Sender::new(shop.shop().url("kafka"), codec(shop)).unwrap();
     let sku: Sku = "TEA".parse().unwrap();
     let (state, updated_at) = (ReservationState::Reserved, Timestamp(1));
     let key = StockEntryKey::reservation(&sku, order_id);
@@ -62,14 +63,107 @@ async fn forge_reservation(shop: &Outside, order_id: OrderId) {
     sender.send(&RESERVATIONS, &key, &held, Cause::default()).await.unwrap();
 }
 
+/// Clean, but for what a dead letter says that waits.
+async fn assert_waits(shop: &Outside) {
+    let verdict = look(shop).await;
+    assert_eq!(verdict.violated(), BTreeSet::from([Law::DeadLetters]), "{verdict}");
+}
+
+async fn assert_clean(shop: &Outside) -> Verdict {
+    let verdict = look(shop).await;
+    assert!(verdict.is_clean(), "{verdict}");
+    verdict
+}
+
+async fn settle(shop: &Outside, how: &str, service: ServiceName, key: &str, number: usize) {
+    let found = letters(shop, service, key, number).await;
+    for letter in found.iter().filter(|letter| letter.done.is_none()) {
+        let (content, said) = shop.cli(&["dlq", how, &letter.id.to_string()]).await.unwrap();
+        assert!(content, "{said}");
+    }
+}
+
+/// A mail that no server could deliver: its dead letter is replayed in vain, and then discarded.
+async fn give_a_mail_up(shop: &Outside) {
+    let add = "INSERT INTO customers (customer_id, name, email, active)
+        VALUES ('charles', 'Charles Babbage', 'babbage@[IPv6:nowhere]', true)";
+    shop.sql("catalog", add).await.unwrap();
+    let order = testkit::wait_for("charles to be known", PATIENCE, || async {
+        shop.place("charles", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
+    })
+    .await;
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    settle(shop, "replay", ServiceName::Email, &order.to_string(), 1).await;
+    letters(shop, ServiceName::Email, &order.to_string(), 2).await;
+    assert_waits(shop).await;
+    settle(shop, "discard", ServiceName::Email, &order.to_string(), 2).await;
+    assert_clean(shop).await;
+}
+
+/// A PaymentReceived in the name of payments, for an order that has another one: only the view acts
+/// upon it.
+async fn forge_a_payment(shop: &Outside, id: OrderId) {
+    let (bootstrap, codec) = (shop.shop().url("kafka").to_owned(), codec(shop));
+    let (reader, kafka) = (codec.clone(), bootstrap.clone());
+    let validated: Order = blocking(move || {
+        let mut found = None;
+        streams_kafka::read_topic(&kafka, &ORDERS.spec, |record| {
+            let value = record.value.unwrap_or_default();
+            let order = reader.decode(&ORDERS, &value).map_err(anyhow::Error::msg)?;
+            found = Some(order).filter(|o| (o.order_id, o.version) == (id, 2)).or(found.take());
+            Ok(())
+        })
+        .expect("the log can be read");
+        found.expect("the order was validated")
+    })
+    .await;
+    let received = PaymentReceived { reference: "ch_forged".into(), at: Timestamp(1) };
+    let forged = validated.next(received, Timestamp(1)).unwrap();
+    let sender: Sender<Payments> = Sender::new(&bootstrap, codec).unwrap();
+    sender.send(&ORDERS, &id, &forged, Cause::default()).await.unwrap();
+    settle(shop, "discard", ServiceName::View, &id.to_string(), 1).await;
+    let verdict = assert_clean(shop).await;
+    assert!(verdict.to_string().contains("all readers refused them"), "{verdict}");
+}
+
+/// Records are deleted, as by retention, and then dead letters: what can no longer be told is no
+/// violation.
+async fn delete_old_records(shop: &Outside) {
+    let records: [&TopicSpec; 5] = [
+        &topics::ORDER_VIEWS.spec,
+        &topics::ORDER_COMMANDS.spec,
+        &topics::ORDER_REFUSALS.spec,
+        &topics::ORDER_VALIDATIONS.spec,
+        &topics::INVENTORY_COMMANDS.spec,
+    ];
+    let letters = [ServiceName::Email, ServiceName::View, ServiceName::Orders].map(topics::dlq);
+    for topics in [&records[..], &letters[..]] {
+        for topic in topics {
+            admin::delete_records(shop.shop().url("kafka"), topic).await.unwrap();
+        }
+        let verdict = assert_clean(shop).await;
+        let notes = verdict.remarks.join("\n");
+        assert!(verdict.unknown() > 0 && notes.contains("lacks what was deleted"), "{verdict}");
+    }
+    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    assert_clean(shop).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_is_clean_until_somebody_falsifies_a_view_the_books_or_the_stock() {
+async fn an_audit_is_clean_after_each_way_out_until_a_view_the_books_or_the_stock_is_falsified() {
     let shop = spoiled().await;
     let order = orders_of_every_kind(&shop).await;
     let (clean, report) = shop.cli(&["audit", "--wait", "--grace", "60"]).await.unwrap();
     assert!(clean && report.contains("nothing is on its way"), "{report}");
-    let verdict = look(&shop).await;
-    assert!(verdict.is_clean() && verdict.orders == 5, "{verdict}");
+    assert_eq!(assert_clean(&shop).await.orders, 5);
+
+    produce(&shop, &topics::ORDER_COMMANDS.spec, "stranger", b"garbage".to_vec()).await;
+    settle(&shop, "discard", ServiceName::Orders, "stranger", 1).await;
+    assert_clean(&shop).await;
+    give_a_mail_up(&shop).await;
+    forge_a_payment(&shop, order).await;
+    delete_old_records(&shop).await;
 
     shop.sql("view", "UPDATE orders SET status = 'paid' WHERE status = 'rejected'").await.unwrap();
     assert_eq!(look(&shop).await.violated(), BTreeSet::from([Law::ViewOrders]));

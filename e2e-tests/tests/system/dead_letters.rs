@@ -21,7 +21,7 @@ pub async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static)
     tokio::task::spawn_blocking(f).await.expect("no panic")
 }
 
-fn codec(shop: &Outside) -> Codec {
+pub fn codec(shop: &Outside) -> Codec {
     let runtime = tokio::runtime::Handle::current();
     let registry = HttpRegistry::new(shop.shop().url("registry"), runtime).expect("a client");
     Codec::new(Arc::new(registry))

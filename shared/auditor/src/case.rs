@@ -4,20 +4,15 @@ use crate::{
     dead_letters::DeadLetters,
     evidence::{Evidence, Logged},
     history::History,
+    retained::Retained,
 };
-use contracts::{
-    Order, OrderId, Timestamp,
-    topics::{Cleanup, TopicSpec},
-};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-/// How much earlier than a topic's retention says its records may go: brokers delete whole
-/// segments.
-const RETENTION_MARGIN: Duration = Duration::from_secs(60 * 60);
+use contracts::{Order, OrderId, Timestamp};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The evidence with what several laws need of it.
 pub(crate) struct Case<'a> {
     pub(crate) evidence: &'a Evidence,
+    pub(crate) retained: Retained<'a>,
     pub(crate) dead_letters: DeadLetters<'a>,
     /// What happened to each order.
     pub(crate) histories: BTreeMap<OrderId, History<'a>>,
@@ -25,6 +20,7 @@ pub(crate) struct Case<'a> {
 
 impl<'a> Case<'a> {
     pub(crate) fn new(evidence: &'a Evidence) -> Self {
+        let retained = Retained::new(evidence);
         let dead_letters = DeadLetters::new(evidence);
         let mut by_order: BTreeMap<OrderId, Vec<&Logged<Arc<Order>>>> = BTreeMap::new();
         for record in &evidence.log.orders {
@@ -34,21 +30,23 @@ impl<'a> Case<'a> {
         }
         let at_rest = |at: Timestamp| at + evidence.grace <= evidence.taken_at;
         let fold = |(order_id, records): (OrderId, Vec<&'a Logged<Arc<Order>>>)| {
-            (order_id, History::fold(&order_id.to_string(), &records, &dead_letters, at_rest))
+            let key = order_id.to_string();
+            let whole = retained.is_whole("orders", &key);
+            let refusals = |record: &Logged<Arc<Order>>| dead_letters.on_orders(record, &retained);
+            (order_id, History::fold(&key, &records, whole, refusals, at_rest))
         };
-        let histories = by_order.into_iter().map(fold).collect();
-        Self { evidence, dead_letters, histories }
-    }
-
-    /// Whether records of `topic` that were written `at` this time are still on it: only then their
-    /// absence means something.
-    pub(crate) fn is_kept(&self, topic: &TopicSpec, at: Timestamp) -> bool {
-        match topic.cleanup {
-            Cleanup::Keep | Cleanup::Compact => true,
-            Cleanup::Delete { retention_ms } => {
-                let kept = Duration::from_millis(u64::try_from(retention_ms).unwrap_or(0));
-                at + kept.saturating_sub(RETENTION_MARGIN) > self.evidence.taken_at
+        let mut histories: BTreeMap<OrderId, History<'_>> =
+            by_order.into_iter().map(fold).collect();
+        for latest in evidence.log.orders_latest.iter().filter_map(Logged::read) {
+            if let Some(history) = histories.get_mut(&latest.order_id) {
+                history.know_of(latest.version);
             }
         }
+        Self { evidence, retained, dead_letters, histories }
+    }
+
+    /// Whether the dead letters of a record that was written `at` this time are all there.
+    pub(crate) fn has_letters_since(&self, topic: &str, at: Timestamp) -> bool {
+        self.dead_letters.are_known(topic, at, &self.retained)
     }
 }

@@ -12,7 +12,7 @@ use contracts::{
     orders::{CommandRefused, OrderCommand},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// Everything that was seen of a shop.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,9 @@ pub struct Evidence {
     pub grace: Duration,
     /// The topics.
     pub log: Log,
+    /// The log start offset of each partition, by topic and partition, where it is not 0: the
+    /// records before it were deleted, by retention or by a person.
+    pub log_starts: BTreeMap<(String, i32), i64>,
     /// The dead letters of all services.
     pub dead_letters: Vec<DeadLetter>,
     /// The database of payments.
@@ -132,6 +135,34 @@ pub struct DeadLetter {
     pub cause: String,
     /// Whether it was replayed or discarded.
     pub settled: bool,
+    /// Whether it was replayed: then its record is on its topic once more.
+    pub replayed: bool,
+    /// How many bytes of the record's value it has.
+    pub value_bytes: usize,
+    /// What it says of its record, if it was cut.
+    pub cut: Option<Whole>,
+    /// The record at [`DeadLetter::origin`], if it is still there.
+    pub original: Option<Original>,
+}
+
+/// What tells a record from every other one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// How many bytes key, value and headers have.
+    pub bytes: usize,
+    /// Their SHA-256, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The record of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// How many bytes its value has.
+    pub value_bytes: usize,
+    /// What tells it from others.
+    pub whole: Whole,
 }
 
 /// The database of payments.

@@ -1,21 +1,22 @@
 //! The history of an order: the fold of its records on `orders`, by a table of our own.
 //!
-//! # What a forged record means
+//! # What a record means that was put aside
 //!
 //! Kafka keeps `orders` for ever, so a forged record stays there. It is harmless if every reader
-//! refuses it; the proof is a dead letter of every service that reads `orders`. Such a record is
-//! neither part of the history nor a violation; its dead letters are, until an operator settles
-//! them.
+//! that would act upon it refuses it; the proof is a dead letter of each. Whatever it says, such a
+//! record is neither part of the history nor a violation; its dead letters are, until an operator
+//! settles them.
 //!
-//! A record that only some readers refused has split the shop: it is a violation, and no part of
-//! the history. One that no reader refused is a violation. Where it can, the auditor follows it, as
-//! all readers did: so it judges later records by themselves.
+//! A record that is no next transition, and that only some readers refused, has split the shop: it
+//! is a violation, and no part of the history. One that no reader refused is a violation. Where it
+//! can, the auditor follows it, as all readers did: so it judges later records by themselves.
+//!
+//! # What was deleted
+//!
+//! Where the beginning of the log is gone, the history of an order begins with the first record
+//! that is left. Where dead letters are gone, what the readers made of a record is unknown.
 
-use crate::{
-    dead_letters::{DeadLetters, readers},
-    evidence::Logged,
-    law::Law,
-};
+use crate::{dead_letters::Refusals, evidence::Logged, law::Law};
 use contracts::{
     Order, ServiceName, Status, Timestamp, TransitionKind, partition::partition_for,
     topics::PARTITIONS,
@@ -52,15 +53,22 @@ pub(crate) struct Step<'a> {
     pub(crate) order: &'a Order,
 }
 
+impl Step<'_> {
+    /// Whether the other one says something else about the same version.
+    fn is_rival_of(&self, other: Step<'_>) -> bool {
+        self.order.version == other.order.version && self.order != other.order
+    }
+}
+
 /// A record that is no next transition.
 #[derive(Debug)]
 pub(crate) struct Outcast<'a> {
     pub(crate) record: &'a Logged<Arc<Order>>,
-    /// The law that it breaks, if not every reader has refused it.
+    /// The law that it breaks, unless every reader that would act upon it has refused it.
     pub(crate) law: Law,
     pub(crate) why: String,
-    /// The readers that should have refused it and did not.
-    pub(crate) taken_by: Vec<ServiceName>,
+    /// What the readers made of it.
+    pub(crate) refusals: Refusals,
 }
 
 /// What happened to one order.
@@ -69,33 +77,68 @@ pub(crate) struct History<'a> {
     pub(crate) steps: Vec<Step<'a>>,
     pub(crate) outcasts: Vec<Outcast<'a>>,
     /// Records that say again what is known.
-    pub(crate) repeated: usize,
+    pub(crate) repeated: Vec<Step<'a>>,
+    /// The beginning of the log is gone, and with it earlier steps than these.
+    pub(crate) is_cut: bool,
 }
 
 impl<'a> History<'a> {
-    /// The history of `key` from its `records`, in the order of the log.
+    /// The history of `key` from its `records`, in the order of the log, which has all records of
+    /// the order or not.
     pub(crate) fn fold(
         key: &str,
         records: &[&'a Logged<Arc<Order>>],
-        dead_letters: &DeadLetters<'_>,
+        is_whole: bool,
+        refusals: impl Fn(&Logged<Arc<Order>>) -> Refusals,
         at_rest: impl Fn(Timestamp) -> bool,
     ) -> Self {
-        let mut history = Self::default();
+        let first = records.iter().find_map(|record| record.read());
+        let is_cut = !is_whole && first.is_some_and(|order| order.version > 1);
+        let mut history = Self { is_cut, ..Self::default() };
+        // Of the last step: whether its readers may have refused it.
+        let mut is_unsure = false;
         for record in records {
             let Some(order) = record.read() else { continue };
             let step = Step { record, order };
-            let Err((law, why)) = history.judge(key, step) else { continue };
-            let refused_by = dead_letters.of(&record.address("orders"));
-            let readers = readers("orders");
-            let taken_by: Vec<_> =
-                readers.iter().copied().filter(|one| !refused_by.contains(one)).collect();
-            let nobody_refused = taken_by.len() == readers.len() && at_rest(record.timestamp);
-            if nobody_refused && law != Law::Terminal && order.version > history.version() {
+            let mut refusals = refusals(record);
+            let unknown = refusals.by.is_empty() && !refusals.unknown.is_empty();
+            let refused = refusals.is_refused();
+            let rival = history.last().filter(|last| is_unsure && last.is_rival_of(step));
+            if let Some(rival) = rival.filter(|_| !refused) {
+                // One of the two was refused, and the dead letters that say which are gone.
+                history.steps.pop();
+                let (law, why) = (Law::Versions, "another one took its place".to_owned());
+                let refusals = Refusals::default();
+                history.outcasts.push(Outcast { record: rival.record, law, why, refusals });
+            }
+            let judged = match refused {
+                true => Err((Law::Understood, "all readers refused it".to_owned())),
+                false => history.judge(key, step),
+            };
+            let Err((law, why)) = judged else {
+                is_unsure = unknown;
+                continue;
+            };
+            // For orders it is behind what it knows.
+            if order.version <= history.version() {
+                refusals.taken_by.retain(|reader| *reader != ServiceName::Orders);
+            }
+            let untouched = refusals.by.is_empty() && refusals.unknown.is_empty();
+            let is_followed = untouched && at_rest(record.timestamp);
+            if is_followed && law != Law::Terminal && order.version > history.version() {
                 history.steps.push(step);
             }
-            history.outcasts.push(Outcast { record, law, why, taken_by });
+            history.outcasts.push(Outcast { record, law, why, refusals });
         }
         history
+    }
+
+    /// The order has come to `version`. If the log is cut and does not have that, all steps are gone,
+    /// and what is there is a dead letter that was replayed later.
+    pub(crate) fn know_of(&mut self, version: i64) {
+        if self.is_cut && self.version() < version {
+            self.steps.clear();
+        }
     }
 
     /// Take the next step, or say why it is none.
@@ -109,7 +152,12 @@ impl<'a> History<'a> {
         if order.version <= known {
             return match self.at(order.version) {
                 Some(same) if same.order == order => {
-                    self.repeated += 1;
+                    self.repeated.push(step);
+                    Ok(())
+                }
+                // What it repeats is gone.
+                None if self.is_cut => {
+                    self.repeated.push(step);
                     Ok(())
                 }
                 _ => Err((Law::Versions, format!("another version {} is known", order.version))),
@@ -119,12 +167,13 @@ impl<'a> History<'a> {
             let why = format!("{} follows a terminal status", order.transition);
             return Err((Law::Terminal, why));
         }
-        if order.version != known + 1 {
+        let is_first = self.is_cut && self.steps.is_empty();
+        if order.version != known + 1 && !is_first {
             return Err((Law::Versions, format!("version {} follows {known}", order.version)));
         }
-        let row = TABLE
-            .iter()
-            .find(|row| (row.0, row.1, row.2) == (status, order.transition, order.status));
+        let row = TABLE.iter().find(|row| {
+            (row.1, row.2) == (order.transition, order.status) && (is_first || row.0 == status)
+        });
         match row {
             Some((.., owner)) if record.writer.as_deref() == Some(owner) => {
                 self.steps.push(step);
@@ -140,6 +189,11 @@ impl<'a> History<'a> {
                 Err((Law::Baton, format!("no {transition} leads from {from} to {to}")))
             }
         }
+    }
+
+    /// The first transition of all, if the log still has it.
+    pub(crate) fn first(&self) -> Option<Step<'a>> {
+        self.steps.first().copied().filter(|_| !self.is_cut)
     }
 
     /// The last transition.

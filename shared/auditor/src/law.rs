@@ -41,6 +41,8 @@ laws! {
     Understood "understood" "No reader puts aside a transition that counts.",
     Latest "latest" "orders.latest has the last state of every order.",
     Deadline "deadline" "Every order ends by its deadline: nothing is validated or paid after it.",
+    InTime "in time"
+        "No order is ended for its deadline before that has come, by the time on the log.",
     Reasons "reasons" "An order that did not end well says why; one that did has no reason.",
     Checks "checks"
         "An order is validated by the set of its checks, all passed, and rejected by failed ones.",
@@ -88,6 +90,8 @@ laws! {
         "A record is its owner's: of the one writer of its topic, or of the validator of its \
          check.",
     Poison "poison" "What cannot be handled is in the dead letters of everyone who reads it.",
+    Letters "letters"
+        "A dead letter has its whole record, or says how large that was, and its digest.",
     DeadLetters "dead letters" "Every dead letter was replayed or discarded.",
 }
 

@@ -15,6 +15,12 @@
 //! written at 12:00:00, must show in the view". If it does not hold and that time is less than
 //! [`Evidence::grace`] before the evidence was taken, it counts as pending and not as a violation.
 //! What is wrong by itself, such as a ledger that does not balance, is so at once.
+//!
+//! # What cannot be known
+//!
+//! Where records were deleted ([`Evidence::log_starts`]), their absence proves nothing. A rule that
+//! needs them and does not hold counts as unknown, and the verdict says how many there are, and
+//! which topic begins where.
 
 mod case;
 mod dead_letters;
@@ -23,13 +29,14 @@ mod history;
 mod law;
 mod laws;
 mod report;
+mod retained;
 mod story;
 mod verdict;
 
 pub use evidence::{
     Announcement, BankEntry, Booking, CustomerOrderRow, DeadLetter, Evidence, LedgerEntry, LineRow,
-    Log, Logged, Mail, OrderRow, PaymentRow, PaymentSection, Payments, ProductRow, RefusalRow,
-    SalesRow, StockRow, TimelineRow, View,
+    Log, Logged, Mail, OrderRow, Original, PaymentRow, PaymentSection, Payments, ProductRow,
+    RefusalRow, SalesRow, StockRow, TimelineRow, View, Whole,
 };
 pub use law::Law;
 pub use story::Moment;

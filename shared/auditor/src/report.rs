@@ -12,10 +12,13 @@ const STORIES_MAX: usize = 10;
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<16} {:>8} {:>10} {:>8}  ", "LAW", "CHECKED", "VIOLATIONS", "PENDING")?;
+        let [law, checked, violations] = ["LAW", "CHECKED", "VIOLATIONS"];
+        let [pending, unknown] = ["PENDING", "UNKNOWN"];
+        writeln!(f, "{law:<16} {checked:>8} {violations:>10} {pending:>8} {unknown:>8}")?;
         for (law, tally) in &self.tallies {
-            let Tally { checked, violations, pending } = tally;
-            writeln!(f, "{:<16} {checked:>8} {violations:>10} {pending:>8}", law.name())?;
+            let Tally { checked, violations, pending, unknown } = tally;
+            let name = law.name();
+            writeln!(f, "{name:<16} {checked:>8} {violations:>10} {pending:>8} {unknown:>8}")?;
         }
         for law in self.violated() {
             writeln!(f)?;
@@ -58,12 +61,18 @@ impl Verdict {
             self.statuses.iter().map(|(status, number)| format!("{number} {status}")).collect();
         writeln!(f, "{} orders: {}", self.orders, statuses.join(", "))?;
         let checked: usize = self.tallies.values().map(|tally| tally.checked).sum();
+        let unknown = match self.unknown() {
+            0 => String::new(),
+            unknown => format!(", {unknown} unknown"),
+        };
         match (self.violation_count(), self.pending()) {
-            (0, 0) => write!(f, "CLEAN: {checked} checks, nothing is on its way"),
-            (0, pending) => write!(f, "CLEAN: {checked} checks, {pending} still on their way"),
+            (0, 0) => write!(f, "CLEAN: {checked} checks{unknown}, nothing is on its way"),
+            (0, pending) => {
+                write!(f, "CLEAN: {checked} checks{unknown}, {pending} still on their way")
+            }
             (violations, pending) => write!(
                 f,
-                "NOT CLEAN: {violations} violations of {} laws in {checked} checks, \
+                "NOT CLEAN: {violations} violations of {} laws in {checked} checks{unknown}, \
                  {pending} still on their way",
                 self.violated().len()
             ),

@@ -93,6 +93,8 @@ pub struct Tally {
     pub violations: usize,
     /// It does not hold yet, and there is still time.
     pub pending: usize,
+    /// It cannot be told: records that it needs were deleted. Not among those that were checked.
+    pub unknown: usize,
 }
 
 /// The result of an audit. [`std::fmt::Display`] makes a report of it.
@@ -136,6 +138,11 @@ impl Verdict {
         self.tallies.values().map(|tally| tally.violations).sum()
     }
 
+    /// What cannot be told, because records were deleted; the remarks say which.
+    pub fn unknown(&self) -> usize {
+        self.tallies.values().map(|tally| tally.unknown).sum()
+    }
+
     /// What is still on its way: orders that have not ended, effects that do not show yet. With
     /// none, the verdict does not depend on the grace.
     pub fn pending(&self) -> usize {
@@ -155,13 +162,16 @@ pub(crate) struct Findings<'a> {
     violations: Vec<Violation>,
     mails_repeated: usize,
     remarks: Vec<String>,
+    /// By topic: how many checks would have needed what it does not have any more.
+    unknown: BTreeMap<&'static str, BTreeMap<Law, usize>>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(evidence: &'a Evidence, scope: &'a Scope) -> Self {
         let tallies = Law::ALL.iter().map(|law| (*law, Tally::default())).collect();
         let (violations, remarks) = (Vec::new(), Vec::new());
-        Self { evidence, scope, tallies, violations, mails_repeated: 0, remarks }
+        let (mails_repeated, unknown) = (0, BTreeMap::new());
+        Self { evidence, scope, tallies, violations, mails_repeated, remarks, unknown }
     }
 
     /// `law` was looked at. If it does not hold `since` less than the grace, that is pending.
@@ -205,6 +215,31 @@ impl<'a> Findings<'a> {
         self.check(law, subject, Timestamp(i64::MIN), holds, detail);
     }
 
+    /// As [`Findings::check`]; but if it does not hold, and `gone` is the topic whose deleted records
+    /// may have been what is missed, it is unknown.
+    pub(crate) fn check_kept(
+        &mut self,
+        law: Law,
+        subject: impl Into<Subject>,
+        since: Timestamp,
+        holds: bool,
+        gone: Option<&'static str>,
+        detail: impl FnOnce() -> String,
+    ) {
+        match gone {
+            Some(topic) if !holds => self.unknown(law, subject, topic),
+            _ => self.check(law, subject, since, holds, detail),
+        }
+    }
+
+    /// `law` cannot be looked at, because records of `topic` were deleted.
+    pub(crate) fn unknown(&mut self, law: Law, subject: impl Into<Subject>, topic: &'static str) {
+        if self.scope.covers(&subject.into()) {
+            self.tallies.entry(law).or_default().unknown += 1;
+            *self.unknown.entry(topic).or_default().entry(law).or_default() += 1;
+        }
+    }
+
     /// Mails about `order` have arrived `times` more than once.
     pub(crate) fn mails_repeated(&mut self, order: OrderId, times: usize) {
         if self.scope.covers(&order.into()) {
@@ -228,6 +263,13 @@ impl<'a> Findings<'a> {
         }
         let mut violations = self.violations;
         violations.sort_by_key(|violation| violation.law);
+        let mut remarks = self.remarks;
+        for (topic, laws) in self.unknown {
+            let number: usize = laws.values().sum();
+            let laws: Vec<_> = laws.iter().map(|(law, number)| format!("{law} {number}")).collect();
+            let (laws, lacks) = (laws.join(", "), case.retained.lacks(topic));
+            remarks.push(format!("{number} checks are unknown ({laws}): {topic} {lacks}"));
+        }
         let told: BTreeSet<OrderId> = violations.iter().filter_map(|v| v.order).collect();
         Verdict {
             taken_at: self.evidence.taken_at,
@@ -237,7 +279,7 @@ impl<'a> Findings<'a> {
             tallies: self.tallies,
             violations,
             mails_repeated: self.mails_repeated,
-            remarks: self.remarks,
+            remarks,
             stories: story::of(self.evidence, &told),
         }
     }

@@ -3,7 +3,7 @@
 use crate::client::{ReaderContext, WriterContext, producer_config, reader_config, to_message};
 use anyhow::{Context, bail};
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{
         AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, OwnedResourceSpecifier,
         ResourceSpecifier, TopicReplication,
@@ -126,6 +126,26 @@ pub fn produce_gzipped(
     let mut config = producer_config(bootstrap, "console", None);
     config.set("compression.type", "gzip").set("message.max.bytes", "1000000000");
     send_with(&config, &raw(topic, key, value))
+}
+
+/// Delete every record that is on `topic` now (KIP-107), as an operator with `kafka-delete-records`
+/// would: for tests. Kafka refuses it where a topic is compacted.
+///
+/// # Errors
+/// When Kafka is away or refuses.
+pub async fn delete_records(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = reader_config(bootstrap, "console").create()?;
+    let mut ends = TopicPartitionList::new();
+    for partition in 0..topic.partitions {
+        ends.add_partition_offset(topic.name, partition, Offset::End)?;
+    }
+    let options =
+        AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let deleted = admin.delete_records(&ends, &options).await?;
+    for element in deleted.elements() {
+        element.error().with_context(|| format!("{} keeps its records", topic.name))?;
+    }
+    Ok(())
 }
 
 fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {

@@ -21,7 +21,7 @@ use streams::{
     Headers, Outgoing, Record, Timestamp,
     limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, RESTORE_RECORDS_MAX},
     record::{Header, names},
-    topic::{TopicSpec, Writers},
+    topic::{Cleanup, TopicSpec, Writers},
     tx::{dead_letter_of, dlq_names},
 };
 
@@ -169,7 +169,7 @@ fn owner(topic: &TopicSpec) -> String {
 ///
 /// # Errors
 /// When it was dealt with before, does not say where it came from, was cut and the record that it
-/// was is gone, or Kafka is away.
+/// was is gone, a later record of a compacted topic has taken its place, or Kafka is away.
 pub fn settle(
     bootstrap: &str,
     letter: &DeadLetter,
@@ -348,9 +348,13 @@ fn original(
     let header = |name| letter.record.headers.get(name);
     let name = header(dlq_names::TOPIC).context("the dead letter does not name its topic")?;
     let topic = topics.iter().find(|topic| topic.name == name);
-    let topic = topic.with_context(|| format!("there is no topic `{name}`"))?.name;
+    let topic = *topic.with_context(|| format!("there is no topic `{name}`"))?;
     let partition = header(dlq_names::PARTITION).and_then(|text| text.parse().ok());
     let partition = partition.context("the dead letter does not name its partition")?;
+    if topic.cleanup == Cleanup::Compact {
+        ensure_last(bootstrap, letter, topic.name, partition)?;
+    }
+    let topic = topic.name;
     let whole =
         match letter.cut() {
             Some((bytes, digest)) => {
@@ -370,6 +374,34 @@ fn original(
     Ok(Outgoing { topic, partition, key, value, headers })
 }
 
+/// On a compacted topic the last record of a key counts: an older one must not take its place.
+fn ensure_last(
+    bootstrap: &str,
+    letter: &DeadLetter,
+    topic: &str,
+    partition: i32,
+) -> anyhow::Result<()> {
+    let mut log = LogReader::new(bootstrap, "shop-dlq")?;
+    let end = log.stable_end(topic, partition)?;
+    let mut next = offset_of(letter)? + 1;
+    while next < end {
+        let (records, on) = log.read(topic, partition, next, end, RESTORE_RECORDS_MAX)?;
+        if let Some(later) = records.iter().find(|record| record.key == letter.record.key) {
+            let (old, new) = (letter.origin(), later.address());
+            anyhow::bail!(
+                "{new} has taken the place of {old}, and a replay would undo it: discard it"
+            );
+        }
+        next = on;
+    }
+    Ok(())
+}
+
+fn offset_of(letter: &DeadLetter) -> anyhow::Result<i64> {
+    let offset = letter.record.headers.get(dlq_names::OFFSET).and_then(|text| text.parse().ok());
+    offset.context("the dead letter does not name its offset")
+}
+
 /// The record at the origin of `letter`, if it still is the same.
 fn read_whole(
     bootstrap: &str,
@@ -378,8 +410,7 @@ fn read_whole(
     partition: i32,
     digest: &str,
 ) -> anyhow::Result<Record> {
-    let offset = letter.record.headers.get(dlq_names::OFFSET).and_then(|text| text.parse().ok());
-    let offset: i64 = offset.context("the dead letter does not name its offset")?;
+    let offset = offset_of(letter)?;
     let mut log = LogReader::new(bootstrap, "shop-dlq")?;
     let (records, _) = log.read(topic, partition, offset, offset + 1, 1)?;
     let gone = || format!("{} is gone from its topic: it can only be discarded", letter.origin());

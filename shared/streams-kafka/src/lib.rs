@@ -16,7 +16,7 @@ mod transactional;
 
 pub use disk::DiskStore;
 pub use fenced::{FencedConsumer, spawn_fenced};
-pub use log::{read_end, read_topic};
+pub use log::{log_starts, read_end, read_topic};
 pub use registry::HttpRegistry;
 pub use sender::{SendError, Sender};
 pub use table::spawn_table;

@@ -146,3 +146,19 @@ pub fn read_end(
     }
     Ok(())
 }
+
+/// The log start offset of each partition of `topic`: the records before it were deleted, by
+/// retention or by a DeleteRecords request (KIP-107). Blocks.
+///
+/// # Errors
+/// When Kafka is away.
+pub fn log_starts(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<Vec<(i32, i64)>> {
+    let consumer: BaseConsumer = reader_config(bootstrap, "log-reader").create()?;
+    let start = |partition| {
+        let watermarks = consumer.fetch_watermarks(topic.name, partition, CALL_TIMEOUT);
+        let (low, _) = watermarks
+            .with_context(|| format!("cannot ask Kafka at {bootstrap} about {}", topic.name))?;
+        Ok((partition, low))
+    };
+    (0..topic.partitions).map(start).collect()
+}

@@ -6,13 +6,14 @@ use crate::{
     evidence::Logged,
     history::Step,
     law::Law,
+    laws::{NEVER, gone},
     verdict::{Findings, Subject},
 };
 use contracts::{
     CommandId, Currency, Order, OrderLine, Sku, Timestamp,
     catalog::Product,
     orders::{OrderCommand, PlaceOrder},
-    topics::ORDER_COMMANDS,
+    topics::{ORDER_COMMANDS, PRODUCTS},
 };
 use std::collections::BTreeMap;
 
@@ -24,23 +25,28 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         }
     }
     let catalog = Catalog::of(&case.evidence.log.catalog_products);
+    let grace_ms = i64::try_from(case.evidence.grace.as_millis()).unwrap_or(i64::MAX);
     for (order_id, history) in &case.histories {
         let Some(Step { record, order }) = history.steps.first().copied() else { continue };
         let place = asked.get(&order.placed_by);
-        if place.is_some() || case.is_kept(&ORDER_COMMANDS.spec, record.timestamp) {
-            let holds = place.is_some_and(|place| is_what(place, order));
-            findings.check_now(Law::AsAsked, *order_id, holds, || match place {
-                Some(PlaceOrder { customer_id, lines, note, .. }) => {
-                    format!("{customer_id} asked for {lines:?}, and noted {:?}", note.as_str())
-                }
-                None => format!("no PlaceOrder {} has asked for it", order.placed_by),
-            });
-        }
+        let holds = place.is_some_and(|place| is_what(place, order));
+        let cause = record.causation.as_deref().unwrap_or_default();
+        let is_gone = place.is_none() && (case.retained.is_gone(cause) || history.is_cut);
+        let gone = gone(is_gone, ORDER_COMMANDS.name());
+        findings.check_kept(Law::AsAsked, *order_id, NEVER, holds, gone, || match place {
+            Some(PlaceOrder { customer_id, lines, note, .. }) => {
+                format!("{customer_id} asked for {lines:?}, and noted {:?}", note.as_str())
+            }
+            None => format!("no PlaceOrder {} has asked for it", order.placed_by),
+        });
         for line in &order.lines {
-            let Some(holds) = catalog.had(line, order.total.currency, record.timestamp) else {
+            // A copy of the catalog may be behind.
+            let at = Timestamp(record.timestamp.millis() - grace_ms);
+            let subject = Subject { order: Some(*order_id), sku: Some(line.sku.clone()) };
+            let Some(holds) = catalog.had(line, order.total.currency, at) else {
+                findings.unknown(Law::AsAsked, subject, PRODUCTS.name());
                 continue;
             };
-            let subject = Subject { order: Some(*order_id), sku: Some(line.sku.clone()) };
             findings.check_now(Law::AsAsked, subject, holds, || {
                 let (name, price) = (&line.name, line.unit_price_minor);
                 format!("the catalog never had {} as {name:?} for {price}", line.sku)
@@ -73,16 +79,19 @@ impl<'a> Catalog<'a> {
         Self(versions)
     }
 
-    /// Whether one of the versions is that of `line`, in an order that was written `at` this time.
-    /// Which one is the affair of orders, whose copy of the catalog may be behind. None if the
-    /// topic has forgotten what it said at that time.
+    /// Whether one of the versions is that of `line`. Which one is the affair of orders, whose copy
+    /// of the catalog may be behind. None if the topic, which is compacted, has forgotten what it
+    /// said `at` this time.
     fn had(&self, line: &OrderLine, currency: Currency, at: Timestamp) -> Option<bool> {
         let versions = self.0.get(&line.sku)?;
-        versions.iter().find(|(captured_at, _)| *captured_at <= at)?;
         let said = |product: &Product| {
             (&product.name, product.price_minor) == (&line.name, line.unit_price_minor)
                 && product.currency == currency
         };
-        Some(versions.iter().any(|(_, product)| said(product)))
+        let is_known = versions.iter().any(|(captured_at, _)| *captured_at <= at);
+        match versions.iter().any(|(_, product)| said(product)) {
+            true => Some(true),
+            false => is_known.then_some(false),
+        }
     }
 }

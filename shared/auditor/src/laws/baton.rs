@@ -2,10 +2,11 @@
 
 use crate::{
     case::Case,
+    dead_letters::DEAD_LETTERS,
     evidence::Logged,
-    history::{History, Step, names},
+    history::{History, Outcast, Step, names},
     law::Law,
-    laws::copy,
+    laws::{copy, gone},
     verdict::{Findings, Subject},
 };
 use contracts::{Order, OrderId, OrderLine, PaymentStatus, TransitionKind};
@@ -15,13 +16,15 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut refused = 0;
     for (order_id, history) in &case.histories {
         steps(case, *order_id, history, findings);
-        refused += outcasts(case, *order_id, history, findings);
+        refused += outcasts(*order_id, history, findings);
         for pair in history.steps.windows(2) {
             let fault = changed(pair[0].order, pair[1].order);
             whole(*order_id, pair[1], fault, findings);
         }
-        if let Some(first) = history.steps.first() {
-            whole(*order_id, *first, opened(first.order), findings);
+        match history.first() {
+            Some(first) => whole(*order_id, first, opened(first.order), findings),
+            None if history.is_cut => findings.unknown(Law::WholeOrder, *order_id, "orders"),
+            None => {}
         }
     }
     if refused > 0 {
@@ -29,7 +32,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
             "{refused} records on orders are no transitions; all readers refused them"
         ));
     }
-    let repeated: usize = case.histories.values().map(|history| history.repeated).sum();
+    let repeated: usize = case.histories.values().map(|history| history.repeated.len()).sum();
     if repeated > 0 {
         findings
             .remark(format!("{repeated} transitions were written twice, with the same content"));
@@ -39,40 +42,42 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
 
 /// The steps of the history were judged when it was folded: each has passed these.
 ///
-/// A reader that has put one of them aside knows less of the order than its writer thinks.
+/// A reader that has put one of them aside knows less of the order than its writer thinks, until it
+/// takes the same from a replay.
 fn steps(case: &Case<'_>, order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) {
-    for Step { record, .. } in &history.steps {
-        let address = record.address("orders");
-        let refused_by: Vec<_> = case.dead_letters.of(&address).into_iter().collect();
-        findings.check_now(Law::Understood, order_id, refused_by.is_empty(), || {
-            format!("{address} is a transition, but {} put it aside", names(&refused_by))
-        });
+    for step in &history.steps {
+        let address = step.record.address("orders");
+        let mut refused_by = case.dead_letters.of(&address);
+        let again = history.repeated.iter().filter(|again| again.order == step.order);
+        for again in again {
+            let address = again.record.address("orders");
+            refused_by.retain(|reader| case.dead_letters.has(&address, *reader));
+        }
+        let refused_by: Vec<_> = refused_by.into_iter().collect();
+        let is_known = case.has_letters_since("orders", step.record.timestamp);
+        match refused_by.is_empty() && !is_known {
+            true => findings.unknown(Law::Understood, order_id, DEAD_LETTERS),
+            false => findings.check_now(Law::Understood, order_id, refused_by.is_empty(), || {
+                format!("{address} is a transition, but {} put it aside", names(&refused_by))
+            }),
+        }
         for law in [Law::Baton, Law::Versions, Law::Terminal] {
             findings.check_now(law, order_id, true, String::new);
         }
     }
 }
 
-/// A record that is no step breaks a law, unless every reader refused it. Returns the number
-/// refused.
-fn outcasts(
-    case: &Case<'_>,
-    order_id: OrderId,
-    history: &History<'_>,
-    findings: &mut Findings<'_>,
-) -> usize {
+/// A record that is no step breaks a law, unless every reader that would act upon it refused it.
+/// Returns the number refused.
+fn outcasts(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) -> usize {
     let mut refused = 0;
-    for outcast in &history.outcasts {
-        let at = outcast.record.timestamp;
-        // Dead letters that are gone prove nothing any more.
-        if !case.is_kept(contracts::topics::dlq(contracts::ServiceName::Orders), at) {
-            continue;
-        }
-        let holds = outcast.taken_by.is_empty();
-        refused += usize::from(holds);
-        findings.check(outcast.law, order_id, at, holds, || {
-            let (address, taken_by) = (outcast.record.address("orders"), names(&outcast.taken_by));
-            format!("{address}: {}; not refused by {taken_by}", outcast.why)
+    for Outcast { record, law, why, refusals } in &history.outcasts {
+        refused += usize::from(refusals.is_refused());
+        let gone = gone(refusals.taken_by.is_empty(), DEAD_LETTERS);
+        let (at, holds) = (record.timestamp, refusals.is_refused());
+        findings.check_kept(*law, order_id, at, holds, gone, || {
+            let (address, taken_by) = (record.address("orders"), names(&refusals.taken_by));
+            format!("{address}: {why}; not refused by {taken_by}")
         });
     }
     refused
@@ -169,7 +174,9 @@ fn latest(case: &Case<'_>, findings: &mut Findings<'_>) {
         copy(findings, Law::Latest, *order_id, history, version, |order| found == Some(order));
     }
     for (key, record) in latest {
-        findings.check(Law::Latest, Subject::of_key(key), record.timestamp, false, || {
+        let gone = gone(!case.retained.is_whole("orders", key), "orders");
+        let subject = Subject::of_key(key);
+        findings.check_kept(Law::Latest, subject, record.timestamp, false, gone, || {
             format!("{} is of an order that is not in the log", record.address("orders.latest"))
         });
     }

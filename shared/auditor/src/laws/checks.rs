@@ -3,9 +3,12 @@
 
 use crate::{
     case::Case,
+    dead_letters::DEAD_LETTERS,
     evidence::Logged,
     history::{History, Step},
     law::Law,
+    laws::gone,
+    retained::home_of,
     verdict::Findings,
 };
 use contracts::{
@@ -33,9 +36,13 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
             findings.check_now(Law::Checks, *order_id, requires_all(first.order), || {
                 format!("it requires {:?}, not one check per line", first.order.required_checks)
             });
-            if case.is_kept(&ORDER_VALIDATIONS.spec, first.record.timestamp) {
-                follows(*order_id, history, &outcomes, findings);
-            }
+            let (topic, since) = (ORDER_VALIDATIONS.name(), first.order.requested_at);
+            let has_letters = case.has_letters_since(topic, since);
+            let gone = match case.retained.has_since(topic, home_of(*order_id), since) {
+                true => gone(!has_letters, DEAD_LETTERS),
+                false => Some(topic),
+            };
+            follows(*order_id, history, &outcomes, gone, findings);
         }
     }
 }
@@ -52,6 +59,7 @@ fn follows(
     order_id: OrderId,
     history: &History<'_>,
     outcomes: &Outcomes<'_>,
+    gone: Option<&'static str>,
     findings: &mut Findings<'_>,
 ) {
     if let Some(Step { record, order }) = history.find(TransitionKind::OrderValidated) {
@@ -60,7 +68,8 @@ fn follows(
             outcome.is_some_and(|validation| validation.outcome == Outcome::Passed)
         };
         let missing: Vec<_> = order.required_checks.iter().filter(|c| !passed(c)).collect();
-        findings.check(Law::Checks, order_id, record.timestamp, missing.is_empty(), || {
+        let (at, holds) = (record.timestamp, missing.is_empty());
+        findings.check_kept(Law::Checks, order_id, at, holds, gone, || {
             format!("it was validated, but these have not passed: {missing:?}")
         });
     }
@@ -72,7 +81,7 @@ fn follows(
         };
         let (founded, unfounded): (Vec<_>, Vec<_>) = order.reasons.iter().partition(failed);
         let holds = !founded.is_empty() && unfounded.is_empty();
-        findings.check(Law::Checks, order_id, record.timestamp, holds, || {
+        findings.check_kept(Law::Checks, order_id, record.timestamp, holds, gone, || {
             format!("it was rejected, but no failed check says {unfounded:?}")
         });
     }

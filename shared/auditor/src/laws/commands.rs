@@ -2,15 +2,18 @@
 
 use crate::{
     case::Case,
+    dead_letters::DEAD_LETTERS,
     evidence::Logged,
     history::{History, Step, is_terminal},
     law::Law,
+    laws::{NEVER, gone},
+    retained::home_of,
     verdict::Findings,
 };
 use contracts::{
-    CommandId, OrderId, Status,
+    CommandId, OrderId, Status, Timestamp,
     orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder},
-    topics::ORDER_COMMANDS,
+    topics::{ORDER_COMMANDS, ORDER_REFUSALS, ORDERS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +25,10 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         let Some(command) = record.read() else { continue };
         let is_refused = refused.contains(&command.command_id());
         let put_aside = case.dead_letters.has_any(&record.address("orders.commands"));
-        let order_id = command.order_id();
+        let (order_id, at) = (command.order_id(), record.timestamp);
         let answered = is_refused || put_aside || is_done(case, command);
-        findings.check(Law::Answers, order_id, record.timestamp, answered, || {
+        let gone = answers_gone(case, order_id, at);
+        findings.check_kept(Law::Answers, order_id, at, answered, gone, || {
             let (name, id) = (command.name(), command.command_id());
             format!("{name} {id} has neither led to a transition nor been refused")
         });
@@ -43,7 +47,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         {
             let status = end.order.status;
             let kept = [Status::Cancelled, Status::Refunded].contains(&status);
-            findings.check(Law::Cancellation, order_id, record.timestamp, kept, || {
+            findings.check_kept(Law::Cancellation, order_id, at, kept, gone, || {
                 let id = command.command_id();
                 format!("CancelOrder {id} was not refused, but the order ended as {status}")
             });
@@ -52,6 +56,15 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let cancels = Cancels::of(&log.order_commands);
     refusals(case, &cancels, findings);
     asked_for(case, &cancels, findings);
+}
+
+/// The topic that may have lost the answer to a command about `order_id` that was written `at` this
+/// time.
+fn answers_gone(case: &Case<'_>, order_id: OrderId, at: Timestamp) -> Option<&'static str> {
+    let home = home_of(order_id);
+    let mut topics = [ORDERS.name(), ORDER_REFUSALS.name()].into_iter();
+    let lost = topics.find(|topic| !case.retained.has_since(topic, home, at));
+    lost.or(gone(!case.has_letters_since(ORDER_COMMANDS.name(), at), DEAD_LETTERS))
 }
 
 /// The CancelOrders on the topic.
@@ -76,7 +89,7 @@ impl Cancels {
 
     /// Whether the command comes before the PlaceOrder of this history, or there is none.
     fn is_early(&self, cancel: CommandId, history: Option<&History<'_>>) -> bool {
-        let Some(first) = history.and_then(|history| history.steps.first()) else { return true };
+        let Some(first) = history.and_then(History::first) else { return true };
         let cause = first.record.causation.as_deref().unwrap_or_default();
         let placed = cause.rsplit('/').next().and_then(|offset| offset.parse::<i64>().ok());
         // What the topic has forgotten proves nothing.
@@ -96,7 +109,9 @@ fn refusals(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
             (_, version) => version.is_none() || judged_by.is_some(),
         };
         let holds = right && !reasons.is_empty();
-        findings.check(Law::Refusal, *order_id, record.timestamp, holds, || {
+        let is_gone = !case.retained.is_whole(ORDERS.name(), &record.key) && !reasons.is_empty();
+        let (at, gone) = (record.timestamp, gone(is_gone, ORDERS.name()));
+        findings.check_kept(Law::Refusal, *order_id, at, holds, gone, || {
             format!("{command} {command_id} was refused at {order_version:?} for {reasons:?}")
         });
     }
@@ -111,13 +126,15 @@ fn asked_for(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
     for (order_id, history) in &case.histories {
         let (Some(first), Some(last)) = (history.steps.first(), history.last()) else { continue };
         let is_said = last.order.reasons.iter().any(|r| r.code == "cancelled_by_customer");
-        if is_said && case.is_kept(&ORDER_COMMANDS.spec, first.record.timestamp) {
-            findings.check_now(
-                Law::Cancellation,
-                *order_id,
-                cancels.orders.contains(order_id),
-                || "it was cancelled by its customer, who has not asked for that".into(),
-            );
+        if is_said {
+            // It comes after the PlaceOrder.
+            let placed = first.record.causation.as_deref().unwrap_or_default();
+            let is_gone = history.is_cut || case.retained.is_gone(placed);
+            let gone = gone(is_gone, ORDER_COMMANDS.name());
+            let holds = cancels.orders.contains(order_id);
+            findings.check_kept(Law::Cancellation, *order_id, NEVER, holds, gone, || {
+                "it was cancelled by its customer, who has not asked for that".into()
+            });
         }
     }
 }

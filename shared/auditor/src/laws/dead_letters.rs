@@ -3,34 +3,48 @@
 
 use crate::{
     case::Case,
-    dead_letters::readers,
-    evidence::Logged,
+    dead_letters::{DEAD_LETTERS, readers},
+    evidence::{DeadLetter, Logged, Original},
     history::names,
     law::Law,
+    laws::gone,
     verdict::{Findings, Subject},
 };
 use contracts::{
     ServiceName::{self, Email, Inventory, Orders, View},
     inventory::StockEntry,
-    topics::{self, ORDER_VALIDATIONS},
+    topics::ORDER_VALIDATIONS,
 };
+
+/// A SHA-256 in hexadecimal digits.
+const SHA256_DIGITS: usize = 64;
 
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     poison(case, findings);
     owners(case, findings);
-    for dead_letter in &case.evidence.dead_letters {
-        findings.check_now(
-            Law::DeadLetters,
-            Subject::of_key(&dead_letter.key),
-            dead_letter.settled,
-            || {
-                let id = format!(
-                    "{}/{}/{}",
-                    dead_letter.service, dead_letter.partition, dead_letter.offset
-                );
-                format!("{id} waits: {} ({})", dead_letter.cause, dead_letter.origin)
-            },
-        );
+    for letter in &case.evidence.dead_letters {
+        let subject = || Subject::of_key(&letter.key);
+        let id = || format!("{}/{}/{}", letter.service, letter.partition, letter.offset);
+        findings.check_now(Law::DeadLetters, subject(), letter.settled, || {
+            format!("{} waits: {} ({})", id(), letter.cause, letter.origin)
+        });
+        findings.check_now(Law::Letters, subject(), is_all_there(case, letter), || {
+            let DeadLetter { origin, value_bytes, cut, original, .. } = letter;
+            let id = id();
+            format!("{id} has {value_bytes} bytes of {origin}, says {cut:?}, and is {original:?}")
+        });
+    }
+}
+
+/// Whether nothing of the letter's record is lost without a trace.
+fn is_all_there(case: &Case<'_>, letter: &DeadLetter) -> bool {
+    // If the topic was made again, another record may have the address.
+    let is_it = |original: &&Original| original.timestamp <= letter.timestamp + case.evidence.grace;
+    match (&letter.cut, letter.original.as_ref().filter(is_it)) {
+        (Some(cut), Some(original)) => *cut == original.whole,
+        (Some(cut), None) => cut.bytes > 0 && cut.sha256.len() == SHA256_DIGITS,
+        (None, Some(original)) => letter.value_bytes == original.value_bytes,
+        (None, None) => true,
     }
 }
 
@@ -80,12 +94,11 @@ impl Reading<'_, '_, '_> {
                 |service: &ServiceName| self.case.dead_letters.has(&address, *service);
             let taken_by: Vec<_> =
                 readers.iter().copied().filter(|r| !has_dead_letter(r)).collect();
-            // Dead letters that are gone prove nothing any more.
-            let is_proved = self.case.is_kept(topics::dlq(Orders), record.timestamp);
-            let put_aside = taken_by.is_empty() && !readers.is_empty() || !is_proved;
+            let put_aside = taken_by.is_empty() && !readers.is_empty();
             let holds = fault.is_none() || put_aside;
-            let subject = Subject::of_key(&record.key);
-            self.findings.check(Law::Poison, subject, record.timestamp, holds, || {
+            let (at, subject) = (record.timestamp, Subject::of_key(&record.key));
+            let gone = gone(!self.case.has_letters_since(topic, at), DEAD_LETTERS);
+            self.findings.check_kept(Law::Poison, subject, at, holds, gone, || {
                 let fault = fault.unwrap_or_default();
                 match names(&taken_by).as_str() {
                     "" => format!("{address}: {fault}; nobody puts this aside"),
@@ -113,8 +126,9 @@ impl Reading<'_, '_, '_> {
             let writer = record.writer.as_deref();
             let holds = writer.is_some_and(|writer| may(value, writer))
                 || self.case.dead_letters.has_any(&address);
-            let subject = Subject::of_key(&record.key);
-            self.findings.check(Law::Owners, subject, record.timestamp, holds, || {
+            let (at, subject) = (record.timestamp, Subject::of_key(&record.key));
+            let gone = gone(!self.case.has_letters_since(topic, at), DEAD_LETTERS);
+            self.findings.check_kept(Law::Owners, subject, at, holds, gone, || {
                 format!("{address} was written by {}, not {expected}", writer.unwrap_or("nobody"))
             });
         }

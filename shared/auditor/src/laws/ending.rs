@@ -7,11 +7,16 @@ use crate::{
     verdict::Findings,
 };
 use contracts::{OrderId, Status, TransitionKind};
+use std::time::Duration;
+
+/// Stamps are cut to milliseconds, and a broker's clock is set now and then.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut late = 0;
     for (order_id, history) in &case.histories {
         deadline(*order_id, history, findings);
+        in_time(*order_id, history, findings);
         if let Some(end) = history.end() {
             reasons(*order_id, end, findings);
             let allowed = end.order.deadline + case.evidence.grace;
@@ -39,6 +44,23 @@ fn deadline(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_
     findings.check(Law::Deadline, order_id, order.deadline, ended, || {
         format!("it is still {}, version {}", order.status, order.version)
     });
+}
+
+/// A service that ends an order for its deadline may go by no clock that is ahead of the log's, which
+/// has stamped the record.
+fn in_time(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) {
+    for pair in history.steps.windows(2) {
+        let ([before, after], record) = ([pair[0].order, pair[1].order], pair[1].record);
+        let added = after.reasons.iter().skip(before.reasons.len());
+        if added.into_iter().any(|reason| reason.check == "deadline") {
+            let holds = record.timestamp + TOLERANCE >= after.deadline;
+            findings.check_now(Law::InTime, order_id, holds, || {
+                let (early, address) =
+                    (after.deadline - record.timestamp, record.address("orders"));
+                format!("{address}: {} came {early:?} before the deadline", after.transition)
+            });
+        }
+    }
 }
 
 fn reasons(order_id: OrderId, end: Step<'_>, findings: &mut Findings<'_>) {

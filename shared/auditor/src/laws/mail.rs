@@ -2,9 +2,12 @@
 
 use crate::{
     case::Case,
+    dead_letters::DEAD_LETTERS,
     evidence::{Announcement, Logged, Mail},
     history::{History, Step},
     law::Law,
+    laws::gone,
+    retained::MAIL_SERVER,
     verdict::{Findings, Subject},
 };
 use contracts::{
@@ -16,6 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Behind the `@` of every Message-ID.
 const DOMAIN: &str = "murmuration.shop";
+
+const KINDS: [EmailKind; 4] =
+    [EmailKind::Confirmation, EmailKind::Rejection, EmailKind::Cancellation, EmailKind::Refund];
 
 /// An order and the kind of a mail about it.
 type About = (OrderId, EmailKind);
@@ -85,9 +91,7 @@ fn word(kind: EmailKind) -> &'static str {
 fn about(message_id: &str) -> Option<About> {
     let (local, domain) = message_id.split_once('@')?;
     let (order_id, kind) = local.split_once('.')?;
-    let kinds =
-        [EmailKind::Confirmation, EmailKind::Rejection, EmailKind::Cancellation, EmailKind::Refund];
-    let kind = kinds.into_iter().find(|known| word(*known) == kind)?;
+    let kind = KINDS.into_iter().find(|known| word(*known) == kind)?;
     if domain == DOMAIN { Some((order_id.parse().ok()?, kind)) } else { None }
 }
 
@@ -118,7 +122,9 @@ fn matches(case: &Case<'_>, about: About, mail: &Mail, findings: &mut Findings<'
     let status = end.map(|end| end.order.status);
     let to = end.map(|end| end.order.customer.email.as_str());
     let holds = status.and_then(deserved) == Some(kind) && to == Some(mail.to.as_str());
-    findings.check(Law::MailMatches, order_id, mail.at, holds, || {
+    let gone = gone(!case.retained.is_whole("orders", &order_id.to_string()), "orders");
+    let gone = gone.filter(|_| case.histories.get(&order_id).is_none_or(|it| it.steps.is_empty()));
+    findings.check_kept(Law::MailMatches, order_id, mail.at, holds, gone, || {
         let (kind, ended) = (word(kind), status.map_or("not ended", Status::as_str));
         let to_whom = to.unwrap_or("nobody");
         format!("{kind} to {}, but the order is {ended}, its customer {to_whom}", mail.to)
@@ -136,22 +142,25 @@ fn due(
 ) {
     let Some(kind) = deserved(end.order.status) else { return };
     let about = (order_id, kind);
+    let at = end.record.timestamp;
+    let gone = gone(!case.has_letters_since(ORDER_VIEWS.name(), at), DEAD_LETTERS);
     if refused.contains(&about) {
         return;
     }
     // A mail that waits is due when it is tried again.
     let since = waiting.get(&about).copied().unwrap_or(end.record.timestamp);
-    findings.check(Law::MailMatches, order_id, since, sent.contains_key(&about), || {
+    findings.check_kept(Law::MailMatches, order_id, since, sent.contains_key(&about), gone, || {
         format!("it is {}, but emails has no {}", end.order.status, word(kind))
     });
     // What the mail server has forgotten, it cannot show.
-    if since >= case.evidence.mails_since {
-        // The mailbox was looked at before the topic: a mail that was sent in between is not in it.
-        let since = sent.get(&about).copied().unwrap_or(since);
-        findings.check(Law::MailMatches, order_id, since, arrived.contains_key(&about), || {
-            format!("it is {}, but no {} has arrived", end.order.status, word(kind))
-        });
-    }
+    let is_forgotten = since < case.evidence.mails_since;
+    let gone = gone.or(is_forgotten.then_some(MAIL_SERVER));
+    // The mailbox was looked at before the topic: a mail that was sent in between is not in it.
+    let since = sent.get(&about).copied().unwrap_or(since);
+    let has_arrived = arrived.contains_key(&about);
+    findings.check_kept(Law::MailMatches, order_id, since, has_arrived, gone, || {
+        format!("it is {}, but no {} has arrived", end.order.status, word(kind))
+    });
 }
 
 /// What the view has announced, by address.
@@ -165,11 +174,20 @@ fn announces(update: &Announcement) -> Option<About> {
     Some((update.order_id, deserved(update.order.status)?))
 }
 
-/// The mails whose announcements email has dead-lettered.
+/// The mails that email has put aside. One whose dead letter was replayed is due again.
 fn refused(case: &Case<'_>, announced: &BTreeMap<String, &Announcement>) -> BTreeSet<About> {
-    let dead_letters =
-        case.evidence.dead_letters.iter().filter(|l| l.service == ServiceName::Email);
-    dead_letters.filter_map(|dead_letter| announces(announced.get(&dead_letter.origin)?)).collect()
+    let mut refused = BTreeSet::new();
+    for letter in &case.evidence.dead_letters {
+        if letter.service != ServiceName::Email || letter.replayed {
+            continue;
+        }
+        refused.extend(announced.get(&letter.origin).and_then(|update| announces(update)));
+        // What it announced is not known any more: any mail of its order.
+        if let (true, Ok(order)) = (case.retained.is_gone(&letter.origin), letter.key.parse()) {
+            refused.extend(KINDS.map(|kind| (order, kind)));
+        }
+    }
+    refused
 }
 
 /// The mails that wait for the mail server, and until when.
@@ -191,15 +209,20 @@ fn after_view(
 ) {
     for record in &case.evidence.log.emails {
         let Some(mail) = record.read() else { continue };
-        if !case.is_kept(&ORDER_VIEWS.spec, record.timestamp) {
-            continue;
-        }
         let cause = record.causation.as_deref().unwrap_or("nothing");
         let about = announced.get(cause).and_then(|update| announces(update));
         let holds = about == Some((mail.order_id, mail.kind));
-        findings.check(Law::MailAfterView, mail.order_id, record.timestamp, holds, || {
-            let (address, kind) = (record.address("emails"), word(mail.kind));
-            format!("{address}: {kind} because of {cause}, which does not announce that")
-        });
+        let gone = gone(case.retained.is_gone(cause), ORDER_VIEWS.name());
+        findings.check_kept(
+            Law::MailAfterView,
+            mail.order_id,
+            record.timestamp,
+            holds,
+            gone,
+            || {
+                let (address, kind) = (record.address("emails"), word(mail.kind));
+                format!("{address}: {kind} because of {cause}, which does not announce that")
+            },
+        );
     }
 }

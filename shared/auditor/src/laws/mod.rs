@@ -11,12 +11,7 @@ mod money;
 mod stock;
 mod view;
 
-use crate::{
-    case::Case,
-    history::History,
-    law::Law,
-    verdict::{Findings, Subject},
-};
+use crate::{case::Case, history::History, law::Law, verdict::Findings};
 use contracts::{Order, OrderId, Timestamp};
 
 /// Look at everything.
@@ -44,11 +39,19 @@ fn copy(
     version: Option<i64>,
     same: impl FnOnce(&Order) -> bool,
 ) {
-    let Some(last) = history.last().map(|step| step.order.version) else { return };
+    let Some(last) = history.last().map(|step| step.order.version) else {
+        if history.is_cut {
+            findings.unknown(law, order_id, "orders");
+        }
+        return;
+    };
     let shown = version.and_then(|version| history.at(version));
     let next = history.after(version.unwrap_or(0));
     let since = next.map_or(NEVER, |step| step.record.timestamp);
-    match (version, shown.map(|step| same(step.order))) {
+    let first = history.steps.first().map_or(0, |step| step.order.version);
+    let is_gone = history.is_cut && version.is_some_and(|version| version < first);
+    let shown = if is_gone { Some(true) } else { shown.map(|step| same(step.order)) };
+    match (version, shown) {
         (None, _) => findings.check(law, order_id, since, false, || {
             format!("it is missing, the log is at version {last}")
         }),
@@ -64,9 +67,23 @@ fn copy(
     }
 }
 
-/// Something shows an order that the log does not have.
-fn unknown(findings: &mut Findings<'_>, law: Law, subject: impl Into<Subject>, what: &str) {
-    findings.check_now(law, subject, false, || format!("{what}, but the log knows no such order"));
+/// Something shows an order that the log does not have, or has no more.
+fn stranger(
+    case: &Case<'_>,
+    findings: &mut Findings<'_>,
+    law: Law,
+    order_id: OrderId,
+    what: impl FnOnce() -> String,
+) {
+    let gone = gone(!case.retained.is_whole("orders", &order_id.to_string()), "orders");
+    findings.check_kept(law, order_id, NEVER, false, gone, || {
+        format!("{}, but the log knows no such order", what())
+    });
+}
+
+/// The topic, if what a rule needs of it may be gone.
+fn gone(is_gone: bool, topic: &'static str) -> Option<&'static str> {
+    is_gone.then_some(topic)
 }
 
 /// The later of two times.

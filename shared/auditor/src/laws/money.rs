@@ -8,7 +8,7 @@ use crate::{
     evidence::{BankEntry, Booking, LedgerEntry, PaymentRow},
     history::{History, Step},
     law::Law,
-    laws::{NEVER, later, unknown},
+    laws::{NEVER, gone, later, stranger},
     verdict::{Findings, Subject},
 };
 use contracts::{Money, OrderId, Status, Timestamp, TransitionKind};
@@ -29,8 +29,8 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         match entry.key.parse() {
             Ok(order_id) => accounts.entry(order_id).or_default().bank.push(entry),
             Err(_) => {
-                let what = format!("the bank has booked a {} for {}", entry.kind, entry.key);
-                unknown(findings, Law::Refunds, Subject::default(), &what);
+                let what = format!("the bank has a {} for {}, no order", entry.kind, entry.key);
+                findings.check_now(Law::Refunds, Subject::default(), false, || what);
             }
         }
     }
@@ -52,7 +52,7 @@ pub(crate) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
         double_entry(*order_id, account, findings);
         statement(*order_id, account, findings);
         if !case.histories.contains_key(order_id) {
-            unknown(findings, Law::Refunds, *order_id, "money was moved for it");
+            stranger(case, findings, Law::Refunds, *order_id, || "money was moved for it".into());
         }
     }
 }
@@ -109,7 +109,8 @@ fn refunds(
     let booked: Vec<Booking> = account.booked().into_keys().collect();
     let holds = may_have_booked(history).contains(&booked.as_slice());
     let at = account.bank.iter().map(|entry| entry.at).max().unwrap_or(NEVER);
-    findings.check(Law::Refunds, order_id, later(record.timestamp, at), holds, || {
+    let (since, gone) = (later(record.timestamp, at), gone(history.is_cut, "orders"));
+    findings.check_kept(Law::Refunds, order_id, since, holds, gone, || {
         format!("it is {}, and the bank has booked {booked:?}", order.status)
     });
 }
@@ -218,7 +219,8 @@ fn bookings(
         let told = step.is_some() || (declined && late && kind != Booking::Refund);
         let expected = told.then(|| Money::new(amount, last.order.total.currency));
         let found = entry.map(|entry| entry.amount.clone());
-        findings.check(Law::Books, order_id, since, found == expected, || {
+        let gone = gone(history.is_cut, "orders");
+        findings.check_kept(Law::Books, order_id, since, found == expected, gone, || {
             let (found, expected) = (say(found.as_ref()), say(expected.as_ref()));
             format!("{kind}: {found} in the ledger, {expected} by the log")
         });
@@ -249,7 +251,8 @@ fn row(
     let found = account.row.map(|row| row.status.as_str());
     let changed = account.row.map_or(NEVER, |row| row.updated_at);
     let since: Timestamp = later(record.timestamp, changed);
-    findings.check(Law::Books, order_id, since, expected.contains(&found), || {
+    let gone = gone(history.is_cut, "orders");
+    findings.check_kept(Law::Books, order_id, since, expected.contains(&found), gone, || {
         format!("it is {}, and payments has it as {found:?}", order.status)
     });
     if let Some(row) = account.row {

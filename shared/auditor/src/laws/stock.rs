@@ -6,19 +6,21 @@
 
 use crate::{
     case::Case,
+    dead_letters::DEAD_LETTERS,
     law::Law,
-    laws::{NEVER, later},
+    laws::{NEVER, gone, later},
+    retained::home_of,
     verdict::{Findings, Subject},
 };
 use contracts::{
-    CommandId, OrderId, Sku, Status, Timestamp,
+    CommandId, OrderId, ServiceName, Sku, Status, Timestamp,
     inventory::{
         InventoryCommand, OrderValidation, Outcome, Reservation, ReservationState, RestockApplied,
         StockEntry, StockLevel,
     },
     topics::{INVENTORY_COMMANDS, ORDER_VALIDATIONS},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The last reservation of each order and product.
 type Reservations<'a> = BTreeMap<(OrderId, &'a Sku), (&'a Reservation, Timestamp)>;
@@ -100,8 +102,22 @@ impl Course {
 
 fn levels(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut last: BTreeMap<&Sku, &StockLevel> = BTreeMap::new();
+    let mut put_aside: BTreeSet<&Sku> = BTreeSet::new();
     for record in &case.evidence.log.stock {
         let Some(level) = record.read() else { continue };
+        // A dead letter that was replayed is there twice.
+        if put_aside.contains(&level.sku) && last.get(&level.sku) == Some(&level) {
+            continue;
+        }
+        let is_put_aside = case.dead_letters.has_any(&record.address("stock"));
+        // A stranger's level that was put aside changes nothing.
+        if is_put_aside && record.writer.as_deref() != Some(ServiceName::Inventory.as_str()) {
+            continue;
+        }
+        match is_put_aside || !case.has_letters_since("stock", record.timestamp) {
+            true => put_aside.insert(&level.sku),
+            false => put_aside.remove(&level.sku),
+        };
         let grows = last.get(&level.sku).is_none_or(|known| known.version < level.version);
         let StockLevel { on_hand, reserved, available, committed, .. } = *level;
         let adds_up = available == on_hand - reserved;
@@ -183,7 +199,9 @@ fn fates(case: &Case<'_>, reservations: &Reservations<'_>, findings: &mut Findin
         let wanted = line.map(|line| line.quantity);
         let mark = held.quantity == 0 && held.state == ReservationState::Released;
         let holds = wanted.is_some_and(|wanted| wanted == held.quantity || mark);
-        findings.check(Law::Fate, (*order_id, *sku), *at, holds, || {
+        let is_gone = order.is_none() && !case.retained.is_whole("orders", &order_id.to_string());
+        let gone = gone(is_gone, "orders");
+        findings.check_kept(Law::Fate, (*order_id, *sku), *at, holds, gone, || {
             format!("{} {:?}, but the order's line is {wanted:?}", held.quantity, held.state)
         });
     }
@@ -198,27 +216,40 @@ fn is_fate(status: Status, state: ReservationState) -> bool {
     }
 }
 
+/// What was told of a check.
+struct Told<'a> {
+    validation: &'a OrderValidation,
+    /// How often; what orders has put aside does not count. A replayed dead letter is there twice.
+    times: usize,
+    at: Timestamp,
+}
+
 /// A check passes exactly if the pieces were reserved, and inventory writes its outcome once.
 fn promises(case: &Case<'_>, reservations: &Reservations<'_>, findings: &mut Findings<'_>) {
-    let mut told: BTreeMap<(OrderId, &str), (&OrderValidation, usize, Timestamp)> = BTreeMap::new();
+    let topic = ORDER_VALIDATIONS.name();
+    let mut told: BTreeMap<(OrderId, &str), Told<'_>> = BTreeMap::new();
     for record in &case.evidence.log.order_validations {
         let Some(validation) = record.read() else { continue };
-        // A replayed dead letter is there twice.
-        if case.dead_letters.has_any(&record.address("order-validations")) {
+        let is_put_aside = case.dead_letters.has_any(&record.address(topic));
+        let is_ours = record.writer.as_deref() == Some(ServiceName::Inventory.as_str());
+        // What a stranger tells in vain is no promise.
+        if is_put_aside && !is_ours {
             continue;
         }
         let key = (validation.order_id, validation.check.as_str());
-        let entry = told.entry(key).or_insert((validation, 0, record.timestamp));
-        entry.1 += 1;
+        let first = Told { validation, times: 0, at: record.timestamp };
+        let told = told.entry(key).or_insert(first);
+        told.times += usize::from(!is_put_aside);
     }
-    for ((order_id, check), (validation, times, at)) in &told {
+    for ((order_id, check), Told { validation, times, at }) in &told {
         let Some(sku) = check.strip_prefix("inventory:") else { continue };
         let Ok(sku) = sku.parse::<Sku>() else { continue };
         let held = reservations.get(&(*order_id, &sku)).map(|(held, _)| *held);
         let refused = held.is_none_or(|held| held.state == ReservationState::Refused);
         let outcome = if refused { Outcome::Failed } else { Outcome::Passed };
-        let holds = held.is_some() && validation.outcome == outcome && *times == 1;
-        findings.check(Law::Promise, (*order_id, &sku), *at, holds, || {
+        let holds = held.is_some() && validation.outcome == outcome && *times <= 1;
+        let gone = gone(!case.has_letters_since(topic, *at), DEAD_LETTERS);
+        findings.check_kept(Law::Promise, (*order_id, &sku), *at, holds, gone, || {
             let state = held.map_or("missing".into(), |held| format!("{:?}", held.state));
             let outcome = validation.outcome;
             format!("its check {outcome:?} and was told {times} times, its reservation is {state}")
@@ -227,20 +258,27 @@ fn promises(case: &Case<'_>, reservations: &Reservations<'_>, findings: &mut Fin
     for ((order_id, sku), (held, at)) in reservations {
         let check = format!("inventory:{sku}");
         let is_told = told.contains_key(&(*order_id, check.as_str()));
-        if held.quantity > 0 && case.is_kept(&ORDER_VALIDATIONS.spec, *at) {
-            findings.check(Law::Promise, (*order_id, *sku), *at, is_told, || {
-                format!("its reservation is {:?}, but {check} has no outcome", held.state)
-            });
+        if held.quantity == 0 {
+            continue;
         }
+        // It was reserved after the order was requested.
+        let history = case.histories.get(order_id);
+        let since = history.and_then(|history| history.steps.first());
+        let since = since.map_or(*at, |first| first.order.requested_at);
+        let gone = gone(!case.retained.has_since(topic, home_of(*order_id), since), topic);
+        findings.check_kept(Law::Promise, (*order_id, *sku), *at, is_told, gone, || {
+            format!("its reservation is {:?}, but {check} has no outcome", held.state)
+        });
     }
 }
 
 fn restocks(case: &Case<'_>, findings: &mut Findings<'_>) {
-    let log = &case.evidence.log;
-    let mut applied: BTreeMap<(&Sku, CommandId), (&RestockApplied, Timestamp)> = BTreeMap::new();
+    let (log, topic) = (&case.evidence.log, INVENTORY_COMMANDS.name());
+    let mut applied: BTreeMap<(&Sku, CommandId), (&RestockApplied, &str)> = BTreeMap::new();
     for record in &log.reservations {
         if let Some(StockEntry::RestockApplied(added)) = record.read() {
-            let before = applied.insert((&added.sku, added.command_id), (added, record.timestamp));
+            let cause = record.causation.as_deref().unwrap_or_default();
+            let before = applied.insert((&added.sku, added.command_id), (added, cause));
             findings.check_now(Law::Restocks, &added.sku, before.is_none(), || {
                 format!("Restock {} was counted twice", added.command_id)
             });
@@ -249,24 +287,24 @@ fn restocks(case: &Case<'_>, findings: &mut Findings<'_>) {
     let mut asked: BTreeMap<(&Sku, CommandId), i32> = BTreeMap::new();
     for record in &log.inventory_commands {
         let Some(InventoryCommand::Restock(restock)) = record.read() else { continue };
-        let address = record.address("inventory.commands");
+        let address = record.address(topic);
         if case.dead_letters.has_any(&address) {
             continue;
         }
         let key = (&restock.sku, restock.command_id);
         asked.insert(key, restock.quantity);
         let counted = applied.get(&key).map(|(added, _)| added.quantity);
-        let holds = counted == Some(restock.quantity);
-        findings.check(Law::Restocks, &restock.sku, record.timestamp, holds, || {
+        let (at, holds) = (record.timestamp, counted == Some(restock.quantity));
+        let gone = gone(!case.has_letters_since(topic, at), DEAD_LETTERS);
+        findings.check_kept(Law::Restocks, &restock.sku, at, holds, gone, || {
             format!("{address} adds {}, but {counted:?} were counted", restock.quantity)
         });
     }
-    for ((sku, command_id), (added, at)) in applied {
-        if case.is_kept(&INVENTORY_COMMANDS.spec, at) {
-            let holds = asked.contains_key(&(sku, command_id));
-            findings.check(Law::Restocks, Subject::from(sku), at, holds, || {
-                format!("{} were added by {command_id}, which nobody asked for", added.quantity)
-            });
-        }
+    for ((sku, command_id), (added, cause)) in applied {
+        let (at, holds) = (added.updated_at, asked.contains_key(&(sku, command_id)));
+        let gone = gone(case.retained.is_gone(cause), topic);
+        findings.check_kept(Law::Restocks, Subject::from(sku), at, holds, gone, || {
+            format!("{} were added by {command_id}, which nobody asked for", added.quantity)
+        });
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::{
     case::Case,
+    dead_letters::DEAD_LETTERS,
     evidence::{Logged, OrderRow, TimelineRow},
     history::Step,
     law::Law,
-    laws::{NEVER, copy, unknown},
+    laws::{NEVER, copy, gone, stranger},
+    retained::home_of,
     verdict::{Findings, Subject},
 };
 use contracts::{
@@ -13,7 +15,7 @@ use contracts::{
     catalog::Product,
     inventory::StockLevel,
     orders::CommandRefused,
-    topics::{ORDER_REFUSALS, ORDER_VIEWS},
+    topics::{ORDER_REFUSALS, ORDER_VIEWS, ORDERS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +45,7 @@ fn orders(case: &Case<'_>, findings: &mut Findings<'_>) {
         copy(findings, Law::ViewOrders, *order_id, history, version, same);
     }
     for order_id in rows.into_keys() {
-        unknown(findings, Law::ViewOrders, order_id, "the view shows it");
+        stranger(case, findings, Law::ViewOrders, order_id, || "the view shows it".into());
     }
 }
 
@@ -92,7 +94,7 @@ fn customers(case: &Case<'_>, findings: &mut Findings<'_>) {
         copy(findings, Law::ViewCustomers, *order_id, history, version, same);
     }
     for order_id in rows.into_keys() {
-        unknown(findings, Law::ViewCustomers, order_id, "the view lists it");
+        stranger(case, findings, Law::ViewCustomers, order_id, || "the view lists it".into());
     }
 }
 
@@ -110,7 +112,9 @@ fn timeline(case: &Case<'_>, findings: &mut Findings<'_>) {
                     })
                 }
                 Some(row) => {
-                    let holds = *row == row_of(step);
+                    // Of a transition that the view took from a replay, it shows the replay.
+                    let again = history.repeated.iter().filter(|again| again.order == *order);
+                    let holds = again.chain([step]).any(|step| *row == row_of(step));
                     findings.check_now(Law::ViewTimeline, *order_id, holds, || {
                         format!("{row:?} is not what {} says", record.address("orders"))
                     });
@@ -119,8 +123,8 @@ fn timeline(case: &Case<'_>, findings: &mut Findings<'_>) {
         }
     }
     for (order_id, version) in rows.into_keys() {
-        let what = format!("the timeline has version {version}");
-        unknown(findings, Law::ViewTimeline, order_id, &what);
+        let what = || format!("the timeline has version {version}");
+        stranger(case, findings, Law::ViewTimeline, order_id, what);
     }
 }
 
@@ -141,32 +145,36 @@ fn row_of(step: &Step<'_>) -> TimelineRow {
 }
 
 fn announced(case: &Case<'_>, findings: &mut Findings<'_>) {
+    let topic = ORDER_VIEWS.name();
     let mut announced: BTreeSet<(OrderId, i64)> = BTreeSet::new();
     for record in &case.evidence.log.order_views {
         let Some(update) = record.read() else { continue };
-        // Its reader has dead-lettered it.
-        if case.dead_letters.has_any(&record.address("order-views")) {
-            continue;
-        }
         let (order, version) = (&update.order, update.order.version);
         let history = case.histories.get(&order.order_id);
         let step = history.and_then(|history| history.at(version));
         let same = step.is_some_and(|step| step.order == &**order);
-        let holds = same && update.view_version >= version;
-        announced.insert((order.order_id, version));
-        findings.check_now(Law::Announced, update.order_id, holds, || {
-            let address = record.address("order-views");
+        // An announcement that its reader has put aside was made all the same, if it is right.
+        let is_put_aside = case.dead_letters.has_any(&record.address(topic));
+        let holds = (same && update.view_version >= version) || is_put_aside;
+        if same {
+            announced.insert((order.order_id, version));
+        }
+        let is_gone = step.is_none() && !case.retained.is_whole("orders", &record.key);
+        let has_letters = case.has_letters_since(topic, record.timestamp);
+        let gone = gone(is_gone, "orders").or(gone(!has_letters, DEAD_LETTERS));
+        findings.check_kept(Law::Announced, update.order_id, NEVER, holds, gone, || {
+            let address = record.address(topic);
             format!("{address} announces a version {version} that the log does not have")
         });
     }
     for (order_id, history) in &case.histories {
         for Step { record, order } in &history.steps {
-            if case.is_kept(&ORDER_VIEWS.spec, record.timestamp) {
-                let holds = announced.contains(&(*order_id, order.version));
-                findings.check(Law::Announced, *order_id, record.timestamp, holds, || {
-                    format!("version {} was never announced", order.version)
-                });
-            }
+            let holds = announced.contains(&(*order_id, order.version));
+            let is_gone = !case.retained.has_since(topic, home_of(*order_id), record.timestamp);
+            let (at, gone) = (record.timestamp, gone(is_gone, topic));
+            findings.check_kept(Law::Announced, *order_id, at, holds, gone, || {
+                format!("version {} was never announced", order.version)
+            });
         }
     }
 }
@@ -213,15 +221,19 @@ fn sales(case: &Case<'_>, findings: &mut Findings<'_>) {
         let (orders, quantity, revenue_minor) = (row.orders, row.quantity, *amount_minor);
         rows.insert((&row.sku, currency.as_str()), Sold { orders, quantity, revenue_minor });
     }
+    // Orders that are gone were sold as well.
+    let gone = gone(!case.retained.is_whole_topic(ORDERS.name()), ORDERS.name());
     for (key, (must, may, since)) in confirmed {
         let shown = rows.remove(&key).unwrap_or_default();
         let detail = || format!("{shown:?} in {}, but {may:?} by the log", key.1);
         let bounded = shown.is_at_least(must) && may.is_at_least(shown);
         let since = if bounded { since } else { NEVER };
-        findings.check(Law::ViewSales, key.0, since, shown == may, detail);
+        let gone = gone.filter(|_| shown.is_at_least(must));
+        findings.check_kept(Law::ViewSales, key.0, since, shown == may, gone, detail);
     }
     for ((sku, currency), shown) in rows {
-        findings.check_now(Law::ViewSales, sku, shown == Sold::default(), || {
+        let holds = shown == Sold::default();
+        findings.check_kept(Law::ViewSales, sku, NEVER, holds, gone, || {
             format!("{shown:?} in {currency}, but nothing by the log")
         });
     }
@@ -245,7 +257,8 @@ fn stock(case: &Case<'_>, findings: &mut Findings<'_>) {
     for (sku, levels) in levels {
         let row = rows.remove(sku);
         let version = row.map_or(0, |row| row.version);
-        let last = levels.last().map_or(0, |(level, _)| level.version);
+        // A replayed dead letter comes late.
+        let last = levels.iter().map(|(level, _)| level.version).max().unwrap_or(0);
         let next = levels.iter().find(|(level, _)| level.version > version).map(|(_, at)| *at);
         // A level that compaction has taken away cannot be compared any more.
         let shown = levels.iter().find(|(level, _)| level.version == version).map(|(l, _)| *l);
@@ -314,11 +327,11 @@ fn refusals(case: &Case<'_>, findings: &mut Findings<'_>) {
         });
     }
     for row in rows.into_values() {
-        // The topic forgets after its retention, the view does not.
-        if case.is_kept(&ORDER_REFUSALS.spec, row.refused_at) {
-            findings.check_now(Law::ViewRefusals, row.order_id, false, || {
-                format!("it shows a refusal of {}, which was never refused", row.command_id)
-            });
-        }
+        // The topic forgets, the view does not.
+        let is_whole = case.retained.is_whole(ORDER_REFUSALS.name(), &row.order_id.to_string());
+        let gone = gone(!is_whole, ORDER_REFUSALS.name());
+        findings.check_kept(Law::ViewRefusals, row.order_id, NEVER, false, gone, || {
+            format!("it shows a refusal of {}, which was never refused", row.command_id)
+        });
     }
 }

@@ -44,6 +44,7 @@ pub fn lives() -> Lives {
     let late = declined_order(&mut shop, true);
     let cancelled = cancelled(&mut shop);
     let refunded = refunded(&mut shop);
+    overdue(&mut shop);
     let refused = shop.refuse("NOTHING");
     forged_and_refused(&mut shop, confirmed);
     Lives { shop, confirmed, rejected, declined, late, cancelled, refunded, refused }
@@ -115,6 +116,17 @@ fn refunded(shop: &mut Shop) -> OrderId {
         payment.status = PaymentStatus::Refunded;
     });
     order.order_id
+}
+
+/// Its check never came.
+fn overdue(shop: &mut Shop) {
+    let order = shop.place("TEA", 1);
+    shop.wait();
+    let order = shop.go(&order, T::OrderCancelled, S::Cancelled, |order| {
+        order.reasons.push(Reason::new("deadline", "deadline", ""));
+    });
+    shop.check(&order, true);
+    shop.settle(&order, ReservationState::Released);
 }
 
 fn by_customer(order: &mut Order) {

@@ -1,7 +1,7 @@
 //! One change to a clean shop, and the law that it breaks.
 
 use crate::{lives::Lives, shop::append, shop::sku};
-use auditor::{Booking, DeadLetter, Evidence, Law, Logged, Mail};
+use auditor::{Booking, DeadLetter, Evidence, Law, Logged, Mail, Original, Whole};
 use contracts::{
     CommandId, Order, OrderId, Price, Reason, ServiceName, Sku, Status as S, TransitionKind as T,
     inventory::{InventoryCommand, ReservationState, Restock, StockEntry, StockLevel},
@@ -97,6 +97,10 @@ pub const MUTATIONS: &[Mutation] = &[
             origin,
             cause: "a currency that it does not know".into(),
             settled: true,
+            replayed: false,
+            value_bytes: 7,
+            cut: None,
+            original: None,
         });
     }),
     (Law::Latest, "the last state is missing", |l| {
@@ -114,6 +118,14 @@ pub const MUTATIONS: &[Mutation] = &[
     (Law::Deadline, "the end of an order is missing", |l| {
         let order = l.shop.place("TEA", 1);
         l.shop.check(&order, true);
+    }),
+    (Law::InTime, "an order was ended for its deadline, which was to come", |l| {
+        let order = l.shop.place("TEA", 1);
+        l.shop.check(&order, true);
+        let order = l.shop.go(&order, T::OrderCancelled, S::Cancelled, |order| {
+            order.reasons.push(Reason::new("deadline", "deadline", ""));
+        });
+        l.shop.settle(&order, ReservationState::Released);
     }),
     (Law::Reasons, "an order is cancelled without a reason", |l| {
         let (id, e) = (l.cancelled, l.evidence());
@@ -321,6 +333,21 @@ pub const MUTATIONS: &[Mutation] = &[
         let quoted = format!("{:?}", e.log.orders[0].key);
         let record = Logged { key: quoted, offset: 2000, ..e.log.orders[0].clone() };
         e.log.orders.push(record);
+    }),
+    (Law::Letters, "a dead letter is shorter than its record and does not say so", |l| {
+        let letter = &mut l.evidence().dead_letters[0];
+        letter.original = Some(Original {
+            timestamp: letter.timestamp,
+            value_bytes: 900_001,
+            whole: Whole { bytes: 900_010, sha256: "d1".repeat(32) },
+        });
+    }),
+    (Law::Letters, "a dead letter that was cut names another record", |l| {
+        let (letter, whole) =
+            (&mut l.evidence().dead_letters[0], Whole { bytes: 900_010, sha256: "d1".repeat(32) });
+        letter.cut = Some(Whole { bytes: 900_010, sha256: "d2".repeat(32) });
+        letter.original =
+            Some(Original { timestamp: letter.timestamp, value_bytes: 900_001, whole });
     }),
     (Law::DeadLetters, "a dead letter waits", |l| {
         l.evidence().dead_letters[0].settled = false;

@@ -73,6 +73,8 @@ impl Shop {
             shop.catalog(name);
             shop.restock(name, quantity);
         }
+        // Every copy of the catalog has it by then.
+        shop.now = shop.now + Duration::from_secs(60);
         shop
     }
 
@@ -113,11 +115,13 @@ impl Shop {
         let (at, command_id, sku) = (self.tick(), CommandId(self.id()), sku(name));
         let command = Restock { sku: sku.clone(), command_id, quantity, issued_at: at };
         let command = InventoryCommand::Restock(command);
-        append(&mut self.evidence.log.inventory_commands, name, (at, "inventory"), None, command);
+        let log = &mut self.evidence.log.inventory_commands;
+        append(log, name, (at, "inventory"), None, command);
+        let cause = log.last().map(|record| record.address("inventory.commands"));
         let key = format!("{name}/{command_id}");
         let added = RestockApplied { sku: sku.clone(), command_id, quantity, updated_at: at };
         let log = &mut self.evidence.log;
-        append(&mut log.reservations, &key, (at, "inventory"), None, added.into());
+        append(&mut log.reservations, &key, (at, "inventory"), cause, added.into());
         self.level(&sku, |level| level.on_hand += i64::from(quantity));
     }
 
@@ -452,7 +456,22 @@ impl Shop {
             origin,
             cause: "impossible".into(),
             settled: true,
+            replayed: false,
+            value_bytes: 7,
+            cut: None,
+            original: None,
         });
+    }
+
+    /// The same, and the operator has replayed it.
+    pub fn replayed(&mut self, service: ServiceName, key: &str, origin: String) {
+        self.dead_letter(service, key, origin);
+        self.evidence.dead_letters.last_mut().unwrap().replayed = true;
+    }
+
+    /// Let the deadline of every open order come.
+    pub fn wait(&mut self) {
+        self.now = self.now + DEADLINE;
     }
 
     pub fn now(&self) -> Timestamp {
