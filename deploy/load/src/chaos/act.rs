@@ -1,28 +1,34 @@
 //! Carries out the faults of a [`Plan`], and undoes them.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use client::control::{Request, ask};
 use client::{Dirs, ProcessState, ProcessStatus, Progress, State, process_called, service_of};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Act, BankFault, Fault, INSTANCES, Plan, usual_instances};
+use super::fault::{Act, BankFault, ConnectorFault, MailFault};
+use super::plan::{CONNECTORS, DATABASES, Fault, INSTANCES, Plan, usual_instances};
 use super::recovery::Happened;
+use super::servers::{Litter, Servers};
 
 /// Longer than a killed Kafka needs under load, with a service behind it that waits for it.
 const HEALED_WITHIN: Duration = Duration::from_secs(120);
-const BANK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a connector is cut off again.
+const CUT_EVERY: Duration = Duration::from_millis(500);
 
-/// Breaks a native shop, through the control socket of its supervisor and the bank's own faults.
+/// Breaks a native shop, through the control socket of its supervisor and the interfaces of the
+/// servers.
 #[derive(Clone, Debug)]
 pub(super) struct Breaker {
     socket: PathBuf,
-    bank: String,
-    http: reqwest::Client,
+    servers: Servers,
+    /// Garbage that was written and not swept up yet.
+    litter: Arc<Mutex<Vec<Litter>>>,
     /// Ends every fault before its time.
     stop: CancellationToken,
     progress: Progress,
@@ -32,16 +38,15 @@ impl Breaker {
     /// A breaker of the shop in `dirs`, until `stop`.
     ///
     /// # Errors
-    /// When the shop has no bank.
+    /// When a server is missing.
     pub(crate) fn new(
         dirs: &Dirs,
         state: &State,
         stop: CancellationToken,
         progress: Progress,
     ) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(BANK_TIMEOUT).build()?;
-        let bank = state.url("bank")?.to_owned();
-        Ok(Self { socket: dirs.control_socket(), bank, http, stop, progress })
+        let (servers, litter) = (Servers::of(state)?, Arc::default());
+        Ok(Self { socket: dirs.control_socket(), servers, litter, stop, progress })
     }
 
     /// Carries out the plan, its times counted from `begin`; what happened, in the order of its
@@ -130,11 +135,14 @@ impl Breaker {
         begin: Instant,
         run: Option<String>,
     ) -> Result<()> {
-        let lasts = || async {
-            let wait = tokio::time::sleep_until((begin + fault.lasts).into());
+        let until = async |end: Instant| {
             // When it is cut short, it is undone all the same.
-            let _ = self.stop.run_until_cancelled(wait).await;
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep_until(end.into())).await;
         };
+        let lasts = || until(begin + fault.lasts);
+        // A server that other faults hold up is asked again; what it then does lasts as long.
+        let lasts_from_now = || until(Instant::now() + fault.lasts);
+        let (servers, good_day) = (&self.servers, &json!({}));
         match &fault.act {
             Act::Kill(name) => {
                 self.ask(Request::Kill { name: name.clone(), restart: true }).await?;
@@ -158,11 +166,60 @@ impl Breaker {
                 Ok(())
             }
             Act::Bank(bad_day) => {
-                self.bank(&faults_of(*bad_day)).await?;
+                servers.bank(&faults_of(*bad_day)).await?;
                 lasts().await;
-                self.bank(&json!({})).await
+                self.mend(|| servers.bank(good_day)).await
+            }
+            Act::Mail(bad_day) => {
+                let faults = mail_faults_of(*bad_day);
+                self.insist(|| servers.mail(&faults)).await?;
+                lasts_from_now().await;
+                self.mend(|| servers.mail(good_day)).await
+            }
+            Act::Connector { name, fault: ConnectorFault::CutOff } => {
+                let database = if *name == "catalog" { "catalog" } else { "payments" };
+                self.insist(|| servers.cut_off(database)).await?;
+                let end = Instant::now() + fault.lasts;
+                while Instant::now() < end && !self.stop.is_cancelled() {
+                    until(end.min(Instant::now() + CUT_EVERY)).await;
+                    let _ = servers.cut_off(database).await;
+                }
+                Ok(())
+            }
+            Act::Connector { name, fault } => {
+                let what = if *fault == ConnectorFault::Paused { "pause" } else { "stop" };
+                self.insist(|| servers.connector(name, what)).await?;
+                lasts_from_now().await;
+                self.mend(|| servers.connector(name, "resume")).await
+            }
+            Act::ReadOnly(database) => {
+                self.insist(|| servers.read_only(database, true)).await?;
+                lasts_from_now().await;
+                self.mend(|| servers.read_only(database, false)).await
+            }
+            Act::Garbage { topic, bytes } => {
+                let litter = Litter::on(topic)?;
+                self.insist(|| servers.litter(&litter, *bytes)).await?;
+                self.litter.lock().unwrap_or_else(PoisonError::into_inner).push(litter);
+                Ok(())
             }
         }
+    }
+
+    /// Tries until a server does it, which other faults may hold up.
+    async fn insist<Attempt>(&self, attempt: impl Fn() -> Attempt) -> Result<()>
+    where
+        Attempt: Future<Output = Result<()>>,
+    {
+        try_until(&self.stop, attempt).await
+    }
+
+    /// The same for what has to be undone, also when the run is cut short.
+    async fn mend<Attempt>(&self, attempt: impl Fn() -> Attempt) -> Result<()>
+    where
+        Attempt: Future<Output = Result<()>>,
+    {
+        try_until(&CancellationToken::new(), attempt).await
     }
 
     /// A new instance waits for what other faults have taken away. That it is not ready in time is
@@ -196,7 +253,39 @@ impl Breaker {
         };
         // Also a run that was cut short is mended.
         self.until(&CancellationToken::new(), all_well).await?;
-        self.bank(&json!({})).await
+        let (servers, good_day) = (&self.servers, &json!({}));
+        self.mend(|| servers.bank(good_day)).await?;
+        self.mend(|| servers.mail(good_day)).await?;
+        for name in CONNECTORS {
+            self.mend(|| servers.connector(name, "resume")).await?;
+        }
+        for database in DATABASES {
+            self.mend(|| servers.read_only(database, false)).await?;
+        }
+        Ok(())
+    }
+
+    /// Discards the dead letters of the garbage that was written, as an operator does: as soon as
+    /// every reader of its topic has put it aside.
+    ///
+    /// # Errors
+    /// When a reader does not in time.
+    pub(super) async fn sweep(&self) -> Result<()> {
+        let litter =
+            std::mem::take(&mut *self.litter.lock().unwrap_or_else(PoisonError::into_inner));
+        for one in litter {
+            let swept = Mutex::new(0);
+            self.mend(|| async {
+                let letters = self.servers.sweep(&one).await?;
+                *swept.lock().unwrap_or_else(PoisonError::into_inner) += letters;
+                Ok(())
+            })
+            .await?;
+            let letters = swept.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let what = format!("{letters} dead letters of garbage on {} discarded", one.topic.name);
+            self.progress.step("chaos", what);
+        }
+        Ok(())
     }
 
     async fn processes(&self) -> Result<Vec<ProcessStatus>> {
@@ -206,15 +295,25 @@ impl Breaker {
     async fn ask(&self, request: Request) -> Result<()> {
         ask(&self.socket, &request).await.map(drop)
     }
+}
 
-    async fn bank(&self, faults: &Value) -> Result<()> {
-        let url = format!("{}/faults", self.bank);
-        let answer =
-            self.http.put(&url).json(faults).send().await.context("the bank does not answer")?;
-        let status = answer.status();
-        ensure!(status.is_success(), "the bank answers {status} to PUT /faults");
-        Ok(())
+/// Tries until `attempt` succeeds, or `given_up`; then its last error.
+async fn try_until<Attempt>(
+    given_up: &CancellationToken,
+    attempt: impl Fn() -> Attempt,
+) -> Result<()>
+where
+    Attempt: Future<Output = Result<()>>,
+{
+    const PAUSE: Duration = Duration::from_millis(200);
+    let started = Instant::now();
+    while let Err(error) = attempt().await {
+        if started.elapsed() > HEALED_WITHIN || given_up.is_cancelled() {
+            return Err(error);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
+    Ok(())
 }
 
 /// The processes that are not healthy, and the services that have not as many instances as usual.
@@ -239,5 +338,13 @@ fn faults_of(bad_day: BankFault) -> Value {
         BankFault::Latency => json!({ "latency_ms": { "min": 200, "max": 1500 } }),
         BankFault::Errors => json!({ "error_rate": 0.33 }),
         BankFault::Outage => json!({ "outage": true }),
+    }
+}
+
+/// What `PUT /faults` of the mail sink takes.
+fn mail_faults_of(bad_day: MailFault) -> Value {
+    match bad_day {
+        MailFault::Slow => json!({ "end_latency_ms": 4000 }),
+        MailFault::Greylists => json!({ "greylist": { "seconds": 60 } }),
     }
 }

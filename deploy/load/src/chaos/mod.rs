@@ -1,19 +1,22 @@
 //! Chaos: a shop under load in which things break at random, from a seed, and what its customers
 //! saw of it.
 //!
+//! - `fault`: what can be broken.
 //! - [`plan`]: what is broken and when, a pure function of the seed.
 //! - [`Ground`]: the shop in which it happens.
-//! - `act`: breaks it, and undoes it.
+//! - `act`: breaks it, and undoes it; `servers`: through the servers' own interfaces.
 //! - `recovery`: how long customers had to wait because of it.
 //! - `report` and `timeline`: the same in tables and as a picture.
 //! - [`Run`]: all of it, with the verdict.
 
 mod act;
+mod fault;
 mod ground;
 pub mod plan;
 mod recovery;
 mod report;
 mod run;
+mod servers;
 mod timeline;
 
 pub use ground::Ground;

@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use client::service_of;
-use contracts::ServiceName;
+use contracts::{
+    ServiceName,
+    topics::{
+        INVENTORY_COMMANDS, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, TopicSpec,
+    },
+};
 use fastrand::Rng;
+use streams::limits::{MESSAGE_BYTES_MAX, VALUE_BYTES_MAX};
+
+use super::fault::{Act, BankFault, ConnectorFault, MailFault};
 
 /// How many instances of each service the shop has that is broken, where not one.
 pub const INSTANCES: [(&str, u16); 3] = [("orders", 2), ("inventory", 2), ("payments", 2)];
@@ -26,131 +33,30 @@ const GAP_MS: std::ops::Range<u64> = 4_000..14_000;
 const FREEZE_MS: std::ops::Range<u64> = 2_000..12_000;
 const BANK_MS: std::ops::Range<u64> = 4_000..12_000;
 const SCALE_MS: std::ops::Range<u64> = 10_000..18_000;
+/// How long a mail server is bad, a connector does nothing, or a database takes no writes.
+const ELSEWHERE_MS: std::ops::Range<u64> = 4_000..12_000;
 /// What was killed is left alone until its supervisor has brought it back.
 const AFTER_KILL: Duration = Duration::from_secs(20);
 
 /// Servers that are killed and frozen.
 const SERVERS: [&str; 6] = ["kafka", "connect", "postgres", "registry", "bank", "mail"];
 
-/// A bad day of the bank.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum BankFault {
-    /// It declines every charge.
-    Declines,
-    /// A third of the charges is booked, but the answer is lost.
-    LostAnswers,
-    /// A third of the charges gets lost.
-    LostRequests,
-    /// It takes up to a second and a half.
-    Latency,
-    /// A third of the charges fails.
-    Errors,
-    /// It refuses everything.
-    Outage,
-}
-
-impl BankFault {
-    /// Each of them.
-    pub const ALL: [Self; 6] = [
-        Self::Declines,
-        Self::LostAnswers,
-        Self::LostRequests,
-        Self::Latency,
-        Self::Errors,
-        Self::Outage,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Declines => "declines",
-            Self::LostAnswers => "lost answers",
-            Self::LostRequests => "lost requests",
-            Self::Latency => "latency",
-            Self::Errors => "errors",
-            Self::Outage => "outage",
-        }
-    }
-}
-
-/// What is done to the shop.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Act {
-    /// `kill -9`; its supervisor brings it back.
-    Kill(String),
-    /// SIGSTOP, and SIGCONT when the time is over.
-    Freeze(String),
-    /// Another number of instances; the usual one when the time is over.
-    Scale {
-        /// Of which service.
-        service: String,
-        /// How many.
-        to: u16,
-    },
-    /// A bad day of the bank, until the time is over.
-    Bank(BankFault),
-}
-
-impl Act {
-    /// The kind of fault: `kill`, `freeze`, `scale`, `bank`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Kill(_) => "kill",
-            Self::Freeze(_) => "freeze",
-            Self::Scale { .. } => "scale",
-            Self::Bank(_) => "bank",
-        }
-    }
-
-    /// Whether the end of an order shows nothing of it: mails follow an order's end.
-    #[must_use]
-    pub fn is_beside_the_way(&self) -> bool {
-        match self {
-            Self::Kill(name) | Self::Freeze(name) | Self::Scale { service: name, .. } => {
-                ["email", "mail"].contains(&name.as_str())
-            }
-            Self::Bank(_) => false,
-        }
-    }
-
-    /// What it is done to: a process, a service with its instances, a bad day of the bank.
-    #[must_use]
-    pub fn target(&self) -> String {
-        match self {
-            Self::Kill(name) | Self::Freeze(name) => name.clone(),
-            Self::Scale { service, to } => format!("{service}={to}"),
-            Self::Bank(fault) => fault.as_str().to_owned(),
-        }
-    }
-
-    /// The group that it is reported in: the same on another instance, not another bad day of the
-    /// bank.
-    #[must_use]
-    pub fn group(&self) -> String {
-        match self {
-            Self::Bank(_) => self.to_string(),
-            Self::Kill(_) | Self::Freeze(_) | Self::Scale { .. } => {
-                format!("{} {}", self.kind(), self.process())
-            }
-        }
-    }
-
-    /// The service or server that is concerned, without the number of the instance.
-    #[must_use]
-    pub fn process(&self) -> &str {
-        match self {
-            Self::Kill(name) | Self::Freeze(name) => service_of(name),
-            Self::Scale { service, .. } => service,
-            Self::Bank(_) => "bank",
-        }
-    }
-}
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind(), self.target())
-    }
-}
+/// The connectors of change data capture.
+pub(super) const CONNECTORS: [&str; 2] = ["catalog", "payments-outbox"];
+/// The databases to which services write.
+pub(super) const DATABASES: [&str; 2] = ["payments", "view"];
+/// Topics on which a stranger writes. What cannot be read there becomes a dead letter of each
+/// reader; they are not compacted, so that the garbage stays where an auditor finds it.
+const LITTERED: [&TopicSpec; 5] = [
+    &ORDER_COMMANDS.spec,
+    &INVENTORY_COMMANDS.spec,
+    &ORDERS.spec,
+    &ORDER_VALIDATIONS.spec,
+    &ORDER_VIEWS.spec,
+];
+/// Sizes of garbage, in bytes: above the largest value of ours, above what Kafka's own producers
+/// send, and nearly all that a topic takes.
+const GARBAGE_BYTES: [usize; 3] = [VALUE_BYTES_MAX + 1, 1_100_000, MESSAGE_BYTES_MAX - 200];
 
 /// One fault of a [`Plan`].
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -172,9 +78,13 @@ impl Fault {
     fn busy_until(&self) -> Duration {
         match self.act {
             Act::Kill(_) => self.at + AFTER_KILL,
-            Act::Freeze(_) | Act::Scale { .. } | Act::Bank(_) => {
-                self.end() + Duration::from_secs(2)
-            }
+            Act::Freeze(_)
+            | Act::Scale { .. }
+            | Act::Bank(_)
+            | Act::Mail(_)
+            | Act::Connector { .. }
+            | Act::ReadOnly(_)
+            | Act::Garbage { .. } => self.end() + Duration::from_secs(2),
         }
     }
 }
@@ -190,6 +100,10 @@ enum Card {
     Freeze(&'static str),
     Scale(&'static str),
     Bank(BankFault),
+    Mail(MailFault),
+    Connector(ConnectorFault),
+    ReadOnly,
+    Garbage,
 }
 
 impl Plan {
@@ -256,6 +170,9 @@ fn new_deck() -> Vec<Card> {
         processes().map(Card::Kill).chain(processes().map(Card::Freeze)).collect();
     deck.extend(services().map(Card::Scale));
     deck.extend(BankFault::ALL.map(Card::Bank));
+    deck.extend(MailFault::ALL.map(Card::Mail));
+    deck.extend(ConnectorFault::ALL.map(Card::Connector));
+    deck.extend([Card::ReadOnly, Card::Garbage]);
     deck
 }
 
@@ -264,6 +181,10 @@ impl Card {
         match *self {
             Self::Kill(process) | Self::Freeze(process) | Self::Scale(process) => process,
             Self::Bank(_) => "bank",
+            Self::Mail(_) => "mail",
+            Self::Connector(_) => "connect",
+            Self::ReadOnly => "postgres",
+            Self::Garbage => "kafka",
         }
     }
 
@@ -277,9 +198,23 @@ impl Card {
                 (Act::Scale { service: service.to_owned(), to }, dice.u64(SCALE_MS))
             }
             Self::Bank(fault) => (Act::Bank(fault), dice.u64(BANK_MS)),
+            Self::Mail(fault) => (Act::Mail(fault), dice.u64(ELSEWHERE_MS)),
+            Self::Connector(fault) => {
+                let name = one_of(&CONNECTORS, dice);
+                (Act::Connector { name, fault }, dice.u64(ELSEWHERE_MS))
+            }
+            Self::ReadOnly => (Act::ReadOnly(one_of(&DATABASES, dice)), dice.u64(ELSEWHERE_MS)),
+            Self::Garbage => {
+                let (topic, bytes) = (one_of(&LITTERED, dice).name, one_of(&GARBAGE_BYTES, dice));
+                (Act::Garbage { topic, bytes }, 0)
+            }
         };
         Fault { at, lasts: Duration::from_millis(lasts_ms), act }
     }
+}
+
+fn one_of<T: Copy>(all: &[T], dice: &mut Rng) -> T {
+    all[dice.usize(0..all.len())]
 }
 
 /// One instance of a process, by a name that means no other (`orders-0`).
@@ -342,6 +277,42 @@ mod tests {
         for fault in BankFault::ALL {
             assert!(plan.0.iter().any(|f| f.act == Act::Bank(fault)), "{fault:?} in\n{plan}");
         }
+        for fault in MailFault::ALL {
+            assert!(plan.0.iter().any(|f| f.act == Act::Mail(fault)), "{fault:?} in\n{plan}");
+        }
+        for group in ["connector stopped", "connector paused", "connector cut off", "garbage"] {
+            assert!(plan.0.iter().any(|f| f.act.group() == group), "{group} in\n{plan}");
+        }
+        assert!(seen("read-only", "postgres"), "in\n{plan}");
+    }
+
+    #[test]
+    fn no_fault_comes_twice_before_each_came_once() {
+        let deck = new_deck().len();
+        for seed in 0..50 {
+            let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+            for fault in Plan::draw(seed, 10 * MINUTE).0 {
+                let name = match fault.act.kind() {
+                    "read-only" => "read-only".to_owned(),
+                    _ => fault.act.group(),
+                };
+                *seen.entry(name).or_default() += 1;
+            }
+            let most = seen.values().max().copied().unwrap_or_default();
+            // What did not end in time was dealt, and is not in the plan.
+            assert!(most == 1 || seen.len() + 3 >= deck, "seed {seed}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn garbage_and_read_only_databases_differ_from_seed_to_seed() {
+        let acts: BTreeMap<_, _> = (0..200)
+            .flat_map(|seed| Plan::draw(seed, 5 * MINUTE).0)
+            .filter(|fault| ["garbage", "read-only", "connector"].contains(&fault.act.kind()))
+            .map(|fault| (fault.act.target(), ()))
+            .collect();
+        let expected = LITTERED.len() + DATABASES.len() + CONNECTORS.len() * 3;
+        assert_eq!(acts.len(), expected, "{acts:?}");
     }
 
     #[test]

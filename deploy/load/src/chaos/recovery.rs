@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use client::Outcome;
 use contracts::Status;
 
-use super::plan::Act;
+use super::fault::Act;
 use crate::journal::Story;
 
 /// A fault as it happened.

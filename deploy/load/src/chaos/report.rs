@@ -75,7 +75,7 @@ fn told(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::plan::Act;
+    use crate::chaos::fault::Act;
 
     #[test]
     fn tables_show_what_happened_and_what_could_not_be_done() {

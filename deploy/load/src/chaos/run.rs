@@ -33,6 +33,8 @@ pub struct Run {
     stories: Stories,
     faults: Vec<Happened>,
     healed: Result<()>,
+    /// Whether the dead letters of garbage came, and could be discarded.
+    swept: Result<()>,
     /// What the auditor says of the whole shop.
     audited: Result<Verdict>,
 }
@@ -64,9 +66,10 @@ impl Run {
         let healed = breaker.heal().await;
         with_progress(&load, load.all_settled(SETTLED_WITHIN), progress).await;
         progress.step("chaos", load.journal().look(progress_line));
+        let swept = breaker.sweep().await;
         let audited = audit_at_rest(state, AUDIT_GRACE, AUDIT_PATIENCE, auditor::audit).await;
         let stories = load.journal().look(Clone::clone);
-        Ok(Self { begin, stories, faults, healed, audited })
+        Ok(Self { begin, stories, faults, healed, swept, audited })
     }
 
     /// The orders, the faults and what the auditor says, for a terminal.
@@ -103,7 +106,7 @@ impl Run {
         if self.stories.troubles > 0 {
             wrong.push(format!("{} answers were not what they should be", self.stories.troubles));
         }
-        if let Err(ill) = &self.healed {
+        for ill in [&self.healed, &self.swept].into_iter().filter_map(|done| done.as_ref().err()) {
             wrong.push(format!("{ill:#}"));
         }
         match &self.audited {

@@ -268,7 +268,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::chaos::plan::Act;
+    use crate::chaos::fault::Act;
     use crate::journal::{Reached, Reply};
     use crate::mix::Kind;
 
