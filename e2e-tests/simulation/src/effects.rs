@@ -56,6 +56,9 @@ impl Repository for Postgres {
         if outside.strikes(faults::SQL_AWAY) {
             return failed("Postgres does not answer");
         }
+        if outside.lasts(faults::READ_ONLY, faults::READ_ONLY_MAX) {
+            return failed("Postgres is read-only");
+        }
         if outside.strikes(faults::CRASH_BEFORE_SQL) {
             outside.die();
             return failed("the process dies before the commit");
@@ -104,6 +107,9 @@ impl Mailer for MailServer {
         }
         if outside.strikes(faults::MAIL_AWAY) {
             return failed("the mail server does not answer");
+        }
+        if outside.strikes(faults::MAIL_GREYLISTED) {
+            return Err(DeliveryError::Refused("451 greylisted".to_owned()));
         }
         let message_id = mail.message_id.trim_matches(['<', '>']).to_owned();
         outside.note(|| {

@@ -8,7 +8,7 @@ use crate::{
     payments::{intake, supervisor::Supervisor},
     shop::{Rules, Shop},
 };
-use contracts::fraud::CHECK;
+use contracts::{catalog::Product, fraud::CHECK, values::UNAVAILABLE};
 use email::EmailProcessor;
 use fraud::{domain::exposure, processor::CheckProcessor};
 use inventory::{SplitProcessor, StockProcessor};
@@ -69,13 +69,18 @@ pub(crate) fn start(
 fn orders(sim: &mut Sim, instance: u32, rules: Rules) -> Stage<Meddled<OrdersProcessor>> {
     let name = format!("orders-{instance}");
     let (whole, people) = (customers::products(), customers::customers);
-    let first = if sim.strikes(faults::LATE_CATALOG, &name) {
-        Some(Catalog::fixed([], []))
-    } else if sim.strikes(faults::UNREADABLE_ROW, &name) {
-        let row = (whole[0].sku.clone(), "currency is \"eur\", not three capital letters");
-        Some(Catalog::with_unreadable(whole.clone(), people(), row))
+    let row = if sim.strikes(faults::UNREADABLE_ROW, &name) {
+        Some("eur".parse().map(|currency| Product { currency, ..whole[0].clone() }))
+    } else if sim.strikes(faults::PLACEHOLDER, &name) {
+        Some(UNAVAILABLE.parse().map(|name| Product { name, ..whole[0].clone() }))
     } else {
         None
+    };
+    let first = match row {
+        _ if sim.strikes(faults::LATE_CATALOG, &name) => Some(Catalog::fixed([], [])),
+        row => {
+            row.map(|row| Catalog::with_row(whole.clone(), people(), (whole[0].sku.clone(), row)))
+        }
     };
     let (first, catalog) = (Cell::new(first), Catalog::fixed(whole, people()));
     let counted = sim.has(mutation::COUNTED_ANSWERS).then(|| sim.codec.clone());

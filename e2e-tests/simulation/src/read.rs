@@ -26,38 +26,31 @@ pub(crate) fn words(
     value: &[u8],
 ) -> (String, BTreeSet<String>) {
     let one = |order: OrderId| BTreeSet::from([order.to_string()]);
-    let keyed = || BTreeSet::from([key.to_owned()]);
+    let keyed = |text: String| (text, BTreeSet::from([key.to_owned()]));
     let text = |order: &Order| {
-        let Order { transition, status, version, .. } = order;
-        format!("{transition} -> {status}, version {version}")
+        let Order { order_id, transition, status, version, .. } = order;
+        keyed(format!("{} {transition} -> {status}, version {version}", short(*order_id)))
     };
-    let unread = |_| (format!("unreadable, key {key}"), keyed());
-    if topic == ORDERS.name() || topic == ORDERS_LATEST.name() {
-        let order = codec.decode(&ORDERS, value);
-        order.map_or_else(unread, |o| (format!("{} {}", short(o.order_id), text(&o)), keyed()))
+    let said = if topic == ORDERS.name() || topic == ORDERS_LATEST.name() {
+        codec.decode(&ORDERS, value).map(|order| text(&order))
     } else if topic == ORDER_VIEWS.name() {
-        let update = codec.decode(&ORDER_VIEWS, value);
-        update.map_or_else(unread, |u| {
-            (format!("{} ViewUpdated, version {}", short(u.order_id), u.view_version), keyed())
+        codec.decode(&ORDER_VIEWS, value).map(|u| {
+            keyed(format!("{} ViewUpdated, version {}", short(u.order_id), u.view_version))
         })
     } else if topic == ORDER_COMMANDS.name() {
-        codec.decode(&ORDER_COMMANDS, value).map_or_else(unread, |c| (command(&c), keyed()))
+        codec.decode(&ORDER_COMMANDS, value).map(|c| keyed(command(&c)))
     } else if topic == ORDER_VALIDATIONS.name() {
         let outcome = codec.decode(&ORDER_VALIDATIONS, value);
-        outcome.map_or_else(unread, |v| {
-            (format!("{} {} {:?}", short(v.order_id), v.check, v.outcome), keyed())
-        })
+        outcome.map(|v| keyed(format!("{} {} {:?}", short(v.order_id), v.check, v.outcome)))
     } else if topic == ORDER_REFUSALS.name() {
-        let refusal = codec.decode(&ORDER_REFUSALS, value);
-        refusal.map_or_else(unread, |r| {
+        codec.decode(&ORDER_REFUSALS, value).map(|r| {
             let codes: Vec<_> = r.reasons.iter().map(|reason| &*reason.code).collect();
-            (format!("{} {} refused: {}", short(r.order_id), r.command, codes.join(", ")), keyed())
+            keyed(format!("{} {} refused: {}", short(r.order_id), r.command, codes.join(", ")))
         })
     } else if topic == INVENTORY_COMMANDS.name() {
-        codec.decode(&INVENTORY_COMMANDS, value).map_or_else(unread, |c| stock_command(&c))
+        codec.decode(&INVENTORY_COMMANDS, value).map(|c| stock_command(&c))
     } else if topic == RESERVATIONS.name() {
-        let entry = codec.decode(&RESERVATIONS, value);
-        entry.map_or_else(unread, |entry| match entry {
+        codec.decode(&RESERVATIONS, value).map(|entry| match entry {
             StockEntry::Reservation(r) => {
                 let (order, sku) = (short(r.order_id), &r.sku);
                 (format!("{order} {sku} x {} {:?}", r.quantity, r.state), one(r.order_id))
@@ -67,26 +60,23 @@ pub(crate) fn words(
             }
         })
     } else if topic == STOCK.name() {
-        let level = codec.decode(&STOCK, value);
-        level.map_or_else(unread, |l| {
+        codec.decode(&STOCK, value).map(|l| {
             let (on_hand, reserved, available) = (l.on_hand, l.reserved, l.available);
             let numbers = format!("{on_hand} on hand, {reserved} reserved, {available} available");
             (format!("{} version {}: {numbers}", l.sku, l.version), BTreeSet::new())
         })
     } else if topic == EMAILS.name() {
         let mail = codec.decode(&EMAILS, value);
-        mail.map_or_else(unread, |m| {
-            (format!("{} EmailSent {}", short(m.order_id), m.kind.as_str()), keyed())
-        })
+        mail.map(|m| keyed(format!("{} EmailSent {}", short(m.order_id), m.kind.as_str())))
     } else if topic == EMAILS_WAITING.name() {
-        let mail = codec.decode(&EMAILS_WAITING, value);
-        mail.map_or_else(unread, |m| {
+        codec.decode(&EMAILS_WAITING, value).map(|m| {
             let waits = m.waiting.map_or_else(|| "for nothing".to_owned(), |w| w.cause);
-            (format!("{} EmailWaiting: {waits}", short(m.order_id)), keyed())
+            keyed(format!("{} EmailWaiting: {waits}", short(m.order_id)))
         })
     } else {
-        (format!("key {key}"), keyed())
-    }
+        return keyed(format!("key {key}"));
+    };
+    said.unwrap_or_else(|_| keyed(format!("unreadable, key {key}")))
 }
 
 /// The first digits of an order's id: enough to tell the orders of a simulation apart.

@@ -35,14 +35,15 @@ impl Catalog {
         Self { products: GlobalTable::fixed(products), customers: GlobalTable::fixed(customers) }
     }
 
-    /// The same, with one product whose row cannot be read because of `cause`.
-    pub fn with_unreadable(
+    /// The same, with another row of one product, or one that cannot be read and why.
+    pub fn with_row(
         products: impl IntoIterator<Item = Product>,
         customers: impl IntoIterator<Item = CatalogCustomer>,
-        (sku, cause): (Sku, &str),
+        (sku, row): (Sku, Result<Product, impl ToString>),
     ) -> Self {
         let products = products.into_iter().map(|row| (row.sku.clone(), Ok(row)));
-        let products = GlobalTable::of(products.chain([(sku, Err(cause.into()))]));
+        let row = row.map_err(|cause| cause.to_string().into());
+        let products = GlobalTable::of(products.chain([(sku, row)]));
         Self { products, ..Self::fixed([], customers) }
     }
 

@@ -178,6 +178,7 @@ impl<S: Server> PaymentsDb for Connection<S> {
         places: &[Place],
     ) -> Result<BTreeMap<Place, Position>, DbError> {
         self.0.asked()?;
+        self.0.committing()?;
         let tables = self.0.tables_mut();
         let raised = i64::from(!tables.unfenced);
         let claim = |place: &Place| {
@@ -212,6 +213,7 @@ impl<S: Server> PaymentsDb for Connection<S> {
         lease: Duration,
     ) -> Result<Rows, DbError> {
         self.0.asked()?;
+        self.0.committing()?;
         let (limit, now) = (self.0.unlocked(limit), self.0.now());
         let due = |stored: &&mut Stored| stored.due_at.is_some_and(|due_at| due_at <= now);
         let mut good = BTreeMap::new();

@@ -5,7 +5,9 @@ use fastrand::Rng;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
+use streams::Timestamp;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +99,8 @@ pub(crate) struct Faults {
     mercy: Mercy,
     drawn: BTreeMap<Fault, u32>,
     struck: BTreeMap<Fault, u32>,
+    /// Of those that last: when they end.
+    until: BTreeMap<Fault, Timestamp>,
     calm: bool,
 }
 
@@ -117,7 +121,8 @@ impl Faults {
             (*fault, (dice, odds))
         };
         let dice = ALL.iter().chain(own).enumerate().map(throw).collect();
-        Self { dice, mercy, drawn: BTreeMap::new(), struck: BTreeMap::new(), calm: false }
+        let (drawn, struck, until) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { dice, mercy, drawn, struck, until, calm: false }
     }
 
     /// Whether `fault` strikes now.
@@ -135,6 +140,18 @@ impl Faults {
         let strikes = !self.mercy.strikes.contains(&strike);
         *self.struck.entry(fault).or_insert(0) += u32::from(strikes);
         strikes
+    }
+
+    /// Whether `fault`, which lasts for `max` at most when it strikes, is on at `now`.
+    pub(crate) fn lasts(&mut self, fault: Fault, now: Timestamp, max: Duration) -> bool {
+        let Some((dice, _)) = self.dice.get_mut(&fault) else { return false };
+        let length = Duration::from_millis(dice.u64(1..=max.as_millis() as u64));
+        let is_on = !self.calm && self.until.get(&fault).is_some_and(|until| now < *until);
+        if is_on || !self.strikes(fault) {
+            return is_on;
+        }
+        self.until.insert(fault, now + length);
+        true
     }
 
     /// From now on nothing goes wrong any more.

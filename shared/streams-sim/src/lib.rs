@@ -17,6 +17,7 @@ pub mod seeds;
 mod shrink;
 mod sim;
 mod stage;
+pub mod stranger;
 mod trace;
 
 pub use faults::{Fault, Mercy};

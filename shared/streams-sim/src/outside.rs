@@ -6,6 +6,7 @@ use crate::faults::{Fault, Faults};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use streams::Timestamp;
 
@@ -85,6 +86,16 @@ impl Outside {
             self.note(|| (None, format!("! {fault}")));
         }
         strikes
+    }
+
+    /// Whether `fault`, which lasts for `max` at most when it strikes, is on now.
+    pub fn lasts(&self, fault: Fault, max: Duration) -> bool {
+        let now = self.now();
+        let is_on = self.faults(|faults| faults.lasts(fault, now, max));
+        if is_on {
+            self.note(|| (None, format!("! {fault}")));
+        }
+        is_on
     }
 
     /// Remember what has happened, if the trace is kept.

@@ -109,6 +109,16 @@ impl Sim {
         strikes
     }
 
+    /// Whether `fault`, which lasts for `max` at most when it strikes, keeps `actor` from its work.
+    pub fn lasts(&mut self, fault: Fault, actor: &str, max: Duration) -> bool {
+        let now = self.now;
+        let is_on = self.outside.faults(|faults| faults.lasts(fault, now, max));
+        if is_on {
+            self.note(actor, None, || format!("! {fault}"));
+        }
+        is_on
+    }
+
     /// Whether the run has this mutation.
     pub fn has(&self, mutation: Mutation) -> bool {
         self.mutation == Some(mutation)

@@ -16,12 +16,11 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
-use streams::{
-    Headers, Outgoing,
-    limits::{MESSAGE_BYTES_MAX, VALUE_BYTES_MAX},
-    lineage::Cause,
+use streams::{Outgoing, lineage::Cause};
+use streams_sim::{
+    Progress, Scenario, Sim,
+    stranger::{garbage, spoil},
 };
-use streams_sim::{Progress, Scenario, Sim};
 use uuid::Uuid;
 
 /// The customer whom the bank always declines.
@@ -41,6 +40,15 @@ const PRODUCTS: [(&str, i64, i32); 7] = [
 
 /// What customers note on their orders; most note nothing.
 const NOTES: [&str; 5] = ["", "", "", "ring twice", "\"a, b\"\n\t> {c} \u{1f375}"];
+
+/// Where a stranger writes.
+const LITTERED: [&str; 5] = [
+    ORDER_COMMANDS.name(),
+    INVENTORY_COMMANDS.name(),
+    ORDERS.name(),
+    ORDER_VALIDATIONS.name(),
+    ORDER_VIEWS.name(),
+];
 
 const CUSTOMERS: [&str; 5] = ["ada", "grace", "alan", DECLINED, "former"];
 
@@ -116,10 +124,22 @@ impl Customers {
         let Some((_, request)) = self.script.pop_front_if(|(at, _)| *at <= sim.now) else {
             return Progress::Idle;
         };
-        let outgoing = request.outgoing(sim);
-        sim.append("customer", outgoing);
+        let mut requests = vec![request];
+        if let Request::Order(OrderCommand::PlaceOrder(place)) = &requests[0]
+            && sim.strikes(faults::KEY_REUSED, "customer")
+        {
+            let other = placed(&mut sim.dice, place.order_id, sim.now);
+            requests.insert(sim.dice.usize(0..=1), Request::Order(other.into()));
+        }
+        for request in requests {
+            let mut outgoing = request.outgoing(sim);
+            if sim.strikes(faults::STRANGE_HEADERS, "customer") {
+                spoil(&mut outgoing.headers, &mut sim.dice);
+            }
+            sim.append("customer", outgoing);
+        }
         if sim.strikes(faults::GARBAGE, "stranger") {
-            let outgoing = garbage(&mut sim.dice);
+            let outgoing = garbage(&mut sim.dice, &LITTERED);
             let topic = outgoing.topic;
             let (partition, offset) = sim.append("stranger", outgoing);
             self.garbage.insert(format!("{topic}/{partition}/{offset}"));
@@ -145,25 +165,6 @@ impl Request {
         let (key, value) = (Some(key), Some(value.expect("the command fits its schema")));
         Outgoing { topic, partition: 0, key, value, headers }
     }
-}
-
-/// What a stranger writes: around every limit, up to what a topic takes.
-fn garbage(dice: &mut Rng) -> Outgoing {
-    let topics = [
-        ORDER_COMMANDS.name(),
-        INVENTORY_COMMANDS.name(),
-        ORDERS.name(),
-        ORDER_VALIDATIONS.name(),
-        ORDER_VIEWS.name(),
-    ];
-    let sizes = [1, VALUE_BYTES_MAX + 1, 1_100_000, MESSAGE_BYTES_MAX - 200];
-    let key = format!("strange-{}", dice.u32(..)).into_bytes();
-    let (mut value, mut headers) = (vec![1; sizes[dice.usize(0..sizes.len())]], Headers::default());
-    if dice.u32(0..3) == 0 {
-        headers.push("strange", std::mem::replace(&mut value, vec![1]));
-    }
-    let topic = topics[dice.usize(0..topics.len())];
-    Outgoing { topic, partition: 0, key: Some(key), value: Some(value), headers }
 }
 
 /// Goods arrive: some at the start, some later, some announced twice.
@@ -212,11 +213,6 @@ fn customer(
     for _ in 0..[0, 0, 0, 0, 0, 1, 1, 2][dice.usize(0..8)] {
         // The same request again: its answer was lost, or a finger was too quick.
         add(at + millis(dice, 4_000), Request::Order(place.clone().into()));
-    }
-    if dice.u32(0..14) == 0 {
-        // Another one under the same key, perhaps the faster one.
-        let other = placed(dice, order_id, at);
-        add(at + millis(dice, 3_000), Request::Order(other.into()));
     }
     for nth in 0..[0, 0, 0, 0, 0, 0, 0, 1, 2][dice.usize(0..9)] {
         let latest = if dice.bool() { 1_000 } else { deadline.as_millis() as u64 * 5 / 4 };

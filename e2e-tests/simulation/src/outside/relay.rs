@@ -3,7 +3,6 @@
 //! written down last.
 
 use crate::{faults, mutation};
-use contracts::Timestamp;
 use payments::memory::Tables;
 use std::time::Duration;
 use streams_sim::{Progress, Sim, takes};
@@ -15,19 +14,13 @@ pub(crate) struct Relay {
     position: usize,
     /// The one it would go on with after a crash.
     stored: usize,
-    stalled_until: Timestamp,
 }
 
 impl Relay {
     /// Send some rows.
     pub(crate) fn step(&mut self, sim: &mut Sim, database: &Tables) -> Progress {
-        if sim.now < self.stalled_until {
+        if sim.lasts(faults::RELAY_STALL, "relay", Duration::from_secs(15)) {
             return Progress::Idle;
-        }
-        if sim.strikes(faults::RELAY_STALL, "relay") {
-            let stall = Duration::from_millis(sim.dice.u64(100..=15_000));
-            self.stalled_until = sim.now + stall;
-            return Progress::Moved;
         }
         let rows = database.outbox.len();
         if self.position > self.stored && sim.strikes(faults::RELAY_REPLAY, "relay") {

@@ -58,6 +58,9 @@ impl Server for Line<'_> {
     }
 
     fn committing(&mut self) -> Result<(), DbError> {
+        if self.sim.lasts(faults::READ_ONLY, self.actor, faults::READ_ONLY_MAX) {
+            return Err(DbError::Away(anyhow!("Postgres is read-only")));
+        }
         if self.sim.strikes(faults::CRASH_BEFORE_SQL, self.actor) {
             return Err(self.dies("before"));
         }

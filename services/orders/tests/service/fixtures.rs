@@ -68,7 +68,7 @@ fn customer(name: &str, active: bool) -> CatalogCustomer {
 
 /// TEA and MUG can be bought; each of the others has something against it.
 pub(crate) fn catalog() -> Catalog {
-    Catalog::with_unreadable(
+    Catalog::with_row(
         [
             product("TEA", 890, "EUR", true),
             product("MUG", 1450, "EUR", true),
@@ -77,7 +77,7 @@ pub(crate) fn catalog() -> Catalog {
             product("OLD", 100, "EUR", false),
         ],
         [customer("ada", true), customer("mallory", false)],
-        (sku("ODD"), "currency is \"eur\""),
+        (sku("ODD"), Err("currency is \"eur\"")),
     )
 }
 
