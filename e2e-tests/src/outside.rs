@@ -98,7 +98,19 @@ impl Outside {
     /// # Errors
     /// When the bank does not answer.
     pub async fn bank_faults(&self, faults: &Value) -> Result<()> {
-        let answer = self.send(self.http.put(self.at("bank", "/faults")).json(faults)).await?;
+        self.faults("bank", faults).await
+    }
+
+    /// Set the faults of the mail sink; `{}` is a good day. Mailpit, in containers, has none.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn mail_faults(&self, faults: &Value) -> Result<()> {
+        self.faults("mail", faults).await
+    }
+
+    async fn faults(&self, process: &str, faults: &Value) -> Result<()> {
+        let answer = self.send(self.http.put(self.at(process, "/faults")).json(faults)).await?;
         ensure!(answer.status.is_success(), "{answer:?}");
         Ok(())
     }

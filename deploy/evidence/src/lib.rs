@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use auditor::{Evidence, Verdict};
 use client::State;
 use contracts::Timestamp;
+pub use tables::next_offset;
 use tokio::time::Instant;
 
 /// Looks at everything in the shop of `state`.

@@ -57,6 +57,19 @@ pub(super) async fn payments(url: &str) -> Result<Payments> {
     Ok(Payments { rows: rows.into_iter().map(row).collect(), ledger })
 }
 
+/// The next offset of a service that keeps its offsets in the database at `url`; 0 where it has
+/// none yet.
+///
+/// # Errors
+/// When the database is away.
+pub async fn next_offset(url: &str, topic: &str, partition: i32) -> Result<i64> {
+    let mut db = snapshot(url).await?;
+    let next = sqlx::query_scalar(
+        "SELECT next_offset FROM consumer_offsets WHERE topic = $1 AND partition = $2",
+    );
+    Ok(next.bind(topic).bind(partition).fetch_optional(&mut db).await?.unwrap_or(0))
+}
+
 /// Every table of the view.
 pub(super) async fn view(url: &str) -> Result<View> {
     let mut db = snapshot(url).await?;

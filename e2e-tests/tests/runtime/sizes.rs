@@ -117,7 +117,11 @@ async fn an_operator_can_take_a_record_out_of_the_way_of_a_processor() {
     let pass = |why: &'static str| {
         let (bootstrap, address, group) = (bench.bootstrap.clone(), stuck.clone(), bench.name);
         let service = (ServiceName::Inventory.as_str(), topics::dlq(ServiceName::Inventory));
-        let pass = move || dlq::pass_by(&bootstrap, &address.parse().unwrap(), group, service, why);
+        let pass = move || {
+            let address = address.parse().unwrap();
+            let next = dlq::committed(&bootstrap, group, &address)?;
+            dlq::pass_by(&bootstrap, &address, (group, next), service, why)
+        };
         tokio::task::spawn_blocking(pass)
     };
     pass("it stops the tally").await.unwrap().unwrap();

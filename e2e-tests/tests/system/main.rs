@@ -18,6 +18,8 @@ mod deadlines;
 mod faults;
 mod happy_path;
 mod kills;
+mod mail;
+mod pass;
 mod scale;
 mod sizes;
 mod stock;

@@ -23,7 +23,7 @@ async fn confirmed(shop: &Outside) {
 
 /// Discards every dead letter, as an operator does after mending the cause; then the audit is
 /// clean.
-async fn put_right(shop: &Turn<RwLockWriteGuard<'static, ()>>) {
+pub async fn put_right(shop: &Turn<RwLockWriteGuard<'static, ()>>) {
     let bootstrap = shop.shop().url("kafka").to_owned();
     let open = blocking(move || {
         let services = ServiceName::ALL.into_iter();

@@ -8,7 +8,7 @@
 use crate::{
     changes::Changes,
     database::{DbError, PaymentsDb, PaymentsTx, Place, Position},
-    inputs::{Reaction, reaction},
+    inputs::{NotForUs, Reaction, reaction},
     topology,
 };
 use anyhow::anyhow;
@@ -31,12 +31,19 @@ pub struct PaymentsIntake {
     codec: Codec,
     /// Of the partitions that this instance has claimed.
     epochs: HashMap<Place, i64>,
+    /// Addresses of records that an operator has taken out of the way.
+    passed: BTreeSet<String>,
 }
 
 impl PaymentsIntake {
     /// An intake that has no partition yet.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, epochs: HashMap::new() }
+        Self { codec, epochs: HashMap::new(), passed: BTreeSet::new() }
+    }
+
+    /// Nothing comes of the records at these addresses from now on.
+    pub fn pass_by(&mut self, addresses: impl IntoIterator<Item = String>) {
+        self.passed.extend(addresses);
     }
 
     /// Takes over the partitions; the next offset of each.
@@ -73,7 +80,11 @@ impl PaymentsIntake {
             RegistryError::Incompatible { .. } => Failure::fatal(error),
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
         })?;
-        let read = |record| {
+        let read = |record: &'a Record| {
+            if !self.passed.is_empty() && self.passed.contains(&record.address()) {
+                tracing::warn!("{} is passed by, as an operator has asked for", record.address());
+                return Ok(Decoded { record, asks: Ok(Reaction::Nothing(NotForUs::PassedBy)) });
+            }
             let asks = match reaction(&self.codec, record) {
                 Ok(reaction) => Ok(reaction),
                 Err(Failure::Poison(cause)) => Err(cause),

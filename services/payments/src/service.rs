@@ -139,6 +139,10 @@ impl FencedConsumer for Intake {
         self.runtime.block_on(self.intake.claim(&mut self.database, partitions))
     }
 
+    fn pass_by(&mut self, addresses: Vec<String>) {
+        self.intake.pass_by(addresses);
+    }
+
     fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {
         self.apply_at(batch, Timestamp::now())
     }

@@ -246,21 +246,21 @@ impl FromStr for Address {
     }
 }
 
-/// Pass by the record at `address`, which stops the processor of `group`: a dead letter of its
-/// `service`, on `letters`, says so, and why. The processor reads it when it starts and while it is
-/// in trouble. From then on nothing comes of the record for it, also in a restore. Blocks.
+/// Pass by the record at `address`, which stops the processor of `group`, whose next offset on the
+/// partition is `next`: a dead letter of its `service`, on `letters`, says so, and why. The
+/// processor reads it when it starts and while it is in trouble. From then on nothing comes of the
+/// record for it, also in a restore. Blocks.
 ///
 /// # Errors
 /// When the group has handled the record, there is none, or Kafka is away.
 pub fn pass_by(
     bootstrap: &str,
     address: &Address,
-    group: &str,
+    (group, next): (&str, i64),
     (service, letters): (&str, &'static TopicSpec),
     why: &str,
 ) -> anyhow::Result<()> {
     let Address { topic, partition, offset } = address;
-    let next = committed(bootstrap, group, topic, *partition)?;
     anyhow::ensure!(
         next <= *offset,
         "{group} has handled {topic}/{partition}/{offset}: it is at {next}, and what it made of \
@@ -279,11 +279,15 @@ pub fn pass_by(
     send_now(bootstrap, "shop-dlq", &letter)
 }
 
-/// Where `group` is on a partition; 0 if it has committed nothing there.
-fn committed(bootstrap: &str, group: &str, topic: &str, partition: i32) -> anyhow::Result<i64> {
+/// Where `group` is on the partition of `address`, by its offsets in Kafka; 0 if it has committed
+/// nothing there. Blocks.
+///
+/// # Errors
+/// When Kafka is away.
+pub fn committed(bootstrap: &str, group: &str, address: &Address) -> anyhow::Result<i64> {
     let consumer: BaseConsumer = reader_config(bootstrap, group).create()?;
     let mut wanted = TopicPartitionList::new();
-    wanted.add_partition(topic, partition);
+    wanted.add_partition(&address.topic, address.partition);
     let committed = consumer.committed_offsets(wanted, CALL_TIMEOUT)?;
     Ok(committed.elements().first().map_or(0, |element| match element.offset() {
         Offset::Offset(next) => next,

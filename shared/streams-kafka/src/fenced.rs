@@ -6,7 +6,6 @@ use crate::{
     group::GroupReader, spawn, transactional::LOOK_EVERY,
 };
 use anyhow::anyhow;
-use std::collections::BTreeSet;
 use streams::{
     Codec, Failure, Record, RegistryError,
     engine::{Class, Offsets},
@@ -36,6 +35,10 @@ pub trait FencedConsumer: Send {
     /// [`Failure::Retriable`] while the database is away.
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure>;
 
+    /// Nothing comes of the records at these addresses from now on, but that they are behind us: an
+    /// operator has taken them out of the way.
+    fn pass_by(&mut self, addresses: Vec<String>);
+
     /// One transaction: what the records of `batch` cause, and the offsets after them, guarded by
     /// the epochs. Poison is dead-lettered inside of it; records below the stored offset change
     /// nothing.
@@ -56,8 +59,8 @@ pub fn spawn_fenced<C: FencedConsumer + 'static>(
     spawn(settings.name, move |status| {
         let engine = FencedEngine::new(&consumer.inputs());
         let letters = PassedBy::new(consumer.dead_letters());
-        let (reader, passed, failures) = (None, BTreeSet::new(), 0);
-        FencedDriver { settings, consumer, codec, engine, reader, letters, passed, failures }
+        let (reader, failures) = (None, 0);
+        FencedDriver { settings, consumer, codec, engine, reader, letters, failures }
             .run(&stop, &status)
     })
 }
@@ -69,8 +72,6 @@ struct FencedDriver<C> {
     engine: FencedEngine,
     reader: Option<GroupReader>,
     letters: PassedBy,
-    /// Addresses of records that an operator has put aside.
-    passed: BTreeSet<String>,
     /// How often in a row it has failed.
     failures: u32,
 }
@@ -128,14 +129,8 @@ impl<C: FencedConsumer> FencedDriver<C> {
                 self.reader()?.seek(&offsets).map_err(Failed::fatal)?;
                 Ok(Event::Sought)
             }
-            Effect::Apply(mut batch) => {
+            Effect::Apply(batch) => {
                 failpoint::reached("polled");
-                if !self.passed.is_empty() {
-                    batch.retain(|record| !self.passed.contains(&record.address()));
-                }
-                if batch.is_empty() {
-                    return Ok(Event::Applied);
-                }
                 self.consumer.apply(&batch).map_err(failed)?;
                 Ok(Event::Applied)
             }
@@ -145,7 +140,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
 
     fn learn(&mut self) -> anyhow::Result<()> {
         let news = self.letters.news(&self.settings.bootstrap, &self.settings.member())?;
-        self.passed.extend(news);
+        self.consumer.pass_by(news);
         Ok(())
     }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use client::Found;
-use contracts::{ServiceName, topics};
+use contracts::{ServiceName, services::Offsets, topics};
 use streams::limits::clip;
-use streams_kafka::dlq::{Address, DeadLetter, Done, LetterId, list, pass_by, settle};
+use streams_kafka::dlq::{Address, DeadLetter, Done, LetterId, committed, list, pass_by, settle};
 
 /// What to do, and where.
 #[derive(Args, Debug)]
@@ -72,6 +72,9 @@ pub(crate) async fn run(args: DlqArgs) -> Result<()> {
         Some(kafka) => kafka,
         None => Found::at(&args.dir).await?.state()?.url("kafka")?.to_owned(),
     };
+    if let Action::Pass { record, group, why } = args.action {
+        return pass(bootstrap, args.dir, record, group, why).await;
+    }
     // The calls block on Kafka.
     tokio::task::spawn_blocking(move || carry_out(&bootstrap, args.action)).await?
 }
@@ -95,13 +98,19 @@ fn carry_out(bootstrap: &str, action: Action) -> Result<()> {
             print!("{}", page(&find(bootstrap, &id)?));
             Ok(())
         }
-        Action::Pass { record, group, why } => pass(bootstrap, &record, &group, &why),
+        Action::Pass { .. } => unreachable!("it asks the database as well"),
         Action::Replay { ids } => settle_all(bootstrap, &ids, Done::Replayed),
         Action::Discard { ids } => settle_all(bootstrap, &ids, Done::Discarded),
     }
 }
 
-fn pass(bootstrap: &str, record: &Address, group: &str, why: &str) -> Result<()> {
+async fn pass(
+    bootstrap: String,
+    dir: PathBuf,
+    record: Address,
+    group: String,
+    why: String,
+) -> Result<()> {
     let services = ServiceName::ALL.into_iter();
     let mut processors = services
         .flat_map(|service| service.spec().processors.iter().map(move |one| (service, one)));
@@ -114,9 +123,22 @@ fn pass(bootstrap: &str, record: &Address, group: &str, why: &str) -> Result<()>
     if !reads.contains(&&*record.topic) {
         bail!("{group} does not read `{}`: it reads {}", record.topic, reads.join(", "));
     }
-    pass_by(bootstrap, record, group, (service.as_str(), topics::dlq(service)), why)?;
-    println!("{group} passes it by with its next attempt; it is a dead letter of {service}");
-    Ok(())
+    let in_database = match spec.offsets {
+        Offsets::Kafka => None,
+        Offsets::Database => {
+            let found = Found::at(&dir).await?.state()?;
+            let url = found.url(&format!("postgres.{service}"))?;
+            Some(evidence::next_offset(url, &record.topic, record.partition).await?)
+        }
+    };
+    let done = move || {
+        let next = in_database.map_or_else(|| committed(&bootstrap, &group, &record), Ok)?;
+        let letters = (service.as_str(), topics::dlq(service));
+        pass_by(&bootstrap, &record, (&group, next), letters, &why)?;
+        println!("{group} passes it by with its next attempt; it is a dead letter of {service}");
+        Ok(())
+    };
+    tokio::task::spawn_blocking(done).await?
 }
 
 fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {

@@ -26,6 +26,8 @@ pub enum NotForUs {
     Settled,
     /// We wrote it ourselves.
     OurOwn,
+    /// An operator has taken it out of the way.
+    PassedBy,
 }
 
 /// What `record` asks for.

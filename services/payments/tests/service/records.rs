@@ -73,6 +73,21 @@ async fn poison_goes_to_the_dead_letters_as_it_was_and_the_partition_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_passed_by_is_behind_us_and_nothing_came_of_it() {
+    let shop = Shop::open().await;
+    let mut intake = shop.intake(&Arc::default()).await;
+    let (passed, next) = (validated(tomorrow()), validated(tomorrow()));
+    let batch = [shop.record(&passed), shop.record(&next)];
+    intake.pass_by(vec![batch[0].address()]);
+    apply(&intake, &batch[..1]).unwrap();
+    assert_eq!(shop.count("SELECT next_offset FROM consumer_offsets").await, 1);
+    apply(&intake, &batch).unwrap();
+    assert_eq!(shop.count("SELECT count(*) FROM payments").await, 1);
+    assert_eq!(shop.report(&next).await.unwrap().status, "intent");
+    assert_eq!(shop.count("SELECT count(*) FROM outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_was_replaced_can_write_nothing() {
     let shop = Shop::open().await;
     let zombie = shop.intake(&Arc::default()).await;

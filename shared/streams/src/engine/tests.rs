@@ -93,16 +93,24 @@ fn word(key: &str, offset: i64) -> Record {
 impl Bench {
     /// Connected, with partition 0 assigned and restored from nothing.
     fn new() -> Self {
+        let mut bench = Self::restoring([]);
+        assert!(matches!(bench.tell(Event::End(0)), Effect::Poll));
+        bench
+    }
+
+    /// Connected, with partition 0 assigned; an operator has `passed` these records by. The engine
+    /// waits for the end of the log to restore from.
+    fn restoring(passed: impl IntoIterator<Item = String>) -> Self {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
         let (engine, store) = (Engine::new(Loud, codec), MemoryStore::default());
         let mut bench = Self { engine, store, now: NOW };
+        bench.engine.pass_by(passed);
         assert!(matches!(bench.tell(Event::Proceed), Effect::Connect));
         assert!(matches!(bench.tell(Event::Connected), Effect::Poll));
         let assigned = Polled { owned: [0].into(), assigned: [0].into(), ..Polled::default() };
         assert!(matches!(bench.tell(Event::Polled(assigned)), Effect::FetchOffsets { .. }));
         let offsets = Offsets::from([((WORDS.name().to_owned(), 0), 0)]);
         assert!(matches!(bench.tell(Event::Offsets(offsets)), Effect::FetchEnd { .. }));
-        assert!(matches!(bench.tell(Event::End(0)), Effect::Poll));
         bench
     }
 
@@ -277,4 +285,26 @@ fn a_record_that_is_passed_by_stops_no_partition() {
     let again = bench.poll(vec![word("later", 0), word("tea", 1)]);
     assert!(matches!(again, Effect::Begin), "{again:?}");
     assert_eq!(bench.engine.decided().outgoing.len(), 1);
+}
+
+#[test]
+fn a_restore_leaves_out_what_was_passed_by() {
+    let log = || {
+        let loud = |key, offset| Record { topic: LOUD.name().into(), ..word(key, offset) };
+        vec![loud("later", 0), loud("tea", 1)]
+    };
+    let restore = |passed: Vec<String>| {
+        let mut bench = Bench::restoring(passed);
+        assert!(matches!(bench.tell(Event::End(2)), Effect::Read { .. }));
+        let effect = bench.tell(Event::Read { records: log(), next: 2 });
+        (bench, effect)
+    };
+    let (_, stuck) = restore(Vec::new());
+    assert!(!matches!(stuck, Effect::Apply(_)), "{stuck:?}");
+    let (mut bench, effect) = restore(vec![log()[0].address()]);
+    let Effect::Apply(apply) = effect else { panic!("{effect:?}") };
+    bench.store.apply(apply.partition, apply.writes, &apply.positions).unwrap();
+    assert!(matches!(bench.tell(Event::Applied), Effect::Poll));
+    assert!(bench.count().is_some());
+    assert_eq!(bench.store.get(0, &[&[1], &b"later"[..]].concat()).unwrap(), None);
 }
