@@ -90,7 +90,7 @@ pub struct Waiting {
     pub since: Timestamp,
     /// When it is tried again.
     pub next_at: Timestamp,
-    /// How often the server has said: later.
+    /// How often the server did not take it.
     pub refusals: i32,
     /// How often the server has had the whole mail and did not answer.
     pub doubts: i32,
