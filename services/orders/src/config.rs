@@ -28,7 +28,8 @@ pub struct Config {
     #[command(flatten)]
     pub common: CommonConfig,
 
-    /// Public base URL of the view, where `Location` leads.
+    /// Public base URL of the view, where `Location` leads. Its page, and no other one, may send
+    /// commands from a browser.
     #[arg(long, env = "VIEW_URL", default_value = "http://127.0.0.1:8084", value_parser = http_url)]
     pub view_url: String,
 

@@ -124,6 +124,13 @@ pub fn http_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// The origin of a URL that [`http_url`] has taken (RFC 6454): scheme, host and port.
+pub fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |length| host + length);
+    &url[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +174,15 @@ mod tests {
         assert_eq!(http_url("http://bank:8087/").unwrap(), "http://bank:8087");
         for bad in ["bank:8087", "http://", "", "ftp://bank"] {
             assert!(http_url(bad).is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
+    fn an_origin_ends_before_the_path() {
+        for url in
+            ["http://shop:8084", "http://shop:8084/", "http://shop:8084/a?b", "http://shop:8084#a"]
+        {
+            assert_eq!(origin(url), "http://shop:8084");
         }
     }
 }

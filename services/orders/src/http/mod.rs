@@ -8,6 +8,7 @@ mod answer;
 mod cancel_order;
 mod edge;
 mod idempotency;
+mod page;
 mod place_order;
 mod prefer;
 pub mod representation;
@@ -52,10 +53,11 @@ struct Document;
 /// # Errors
 /// Fails if the document cannot be written, which a test rules out.
 pub fn router(app: App) -> anyhow::Result<Router> {
+    let page = page::may_send_commands(&app.view_url);
     let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(place_order::place_order))
         .routes(routes!(cancel_order::cancel_order))
         .with_state(app)
         .split_for_parts();
-    Ok(routes.merge(openapi::router(&document)?))
+    Ok(routes.layer(page).merge(openapi::router(&document)?))
 }

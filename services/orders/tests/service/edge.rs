@@ -13,7 +13,7 @@ use orders::{
     adapters,
     http::{App, CommandLog, Sent, router, waiters::Waiters},
 };
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use service_kit::{Health, Limits, Shutdown};
 use streams::lineage::Cause;
@@ -104,6 +104,30 @@ pub(crate) fn tea_and_mug() -> Value {
 
 pub(crate) async fn body(response: Response) -> Value {
     response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_page_of_the_view_may_send_commands_from_a_browser_and_no_other_page() {
+    let edge = Edge::start().await;
+    let allowed = |response: &Response| {
+        let origin = response.headers().get("access-control-allow-origin");
+        origin.map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    for (origin, expected) in [("http://view", Some("http://view")), ("http://elsewhere", None)] {
+        let preflight = edge
+            .client
+            .request(Method::OPTIONS, format!("http://{}/orders", edge.address))
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type,idempotency-key");
+        let response = preflight.send().await.unwrap();
+        assert_eq!(allowed(&response).as_deref(), expected, "preflight from {origin}");
+        let headers = response.headers()["access-control-allow-headers"].to_str().unwrap();
+        assert!(headers.contains("idempotency-key") && headers.contains("content-type"));
+    }
+    let response = edge.order(&tea_and_mug()).header("origin", "http://view").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(allowed(&response).as_deref(), Some("http://view"));
 }
 
 #[tokio::test]
