@@ -115,7 +115,7 @@ impl Rows {
             let place = (row.partition, row.offset);
             let known = self.products.get(sku).map(|(_, partition, offset)| (*partition, *offset));
             if known.is_none_or(|known| known.0 != place.0 || known.1 < place.1) {
-                let shown = ProductRow { sku: sku.clone(), product: row.product.cloned() };
+                let shown = ProductRow { sku: sku.clone(), product: row.captured.cloned() };
                 self.products.insert(sku.clone(), (shown, place.0, place.1));
             }
         }

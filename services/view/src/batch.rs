@@ -5,7 +5,9 @@ use crate::{
     freshness::Reached,
 };
 use contracts::{
-    CommandId, Order, OrderId, Sku, Timestamp, catalog::Product, inventory::StockLevel,
+    CommandId, CustomerId, Order, OrderId, Sku, Timestamp,
+    catalog::{CatalogCustomer, Product},
+    inventory::StockLevel,
     orders::CommandRefused,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,12 +36,23 @@ pub enum News {
     /// A command has changed nothing.
     Refused(CommandRefused),
     /// A row of the catalog was written, or deleted: then there is no product.
-    Captured(Sku, Option<Product>),
-    /// A row of the catalog that cannot be read, and why. The product is hidden, as it cannot be
-    /// ordered, and the record goes to the dead letters.
-    Unreadable(Sku, String),
+    Product(Sku, Option<Product>),
+    /// The same of a customer.
+    Customer(CustomerId, Option<CatalogCustomer>),
+    /// A row of the catalog that cannot be read, and why. What it is about is hidden, as it cannot
+    /// be ordered, or cannot order; and the record goes to the dead letters.
+    Unreadable(Captured, String),
     /// Inventory has counted.
     Counted(StockLevel),
+}
+
+/// What a row of the catalog is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Captured {
+    /// A product.
+    Product(Sku),
+    /// A customer.
+    Customer(CustomerId),
 }
 
 /// What became of a record: it is shown, now or since before; or the cause why it never will be.
@@ -72,9 +85,9 @@ pub struct Transition<'a> {
 
 /// A row of the catalog, or that it is gone, with its place in the log: rows have no version.
 #[derive(Debug, Clone, Copy)]
-pub struct ProductRow<'a> {
+pub struct Row<'a, T> {
     /// None once it was deleted, or cannot be read.
-    pub product: Option<&'a Product>,
+    pub captured: Option<&'a T>,
     /// Partition of the log.
     pub partition: i32,
     /// Offset in it.
@@ -89,6 +102,11 @@ impl<'a> Transition<'a> {
 }
 
 impl Arrived {
+    /// What was captured with it, at its place.
+    fn row<'a, T>(&self, captured: Option<&'a T>) -> Row<'a, T> {
+        Row { captured, partition: self.record.partition, offset: self.record.offset }
+    }
+
     /// The transition, if it is one.
     pub fn transition(&self) -> Option<Transition<'_>> {
         match &self.news {
@@ -96,7 +114,11 @@ impl Arrived {
                 let fingerprint = *fingerprint;
                 Some(Transition { record: &self.record, order, fingerprint })
             }
-            News::Refused(_) | News::Captured(..) | News::Unreadable(..) | News::Counted(_) => None,
+            News::Refused(_)
+            | News::Product(..)
+            | News::Customer(..)
+            | News::Unreadable(..)
+            | News::Counted(_) => None,
         }
     }
 }
@@ -124,15 +146,21 @@ impl<'a> Batch<'a> {
     }
 
     /// The last row of each product: records of one key come in order.
-    pub fn products(self) -> BTreeMap<&'a Sku, ProductRow<'a>> {
-        let row = |arrived: &'a Arrived| {
-            let (sku, product) = match &arrived.news {
-                News::Captured(sku, product) => (sku, product.as_ref()),
-                News::Unreadable(sku, _) => (sku, None),
-                News::Transition { .. } | News::Refused(_) | News::Counted(_) => return None,
-            };
-            let (partition, offset) = (arrived.record.partition, arrived.record.offset);
-            Some((sku, ProductRow { product, partition, offset }))
+    pub fn products(self) -> BTreeMap<&'a Sku, Row<'a, Product>> {
+        let row = |arrived: &'a Arrived| match &arrived.news {
+            News::Product(sku, product) => Some((sku, arrived.row(product.as_ref()))),
+            News::Unreadable(Captured::Product(sku), _) => Some((sku, arrived.row(None))),
+            _ => None,
+        };
+        self.arrived.iter().filter_map(row).collect()
+    }
+
+    /// The last row of each customer.
+    pub fn customers(self) -> BTreeMap<&'a CustomerId, Row<'a, CatalogCustomer>> {
+        let row = |arrived: &'a Arrived| match &arrived.news {
+            News::Customer(id, customer) => Some((id, arrived.row(customer.as_ref()))),
+            News::Unreadable(Captured::Customer(id), _) => Some((id, arrived.row(None))),
+            _ => None,
         };
         self.arrived.iter().filter_map(row).collect()
     }

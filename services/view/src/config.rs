@@ -1,7 +1,7 @@
 //! The settings of the view.
 
 use clap::Parser;
-use service_kit::{CommonConfig, postgres::database_url};
+use service_kit::{CommonConfig, config::http_url, postgres::database_url};
 use sqlx::postgres::PgConnectOptions;
 
 /// The port that the view listens on unless `HTTP_ADDR` says otherwise.
@@ -25,6 +25,15 @@ pub struct Config {
         value_parser = database_url
     )]
     pub database_url: PgConnectOptions,
+
+    /// Public base URL of orders, to which the page in a browser sends its commands.
+    #[arg(
+        long,
+        env = "ORDERS_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = http_url
+    )]
+    pub orders_url: String,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The view: the query side of the shop, and the only one.
 //!
-//! Consumes: `orders`, `orders.refusals`, `catalog.products`, `stock`. Produces: `order-views`.
+//! Consumes: `orders`, `orders.refusals`, `catalog.products`, `catalog.customers`, `stock`.
+//! Produces: `order-views`.
 //! Owns: the announcements of transitions, and the tables in its database.
 //!
 //! Guarantees: what is answered is the fold of the log up to a moment that `View-Staleness-Ms`
@@ -30,6 +31,8 @@ pub mod topology;
 pub mod adapters;
 #[cfg(feature = "service")]
 pub mod config;
+#[cfg(feature = "service")]
+pub mod feed;
 #[cfg(feature = "service")]
 pub mod http;
 #[cfg(feature = "service")]

@@ -167,7 +167,9 @@ fn announce(tx: &mut Tx<'_, View>, arrived: Arrived, outcome: Outcome) -> Result
             tx.send(&ORDER_VIEWS, &order_id, &update)
         }
         (Ok(()), News::Unreadable(_, cause)) => Err(Failure::Poison(cause)),
-        (Ok(()), News::Refused(_) | News::Captured(..) | News::Counted(_)) => Ok(()),
+        (Ok(()), News::Refused(_) | News::Product(..) | News::Customer(..) | News::Counted(_)) => {
+            Ok(())
+        }
     };
     match sent {
         Ok(()) => tx.keep(),

@@ -3,8 +3,9 @@
 use crate::{
     adapters::{self, BlockingPostgres, Postgres},
     config::{Config, DEFAULT_PORT},
+    feed::{Changes, Feed},
     freshness::Freshness,
-    http::{self, App},
+    http::{self, App, Page, Streams},
     processor::{BATCH_RECORDS_MAX, ViewProcessor},
 };
 use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX};
@@ -17,6 +18,9 @@ use tokio::runtime::Handle;
 /// Most waiting requests at a time.
 const WAITERS_MAX: usize = 1024;
 
+/// Most event streams at a time.
+const STREAMS_MAX: usize = 256;
+
 /// Start the service; it ends at `shutdown`. What it needs may come later.
 ///
 /// # Errors
@@ -27,6 +31,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
     let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
     let (database, freshness) = (tables.database().clone(), Freshness::default());
+    let (feed, (streams, writers)) = (Feed::new(database.clone()), Streams::new(STREAMS_MAX));
     adapters::export(&freshness);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
@@ -34,8 +39,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         adapters::watch(tables.clone(), freshness.clone(), check, shutdown)
     });
     lifecycle.task("notifications", |check, shutdown| {
-        let (database, waiters) = (database.clone(), waiters.clone());
-        adapters::relay(database, waiters, adapters::SILENCE_MAX, check, shutdown)
+        let changes = Changes { waiters: waiters.clone(), feed: feed.clone() };
+        adapters::relay(database.clone(), changes, adapters::SILENCE_MAX, check, shutdown)
     });
     let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
     let (name, topics) = ("view-heartbeats", vec![&CATALOG_HEARTBEAT]);
@@ -47,8 +52,18 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         ThreadStatus::problem,
         heartbeats.stopped(),
     );
-    let app = App { database, waiters, freshness: freshness.clone(), shutdown: shutdown.clone() };
-    // Waiting requests do not take the place of other queries.
+    lifecycle.task("feed", |check, shutdown| feed.clone().run(check, shutdown));
+    lifecycle.task("streams", |check, shutdown| writers.run(check, shutdown));
+    let app = App {
+        database,
+        waiters,
+        feed,
+        streams,
+        page: Page::new(&config.orders_url)?,
+        freshness: freshness.clone(),
+        shutdown: shutdown.clone(),
+    };
+    // Waiting requests do not take the place of other queries, and an event stream takes none.
     let defaults = Limits::default();
     let limits = Limits { in_flight_max: WAITERS_MAX + defaults.in_flight_max, ..defaults };
     let running =

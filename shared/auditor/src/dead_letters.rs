@@ -28,7 +28,7 @@ const READERS: [(&str, &[ServiceName]); 9] = [
     ("inventory.commands", &[Inventory]),
     ("stock", &[View]),
     ("catalog.products", &[Orders, Inventory, View]),
-    ("catalog.customers", &[Orders]),
+    ("catalog.customers", &[Orders, View]),
     ("order-views", &[Email]),
 ];
 

@@ -289,6 +289,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 flow(&ORDERS.spec, "order_transition", &[&ORDER_VIEWS.spec]),
                 flow(&ORDER_REFUSALS.spec, "command_refused", &[]),
                 flow(&PRODUCTS.spec, "product_captured", &[]),
+                flow(&CUSTOMERS.spec, "customer_captured", &[]),
                 flow(&STOCK.spec, "stock_level", &[]),
             ],
             state: &[],

@@ -23,6 +23,9 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
         let checks: Vec<_> = site.extra_checks.iter().copied().collect();
         set("EXTRA_CHECKS", checks.join(","));
     }
+    if service == ServiceName::View.as_str() {
+        set("ORDERS_URL", site.http("orders"));
+    }
     let row = service.parse::<ServiceName>().map(ServiceName::spec);
     for dependency in row.iter().flat_map(|row| row.waits_for) {
         match dependency {

@@ -5,7 +5,7 @@ use sqlx::migrate::Migrator;
 use std::sync::LazyLock;
 
 /// Number, name and text of every file in `migrations/`.
-const FILES: [(i64, &str, &str); 10] = [
+const FILES: [(i64, &str, &str); 13] = [
     (1, "orders", include_str!("../../migrations/0001_orders.sql")),
     (2, "timeline", include_str!("../../migrations/0002_timeline.sql")),
     (3, "customer_orders", include_str!("../../migrations/0003_customer_orders.sql")),
@@ -16,6 +16,9 @@ const FILES: [(i64, &str, &str); 10] = [
     (8, "refusals_order_version", include_str!("../../migrations/0008_refusals_order_version.sql")),
     (9, "progress_ages", include_str!("../../migrations/0009_progress_ages.sql")),
     (10, "orders_note", include_str!("../../migrations/0010_orders_note.sql")),
+    (11, "timeline_places", include_str!("../../migrations/0011_timeline_places.sql")),
+    (12, "order_versions", include_str!("../../migrations/0012_order_versions.sql")),
+    (13, "customers", include_str!("../../migrations/0013_customers.sql")),
 ];
 
 /// Every migration, in the order of their numbers.

@@ -1,9 +1,10 @@
 //! Changes for waiting requests, from any instance to any instance: the writer's SQL transaction
 //! notifies, and every instance listens (Postgres LISTEN/NOTIFY).
 
+use crate::feed::Changes;
 use anyhow::Context;
 use contracts::OrderId;
-use service_kit::{Backoff, Readiness, Shutdown, postgres::Database, waiters::Waiters};
+use service_kit::{Backoff, Readiness, Shutdown, postgres::Database};
 use sqlx::{PgConnection, PgPool, postgres::PgListener};
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 use tokio::time::timeout;
@@ -37,14 +38,14 @@ pub(super) async fn notify(
         .map(drop)
 }
 
-/// Wake the `waiters` of every order that changes, until `shutdown`. `check` is up while the
+/// Tell of every order that changes, until `shutdown`. `check` is up while the
 /// connection listens.
 ///
 /// # Errors
 /// None that waiting could cure: a lost connection is made again.
 pub async fn relay(
     database: Database,
-    waiters: Waiters<OrderId, ()>,
+    changes: Changes,
     silence_max: Duration,
     check: Readiness,
     shutdown: Shutdown,
@@ -52,7 +53,7 @@ pub async fn relay(
     let mut backoff = Backoff::default();
     let relay = async {
         loop {
-            let Err(error) = listen(&database, &waiters, silence_max, &check, &mut backoff).await;
+            let Err(error) = listen(&database, &changes, silence_max, &check, &mut backoff).await;
             // The watch of the database reports its outages.
             tracing::debug!("not listening: {error:#}");
             check.down(format!("not listening at {}: {error:#}", database.place()));
@@ -65,7 +66,7 @@ pub async fn relay(
 
 async fn listen(
     database: &Database,
-    waiters: &Waiters<OrderId, ()>,
+    changes: &Changes,
     silence_max: Duration,
     check: &Readiness,
     backoff: &mut Backoff,
@@ -74,15 +75,15 @@ async fn listen(
     backoff.reset();
     check.up();
     // What changed before we listened was not heard: let everyone look again.
-    waiters.tell_all(&());
+    changes.tell_all();
     loop {
         match timeout(silence_max, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => {
                 let orders = notification.payload().split(',').filter_map(|id| id.parse().ok());
-                orders.for_each(|order_id| waiters.tell(order_id, &()));
+                orders.for_each(|order_id| changes.tell(order_id));
             }
             // The connection was lost, and by now is there again.
-            Ok(Ok(None)) => waiters.tell_all(&()),
+            Ok(Ok(None)) => changes.tell_all(),
             Ok(Err(error)) => {
                 database.judge(&error);
                 return Err(error.into());

@@ -6,7 +6,7 @@ use crate::{
     domain::history::Decision,
     freshness::Reached,
     repository::{Repository, Unwritten},
-    views::{customer_orders, order, products, refusals, sales, timeline},
+    views::{customer_orders, customers, order, products, refusals, sales, timeline, versions},
 };
 use contracts::{Order, OrderId, Status, Timestamp};
 use service_kit::postgres::{Database, Fault, Settings, SynchronousCommit, message};
@@ -106,6 +106,10 @@ impl Postgres {
         if !products.is_empty() {
             products::upsert_products(&mut tx, &products).await?;
         }
+        let customers = batch.customers();
+        if !customers.is_empty() {
+            customers::upsert(&mut tx, &customers).await?;
+        }
         let stock = batch.stock();
         if !stock.is_empty() {
             products::upsert_stock(&mut tx, &stock).await?;
@@ -154,6 +158,7 @@ async fn write_orders(
     let latest: Vec<&Order> = latest.into_values().collect();
     let changed = order::upsert(connection, &latest).await?;
     timeline::insert(connection, next).await?;
+    versions::insert(connection, next).await?;
     customer_orders::upsert(connection, &latest).await?;
     let is_sold =
         |order: &&Order| order.status == Status::Confirmed && changed.contains(&order.order_id);

@@ -3,3 +3,4 @@
 pub mod bounds;
 pub mod goal;
 pub mod history;
+pub mod position;

@@ -1,7 +1,10 @@
-//! `GET /customers/{id}/orders`.
+//! `GET /customers` and `GET /customers/{id}/orders`.
 
 use super::{App, checked_limit, path_id};
-use crate::views::customer_orders::{self, CustomerOrders};
+use crate::views::{
+    customer_orders::{self, CustomerOrders},
+    customers::{self, Customers},
+};
 use axum::{Json, extract::State};
 use contracts::{CustomerId, OrderId};
 use serde::Deserialize;
@@ -24,6 +27,37 @@ pub(super) struct CustomerPath {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
+pub(super) struct CustomersQuery {
+    /// Most customers: 1 to 100, by default 20.
+    limit: Option<u32>,
+    /// Only those after this customer: the `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<CustomerId>,
+}
+
+/// The customers of the catalog, by id: their names, and whether they may order
+#[utoipa::path(
+    get,
+    path = "/customers",
+    params(CustomersQuery),
+    responses(
+        (status = 200, body = Customers),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    ValidQuery(page): ValidQuery<CustomersQuery>,
+) -> Result<Json<Customers>, Problem> {
+    let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
+    app.read(|| customers::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Most orders: 1 to 100, by default 20.
     limit: Option<u32>,
@@ -34,7 +68,7 @@ pub(super) struct PageQuery {
 
 /// A customer's orders, newest first
 ///
-/// The view knows customers by their orders alone, so one without orders has an empty page.
+/// The page of one without orders, or of one that there is not, is empty.
 #[utoipa::path(
     get,
     path = "/customers/{id}/orders",

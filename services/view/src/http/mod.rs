@@ -1,17 +1,24 @@
-//! The view over HTTP: only queries.
+//! The view over HTTP: only queries, and the page.
 
 mod catalog;
 mod customers;
+mod events;
 mod orders;
+mod page;
+mod streams;
+mod topology;
 mod wait;
 
-use crate::freshness::Freshness;
+pub use page::Page;
+pub use streams::{Streams, Writers};
+
+use crate::{feed::Feed, freshness::Freshness};
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use contracts::{OrderId, ids::InvalidId};
 use serde::Serialize;
@@ -31,6 +38,12 @@ pub struct App {
     pub database: Database,
     /// The waiting requests.
     pub waiters: Waiters<OrderId, ()>,
+    /// The transitions as they come.
+    pub feed: Feed,
+    /// The clients that get them.
+    pub streams: Streams,
+    /// What browsers get.
+    pub page: Page,
     /// How old the answers are.
     pub freshness: Freshness,
     /// Ends every wait.
@@ -69,13 +82,18 @@ pub fn router(app: App) -> anyhow::Result<Router> {
         .routes(routes!(index))
         .routes(routes!(orders::show))
         .routes(routes!(orders::timeline))
+        .routes(routes!(events::all))
+        .routes(routes!(events::of_order))
+        .routes(routes!(customers::list))
         .routes(routes!(customers::orders))
         .routes(routes!(catalog::products))
         .routes(routes!(catalog::product))
         .routes(routes!(catalog::sales))
+        .routes(routes!(topology::show))
         .split_for_parts();
     let routes = routes.layer(from_fn_with_state(app.freshness.clone(), tell_staleness));
-    Ok(routes.with_state(app).merge(service_kit::openapi::router(&document)?))
+    let page = app.page.router();
+    Ok(routes.with_state(app).merge(page).merge(service_kit::openapi::router(&document)?))
 }
 
 /// What there is to ask for.
@@ -86,22 +104,37 @@ struct Index {
 }
 
 /// What there is to ask for
+///
+/// A browser, which asks for `text/html`, gets the page.
 #[utoipa::path(get, path = "/", responses((status = 200, body = Index)))]
-async fn index() -> Json<Index> {
-    Json(Index {
-        service: "view",
-        resources: &[
-            "/orders/{id}?wait=validated|settled&min_version={version}&timeout={ms}",
-            "/orders/{id}/timeline?wait=validated|settled&min_version={version}&timeout={ms}",
-            "/customers/{id}/orders?limit={1..100}&before={order_id}",
-            "/products?limit={1..1000}&after={sku}",
-            "/products/{sku}",
-            "/sales?limit={1..1000}&after={sku}",
-            "/openapi.json",
-            "/health/ready",
-        ],
-    })
+async fn index(State(app): State<App>, headers: HeaderMap) -> Response {
+    let mut response = match page::wants_html(&headers) {
+        true => app.page.index(&headers),
+        false => Json(INDEX).into_response(),
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
+
+const INDEX: Index = Index {
+    service: "view",
+    resources: &[
+        "/orders/{id}?wait=validated|settled&min_version={version}&timeout={ms}",
+        "/orders/{id}?version={version}",
+        "/orders/{id}?at={time}",
+        "/orders/{id}/timeline?wait=validated|settled&min_version={version}&timeout={ms}",
+        "/orders/{id}/events?after={version}",
+        "/events?after={position}&latest={1..1000}",
+        "/customers?limit={1..100}&after={customer_id}",
+        "/customers/{id}/orders?limit={1..100}&before={order_id}",
+        "/products?limit={1..1000}&after={sku}",
+        "/products/{sku}",
+        "/sales?limit={1..1000}&after={sku}",
+        "/topology",
+        "/openapi.json",
+        "/health/ready",
+    ],
+};
 
 /// Adds how far the view is behind.
 async fn tell_staleness(

@@ -30,17 +30,17 @@ const WAIT_TIMED_OUT: HeaderName = HeaderName::from_static("wait-timed-out");
 pub(super) struct WaitQuery {
     /// Wait until the order's checks are done (`validated`) or it has ended (`settled`).
     #[param(value_type = Option<String>, example = "settled")]
-    wait: Option<WaitFor>,
+    pub(super) wait: Option<WaitFor>,
     /// Wait until at least this version is shown: read your own writes.
-    min_version: Option<u32>,
+    pub(super) min_version: Option<u32>,
     /// How long, in milliseconds: 0 to 60000, by default 10000. When it is over, the answer is
     /// what is there, with the header `Wait-Timed-Out: true`.
-    timeout: Option<u64>,
+    pub(super) timeout: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum WaitFor {
+pub(super) enum WaitFor {
     Validated,
     Settled,
 }

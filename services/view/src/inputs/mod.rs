@@ -2,6 +2,7 @@
 //! decides for the whole batch.
 
 pub mod command_refused;
+pub mod customer_captured;
 pub mod order_transition;
 pub mod product_captured;
 pub mod stock_level;
@@ -9,7 +10,7 @@ pub mod stock_level;
 use crate::batch::News;
 use contracts::{
     owns::View,
-    topics::{ORDER_REFUSALS, ORDERS, PRODUCTS, STOCK},
+    topics::{CUSTOMERS, ORDER_REFUSALS, ORDERS, PRODUCTS, STOCK},
 };
 use streams::{Failure, Record, Tx};
 
@@ -22,6 +23,7 @@ pub fn read(record: &Record, tx: &Tx<'_, View>) -> Result<News, Failure> {
         record if record.is_on(&ORDERS) => order_transition::read(record, tx),
         record if record.is_on(&ORDER_REFUSALS) => command_refused::read(record, tx),
         record if record.is_on(&PRODUCTS) => product_captured::read(record, tx),
+        record if record.is_on(&CUSTOMERS) => customer_captured::read(record, tx),
         record if record.is_on(&STOCK) => stock_level::read(record, tx),
         record => Err(Failure::Poison(format!("{} is not ours to read", record.topic))),
     }

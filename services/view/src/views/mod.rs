@@ -5,11 +5,14 @@
 //! also identifies repetitions, and sales depend on that.
 
 pub mod customer_orders;
+pub mod customers;
+pub mod events;
 pub mod order;
 pub mod products;
 pub mod refusals;
 pub mod sales;
 pub mod timeline;
+pub mod versions;
 
 use crate::domain::goal::Standing;
 use contracts::{Money, OrderId, Reason, Sku, Timestamp};

@@ -17,7 +17,7 @@ use uuid::Uuid;
 const REFUSED: &str = "refused";
 
 /// An order, or what became of the wish for one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderView {
     /// The order.
     #[schema(value_type = String, format = "uuid")]
@@ -96,6 +96,26 @@ impl From<&Payment> for PaymentView {
             amount: Amount::from(&payment.amount),
             reference: payment.reference.clone(),
             decided_at: time(payment.decided_at.millis()),
+        }
+    }
+}
+
+impl From<&Order> for OrderView {
+    /// The order as its event has it, which knows of no refusal.
+    fn from(order: &Order) -> Self {
+        Self {
+            order_id: order.order_id,
+            customer_id: Some(order.customer.customer_id.to_string()),
+            status: order.status.as_str().into(),
+            version: order.version,
+            lines: order.lines.iter().map(LineView::from).collect(),
+            note: order.note.to_string(),
+            total: Some(Amount::from(&order.total)),
+            payment: order.payment.as_ref().map(PaymentView::from),
+            reasons: order.reasons.iter().map(ReasonView::from).collect(),
+            requested_at: Some(time(order.requested_at.millis())),
+            deadline: Some(time(order.deadline.millis())),
+            refusals: Vec::new(),
         }
     }
 }

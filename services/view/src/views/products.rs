@@ -2,7 +2,7 @@
 //! the catalog have no version, so their place in the log is the guard; stock levels have one.
 
 use super::{Amount, BySku, cut};
-use crate::batch::ProductRow;
+use crate::batch::Row;
 use contracts::{Sku, catalog::Product, inventory::StockLevel};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
@@ -75,9 +75,9 @@ const UPSERT_PRODUCTS: &str = "
 /// When the database fails.
 pub async fn upsert_products(
     connection: &mut PgConnection,
-    rows: &BTreeMap<&Sku, ProductRow<'_>>,
+    rows: &BTreeMap<&Sku, Row<'_, Product>>,
 ) -> sqlx::Result<()> {
-    let entry = |row: &ProductRow<'_>| row.product.map(CatalogEntry::from).map(Json);
+    let entry = |row: &Row<'_, Product>| row.captured.map(CatalogEntry::from).map(Json);
     sqlx::query(UPSERT_PRODUCTS)
         .bind(rows.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(rows.values().map(entry).collect::<Vec<_>>())
@@ -114,9 +114,9 @@ pub async fn upsert_stock(
         .map(drop)
 }
 
-type Row = (String, Json<CatalogEntry>, i64, i64, i64);
+type Shown = (String, Json<CatalogEntry>, i64, i64, i64);
 
-fn view((sku, Json(product), on_hand, reserved, available): Row) -> ProductView {
+fn view((sku, Json(product), on_hand, reserved, available): Shown) -> ProductView {
     ProductView { sku, product, on_hand, reserved, available }
 }
 
@@ -130,7 +130,7 @@ const LIST: &str = "
 impl BySku for Products {
     /// The first `limit` products, or those after the sku `after`.
     async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Self> {
-        let mut rows: Vec<Row> = sqlx::query_as(LIST)
+        let mut rows: Vec<Shown> = sqlx::query_as(LIST)
             .bind(after.map(Sku::as_str))
             .bind(i64::from(limit) + 1)
             .fetch_all(pool)
@@ -152,6 +152,6 @@ const FIND: &str = "
 /// # Errors
 /// When the database fails.
 pub async fn find(pool: &PgPool, sku: &Sku) -> sqlx::Result<Option<ProductView>> {
-    let row: Option<Row> = sqlx::query_as(FIND).bind(sku.as_str()).fetch_optional(pool).await?;
+    let row: Option<Shown> = sqlx::query_as(FIND).bind(sku.as_str()).fetch_optional(pool).await?;
     Ok(row.map(view))
 }

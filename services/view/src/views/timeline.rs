@@ -57,6 +57,16 @@ pub struct TransitionView {
     pub latency_ms: i64,
 }
 
+impl TransitionView {
+    /// Whether the order has ended with it.
+    pub fn is_terminal(&self) -> bool {
+        match standing(&self.status, self.version) {
+            Standing::Shown { status, .. } => status.is_terminal(),
+            Standing::Unknown | Standing::Refused => false,
+        }
+    }
+}
+
 const INSERT: &str = "
     INSERT INTO timeline (order_id, version, transition, status, topic, log_partition, log_offset,
         writer, lineage, causation_id, occurred_at, latency_ms, fingerprint)
@@ -126,8 +136,9 @@ pub async fn histories(
     Ok(steps.into_iter().map(|(order_id, steps)| (order_id, History::of(steps))).collect())
 }
 
+/// A row of the table.
 #[derive(Debug, Deserialize)]
-struct Row {
+pub(super) struct Row {
     version: i64,
     transition: String,
     status: String,

@@ -21,10 +21,14 @@ use testkit::{Proxy, postgres::Postgres};
 use tokio::runtime::Handle;
 use view::{
     adapters::{self, BlockingPostgres, Postgres as Tables},
+    feed::{Changes, Feed},
     freshness::Freshness,
-    http::{self, App},
+    http::{self, App, Page, Streams},
     processor::ViewProcessor,
 };
+
+/// Event streams that an instance may have.
+pub(crate) const STREAMS_MAX: usize = 4;
 
 /// One instance of the view.
 pub(crate) struct Instance {
@@ -32,6 +36,7 @@ pub(crate) struct Instance {
     pub(crate) now: Timestamp,
     pub(crate) tables: Tables,
     pub(crate) waiters: Waiters<OrderId, ()>,
+    pub(crate) streams: Streams,
     pub(crate) client: Client,
     base: String,
     url: String,
@@ -106,14 +111,21 @@ impl Instance {
         tables.progress().await.unwrap();
         let health = Health::new();
         let (database, check) = (tables.database().clone(), health.check("notifications"));
-        let relay = adapters::relay(database, waiters.clone(), silence, check, shutdown.clone());
+        let (feed, (streams, writers)) = (Feed::new(database.clone()), Streams::new(STREAMS_MAX));
+        let changes = Changes { waiters: waiters.clone(), feed: feed.clone() };
+        let relay = adapters::relay(database, changes, silence, check, shutdown.clone());
         tokio::spawn(relay);
+        tokio::spawn(feed.clone().run(health.check("feed"), shutdown.clone()));
+        tokio::spawn(writers.run(health.check("streams"), shutdown.clone()));
         let check = health.check("database");
         let watch = adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone());
         tokio::spawn(watch);
         let app = App {
             database: tables.database().clone(),
             waiters: waiters.clone(),
+            feed,
+            streams: streams.clone(),
+            page: Page::new("http://127.0.0.1:8080").unwrap(),
             freshness: freshness.clone(),
             shutdown: shutdown.clone(),
         };
@@ -128,6 +140,7 @@ impl Instance {
             now: NOON,
             tables,
             waiters,
+            streams,
             client,
             base,
             url,
@@ -283,6 +296,8 @@ impl Instance {
             UNION ALL SELECT 'timeline', to_jsonb(t)::text FROM timeline AS t
             UNION ALL SELECT 'customer_orders', to_jsonb(t)::text FROM customer_orders AS t
             UNION ALL SELECT 'products', to_jsonb(t)::text FROM products AS t
+            UNION ALL SELECT 'order_versions', to_jsonb(t)::text FROM order_versions AS t
+            UNION ALL SELECT 'customers', to_jsonb(t)::text FROM customers AS t
             UNION ALL SELECT 'stock', to_jsonb(t)::text FROM stock AS t
             UNION ALL SELECT 'sales', to_jsonb(t)::text FROM sales AS t
             UNION ALL SELECT 'refusals', to_jsonb(t)::text FROM refusals AS t

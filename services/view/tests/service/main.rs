@@ -6,8 +6,11 @@
 
 mod crash;
 mod harness;
+mod page;
+mod past;
 mod poison;
 mod projection;
 mod reading;
 mod stories;
+mod streams;
 mod waiting;

@@ -8,8 +8,9 @@ use crate::{
 };
 use contracts::{
     Order, Reason,
+    catalog::CatalogCustomer,
     orders::CommandRefused,
-    topics::{ORDER_REFUSALS, PRODUCTS, STOCK},
+    topics::{CUSTOMERS, ORDER_REFUSALS, PRODUCTS, STOCK},
 };
 use serde_json::{Value, json};
 
@@ -237,4 +238,52 @@ async fn the_first_refusal_of_a_command_shows_however_the_log_is_cut_into_batche
     };
     assert_eq!(refusals(&together).len(), 1);
     assert_eq!(refusals(&together), refusals(&other.rows().await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_show_by_name_alone_until_they_are_gone_or_cannot_be_read() {
+    let mut view = Instance::start("customers").await;
+    let ada = CatalogCustomer {
+        customer_id: "ada".parse().unwrap(),
+        name: "Ada Lovelace".parse().unwrap(),
+        email: "ada@example.org".parse().unwrap(),
+        active: true,
+    };
+    let grace = CatalogCustomer {
+        customer_id: "grace".parse().unwrap(),
+        name: "Grace Hopper".parse().unwrap(),
+        ..ada.clone()
+    };
+    let record = view.record(&CUSTOMERS, &ada.customer_id, &ada, "catalog");
+    let second = view.record(&CUSTOMERS, &grace.customer_id, &grace, "catalog");
+    view.batch(&[record.clone(), second]);
+    let shown = view.get("/customers").await;
+    let expected = json!({
+        "customers": [
+            {"customer_id": "ada", "name": "Ada Lovelace", "active": true},
+            {"customer_id": "grace", "name": "Grace Hopper", "active": true},
+        ],
+        "next": null,
+    });
+    assert_eq!(shown, expected);
+    let page = view.get("/customers?limit=1").await;
+    assert_eq!(page["next"], "ada");
+    assert_eq!(
+        view.get("/customers?limit=1&after=ada").await["customers"][0]["name"],
+        "Grace Hopper"
+    );
+
+    let rests = CatalogCustomer { active: false, ..ada.clone() };
+    let later = view.record(&CUSTOMERS, &ada.customer_id, &rests, "catalog");
+    view.batch(&[later]);
+    // What came before comes again.
+    view.batch(&[record]);
+    assert_eq!(view.get("/customers").await["customers"][0]["active"], false);
+
+    let broken = view.raw_record(&CUSTOMERS, &ada.customer_id, b"garbage".to_vec());
+    assert_eq!(view.batch(&[broken]).dead_letters.len(), 1);
+    let mut gone = view.raw_record(&CUSTOMERS, &grace.customer_id, Vec::new());
+    gone.value = None;
+    assert!(view.batch(&[gone]).dead_letters.is_empty());
+    assert_eq!(view.get("/customers").await["customers"], json!([]));
 }

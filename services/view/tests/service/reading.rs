@@ -21,11 +21,13 @@ async fn a_question_that_makes_no_sense_names_the_parameter() {
         (format!("{order}?wait=settled&timeout=60001"), "timeout"),
         (format!("{order}?min_version=-1"), "min_version"),
         (format!("{order}/timeline?min_version=x"), "min_version"),
-        (format!("{order}?version=1"), "version"),
+        (format!("{order}/timeline?version=1"), "version"),
         ("/customers/a%20b/orders".to_owned(), "id"),
         ("/customers/ada/orders?limit=0".to_owned(), "limit"),
         ("/customers/ada/orders?limit=101".to_owned(), "limit"),
         ("/customers/ada/orders?before=7".to_owned(), "before"),
+        ("/customers?limit=0".to_owned(), "limit"),
+        ("/customers?after=a%2Fb".to_owned(), "after"),
         ("/products?limit=1001".to_owned(), "limit"),
         ("/products/%2F".to_owned(), "sku"),
         ("/sales?after=a%2Fb".to_owned(), "after"),
@@ -144,15 +146,19 @@ async fn what_can_be_asked_is_told() {
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let told = [
         "/",
+        "/customers",
         "/customers/{id}/orders",
+        "/events",
         "/orders/{id}",
+        "/orders/{id}/events",
         "/orders/{id}/timeline",
         "/products",
         "/products/{sku}",
         "/sales",
+        "/topology",
     ];
     assert_eq!(paths, BTreeSet::from(told));
     let parameters = document["paths"]["/orders/{id}"]["get"]["parameters"].as_array().unwrap();
     let names: Vec<_> = parameters.iter().map(|p| p["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["id", "wait", "min_version", "timeout"]);
+    assert_eq!(names, ["id", "wait", "min_version", "timeout", "version", "at"]);
 }

@@ -1,0 +1,211 @@
+// The choreography as it happens: services where the registry of topics has them, and birds that
+// leave one service and settle at the next.
+
+import { h, s, show, isStill } from './dom.js';
+import { follow, theTopology, report } from './live.js';
+import { bird, causedBy, fly } from './picture.js';
+import { clock, mark, place, short, statusName, tone } from './words.js';
+
+/** Above so many flights in a beat, a flock flies with their number. */
+const BIRDS_MAX = 8;
+const BEAT_MS = 350;
+const FLIGHT_MS = 1100;
+
+/** Who is in the picture: the services, those who ask them, and those outside. */
+function cast(topology) {
+  const services = topology.services.filter(({ optional }) => !optional);
+  return ['customer', ...services.map(({ name }) => name), 'catalog'];
+}
+
+/** Who sends to whom, with the topics between them. */
+function ways(topology, names) {
+  const found = new Map();
+  for (const { name: topic, writers, readers } of topology.topics) {
+    if (topic.endsWith('.dlq')) continue;
+    const from = writers.flatMap((writer) => writer === 'cdc' ? ['catalog'] : writer !== 'any' ? [writer]
+      : topology.services.some(({ edge }) => edge.includes(topic)) ? ['customer'] : []);
+    for (const a of from) for (const b of readers) {
+      if (a === b || !names.includes(a) || !names.includes(b)) continue;
+      const key = `${a} ${b}`;
+      found.set(key, { a, b, topics: [...(found.get(key)?.topics ?? []), topic] });
+    }
+  }
+  return found;
+}
+
+export function choreography(main) {
+  document.title = 'Choreography · Murmuration';
+  const sky = s('svg', { class: 'sky', role: 'img', 'aria-label': 'Services and the events between them. The list beside it has the same events as text.' });
+  const rate = h('strong', { class: 'number' }, '0');
+  const log = h('ol', { class: 'log', 'aria-label': 'The latest events' });
+  const table = h('details', { class: 'ways' });
+  show(main, h('div', { class: 'stage-head' }, h('h1', null, 'Choreography'), h('p', null, rate, ' events in the last second. The lit bird is the baton: it may write what happens next.')),
+    h('div', { class: 'stage' }, sky, h('section', { 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, 'The sky is quiet. ', h('a', { href: '#/shop' }, 'Place an order'), ', and birds take off.'), log)), table);
+  let topology, names = [], edges, at = {}, waiting = [], stop = () => {}, over = false;
+  const holders = new Map(), heard = [], rows = [];
+
+  function layout() {
+    const { width, height } = sky.getBoundingClientRect();
+    if (!width || !topology) return;
+    sky.setAttribute('viewBox', `0 0 ${width} ${height}`);
+    const tall = height > width;
+    at = Object.fromEntries(names.map((name, index) => {
+      // Customers come from the left, or from above; the others stand around.
+      const angle = (index / names.length) * 2 * Math.PI + (tall ? -Math.PI / 2 : Math.PI);
+      return [name, { x: width / 2 + Math.cos(angle) * width * 0.37, y: height / 2 + Math.sin(angle) * height * 0.37 }];
+    }));
+    const middle = { x: width / 2, y: height / 2 };
+    const paths = [...edges.values()].map((edge) => {
+      const { a, b } = edge, from = at[a], to = at[b];
+      // Bent to the middle, and a little to its right, so that both ways are seen.
+      const bend = { x: (from.x + to.x) / 4 + middle.x / 2 + (to.y - from.y) * 0.08, y: (from.y + to.y) / 4 + middle.y / 2 - (to.x - from.x) * 0.08 };
+      edge.path = s('path', { class: `way of-${a}`, d: `M${from.x} ${from.y}Q${bend.x} ${bend.y},${to.x} ${to.y}` });
+      return edge.path;
+    });
+    const nodes = names.map((name) => {
+      const { waits_for: needs = [] } = topology.services.find((one) => one.name === name) ?? {};
+      const outside = needs.filter((need) => need !== 'postgres').map((need) => (need === 'smtp' ? 'mail server' : need));
+      return s('g', { class: `node of-${name}`, transform: `translate(${at[name].x} ${at[name].y})`, 'data-name': name },
+        s('circle', { class: 'halo', r: 30 }), s('circle', { class: 'rock', r: 20 }), s('text', { class: 'held number', y: 5, 'text-anchor': 'middle' }),
+        s('text', { class: 'name', y: 42, 'text-anchor': 'middle' }, name === 'catalog' ? 'catalog (CDC)' : name === 'customer' ? 'people' : name),
+        outside.length > 0 && s('text', { class: 'outside', y: 57, 'text-anchor': 'middle' }, `asks the ${outside.join(' and the ')}`));
+    });
+    show(sky, s('g', null, paths), s('g', { class: 'flock' }), s('g', null, nodes));
+    held();
+  }
+
+  function held() {
+    const counts = {};
+    for (const holder of holders.values()) counts[holder] = (counts[holder] ?? 0) + 1;
+    for (const node of sky.querySelectorAll('.node')) {
+      const number = counts[node.dataset.name] ?? 0;
+      node.classList.toggle('lit', number > 0);
+      node.querySelector('.held').textContent = number || '';
+    }
+  }
+
+  const holderOf = (status) => topology.statuses.find((one) => one.status === status)?.holder ?? null;
+
+  /** What an event sets in motion: its cause to its writer, the baton on, and word to all who act. */
+  function flights(event) {
+    const { writer, status } = event, by = causedBy(event, topology), holder = holderOf(status);
+    const found = [];
+    if (by) found.push({ a: by, b: writer, kind: 'word' });
+    if (holder && holder !== writer) found.push({ a: writer, b: holder, kind: 'baton' });
+    for (const { service, from, on } of topology.flows) {
+      if (from !== event.topic || service === writer || service === holder || (on.length && !on.includes(status))) continue;
+      if (!found.some(({ b }) => b === service)) found.push({ a: writer, b: service, kind: 'word' });
+    }
+    return found.filter(({ a, b }) => edges.has(`${a} ${b}`));
+  }
+
+  function take(event) {
+    if (!topology) return;
+    for (const name of [event.writer, causedBy(event, topology)]) {
+      if (name && !names.includes(name)) {
+        names.splice(-1, 0, name);
+        edges = ways(topology, names);
+        layout();
+      }
+    }
+    const holder = holderOf(event.status);
+    holder ? holders.set(event.order_id, holder) : holders.delete(event.order_id);
+    rows.unshift(event);
+    rows.length = Math.min(rows.length, 24);
+  }
+
+  function launch({ a, b, kind, number }) {
+    const path = edges.get(`${a} ${b}`)?.path, flock = sky.querySelector('.flock');
+    if (!path || !flock) return;
+    path.classList.remove('heard');
+    path.getBoundingClientRect();
+    path.classList.add('heard');
+    if (isStill()) return;
+    const one = s('g', null, kind === 'baton' && s('circle', { class: `glow of-${a}`, r: 12 }), bird(a, kind),
+      number > 1 && [s('g', { transform: 'translate(-13 7) scale(.7)' }, bird(a, kind)), s('g', { transform: 'translate(13 6) scale(.7)' }, bird(a, kind)), s('text', { class: 'number', y: -11, 'text-anchor': 'middle' }, number)]);
+    flock.append(one);
+    fly(one, path, FLIGHT_MS, () => one.remove());
+  }
+
+  function beat() {
+    const now = performance.now();
+    while (heard.length && heard[0] < now - 1000) heard.shift();
+    rate.textContent = heard.length;
+    if (!waiting.length) return;
+    const events = waiting;
+    waiting = [];
+    events.forEach(take);
+    // Nothing flies where it is not seen.
+    const all = document.hidden ? [] : events.flatMap(flights);
+    if (all.length <= BIRDS_MAX) all.forEach((flight, index) => setTimeout(() => over || launch(flight), (index * BEAT_MS) / all.length));
+    else {
+      const sums = new Map();
+      for (const flight of all) {
+        const key = `${flight.a} ${flight.b} ${flight.kind}`;
+        sums.set(key, { ...flight, number: (sums.get(key)?.number ?? 0) + 1 });
+      }
+      sums.forEach(launch);
+    }
+    held();
+    drawLog();
+  }
+
+  function drawLog() {
+    main.querySelector('.quiet-empty')?.toggleAttribute('hidden', rows.length > 0);
+    show(log, rows.map((event) => h('li', null,
+      s('svg', { viewBox: '-10 -8 20 16', width: 20, height: 16, 'aria-hidden': 'true' }, bird(event.writer)),
+      h('span', null, h('strong', null, event.transition), h('span', { class: 'dim' }, ' by ', h('span', { class: `of-${event.writer}` }, event.writer))),
+      h('a', { href: `#/orders/${event.order_id}?version=${event.version}`, 'aria-label': `order ${short(event.order_id)}, version ${event.version}` }, h('code', null, short(event.order_id))),
+      h('span', { class: `dim ${tone(event.status)}` }, mark(event.status), ' ', statusName(event.status)),
+      h('code', { class: 'dim' }, place(event)), h('time', { class: 'number dim', datetime: event.occurred_at }, clock(event.occurred_at)))));
+  }
+
+  function drawTable() {
+    show(table, h('summary', null, 'Who hears whom, as the registry of topics has it'),
+      h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Topics' }, h('table', null, h('thead', null, h('tr', null, ['Topic', 'Carries', 'Written by', 'Read by'].map((name) => h('th', { scope: 'col' }, name)))),
+        h('tbody', null, topology.topics.filter(({ name }) => !name.endsWith('.dlq')).map(({ name, value, writers, readers }) => h('tr', null,
+          h('th', { scope: 'row' }, h('code', null, name)), h('td', null, value),
+          h('td', null, writers.map((writer) => h('span', { class: `tag of-${writer}` }, writer === 'any' ? 'any process' : writer === 'cdc' ? 'Debezium' : writer))),
+          h('td', null, readers.map((reader) => h('span', { class: `tag of-${reader}` }, reader)))))))));
+  }
+
+  const sizes = new ResizeObserver(layout);
+  async function begin() {
+    try {
+      topology = await theTopology();
+    } catch {
+      if (!over) setTimeout(begin, 2000);
+      return;
+    }
+    if (over) return;
+    names = cast(topology);
+    edges = ways(topology, names);
+    drawTable();
+    sizes.observe(sky);
+    layout();
+    let first = true, early = [];
+    setTimeout(() => {
+      // What was there before is told and counted, and does not fly.
+      early.sort((x, y) => x.occurred_at.localeCompare(y.occurred_at)).forEach(take);
+      first = false;
+      held();
+      drawLog();
+    }, 600);
+    stop = follow('/events', { latest: 200 }, {
+      transition: (event) => {
+        if (first && Date.now() - new Date(event.occurred_at) > 3000) return early.push(event);
+        heard.push(performance.now());
+        waiting.push(event);
+      },
+    });
+  }
+  begin();
+  const beats = setInterval(beat, BEAT_MS);
+  return () => {
+    over = true;
+    stop();
+    clearInterval(beats);
+    sizes.disconnect();
+    report('questions', null);
+  };
+}

@@ -1,0 +1,176 @@
+//! The page for people: `GET /` of a browser, and its files below `/page/`. It is a client of this
+//! service and of orders, like any other, and a part of the binary.
+
+use anyhow::ensure;
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use service_kit::{Problem, config::origin};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// Where `index.html` has the address of orders.
+const ORDERS_URL: &str = "{orders_url}";
+
+macro_rules! files {
+    ($($name:literal: $media_type:expr),* $(,)?) => {
+        [$(($name, $media_type, include_str!(concat!("../../page/", $name)))),*]
+    };
+}
+
+/// Name, media type and text of every file in `page/`.
+static FILES: [(&str, &str, &str); 11] = files! {
+    "index.html": HTML,
+    "style.css": CSS,
+    "icon.svg": SVG,
+    "app.js": JS,
+    "choreography.js": JS,
+    "dom.js": JS,
+    "live.js": JS,
+    "order.js": JS,
+    "picture.js": JS,
+    "shop.js": JS,
+    "words.js": JS,
+};
+
+/// The page, ready to be sent.
+#[derive(Clone)]
+pub struct Page(Arc<Inner>);
+
+struct Inner {
+    files: Vec<File>,
+    policy: HeaderValue,
+}
+
+struct File {
+    name: &'static str,
+    media_type: &'static str,
+    text: String,
+    etag: String,
+}
+
+impl Page {
+    /// A page that sends commands to orders at `orders_url`.
+    ///
+    /// # Errors
+    /// When that cannot stand in a Content-Security-Policy.
+    pub fn new(orders_url: &str) -> anyhow::Result<Self> {
+        let orders = origin(orders_url);
+        let plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
+        ensure!(orders.chars().all(plain), "ORDERS_URL: `{orders}` is no origin of a URL");
+        let policy = format!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+             connect-src 'self' {orders}; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'"
+        );
+        let file = |(name, media_type, text): (&'static str, &'static str, &'static str)| {
+            let text = text.replace(ORDERS_URL, &escaped(orders_url));
+            let etag = format!("\"{}\"", Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()));
+            File { name, media_type, text, etag }
+        };
+        let files = FILES.into_iter().map(file).collect();
+        Ok(Self(Arc::new(Inner { files, policy: HeaderValue::try_from(policy)? })))
+    }
+
+    /// `GET /page/{name}`.
+    pub(super) fn router(&self) -> Router {
+        Router::new().route("/page/{name}", get(file)).with_state(self.clone())
+    }
+
+    /// The page itself.
+    pub(super) fn index(&self, headers: &HeaderMap) -> Response {
+        self.answer(&self.0.files[0], headers)
+    }
+
+    fn answer(&self, file: &File, headers: &HeaderMap) -> Response {
+        const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
+        let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+        let known = known.is_some_and(|known| known.contains(&file.etag));
+        let mut response = match known {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => ([(header::CONTENT_TYPE, file.media_type)], file.text.clone()).into_response(),
+        };
+        let set = response.headers_mut();
+        if let Ok(etag) = HeaderValue::try_from(&file.etag) {
+            set.insert(header::ETAG, etag);
+        }
+        // A new binary is a new page: ask each time, and be answered without a body.
+        set.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        set.insert(header::CONTENT_SECURITY_POLICY, self.0.policy.clone());
+        set.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        set.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
+/// Whether a request for `/` is a browser's: it asks for HTML by name.
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts.flat_map(|accept| accept.split(',')).any(|range| {
+        let media_type = range.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("text/html")
+    })
+}
+
+async fn file(
+    State(page): State<Page>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let file = page.0.files.iter().find(|file| file.name == name);
+    let none = || Problem::not_found(format!("the page has no file {name}"));
+    file.map(|file| page.answer(file, &headers)).ok_or_else(none)
+}
+
+/// For an attribute of HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All files together, as they are sent.
+    const BYTES_MAX: usize = 100_000;
+
+    #[test]
+    fn every_file_is_embedded_and_together_they_are_small() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/page");
+        let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        let mut embedded = FILES.map(|(name, _, _)| name.to_owned());
+        names.sort();
+        embedded.sort();
+        assert_eq!(names, embedded);
+        let bytes: usize = FILES.iter().map(|(_, _, text)| text.len()).sum();
+        assert!(bytes < BYTES_MAX, "{bytes} bytes");
+    }
+
+    #[test]
+    fn only_a_client_that_asks_for_html_by_name_gets_the_page() {
+        let asks = |accept: &str| {
+            wants_html(&HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]))
+        };
+        assert!(asks("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        assert!(!asks("*/*") && !asks("application/json") && !wants_html(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn the_address_of_orders_is_in_the_policy_and_in_the_page_and_breaks_neither() {
+        let page = Page::new("http://127.0.0.1:8080/a\"b").unwrap();
+        let policy = page.0.policy.to_str().unwrap();
+        assert!(policy.contains("connect-src 'self' http://127.0.0.1:8080;"), "{policy}");
+        assert!(page.0.files[0].text.contains("http://127.0.0.1:8080/a&quot;b"));
+        assert!(Page::new("http://orders; script-src *").is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! The customers of the catalog, by name alone. Rows of the catalog have no version, so their place
+//! in the log is the guard.
+
+use super::cut;
+use crate::batch::Row;
+use contracts::{CustomerId, catalog::CatalogCustomer};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, types::Json};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A page of the customers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Customers {
+    /// By id.
+    pub customers: Vec<CustomerView>,
+    /// What to pass as `after` for the next page; null on the last one.
+    pub next: Option<String>,
+}
+
+/// A person who may order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CustomerView {
+    /// The customer.
+    #[schema(example = "ada")]
+    pub customer_id: String,
+    /// What the catalog says.
+    #[serde(flatten)]
+    pub customer: CustomerEntry,
+}
+
+/// What the view keeps of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CustomerEntry {
+    /// Display name.
+    pub name: String,
+    /// Whether they may order.
+    pub active: bool,
+}
+
+impl From<&CatalogCustomer> for CustomerEntry {
+    fn from(customer: &CatalogCustomer) -> Self {
+        Self { name: customer.name.to_string(), active: customer.active }
+    }
+}
+
+const UPSERT: &str = "
+    INSERT INTO customers AS known (customer_id, customer, log_partition, log_offset)
+    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[])
+    ON CONFLICT (customer_id) DO UPDATE SET customer = excluded.customer,
+        log_partition = excluded.log_partition, log_offset = excluded.log_offset
+    WHERE known.log_partition <> excluded.log_partition OR known.log_offset < excluded.log_offset";
+
+/// Show `rows`; one without a customer hides what was shown.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert(
+    connection: &mut PgConnection,
+    rows: &BTreeMap<&CustomerId, Row<'_, CatalogCustomer>>,
+) -> sqlx::Result<()> {
+    let entry = |row: &Row<'_, CatalogCustomer>| row.captured.map(CustomerEntry::from).map(Json);
+    sqlx::query(UPSERT)
+        .bind(rows.keys().map(|customer_id| customer_id.as_str()).collect::<Vec<_>>())
+        .bind(rows.values().map(entry).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+const LIST: &str = "
+    SELECT customer_id, customer FROM customers
+    WHERE customer IS NOT NULL AND ($1::text IS NULL OR customer_id > $1)
+    ORDER BY customer_id
+    LIMIT $2";
+
+/// The first `limit` customers, or those after the id `after`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    pool: &PgPool,
+    after: Option<&CustomerId>,
+    limit: u32,
+) -> sqlx::Result<Customers> {
+    let mut rows: Vec<(String, Json<CustomerEntry>)> = sqlx::query_as(LIST)
+        .bind(after.map(CustomerId::as_str))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(pool)
+        .await?;
+    let more = cut(&mut rows, limit);
+    let view = |(customer_id, Json(customer))| CustomerView { customer_id, customer };
+    let customers: Vec<_> = rows.into_iter().map(view).collect();
+    let next = customers.last().filter(|_| more).map(|last| last.customer_id.clone());
+    Ok(Customers { customers, next })
+}
