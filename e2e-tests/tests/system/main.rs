@@ -9,6 +9,7 @@
 
 mod audit;
 mod bad_input;
+mod browser;
 mod cancellation;
 mod capture;
 mod catalog;
@@ -19,6 +20,7 @@ mod faults;
 mod happy_path;
 mod kills;
 mod mail;
+mod page;
 mod pass;
 mod scale;
 mod sizes;

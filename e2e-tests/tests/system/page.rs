@@ -1,0 +1,193 @@
+//! The page in a browser: what people do with it, how it looks, and that each can use it.
+
+use crate::{
+    browser::{Browser, LEFT},
+    support::{alone, together},
+};
+use e2e_tests::Outside;
+use serde_json::{Value, json};
+
+/// The narrowest and the widest window that the page is made for.
+const WINDOWS: [(u32, u32); 2] = [(360, 800), (1600, 1000)];
+
+async fn page(shop: &Outside, address: &str) -> Browser {
+    Browser::at(&shop.at("view", &format!("/#/{address}"))).await
+}
+
+/// Put one piece of each product into the basket and place the order; its id.
+async fn place(browser: &Browser, customer: &str, skus: &[&str]) -> String {
+    for sku in skus {
+        browser.click(&format!("[data-sku={sku}] button")).await;
+    }
+    browser.click(&format!("#customer option[value={customer}]")).await;
+    browser.click("#place").await;
+    let link = ".placed a[href^='#/orders/']";
+    browser.find(link).await;
+    let address = "return document.querySelector(arguments[0]).hash.split('/').pop()";
+    browser.run(address, json!([link])).await.as_str().unwrap().to_owned()
+}
+
+async fn assert_no_error(browser: &Browser) {
+    assert_eq!(browser.errors().await, [] as [Value; 0], "errors on the console");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_placed_order_is_confirmed_before_the_eyes_of_its_customer() {
+    let shop = together().await;
+    let browser = page(&shop, "shop").await;
+    let order = place(&browser, "ada", &["TEA", "MUG"]).await;
+    // Without a reload.
+    browser.find("[data-status=confirmed]").await;
+    let hops = browser.text(".hops").await;
+    for transition in ["OrderRequested", "OrderValidated", "PaymentReceived", "OrderConfirmed"] {
+        assert!(hops.contains(transition), "{hops}");
+    }
+    assert_eq!(shop.settled(order.parse().unwrap()).await.unwrap()["status"], "confirmed");
+    assert_no_error(&browser).await;
+
+    browser.click(".placed a[href^='#/orders/']").await;
+    browser.until("h1", "Confirmed").await;
+    let steps = browser.until(".steps", "OrderConfirmed").await;
+    let timeline = shop.timeline(order.parse().unwrap()).await.unwrap();
+    for transition in &timeline {
+        let place = format!("orders/{}@{}", transition["partition"], transition["offset"]);
+        assert!(steps.contains(&place), "{place} in {steps}");
+    }
+    // The check of inventory is on another topic, and its writer is not that of the transition.
+    assert!(steps.contains("because of order-validations/"), "{steps}");
+    assert!(steps.contains("from inventory") && steps.contains("by payments"), "{steps}");
+    assert_no_error(&browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slider_leads_through_the_versions_and_each_has_an_address() {
+    let shop = together().await;
+    let order = shop.place("grace", &[("TEA", 1)]).await.unwrap();
+    shop.settled(order).await.unwrap();
+    let browser = page(&shop, &format!("orders/{order}")).await;
+    browser.until("#at-version", "4 of 4").await;
+    browser.until(".json", "\"status\": \"confirmed\"").await;
+    browser.keys("#version", &[LEFT, LEFT].concat()).await;
+    browser.until("#at-version", "2 of 4").await;
+    let json = browser.until(".json", "\"status\": \"validated\"").await;
+    assert!(json.contains("\"payment\": null"), "{json}");
+    browser.until("[aria-current=step]", "OrderValidated").await;
+    let address = browser.address().await;
+    assert!(address.ends_with(&format!("#/orders/{order}?version=2")), "{address}");
+
+    let friend = Browser::at(&address).await;
+    friend.until("#at-version", "2 of 4").await;
+    friend.until(".json mark", "\"status\": \"validated\"").await;
+    assert_no_error(&browser).await;
+    assert_no_error(&friend).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_order_says_why_where_it_happened() {
+    let shop = together().await;
+    let browser = page(&shop, "shop").await;
+    place(&browser, "alan", &["GONE", "TEA"]).await;
+    browser.find("[data-status=rejected]").await;
+    browser.until(".placed .refusal", "out_of_stock").await;
+    browser.click(".placed a[href^='#/orders/']").await;
+    browser.until("h1", "Rejected").await;
+    browser.until(".failed .refusal", "out_of_stock").await;
+    assert_no_error(&browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waits_shows_for_whom_and_can_be_cancelled() {
+    let shop = alone().await;
+    shop.shop().stop("inventory").await.unwrap();
+    let browser = page(&shop, "shop").await;
+    let order = place(&browser, "ada", &["MUG"]).await;
+    browser.find("[data-status=requested]").await;
+    let watching = page(&shop, &format!("orders/{order}")).await;
+    watching.until(".pending", "OrderValidated next").await;
+    watching.until(".pending", "waiting for orders").await;
+    watching.picture("waiting-1600.png").await;
+    browser.click("#cancel").await;
+    browser.find("[data-status=cancelled]").await;
+    // The other window hears of it as well.
+    watching.until("h1", "Cancelled").await;
+    watching.until(".refusal", "cancelled_by_customer").await;
+    assert_eq!(watching.text(".pending").await, "");
+    shop.shop().start_process("inventory").await.unwrap();
+    assert_no_error(&browser).await;
+    assert_no_error(&watching).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn birds_take_off_when_an_order_does() {
+    let shop = together().await;
+    let browser = page(&shop, "choreography").await;
+    browser.find(".node[data-name=payments]").await;
+    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    shop.settled(order).await.unwrap();
+    browser.until(".log", &order.to_string()[28..]).await;
+    let table = browser.run("return document.querySelector('table').textContent", json!([])).await;
+    for topic in ["orders.commands", "order-validations", "catalog.products", "order-views"] {
+        assert!(table.as_str().unwrap().contains(topic), "{table}");
+    }
+    assert_no_error(&browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_leads_nowhere_says_so() {
+    let shop = together().await;
+    let browser = page(&shop, "nowhere").await;
+    browser.until("h1", "No bird has landed here").await;
+    let unknown = page(&shop, "orders/00000000-0000-4000-8000-000000000000").await;
+    unknown.until("h1", "No bird by this name yet").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_screen_can_be_used_by_each_at_both_widths_in_light_and_dark() {
+    let shop = together().await;
+    let confirmed = shop.place("ada", &[("TEA", 2), ("MUG", 1)]).await.unwrap();
+    let rejected = shop.place("grace", &[("GONE", 1)]).await.unwrap();
+    shop.settled(confirmed).await.unwrap();
+    shop.settled(rejected).await.unwrap();
+    let browser = page(&shop, "shop").await;
+    let mut broken = Vec::new();
+    for (screen, address, there) in [
+        ("shop", "shop".to_owned(), "[data-sku=TEA]"),
+        ("orders", "orders".to_owned(), ".flight-link"),
+        ("order", format!("orders/{confirmed}"), ".steps li:nth-child(4)"),
+        ("rejected", format!("orders/{rejected}?version=1"), ".failed .refusal"),
+        ("choreography", "choreography".to_owned(), ".log li"),
+    ] {
+        browser.goto(&shop.at("view", &format!("/#/{address}"))).await;
+        browser.find(there).await;
+        for (width, height) in WINDOWS {
+            for scheme in ["light", "dark"] {
+                let name = format!("{screen}-{width}-{scheme}");
+                browser.look(width, height, scheme).await;
+                let faults = browser.faults().await;
+                broken.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+                let overflow = "return document.documentElement.scrollWidth - innerWidth";
+                let beyond = browser.run(overflow, json!([])).await.as_i64().unwrap();
+                if beyond > 0 {
+                    broken.push(format!("{name}: {beyond} pixels wider than the window"));
+                }
+                browser.picture(&format!("{name}.png")).await;
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert_no_error(&browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_paint_is_measured() {
+    const PAINT: &str = "
+        const [paint] = performance.getEntriesByName('first-contentful-paint');
+        return paint?.startTime ?? null";
+    let shop = together().await;
+    let browser = page(&shop, "shop").await;
+    browser.find("[data-sku=TEA]").await;
+    let painted = browser.run(PAINT, json!([])).await;
+    // How long it takes is this machine's affair: the figure is for people.
+    eprintln!("first contentful paint after {painted} ms");
+    assert!(painted.is_number(), "{painted}");
+}
