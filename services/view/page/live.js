@@ -63,7 +63,8 @@ export const newKey = () =>
 
 /**
  * Follows an event stream until the answer is called. The browser goes on after a lost connection
- * by itself; after an answer such as 503 this does, with the id of the last event.
+ * by itself; after an answer such as 503 this does, with the id of the last event. A page that is not
+ * seen follows nothing: browsers have six connections to a server, for all of its pages.
  */
 export function follow(path, first, listeners) {
   let source, timer, after, delay = 1000, over = false;
@@ -90,11 +91,20 @@ export function follow(path, first, listeners) {
       });
     }
   };
-  open();
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+  };
+  const turn = () => {
+    close();
+    if (!document.hidden) open();
+  };
+  document.addEventListener('visibilitychange', turn);
+  turn();
   return () => {
     over = true;
-    clearTimeout(timer);
-    source.close();
+    document.removeEventListener('visibilitychange', turn);
+    close();
     report(path, null);
   };
 }
