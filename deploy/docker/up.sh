@@ -101,7 +101,7 @@ cat <<END
 
 The shop is open. Try:
   ./shop order TEA=2 MUG=1 --customer ada    place an order and follow it
-  $view/products             products with their stock
+  $view                      the shop in a browser
   http://$(docker compose port mail 8025)                      the mails it sends
   docker compose ps | logs -f orders         look around
   docker compose down                        end it; what it knows is kept (down --volumes forgets it)

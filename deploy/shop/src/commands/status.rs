@@ -132,13 +132,13 @@ pub(crate) fn what_next(state: &State) -> String {
          ./shop order TEA=2 MUG=1 --customer ada    place an order and follow it\n  \
          curl -XPOST {}/orders -H 'content-type: application/json' \\\n       \
          -d '{{\"customer_id\":\"ada\",\"lines\":[{{\"sku\":\"TEA\",\"quantity\":2}}]}}'\n  \
-         {:<42} products with their stock\n  \
+         {:<42} the shop in a browser\n  \
          {:<42} the mails it sends\n  \
          ./shop topics | status | logs orders -f    look around\n  \
          ./shop down                                end it\n\n",
         state.build.as_deref().unwrap_or("unknown"),
         url("orders"),
-        format!("{}/products", url("view")),
+        url("view"),
         url("mail"),
     )
 }
