@@ -47,7 +47,7 @@ pub(crate) fn take(sim: &Sim, shop: &Shop) -> Evidence {
             emails: logged(sim, &EMAILS, |mail| mail),
             emails_waiting: logged(sim, &EMAILS_WAITING, |mail| mail),
         },
-        log_starts: BTreeMap::new(),
+        log_starts: log_starts(sim),
         dead_letters: ServiceName::ALL
             .into_iter()
             .flat_map(|service| dead_letters(sim, shop, service))
@@ -58,6 +58,13 @@ pub(crate) fn take(sim: &Sim, shop: &Shop) -> Evidence {
         mails_since: Timestamp::default(),
         view: written.rows.evidence(),
     }
+}
+
+/// Where the topic begins that a fault deletes records of.
+fn log_starts(sim: &Sim) -> BTreeMap<(String, i32), i64> {
+    let name = ORDER_VIEWS.name();
+    let cut = sim.kafka.begins(name).into_iter().filter(|(_, begin)| *begin > 0);
+    cut.map(|(partition, begin)| ((name.to_owned(), partition), begin)).collect()
 }
 
 /// When the last of the mails that wait for another attempt is due.

@@ -221,7 +221,7 @@ impl Running {
     pub async fn has(&self, partitions: usize) {
         let mut status = self.handle.status();
         let running = |status: &ThreadStatus| match status {
-            ThreadStatus::Running { partitions: owned } => owned.len() == partitions,
+            ThreadStatus::Running { partitions: owned, .. } => owned.len() == partitions,
             _ => false,
         };
         let waited = tokio::time::timeout(DEADLINE, status.wait_for(running)).await;

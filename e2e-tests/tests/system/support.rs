@@ -15,6 +15,9 @@ static QUIET: Slot = Slot::new();
 /// For tests that falsify data.
 static SPOILED: Slot = Slot::new();
 
+/// For tests that change its topics for good.
+static CHANGED: Slot = Slot::new();
+
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.
 struct Slot {
     shop: OnceCell<Shop>,
@@ -50,6 +53,12 @@ impl<G> Deref for Turn<G> {
 /// A shop that only this test uses.
 pub async fn spoiled() -> Outside {
     SPOILED.outside().await
+}
+
+/// A shop whose topics other tests have changed before.
+pub async fn changed() -> Turn<RwLockWriteGuard<'static, ()>> {
+    let turn = CHANGED.turn.write().await;
+    Turn { outside: CHANGED.outside().await, _turn: turn }
 }
 
 /// A shop with other tests in it at the same time.

@@ -2,16 +2,16 @@
 
 use crate::{
     adapters::store,
-    inputs::{email_sent, email_waiting, mail_due, view_updated},
+    inputs::{email_sent, email_waiting, mail_due, order_transition, view_updated},
     mailer::{DedupingMailer, Mailer},
     topology,
 };
 use contracts::{
     owns::Email,
-    topics::{self, EMAILS, EMAILS_WAITING, TopicSpec},
+    topics::{self, EMAILS, EMAILS_WAITING, ORDERS, TopicSpec},
 };
 use streams::{
-    Failure, Processor, Record, Source, Tx,
+    Failure, Processor, Record, Source, StandIn, Tx,
     store::{Layout, LayoutError},
 };
 
@@ -42,6 +42,10 @@ impl<M: Mailer> Processor for EmailProcessor<M> {
         topology::SOURCES.to_vec()
     }
 
+    fn stand_in(&self, topic: &str) -> Option<StandIn> {
+        topology::stand_in(topic)
+    }
+
     fn layout() -> Result<Layout, LayoutError> {
         store::layout()
     }
@@ -50,8 +54,11 @@ impl<M: Mailer> Processor for EmailProcessor<M> {
         if record.is_on(&EMAILS) {
             return email_sent::handle(record, tx);
         }
-        match record.is_on(&EMAILS_WAITING) {
-            true => email_waiting::handle(record, tx),
+        if record.is_on(&EMAILS_WAITING) {
+            return email_waiting::handle(record, tx);
+        }
+        match record.is_on(&ORDERS) {
+            true => order_transition::handle(record, &mut self.mailer, tx),
             false => view_updated::handle(record, &mut self.mailer, tx),
         }
     }

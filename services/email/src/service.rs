@@ -35,6 +35,6 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         ..ConsumerSettings::new(&common.kafka_bootstrap, NAME, common.instance)
     };
     let mails = spawn_processor(settings, EmailProcessor::new(mailer), store, codec, shutdown);
-    lifecycle.thread(NAME, mails.status(), ThreadStatus::problem, mails.stopped());
+    lifecycle.thread(NAME, mails.status(), ThreadStatus::health, mails.stopped());
     Ok(running)
 }

@@ -2,7 +2,7 @@
 //! processor takes its topics from here.
 
 use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
-use streams::Source;
+use streams::{Source, StandIn};
 
 const PROCESSORS: &[ProcessorSpec] = ServiceName::Email.spec().processors;
 
@@ -11,6 +11,11 @@ pub const FLOWS: &[Flow] = PROCESSORS[0].flows;
 
 /// Where the state comes from.
 pub const SOURCES: &[Source] = PROCESSORS[0].state;
+
+/// What says the same as announcements that were deleted before they were read.
+pub fn stand_in(topic: &str) -> Option<StandIn> {
+    PROCESSORS[0].stand_in(topic)
+}
 
 #[cfg(test)]
 mod tests {

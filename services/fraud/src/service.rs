@@ -29,7 +29,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let lifecycle = Lifecycle::new(shutdown.clone());
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
     let part = |name, thread: ThreadHandle| {
-        lifecycle.thread(name, thread.status(), ThreadStatus::problem, thread.stopped());
+        lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };
     let settings = |name| ConsumerSettings::new(&common.kafka_bootstrap, name, common.instance);
     let (no_state, stop) = (Box::new(MemoryStore::default()), shutdown.clone());

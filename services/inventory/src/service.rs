@@ -38,7 +38,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let part = |name, thread: ThreadHandle| {
-        lifecycle.thread(name, thread.status(), ThreadStatus::problem, thread.stopped());
+        lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };
     let stop = || shutdown.clone();
     let (products, catalog) =

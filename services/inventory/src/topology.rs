@@ -2,7 +2,7 @@
 //! processors take their topics from here.
 
 use contracts::{ServiceName, services::ProcessorSpec, topics::Flow};
-use streams::Source;
+use streams::{Source, StandIn};
 
 const PROCESSORS: &[ProcessorSpec] = ServiceName::Inventory.spec().processors;
 
@@ -14,6 +14,11 @@ pub const STOCKKEEPING: &[Flow] = PROCESSORS[1].flows;
 
 /// Where the state of inventory-stock comes from.
 pub const SOURCES: &[Source] = PROCESSORS[1].state;
+
+/// What says the same as commands that were deleted before inventory-stock has read them.
+pub fn stand_in(topic: &str) -> Option<StandIn> {
+    PROCESSORS[1].stand_in(topic)
+}
 
 #[cfg(test)]
 mod tests {

@@ -43,7 +43,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let part = |name, thread: ThreadHandle| {
-        lifecycle.thread(name, thread.status(), ThreadStatus::problem, thread.stopped());
+        lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };
     let (catalog, [products, customers]) = catalog::follow(bootstrap, instance, &codec, &shutdown);
     part("catalog.products", products);
@@ -70,7 +70,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         check.down("waiting for catalog.products and catalog.customers to be read");
         if shutdown.run_until_cancelled(catalog.ready()).await.is_some() {
             let thread = spawn_processor(settings, processor, store, codec, shutdown);
-            lifecycle.thread("decisions", thread.status(), ThreadStatus::problem, thread.stopped());
+            lifecycle.thread("decisions", thread.status(), ThreadStatus::health, thread.stopped());
         }
         Ok(())
     });

@@ -1,6 +1,6 @@
 //! [`OutboxRow`]: a message, written in the transaction of its decision. Debezium sends it.
 
-use contracts::{Order, Owns, Timestamp, owns::Payments, topics};
+use contracts::{Order, Owns, Timestamp, owns::Payments, partition::partition_for, topics};
 use streams::{
     Codec, Fact, Failure, Outgoing, Record,
     lineage::Cause,
@@ -50,8 +50,8 @@ impl OutboxRow {
         let headers = cause.headers::<Payments>(&fact.name(), &subject, now);
         let message = Outgoing {
             topic: topics::ORDERS.name(),
-            // Debezium's producer partitions by the key, as every producer of the shop does.
-            partition: 0,
+            // Debezium is told, as by itself it would go by the partitions that the topic has now.
+            partition: partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions),
             value: Some(codec.encode(&topics::ORDERS.spec, order)?),
             key: Some(subject.into_bytes()),
             headers,
@@ -78,7 +78,7 @@ impl OutboxRow {
         self.id
     }
 
-    /// What Debezium makes of it. The partition is that of the key.
+    /// What Debezium makes of it.
     pub fn message(&self) -> &Outgoing {
         &self.message
     }

@@ -80,7 +80,7 @@ fn work(
     let settings =
         ConsumerSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance);
     let orders = spawn_fenced(settings, intake, codec.clone(), lifecycle.shutdown());
-    lifecycle.thread("orders", orders.status(), ThreadStatus::problem, orders.stopped());
+    lifecycle.thread("orders", orders.status(), ThreadStatus::health, orders.stopped());
 
     let supervisor = Supervisor::new(codec, config.supervisor(), Uuid::now_v7());
     let worker = Worker::new(supervisor, database, bank, work, checks.bank);

@@ -92,6 +92,23 @@ pub struct Row<'a, T> {
     pub partition: i32,
     /// Offset in it.
     pub offset: i64,
+    /// When it was written, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+}
+
+/// The latest row of each key, in the order of the log. When a topic gets more partitions, a key may
+/// move to another one: then the time decides.
+fn latest<'a, K: Ord, T>(rows: impl Iterator<Item = (K, Row<'a, T>)>) -> BTreeMap<K, Row<'a, T>> {
+    let mut latest: BTreeMap<K, Row<'a, T>> = BTreeMap::new();
+    for (key, row) in rows {
+        let is_later = |known: &Row<'_, T>| {
+            known.partition == row.partition || known.timestamp_ms <= row.timestamp_ms
+        };
+        if latest.get(&key).is_none_or(is_later) {
+            latest.insert(key, row);
+        }
+    }
+    latest
 }
 
 impl<'a> Transition<'a> {
@@ -104,7 +121,8 @@ impl<'a> Transition<'a> {
 impl Arrived {
     /// What was captured with it, at its place.
     fn row<'a, T>(&self, captured: Option<&'a T>) -> Row<'a, T> {
-        Row { captured, partition: self.record.partition, offset: self.record.offset }
+        let Record { partition, offset, timestamp_ms, .. } = self.record;
+        Row { captured, partition, offset, timestamp_ms }
     }
 
     /// The transition, if it is one.
@@ -145,14 +163,14 @@ impl<'a> Batch<'a> {
         refusals
     }
 
-    /// The last row of each product: records of one key come in order.
+    /// The last row of each product: records of one key come in order, within a partition.
     pub fn products(self) -> BTreeMap<&'a Sku, Row<'a, Product>> {
         let row = |arrived: &'a Arrived| match &arrived.news {
             News::Product(sku, product) => Some((sku, arrived.row(product.as_ref()))),
             News::Unreadable(Captured::Product(sku), _) => Some((sku, arrived.row(None))),
             _ => None,
         };
-        self.arrived.iter().filter_map(row).collect()
+        latest(self.arrived.iter().filter_map(row))
     }
 
     /// The last row of each customer.
@@ -162,7 +180,7 @@ impl<'a> Batch<'a> {
             News::Unreadable(Captured::Customer(id), _) => Some((id, arrived.row(None))),
             _ => None,
         };
-        self.arrived.iter().filter_map(row).collect()
+        latest(self.arrived.iter().filter_map(row))
     }
 
     /// The newest level of each product.

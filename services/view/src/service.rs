@@ -46,12 +46,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (name, topics) = ("view-heartbeats", vec![&CATALOG_HEARTBEAT]);
     let heartbeats =
         spawn_tail(&common.kafka_bootstrap, name, topics, shutdown.clone(), move |_| pulse.beat());
-    lifecycle.thread(
-        "heartbeats",
-        heartbeats.status(),
-        ThreadStatus::problem,
-        heartbeats.stopped(),
-    );
+    lifecycle.thread("heartbeats", heartbeats.status(), ThreadStatus::health, heartbeats.stopped());
     lifecycle.task("feed", |check, shutdown| feed.clone().run(check, shutdown));
     lifecycle.task("streams", |check, shutdown| writers.run(check, shutdown));
     let app = App {
@@ -79,6 +74,6 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     // What is known is in Postgres.
     let (state, codec) = (Box::new(MemoryStore::default()), Codec::new(Arc::new(registry)));
     let thread = spawn_processor(settings, processor, state, codec, shutdown);
-    lifecycle.thread("view", thread.status(), ThreadStatus::problem, thread.stopped());
+    lifecycle.thread("view", thread.status(), ThreadStatus::health, thread.stopped());
     Ok(running)
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     view::ViewUpdated,
 };
-use streams::{Source, UpTo};
+use streams::{Extent, Source, StandIn, UpTo};
 
 // What each may send: the single-writer rule.
 owns! {
@@ -65,6 +65,15 @@ pub struct ProcessorSpec {
     pub flows: &'static [Flow],
     /// The topics its state is restored from.
     pub state: &'static [Source],
+    /// What says the same as records of an input that were deleted before they were read.
+    pub stand_ins: &'static [(&'static TopicSpec, StandIn)],
+}
+
+impl ProcessorSpec {
+    /// What stands in for the input `topic`.
+    pub fn stand_in(&self, topic: &str) -> Option<StandIn> {
+        self.stand_ins.iter().find(|(input, _)| input.name == topic).map(|(_, instead)| *instead)
+    }
 }
 
 /// Where a processor keeps its offsets, which decides the steps at which it can die.
@@ -107,8 +116,10 @@ impl ServiceSpec {
     /// Every topic that it reads, in whatever way; a topic may come twice.
     pub fn reads(&self) -> impl Iterator<Item = &'static TopicSpec> {
         let state = self.processors.iter().flat_map(|one| one.state).map(|source| source.topic);
+        let stand_ins = self.processors.iter().flat_map(|one| one.stand_ins);
+        let instead = stand_ins.map(|(_, stand_in)| stand_in.topic);
         let besides = self.tables.iter().chain(self.follows).copied();
-        self.flows().map(|flow| flow.from).chain(state).chain(besides)
+        self.flows().map(|flow| flow.from).chain(state).chain(instead).chain(besides)
     }
 
     /// The names of its processors.
@@ -176,6 +187,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 Source { topic: &ORDER_COMMANDS.spec, up_to: UpTo::Committed },
                 Source { topic: &ORDER_VALIDATIONS.spec, up_to: UpTo::Committed },
             ],
+            stand_ins: &[],
         }],
         tables: &[&PRODUCTS.spec, &CUSTOMERS.spec],
         follows: &[&ORDER_VIEWS.spec, &ORDER_REFUSALS.spec],
@@ -199,6 +211,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                     .gives(&["refunded"]),
             ],
             state: &[],
+            stand_ins: &[],
         }],
         tables: &[],
         follows: &[],
@@ -226,6 +239,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                         .gives(&["Commit"]),
                 ],
                 state: &[],
+                stand_ins: &[],
             },
             ProcessorSpec {
                 name: "inventory-stock",
@@ -246,6 +260,11 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                     Source { topic: &STOCK.spec, up_to: UpTo::End },
                     Source { topic: &RESERVATIONS.spec, up_to: UpTo::End },
                 ],
+                // The last transition of an order says what it still asks of a product.
+                stand_ins: &[(
+                    &INVENTORY_COMMANDS.spec,
+                    StandIn { topic: &ORDERS_LATEST.spec, extent: Extent::Whole },
+                )],
             },
         ],
         tables: &[&PRODUCTS.spec],
@@ -272,6 +291,11 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 Source { topic: &EMAILS.spec, up_to: UpTo::End },
                 Source { topic: &EMAILS_WAITING.spec, up_to: UpTo::End },
             ],
+            // The view announces the transitions that it has read.
+            stand_ins: &[(
+                &ORDER_VIEWS.spec,
+                StandIn { topic: &ORDERS.spec, extent: Extent::ReachedBy("view") },
+            )],
         }],
         tables: &[],
         follows: &[],
@@ -293,6 +317,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 flow(&STOCK.spec, "stock_level", &[]),
             ],
             state: &[],
+            stand_ins: &[],
         }],
         tables: &[],
         follows: &[],
@@ -315,6 +340,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                         .on(&["cancelled", "refund_due"]),
                 ],
                 state: &[],
+                stand_ins: &[],
             },
             ProcessorSpec {
                 name: "fraud-check",
@@ -322,6 +348,7 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 // One writer per customer.
                 flows: &[flow(&EXPOSURES.spec, "exposure", &[&ORDER_VALIDATIONS.spec])],
                 state: &[Source { topic: &EXPOSURES.spec, up_to: UpTo::Committed }],
+                stand_ins: &[],
             },
         ],
         tables: &[],

@@ -88,17 +88,18 @@ impl Health {
 }
 
 impl Readiness {
-    /// Keep the check in step with `state` until its sender is gone: down with what `problem` says
-    /// of it, up where it says nothing.
+    /// Keep the check in step with `state` until its sender is gone, as `judge` says: up, degraded
+    /// with a remark, or down with the reason.
     pub async fn follow<T>(
         self,
         mut state: watch::Receiver<T>,
-        problem: impl Fn(&T) -> Option<String>,
+        judge: impl Fn(&T) -> Result<Option<String>, String>,
     ) {
         loop {
-            match problem(&state.borrow_and_update()) {
-                Some(problem) => self.down(problem),
-                None => self.up(),
+            match judge(&state.borrow_and_update()) {
+                Ok(None) => self.up(),
+                Ok(Some(remark)) => self.degraded(remark),
+                Err(problem) => self.down(problem),
             }
             if state.changed().await.is_err() {
                 return;

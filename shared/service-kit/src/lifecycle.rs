@@ -122,19 +122,19 @@ impl Lifecycle {
         });
     }
 
-    /// Watches a thread, such as that of a processor: its check follows `status`, down with what
-    /// `problem` says of it, and `ended` gives how it has ended.
+    /// Watches a thread, such as that of a processor. Its check follows `status` as `judge` says:
+    /// up, degraded with a remark, or down with the reason. `ended` gives how it has ended.
     pub fn thread<S>(
         &self,
         name: &'static str,
         status: watch::Receiver<S>,
-        problem: impl Fn(&S) -> Option<String> + Send + Sync + 'static,
+        judge: impl Fn(&S) -> Result<Option<String>, String> + Send + Sync + 'static,
         ended: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) where
         S: Send + Sync + 'static,
     {
         self.task(name, |check, _| async move {
-            let follow = check.follow(status, problem);
+            let follow = check.follow(status, judge);
             let mut ended = std::pin::pin!(ended);
             tokio::select! {
                 ended = &mut ended => ended,

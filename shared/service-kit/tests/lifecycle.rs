@@ -78,7 +78,7 @@ async fn a_thread_that_ends_with_an_error_ends_the_server() {
     let running = serve(&lifecycle).await;
     let (status, followed) = watch::channel("joining");
     let (end_with, ended) = oneshot::channel();
-    lifecycle.thread("processor", followed, |status| Some((*status).to_owned()), async {
+    lifecycle.thread("processor", followed, |status| Err((*status).to_owned()), async {
         ended.await.expect("the thread says how it ends")
     });
     drop(status);
@@ -127,7 +127,7 @@ async fn a_part_that_does_not_end_in_time_is_named() {
     lifecycle.task("well", until);
     lifecycle.task("stuck", |_, _| pending());
     let (_status, followed) = watch::channel(());
-    lifecycle.thread("frozen", followed, |()| None, pending());
+    lifecycle.thread("frozen", followed, |()| Ok(None), pending());
     shutdown.cancel();
     assert_eq!(end(lifecycle).await.unwrap_err(), "not ended within 12 s: stuck, frozen");
 }
@@ -152,10 +152,15 @@ async fn each_part_is_a_health_check() {
     lifecycle.task("relay", until);
     let (status, followed) = watch::channel(Some("waiting for Kafka"));
     let ended = lifecycle.shutdown();
-    lifecycle.thread("processor", followed, |status| status.map(str::to_owned), async move {
-        ended.cancelled().await;
-        Ok(())
-    });
+    lifecycle.thread(
+        "processor",
+        followed,
+        |status| status.map_or(Ok(None), |why| Err(why.to_owned())),
+        async move {
+            ended.cancelled().await;
+            Ok(())
+        },
+    );
     let up = |name: &str| json!({ "name": name, "status": "up" });
     let down = |name: &str, why: &str| json!({ "name": name, "status": "down", "detail": why });
     let waiting = json!([up("http"), up("relay"), down("processor", "waiting for Kafka")]);

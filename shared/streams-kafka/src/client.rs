@@ -1,13 +1,15 @@
 //! Kafka clients: their settings, each with its reason, their callbacks, and the meaning of their
 //! errors.
 
+use crate::partitions::Partitions;
 use rdkafka::{
     ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, DeliveryResult, Header, Headers as _, OwnedHeaders},
     producer::{BaseRecord, ProducerContext},
+    types::RDKafkaRespErr,
 };
 use std::{
     collections::HashSet,
@@ -171,6 +173,7 @@ pub(crate) struct ReaderContext {
     events: Mutex<Vec<GroupEvent>>,
     outage: AtomicBool,
     ends: Mutex<Option<Ends>>,
+    partitions: Mutex<Partitions>,
 }
 
 /// Which partitions were read to their end, and when that was so.
@@ -203,6 +206,11 @@ impl Ends {
 }
 
 impl ReaderContext {
+    /// What the topics of a member have: tasks are dealt by it.
+    pub(crate) fn deal_by(&self, partitions: Partitions) {
+        *lock(&self.partitions) = partitions;
+    }
+
     /// What has happened since the last call.
     pub(crate) fn take_events(&self) -> Vec<GroupEvent> {
         std::mem::take(&mut *lock(&self.events))
@@ -238,15 +246,24 @@ impl ClientContext for ReaderContext {
 }
 
 impl ConsumerContext for ReaderContext {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(partitions) = rebalance {
-            lock(&self.events).push(GroupEvent::Revoked(pairs(partitions)));
-        }
-    }
-
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(partitions) = rebalance {
-            lock(&self.events).push(GroupEvent::Assigned(pairs(partitions)));
+    /// All partitions come and go at once: the protocol is eager.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        what: RDKafkaRespErr,
+        given: &mut TopicPartitionList,
+    ) {
+        let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            let ours = lock(&self.partitions).dealt(&pairs(given));
+            lock(&self.events).push(GroupEvent::Assigned(pairs(&ours)));
+            consumer.assign(&ours)
+        } else {
+            let ours = consumer.assignment().map(|ours| pairs(&ours)).unwrap_or_default();
+            lock(&self.events).push(GroupEvent::Revoked(ours));
+            consumer.unassign()
+        };
+        if let Err(error) = done {
+            debug!(?what, "{error}");
         }
     }
 }

@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use streams::{
     Headers, Outgoing, Record, Timestamp,
     limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, RESTORE_RECORDS_MAX},
+    partition::partition_for,
     record::{Header, names},
     topic::{Cleanup, TopicSpec, Writers},
     tx::{dead_letter_of, dlq_names},
@@ -352,13 +353,13 @@ fn original(
     let header = |name| letter.record.headers.get(name);
     let name = header(dlq_names::TOPIC).context("the dead letter does not name its topic")?;
     let topic = topics.iter().find(|topic| topic.name == name);
-    let topic = *topic.with_context(|| format!("there is no topic `{name}`"))?;
+    let spec = *topic.with_context(|| format!("there is no topic `{name}`"))?;
     let partition = header(dlq_names::PARTITION).and_then(|text| text.parse().ok());
-    let partition = partition.context("the dead letter does not name its partition")?;
-    if topic.cleanup == Cleanup::Compact {
-        ensure_last(bootstrap, letter, topic.name, partition)?;
+    let partition: i32 = partition.context("the dead letter does not name its partition")?;
+    if spec.cleanup == Cleanup::Compact {
+        ensure_last(bootstrap, letter, spec.name, partition)?;
     }
-    let topic = topic.name;
+    let topic = spec.name;
     let whole =
         match letter.cut() {
             Some((bytes, digest)) => {
@@ -375,6 +376,10 @@ fn original(
     let is_own = |header: &&Header| !header.0.starts_with(dlq_names::PREFIX) && **header != cause;
     let headers = Headers(record.headers.0.iter().filter(is_own).cloned().collect());
     let (key, value) = (record.key.clone(), record.value.clone());
+    // It stood outside of the topic's contract, which is why it is a dead letter.
+    let is_outside = partition >= spec.partitions && spec.writers != Writers::Cdc;
+    let home = partition_for(key.as_deref().unwrap_or_default(), spec.partitions);
+    let partition = if is_outside { home } else { partition };
     Ok(Outgoing { topic, partition, key, value, headers })
 }
 

@@ -15,6 +15,7 @@ use streams::{
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// A service's reaction to its input topics, with offsets in a database of its own instead of a
 /// Kafka transaction. Its calls may block.
@@ -59,8 +60,8 @@ pub fn spawn_fenced<C: FencedConsumer + 'static>(
     spawn(settings.name, move |status| {
         let engine = FencedEngine::new(&consumer.inputs());
         let letters = PassedBy::new(consumer.dead_letters());
-        let (reader, failures) = (None, 0);
-        FencedDriver { settings, consumer, codec, engine, reader, letters, failures }
+        let (reader, failures, remarks) = (None, 0, Vec::new());
+        FencedDriver { settings, consumer, codec, engine, reader, letters, failures, remarks }
             .run(&stop, &status)
     })
 }
@@ -74,6 +75,8 @@ struct FencedDriver<C> {
     letters: PassedBy,
     /// How often in a row it has failed.
     failures: u32,
+    /// What was deleted before it was read.
+    remarks: Vec<String>,
 }
 
 impl<C: FencedConsumer> FencedDriver<C> {
@@ -102,7 +105,10 @@ impl<C: FencedConsumer> FencedDriver<C> {
                     if matches!(other, Effect::Poll) && self.engine.trouble().is_none() {
                         pause.over();
                         self.failures = 0;
-                        at_work(status, self.engine.partitions());
+                        let partitions = self.engine.partitions().collect();
+                        let reader = self.reader.as_ref().map(GroupReader::remarks);
+                        let remarks = reader.into_iter().flatten().chain(self.remarks.clone());
+                        at_work(status, partitions, remarks.collect());
                     }
                     let done = self.perform(other);
                     done.unwrap_or_else(|Failed { class, error }| Event::Failed(class, error))
@@ -121,8 +127,9 @@ impl<C: FencedConsumer> FencedDriver<C> {
             }
             Effect::Poll => Ok(Event::Polled(self.reader()?.poll().map_err(Failed::fatal)?)),
             Effect::Claim(partitions) => {
-                let offsets = self.consumer.claim(&partitions).map_err(failed)?;
+                let mut offsets = self.consumer.claim(&partitions).map_err(failed)?;
                 failpoint::reached("claimed");
+                self.look_for_gaps(&mut offsets)?;
                 Ok(Event::Claimed(offsets))
             }
             Effect::Seek(offsets) => {
@@ -136,6 +143,25 @@ impl<C: FencedConsumer> FencedDriver<C> {
             }
             other => unreachable!("{other:?} is not for Kafka or the database"),
         }
+    }
+
+    /// The positions are the database's: say where the log no longer has them, and go on where it
+    /// begins.
+    fn look_for_gaps(&mut self, offsets: &mut Offsets) -> Result<(), Failed> {
+        let starts = self.reader()?.overtaken(offsets).map_err(Failed::fatal)?;
+        for ((topic, partition), start) in starts {
+            let from = offsets.insert((topic.clone(), partition), start).unwrap_or(0);
+            let remark = format!(
+                "the offsets {from} to {} of {topic}/{partition} were deleted before they were \
+                 read: not made up for",
+                start - 1
+            );
+            warn!("{remark}");
+            if !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+        Ok(())
     }
 
     fn learn(&mut self) -> anyhow::Result<()> {
@@ -156,7 +182,8 @@ impl<C: FencedConsumer> FencedDriver<C> {
             RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
         })?;
         self.learn().map_err(Failed::fatal)?;
-        let reader = GroupReader::join(&self.settings, self.consumer.inputs());
+        let outputs = self.consumer.outputs();
+        let reader = GroupReader::join(&self.settings, self.consumer.inputs(), &outputs);
         self.reader = Some(reader.map_err(Failed::fatal)?);
         Ok(Event::Connected)
     }

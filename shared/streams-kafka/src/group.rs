@@ -3,6 +3,7 @@
 use crate::{
     ConsumerSettings,
     client::{Ends, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
+    partitions::{LOOK_INTERVAL, Partitions},
 };
 use anyhow::Context;
 use rdkafka::{
@@ -35,13 +36,21 @@ pub(crate) struct GroupReader {
     owned: BTreeSet<(String, i32)>,
     /// Partition numbers that were assigned and have not been asked for yet.
     fresh: BTreeSet<i32>,
+    /// What else a task has: the topics that are written, and those of the state.
+    besides: Vec<&'static TopicSpec>,
+    partitions: Partitions,
+    looked_at: Instant,
+    /// The next offset of each partition that was read from.
+    expected: BTreeMap<(String, i32), i64>,
 }
 
 impl GroupReader {
-    /// Join the group. Fails while a topic does not exist.
+    /// Join the group that reads `topics`. Fails while one of them, or of those that a task has
+    /// `besides`, does not exist or has too few partitions.
     pub(crate) fn join(
         settings: &ConsumerSettings,
         topics: Vec<&'static TopicSpec>,
+        besides: &[&'static TopicSpec],
     ) -> anyhow::Result<Self> {
         let mut config = member_config(&settings.bootstrap, settings.name, &settings.member());
         if settings.report_ends {
@@ -49,10 +58,10 @@ impl GroupReader {
         }
         let consumer: BaseConsumer<ReaderContext> =
             config.create_with_context(ReaderContext::default())?;
-        for topic in &topics {
-            topic_exists(&consumer, topic.name)
-                .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
-        }
+        let partitions = Partitions::ask(&consumer, topics.iter().chain(besides).copied())
+            .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
+        partitions.suffice()?;
+        consumer.context().deal_by(Partitions::ask(&consumer, topics.iter().copied())?);
         let names: Vec<_> = topics.iter().map(|topic| topic.name).collect();
         consumer.subscribe(&names)?;
         Ok(Self {
@@ -62,11 +71,20 @@ impl GroupReader {
             names: TopicNames::default(),
             owned: BTreeSet::new(),
             fresh: BTreeSet::new(),
+            besides: besides.to_vec(),
+            partitions,
+            looked_at: Instant::now(),
+            expected: BTreeMap::new(),
         })
     }
 
     /// Poll until the input is drained, the batch is full, or the wait is over.
+    ///
+    /// # Errors
+    /// When the member is fenced, the topics have other partitions than before, or records were
+    /// deleted before they were read: a new member finds out what that means.
     pub(crate) fn poll(&mut self) -> anyhow::Result<Polled> {
+        self.look_at_partitions()?;
         let mut until = Instant::now() + IDLE;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < self.settings.batch_records_max && bytes < BATCH_BYTES_MAX {
@@ -93,7 +111,9 @@ impl GroupReader {
                     until = Instant::now() + self.settings.batch_wait;
                 }
                 // A record of a partition that was just taken away may still be in the queue.
-                if self.owned.contains(&(record.topic.to_string(), record.partition)) {
+                let place = (record.topic.to_string(), record.partition);
+                if self.owned.contains(&place) {
+                    self.look_for_gap(place, record.offset)?;
                     bytes += record.size();
                     batch.push(record);
                 }
@@ -123,9 +143,65 @@ impl GroupReader {
         self.partitions().into_iter().filter(is_at_end).map(|partition| (partition, at)).collect()
     }
 
-    /// The partition numbers that are ours.
+    /// The partition numbers that are ours, of those that have a state.
     pub(crate) fn partitions(&self) -> BTreeSet<i32> {
-        self.owned.iter().map(|(_, partition)| *partition).collect()
+        let numbers = self.owned.iter().map(|(_, partition)| *partition);
+        numbers.filter(|partition| self.is_task(*partition)).collect()
+    }
+
+    fn is_task(&self, partition: i32) -> bool {
+        self.topics.iter().any(|topic| partition < topic.partitions)
+    }
+
+    /// Which topics have more partitions than their contracts say.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        self.partitions.remarks()
+    }
+
+    /// Whether the topics still have the partitions that they had. While Kafka is away that is
+    /// not known.
+    fn look_at_partitions(&mut self) -> anyhow::Result<()> {
+        if self.looked_at.elapsed() < LOOK_INTERVAL {
+            return Ok(());
+        }
+        self.looked_at = Instant::now();
+        let topics = self.topics.iter().chain(&self.besides).copied();
+        if let Ok(now) = Partitions::ask(&self.consumer, topics) {
+            anyhow::ensure!(now == self.partitions, "the partitions of a topic have changed");
+        }
+        Ok(())
+    }
+
+    /// Markers of transactions have offsets as well, so a gap alone says nothing: the beginning of
+    /// the log does.
+    fn look_for_gap(&mut self, place: (String, i32), offset: i64) -> anyhow::Result<()> {
+        const MARKERS: i64 = 2;
+        if let Some(expected) = self.expected.get(&place).copied()
+            && offset > expected + MARKERS
+        {
+            let (topic, partition) = &place;
+            let (start, _) = self.consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT)?;
+            anyhow::ensure!(
+                start <= expected,
+                "the offsets {expected} to {} of {topic}/{partition} were deleted",
+                start - 1
+            );
+        }
+        self.expected.insert(place, offset + 1);
+        Ok(())
+    }
+
+    /// Where the log begins, of those positions that are no longer in it.
+    pub(crate) fn overtaken(&self, positions: &Offsets) -> anyhow::Result<Offsets> {
+        let mut overtaken = Offsets::new();
+        for (place, position) in positions {
+            let watermarks = self.consumer.fetch_watermarks(&place.0, place.1, CALL_TIMEOUT);
+            let (start, _) = watermarks.with_context(|| format!("{}/{}", place.0, place.1))?;
+            if *position < start {
+                overtaken.insert(place.clone(), start);
+            }
+        }
+        Ok(overtaken)
     }
 
     /// Whether Kafka has gone from sight since the last call, and is still gone.
@@ -159,7 +235,8 @@ impl GroupReader {
     }
 
     /// Read again from `offsets`.
-    pub(crate) fn seek(&self, offsets: &Offsets) -> anyhow::Result<()> {
+    pub(crate) fn seek(&mut self, offsets: &Offsets) -> anyhow::Result<()> {
+        self.expected.extend(offsets.clone());
         for ((topic, partition), offset) in offsets {
             self.consumer
                 .seek(topic, *partition, Offset::Offset(*offset), CALL_TIMEOUT)
@@ -183,7 +260,10 @@ impl GroupReader {
         for event in self.consumer.context().take_events() {
             match event {
                 GroupEvent::Assigned(partitions) => {
-                    self.fresh.extend(partitions.iter().map(|(_, partition)| *partition));
+                    let numbers = partitions.iter().map(|(_, partition)| *partition);
+                    let tasks: Vec<_> = numbers.filter(|number| self.is_task(*number)).collect();
+                    self.fresh.extend(tasks);
+                    self.expected.clear();
                     self.owned.extend(partitions);
                 }
                 GroupEvent::Revoked(partitions) => {

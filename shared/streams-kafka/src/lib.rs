@@ -8,6 +8,7 @@ pub mod dlq;
 mod fenced;
 mod group;
 mod log;
+mod partitions;
 mod registry;
 mod sender;
 mod table;
@@ -84,19 +85,25 @@ pub enum ThreadStatus {
     Running {
         /// Partition numbers, the same for each input topic.
         partitions: Vec<i32>,
+        /// What an operator should know all the same, such as records that were deleted unread.
+        remarks: Vec<String>,
     },
     /// Ended.
     Stopped,
 }
 
 impl ThreadStatus {
-    /// Why the thread is not at work, if it is not: the detail of a health check.
-    pub fn problem(&self) -> Option<String> {
+    /// The health of the thread: at work, perhaps with a remark; or why it is not.
+    ///
+    /// # Errors
+    /// Why it is not at work.
+    pub fn health(&self) -> Result<Option<String>, String> {
         match self {
-            Self::Starting => Some("starting".into()),
-            Self::Waiting(cause) => Some(format!("waiting: {cause}")),
-            Self::Running { .. } => None,
-            Self::Stopped => Some("stopped".into()),
+            Self::Starting => Err("starting".into()),
+            Self::Waiting(cause) => Err(format!("waiting: {cause}")),
+            Self::Running { remarks, .. } if remarks.is_empty() => Ok(None),
+            Self::Running { remarks, .. } => Ok(Some(remarks.join("; "))),
+            Self::Stopped => Err("stopped".into()),
         }
     }
 }
@@ -147,9 +154,9 @@ fn spawn(
     ThreadHandle { status, ended }
 }
 
-/// Report that the thread works on `partitions`, if that is news.
-fn at_work(status: &watch::Sender<ThreadStatus>, partitions: impl IntoIterator<Item = i32>) {
-    let running = ThreadStatus::Running { partitions: partitions.into_iter().collect() };
+/// Report that the thread works on `partitions`, with these remarks, if that is news.
+fn at_work(status: &watch::Sender<ThreadStatus>, partitions: Vec<i32>, remarks: Vec<String>) {
+    let running = ThreadStatus::Running { partitions, remarks };
     status.send_if_modified(|status| {
         let is_news = *status != running;
         if is_news {
@@ -226,7 +233,7 @@ mod tests {
         let mut status = tail.status();
         let waits = |status: &ThreadStatus| matches!(status, ThreadStatus::Waiting(_));
         let waiting = tokio::time::timeout(DEADLINE, status.wait_for(waits)).await;
-        assert!(waiting.expect("it waits").expect("it runs").problem().is_some());
+        assert!(waiting.expect("it waits").expect("it runs").health().is_err());
         stop.cancel();
         end(tail).await.unwrap();
     }

@@ -1,6 +1,9 @@
 //! Reading a log from an offset to its end.
 
-use crate::client::{ReaderContext, TopicNames, pause_briefly, reader_config, to_record};
+use crate::{
+    client::{ReaderContext, TopicNames, pause_briefly, reader_config, to_record},
+    group::topic_exists,
+};
 use anyhow::Context;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -11,7 +14,7 @@ use std::time::{Duration, Instant};
 use streams::{
     Record,
     limits::{BATCH_BYTES_MAX, CALL_TIMEOUT, RESTORE_RECORDS_MAX},
-    topic::TopicSpec,
+    topic::{TopicSpec, Writers},
 };
 use tracing::debug;
 
@@ -133,7 +136,12 @@ pub fn read_end(
     mut each: impl FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut log = LogReader::new(bootstrap, "log-reader")?;
-    for partition in 0..topic.partitions {
+    // What is beyond the contract of other topics is not part of them.
+    let partitions = match topic.writers {
+        Writers::Cdc => i32::try_from(topic_exists(&log.committed, topic.name)?)?,
+        _ => topic.partitions,
+    };
+    for partition in 0..partitions {
         let end = log
             .stable_end(topic.name, partition)
             .with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))?;

@@ -3,7 +3,7 @@
 use crate::{
     Pause, ThreadHandle, ThreadStatus, at_work,
     client::{ReaderContext, TopicNames, reader_config, to_record},
-    group::topic_exists,
+    partitions::{LOOK_INTERVAL, Partitions},
     spawn,
 };
 use rdkafka::{
@@ -12,7 +12,7 @@ use rdkafka::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use streams::limits::CALL_TIMEOUT;
 use streams::{Record, topic::TopicSpec};
@@ -62,8 +62,10 @@ impl<F: FnMut(Record)> Tail<F> {
         let consumer: BaseConsumer<ReaderContext> =
             reader_config(bootstrap, name).create_with_context(ReaderContext::default())?;
         let mut assignment = TopicPartitionList::new();
+        let known = Partitions::ask(&consumer, topics.iter().copied())?;
+        let mut looked_at = Instant::now();
         for topic in topics {
-            for partition in 0..i32::try_from(topic_exists(&consumer, topic.name)?)? {
+            for partition in 0..known.of(topic.name) {
                 let place = (topic.name.to_owned(), partition);
                 let next = match self.positions.get(&place) {
                     Some(next) => *next,
@@ -77,7 +79,7 @@ impl<F: FnMut(Record)> Tail<F> {
         outage.over();
         let partitions: BTreeSet<i32> =
             self.positions.keys().map(|(_, partition)| *partition).collect();
-        at_work(&self.status, partitions);
+        at_work(&self.status, partitions.into_iter().collect(), Vec::new());
         let mut names = TopicNames::default();
         while !stop.is_cancelled() {
             match consumer.poll(Duration::from_millis(500)) {
@@ -89,6 +91,13 @@ impl<F: FnMut(Record)> Tail<F> {
                 }
                 Some(Err(error)) => debug!("{name}: {error}"),
                 None => {}
+            }
+            if looked_at.elapsed() >= LOOK_INTERVAL {
+                looked_at = Instant::now();
+                // While Kafka is away that is not known.
+                let now = Partitions::ask(&consumer, topics.iter().copied());
+                let is_same = now.map_or(true, |now| now == known);
+                anyhow::ensure!(is_same, "the partitions of a topic have changed");
             }
         }
         Ok(())

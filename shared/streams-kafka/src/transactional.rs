@@ -4,7 +4,7 @@
 use crate::{
     ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work,
     client::{Failed, WriterContext, pause_briefly, producer_config, to_message},
-    dlq::PassedBy,
+    dlq::{Address, PassedBy, committed},
     group::{GroupReader, to_list},
     log::LogReader,
     spawn,
@@ -106,7 +106,8 @@ impl<P: Processor> TransactionalDriver<P> {
                     if self.engine.trouble().is_none() {
                         self.failures = 0;
                         pause.over();
-                        at_work(&self.status, self.engine.partitions());
+                        let partitions = self.engine.partitions().collect();
+                        at_work(&self.status, partitions, self.remarks());
                     }
                     self.perform(Effect::Poll)
                 }
@@ -159,6 +160,11 @@ impl<P: Processor> TransactionalDriver<P> {
         }
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let reader = self.clients.as_ref().map(|clients| clients.reader.remarks());
+        reader.into_iter().flatten().chain(self.engine.remarks().iter().cloned()).collect()
+    }
+
     fn learn(&mut self) -> anyhow::Result<()> {
         let news = self.passed.news(&self.settings.bootstrap, &self.settings.member())?;
         self.engine.pass_by(news);
@@ -197,12 +203,22 @@ impl<P: Processor> TransactionalDriver<P> {
             }
             Effect::Poll => self.poll(),
             Effect::FetchOffsets { partition } => {
-                let committed = self.clients()?.reader.committed(partition);
-                Ok(Event::Offsets(committed.map_err(Failed::fatal)?))
+                let reader = &self.clients()?.reader;
+                let committed = reader.committed(partition).map_err(Failed::fatal)?;
+                let starts = reader.overtaken(&committed).map_err(Failed::fatal)?;
+                Ok(match starts.is_empty() {
+                    true => Event::Offsets(committed),
+                    false => Event::Overtaken { committed, starts },
+                })
             }
             Effect::FetchEnd { topic, partition } => {
                 let end = self.log()?.stable_end(topic, partition);
                 Ok(Event::End(end.map_err(Failed::fatal)?))
+            }
+            Effect::FetchReached { group, topic, partition } => {
+                let address = Address { topic: topic.to_owned(), partition, offset: 0 };
+                let reached = committed(&self.settings.bootstrap, group, &address);
+                Ok(Event::End(reached.map_err(Failed::fatal)?))
             }
             Effect::Read { topic, partition, from, to } => {
                 let read = self.log()?.read(&topic, partition, from, to, RESTORE_RECORDS_MAX);
@@ -314,8 +330,11 @@ impl<P: Processor> TransactionalDriver<P> {
         // First the fence, then the group: once it stands, nothing of a former self can be open.
         let (producer, deliveries) = fencing_producer(&self.settings)?;
         self.learn().map_err(Failed::fatal)?;
-        let inputs = self.engine.processor().inputs();
-        let reader = GroupReader::join(&self.settings, inputs).map_err(Failed::fatal)?;
+        let processor = self.engine.processor();
+        let sources = processor.sources().into_iter().map(|source| source.topic);
+        let besides: Vec<_> = processor.outputs().into_iter().chain(sources).collect();
+        let reader = GroupReader::join(&self.settings, processor.inputs(), &besides);
+        let reader = reader.map_err(Failed::fatal)?;
         self.clients = Some(Clients { reader, producer, deliveries, log: None });
         Ok(Event::Connected)
     }

@@ -150,6 +150,7 @@ impl<P: Processor> Stage<P> {
             Effect::Clear { partition } => self.clear(sim, partition),
             reading @ (Effect::FetchOffsets { .. }
             | Effect::FetchEnd { .. }
+            | Effect::FetchReached { .. }
             | Effect::Read { .. }) => self.look_up(sim, reading),
             transactional => self.transact(sim, transactional),
         };
@@ -172,6 +173,10 @@ impl<P: Processor> Stage<P> {
     /// Read a batch of any size. The engine hears of it at the next step.
     fn poll(&mut self, sim: &mut Sim) -> Progress {
         let clients = self.clients.as_mut().expect("the engine connects before it polls");
+        if clients.consumer.is_overtaken(&sim.kafka) {
+            let failed = anyhow::anyhow!("records were deleted");
+            return self.tell(sim, Event::Failed(Class::Fatal, failed), sim.step);
+        }
         let max = match sim.dice.u32(0..4) {
             0 => 1,
             1 => sim.dice.usize(1..=4),
@@ -218,7 +223,11 @@ impl<P: Processor> Stage<P> {
                 match clients.consumer.group_offsets(&sim.kafka, partition) {
                     Some(offsets) => {
                         self.committed.clone_from(&offsets);
-                        Event::Offsets(offsets)
+                        let starts = sim.kafka.overtaken(&offsets);
+                        match starts.is_empty() {
+                            true => Event::Offsets(offsets),
+                            false => Event::Overtaken { committed: offsets, starts },
+                        }
                     }
                     None => open("a transaction with offsets is pending".into()),
                 }
@@ -230,6 +239,13 @@ impl<P: Processor> Stage<P> {
                     (Some(committed), _) => Event::End(*committed),
                     (None, Some(end)) => Event::End(end),
                     (None, None) => open(format!("{topic}/{partition} has a transaction open")),
+                }
+            }
+            Effect::FetchReached { group, topic, partition } => {
+                let topics = [sim.kafka.topic(topic)];
+                match sim.kafka.group_offsets(group, &topics, partition) {
+                    Some(offsets) => Event::End(offsets.into_values().next().unwrap_or(0)),
+                    None => open("a transaction with offsets is pending".into()),
                 }
             }
             Effect::Read { topic, partition, from, to } => {

@@ -34,7 +34,7 @@ pub use engine::{Effect, Engine, Event};
 pub use failure::Failure;
 pub use identity::{Owns, Service};
 pub use outage::{Backoff, Outage};
-pub use processor::{Processor, Source, UpTo};
+pub use processor::{Extent, Processor, Source, StandIn, UpTo};
 pub use record::{Headers, Record};
 pub use registry::{MemoryRegistry, RegistryError, SchemaRegistry};
 pub use store::{MemoryStore, Store, Table};

@@ -25,6 +25,24 @@ pub struct Source {
     pub up_to: UpTo,
 }
 
+/// What says the same as records of an input that are no longer in the log.
+#[derive(Clone, Copy)]
+pub struct StandIn {
+    /// Its records are handled in their place, one after the other.
+    pub topic: &'static TopicSpec,
+    /// Which of its partitions say it.
+    pub extent: Extent,
+}
+
+/// Which part of a [`StandIn`] stands for a partition of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Partition p for partition p, as far as this group has handled it.
+    ReachedBy(&'static str),
+    /// All partitions, to their ends: it has other keys.
+    Whole,
+}
+
 /// A service's reaction to its input topics.
 ///
 /// The engine calls `process` for each record of a batch in order, then `tick`, then `flush`, and
@@ -43,6 +61,13 @@ pub trait Processor: Send {
     /// Where state comes from, in order. Nothing for a processor without state.
     fn sources(&self) -> Vec<Source> {
         Vec::new()
+    }
+
+    /// What stands in for records of the input `topic` that were deleted before they were read. It
+    /// must say at least what they said: the processor knows what it has handled already.
+    fn stand_in(&self, topic: &str) -> Option<StandIn> {
+        let _ = topic;
+        None
     }
 
     /// Every table of the state: a store that was written with another layout is rebuilt.

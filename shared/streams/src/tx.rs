@@ -130,6 +130,11 @@ impl<'a, S: Service> Tx<'a, S> {
         self.codec.decode(topic, bytes)
     }
 
+    /// What encodes and decodes.
+    pub fn codec(&self) -> &Codec {
+        self.codec
+    }
+
     /// The value of `key` in `table`, with what this transaction has changed.
     ///
     /// # Errors
@@ -266,6 +271,11 @@ impl<'a, S: Service> Tx<'a, S> {
     pub fn begin_partition(&mut self, partition: i32) {
         self.partition = partition;
         self.cause = Cause::default();
+    }
+
+    /// The record at hand is about the state of `partition`, wherever it stands.
+    pub fn act_on(&mut self, partition: i32) {
+        self.partition = partition;
     }
 
     /// For a decision that a stored story causes, not the record at hand: keep its thread.

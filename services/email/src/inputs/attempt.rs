@@ -24,6 +24,8 @@ use streams::{
 /// A record of `order-views` that can be believed.
 pub(super) struct Announced<'a> {
     record: &'a Record,
+    /// Its value, if `record` is not the announcement itself.
+    announcement: Option<Vec<u8>>,
     pub(super) update: ViewUpdated,
 }
 
@@ -43,7 +45,12 @@ impl<'a> Announced<'a> {
         // The order was written by orders or payments, the record by the view: so the writer of the
         // one says nothing about the other.
         update.order.check_alone(order_id).map_err(Failure::poison)?;
-        Ok(Self { record, update })
+        Ok(Self { record, announcement: None, update })
+    }
+
+    /// What the view has announced because of `record`, a transition that can be believed.
+    pub(super) fn made_up(record: &'a Record, announcement: Vec<u8>, update: ViewUpdated) -> Self {
+        Self { record, announcement: Some(announcement), update }
     }
 }
 
@@ -57,7 +64,7 @@ pub(super) fn make<M: Mailer>(
     mailer: &mut DedupingMailer<M>,
     tx: &mut Tx<'_, Email>,
 ) -> Result<(), Failure> {
-    let Announced { record, update } = announced;
+    let Announced { record, announcement, update } = announced;
     let order_id = update.order_id;
     let before = store::waiting(order_id, tx)?;
     let mails = Mails { sent: store::load(order_id, tx)?, waiting: None };
@@ -83,7 +90,10 @@ pub(super) fn make<M: Mailer>(
         Err(DeliveryError::Refused(cause)) => (Trouble::Refused, cause),
         Err(DeliveryError::Doubtful(cause)) => (Trouble::Doubtful, cause),
     };
-    let waiting = wait(record, kind, before.as_ref(), (trouble, cause), tx)?;
+    let mut waiting = wait(record, kind, before.as_ref(), (trouble, cause), tx)?;
+    if let Some(announcement) = announcement {
+        waiting.announcement.clone_from(announcement);
+    }
     set_waiting(order_id, Some(waiting), tx)
 }
 

@@ -4,4 +4,5 @@ mod attempt;
 pub(crate) mod email_sent;
 pub(crate) mod email_waiting;
 pub(crate) mod mail_due;
+pub(crate) mod order_transition;
 pub(crate) mod view_updated;

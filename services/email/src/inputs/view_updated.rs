@@ -18,12 +18,20 @@ pub(crate) fn handle<M: Mailer>(
     mailer: &mut DedupingMailer<M>,
     tx: &mut Tx<'_, Email>,
 ) -> Result<(), Failure> {
-    let announced = Announced::read(record, tx)?;
+    mail(&Announced::read(record, tx)?, mailer, tx)
+}
+
+/// Mail the customer about what is `announced`, if they do not know yet.
+pub(super) fn mail<M: Mailer>(
+    announced: &Announced<'_>,
+    mailer: &mut DedupingMailer<M>,
+    tx: &mut Tx<'_, Email>,
+) -> Result<(), Failure> {
     let order_id = announced.update.order_id;
     let waiting = store::waiting(order_id, tx)?.map(|waiting| waiting.kind);
     let mails = Mails { sent: store::load(order_id, tx)?, waiting };
     match notice::decide(&mails, &announced.update, tx.now()) {
-        Decision::Send(_) => attempt::make(&announced, mailer, tx),
+        Decision::Send(_) => attempt::make(announced, mailer, tx),
         Decision::Ignored(why) => {
             tracing::trace!(%order_id, ?why, "ignored");
             Ok(())

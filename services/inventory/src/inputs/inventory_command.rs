@@ -7,6 +7,7 @@ use crate::{
 };
 use contracts::{
     Sku,
+    inventory::InventoryCommand,
     owns::Inventory,
     topics::{INVENTORY_COMMANDS, ORDER_VALIDATIONS, RESERVATIONS, STOCK},
 };
@@ -19,8 +20,14 @@ pub(crate) fn handle(record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), 
         let cause = format!("the record's key is {key}, but its command is about {sku}");
         return Err(Failure::Poison(cause));
     }
-    let before = store::load(&command, tx)?;
-    let decision = stock::decide(&before, &command, tx.now());
+    act(&command, tx)
+}
+
+/// What `command` does to the stock of the partition at hand.
+pub(super) fn act(command: &InventoryCommand, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
+    let sku = command.sku();
+    let before = store::load(command, tx)?;
+    let decision = stock::decide(&before, command, tx.now());
     match &decision {
         Decision::Impossible(why) => return Err(Failure::poison(why)),
         Decision::Ignored(why) => tracing::debug!(%sku, ?why, "ignored"),

@@ -3,15 +3,15 @@
 
 use crate::{
     adapters::store,
-    inputs::{inventory_command, reservation, stock_level},
+    inputs::{inventory_command, latest_order, reservation, stock_level},
     topology,
 };
 use contracts::{
     owns::Inventory,
-    topics::{self, RESERVATIONS, STOCK, TopicSpec},
+    topics::{self, ORDERS_LATEST, RESERVATIONS, STOCK, TopicSpec},
 };
 use streams::{
-    Failure, Processor, Record, Source, Tx,
+    Failure, Processor, Record, Source, StandIn, Tx,
     store::{Layout, LayoutError},
 };
 
@@ -34,6 +34,10 @@ impl Processor for StockProcessor {
         topology::SOURCES.to_vec()
     }
 
+    fn stand_in(&self, topic: &str) -> Option<StandIn> {
+        topology::stand_in(topic)
+    }
+
     fn layout() -> Result<Layout, LayoutError> {
         store::layout()
     }
@@ -43,6 +47,8 @@ impl Processor for StockProcessor {
             stock_level::handle(record, tx)
         } else if record.is_on(&RESERVATIONS) {
             reservation::handle(record, tx)
+        } else if record.is_on(&ORDERS_LATEST) {
+            latest_order::handle(record, tx)
         } else {
             inventory_command::handle(record, tx)
         }

@@ -5,7 +5,7 @@ use sqlx::migrate::Migrator;
 use std::sync::LazyLock;
 
 /// Number, name and text of every file in `migrations/`.
-const FILES: [(i64, &str, &str); 13] = [
+const FILES: [(i64, &str, &str); 14] = [
     (1, "orders", include_str!("../../migrations/0001_orders.sql")),
     (2, "timeline", include_str!("../../migrations/0002_timeline.sql")),
     (3, "customer_orders", include_str!("../../migrations/0003_customer_orders.sql")),
@@ -19,6 +19,7 @@ const FILES: [(i64, &str, &str); 13] = [
     (11, "timeline_places", include_str!("../../migrations/0011_timeline_places.sql")),
     (12, "order_versions", include_str!("../../migrations/0012_order_versions.sql")),
     (13, "customers", include_str!("../../migrations/0013_customers.sql")),
+    (14, "captured_at", include_str!("../../migrations/0014_captured_at.sql")),
 ];
 
 /// Every migration, in the order of their numbers.

@@ -45,11 +45,14 @@ impl From<&CatalogCustomer> for CustomerEntry {
 }
 
 const UPSERT: &str = "
-    INSERT INTO customers AS known (customer_id, customer, log_partition, log_offset)
-    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[])
+    INSERT INTO customers AS known (customer_id, customer, log_partition, log_offset, log_timestamp)
+    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[], $5::bigint[])
     ON CONFLICT (customer_id) DO UPDATE SET customer = excluded.customer,
-        log_partition = excluded.log_partition, log_offset = excluded.log_offset
-    WHERE known.log_partition <> excluded.log_partition OR known.log_offset < excluded.log_offset";
+        log_partition = excluded.log_partition, log_offset = excluded.log_offset,
+        log_timestamp = excluded.log_timestamp
+    WHERE CASE known.log_partition
+        WHEN excluded.log_partition THEN known.log_offset < excluded.log_offset
+        ELSE known.log_timestamp <= excluded.log_timestamp END";
 
 /// Show `rows`; one without a customer hides what was shown.
 ///
@@ -65,6 +68,7 @@ pub async fn upsert(
         .bind(rows.values().map(entry).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.timestamp_ms).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)

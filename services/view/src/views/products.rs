@@ -1,5 +1,6 @@
 //! The catalog with its stock: two sources, each in its own table and with its own guard. Rows of
-//! the catalog have no version, so their place in the log is the guard; stock levels have one.
+//! the catalog have no version, so their place in the log is the guard, and their time where a
+//! topic with more partitions has moved them; stock levels have one.
 
 use super::{Amount, BySku, cut};
 use crate::batch::Row;
@@ -63,11 +64,14 @@ impl From<&Product> for CatalogEntry {
 }
 
 const UPSERT_PRODUCTS: &str = "
-    INSERT INTO products AS known (sku, product, log_partition, log_offset)
-    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[])
+    INSERT INTO products AS known (sku, product, log_partition, log_offset, log_timestamp)
+    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[], $5::bigint[])
     ON CONFLICT (sku) DO UPDATE SET product = excluded.product,
-        log_partition = excluded.log_partition, log_offset = excluded.log_offset
-    WHERE known.log_partition <> excluded.log_partition OR known.log_offset < excluded.log_offset";
+        log_partition = excluded.log_partition, log_offset = excluded.log_offset,
+        log_timestamp = excluded.log_timestamp
+    WHERE CASE known.log_partition
+        WHEN excluded.log_partition THEN known.log_offset < excluded.log_offset
+        ELSE known.log_timestamp <= excluded.log_timestamp END";
 
 /// Show `rows`; one without a product hides what was shown.
 ///
@@ -83,6 +87,7 @@ pub async fn upsert_products(
         .bind(rows.values().map(entry).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.timestamp_ms).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)

@@ -91,10 +91,20 @@ impl Consumer {
             if self.topics.iter().all(|topic| self.positions.contains_key(&(*topic, partition))) {
                 continue;
             }
-            if let Some(offsets) = kafka.group_offsets(self.group, &self.topics, partition) {
+            if let Some(mut offsets) = kafka.group_offsets(self.group, &self.topics, partition) {
+                // A client begins where the log does.
+                offsets.extend(kafka.overtaken(&offsets));
                 self.seek(kafka, offsets);
             }
         }
+    }
+
+    /// Whether records were deleted that would have come next.
+    pub(crate) fn is_overtaken(&self, kafka: &Kafka) -> bool {
+        let position = |((topic, partition), offset): (&(Topic, i32), &i64)| {
+            ((kafka.name(*topic).to_string(), *partition), *offset)
+        };
+        !kafka.overtaken(&self.positions.iter().map(position).collect()).is_empty()
     }
 
     /// Read on from there.

@@ -157,6 +157,33 @@ impl Kafka {
         if self.uncommitted { partition.end() } else { partition.stable_end() }
     }
 
+    /// Where each partition of a topic begins.
+    ///
+    /// # Panics
+    /// If the cluster was made without the topic.
+    pub fn begins(&self, topic: &str) -> Vec<(i32, i64)> {
+        (0..).zip(self.logs[self.topic(topic)].iter().map(Partition::begin)).collect()
+    }
+
+    /// Delete all records of a partition that are decided, as an operator could.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn delete_records(&mut self, topic: &str, partition: i32) {
+        let topic = self.topic(topic);
+        self.partition_mut(topic, partition).delete();
+    }
+
+    /// Of `positions`, those that are no longer in the log: where it begins now.
+    pub(crate) fn overtaken(&self, positions: &Offsets) -> Offsets {
+        let begin = |topic: &str, partition| self.partition(self.topic(topic), partition).begin();
+        let starts = positions.iter().filter_map(|((topic, partition), position)| {
+            let begin = begin(topic, *partition);
+            (*position < begin).then(|| ((topic.clone(), *partition), begin))
+        });
+        starts.collect()
+    }
+
     /// Every committed record of a topic, by partition and offset.
     ///
     /// # Panics

@@ -26,6 +26,8 @@ enum Slot {
 #[derive(Default)]
 pub(super) struct Partition {
     slots: Vec<Slot>,
+    /// The first offset that was not deleted.
+    begin: i64,
     /// The first offset of each transaction whose marker is still to come.
     open: BTreeMap<TransactionId, i64>,
     /// What has become of those that have one.
@@ -36,6 +38,16 @@ impl Partition {
     /// The offset of the next record: the high watermark.
     pub(super) fn end(&self) -> i64 {
         self.slots.len() as i64
+    }
+
+    /// Where it begins.
+    pub(super) fn begin(&self) -> i64 {
+        self.begin
+    }
+
+    /// Delete all that is decided.
+    pub(super) fn delete(&mut self) {
+        self.begin = self.stable_end();
     }
 
     /// The last stable offset: the first one of an open transaction, or the end.
@@ -66,7 +78,7 @@ impl Partition {
     /// unless `uncommitted` asks for it.
     pub(super) fn read(&self, from: i64, max: usize, uncommitted: bool) -> (Vec<&Record>, i64) {
         let end = if uncommitted { self.end() } else { self.stable_end() };
-        let (mut found, mut next) = (Vec::new(), from);
+        let (mut found, mut next) = (Vec::new(), from.max(self.begin));
         while next < end && found.len() < max {
             let slot = usize::try_from(next).ok().and_then(|index| self.slots.get(index));
             if let Some(Slot::Record { record, transaction }) = slot

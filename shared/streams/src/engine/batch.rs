@@ -4,7 +4,9 @@ use super::{Offsets, Polled};
 use crate::{
     Codec, Failure, Outgoing, Processor, Record, Timestamp, Tx,
     limits::{CAUSE_BYTES_MAX, clip},
+    partition::partition_for,
     store::{Store, Writes},
+    topic::{TopicSpec, Writers},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::warn;
@@ -33,24 +35,31 @@ pub(super) struct Failed {
 }
 
 /// Let `processor` decide on what was `polled`, and on what time brings to the partitions `ticked`.
-/// Poison becomes a dead letter.
+/// Poison becomes a dead letter. What stands in for records of a partition acts on that one,
+/// its `home`.
 pub(super) fn decide<P: Processor>(
     processor: &mut P,
     store: &dyn Store,
     codec: &Codec,
     (now, passed): (Timestamp, &BTreeSet<String>),
     polled: &Polled,
-    ticked: &[i32],
+    (home, ticked): (Option<i32>, &[i32]),
 ) -> Result<Decided, Failed> {
     let mut tx = Tx::new(store, codec, now);
     let failed = |tx: &Tx<'_, P::Identity>, failure| Failed { partition: tx.partition(), failure };
+    // What stands in for an input is none.
+    let inputs = if home.is_none() { processor.inputs() } else { Vec::new() };
     for record in &polled.records {
         if is_passed(record, passed) {
             warn!(record = record.address(), "passed by, as an operator has asked for");
             continue;
         }
         tx.begin(record);
-        match processor.process(record, &mut tx) {
+        if let Some(home) = home {
+            tx.act_on(home);
+        }
+        let handled = in_place(record, &inputs).and_then(|()| processor.process(record, &mut tx));
+        match handled {
             Ok(()) => tx.keep(),
             Err(Failure::Poison(cause)) => {
                 let cause = clip(&cause, CAUSE_BYTES_MAX);
@@ -69,6 +78,26 @@ pub(super) fn decide<P: Processor>(
     tx.keep();
     let (outgoing, writes) = tx.into_parts();
     Ok(Decided { outgoing, writes })
+}
+
+/// A topic may have been given more partitions than it has by contract. That does not change where
+/// a key belongs: what is out there was put there by another rule than ours, and has no state.
+/// Rows of a table have none, and a connector puts them where it likes.
+fn in_place(record: &Record, inputs: &[&'static TopicSpec]) -> Result<(), Failure> {
+    let topic = inputs.iter().find(|topic| topic.name == &*record.topic);
+    match topic {
+        Some(topic) if record.partition >= topic.partitions && topic.writers != Writers::Cdc => {
+            let (name, partitions) = (topic.name, topic.partitions);
+            let key = record.key.as_deref().unwrap_or_default();
+            let place = partition_for(key, partitions);
+            Err(Failure::Poison(format!(
+                "{name} has {partitions} partitions by contract, and this key belongs on \
+                 {place}, not on {}: a replay puts it there",
+                record.partition
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether an operator has put `record` aside.

@@ -22,6 +22,13 @@ pub enum Event {
     Polled(Polled),
     /// The group's position on each input of the partition.
     Offsets(Offsets),
+    /// The same, where some of these positions are no longer in the log.
+    Overtaken {
+        /// The positions.
+        committed: Offsets,
+        /// Where the log begins now, of those inputs where that is after the group's position.
+        starts: Offsets,
+    },
     /// Where a log ends, once every transaction that was open at the call is decided.
     End(i64),
     /// Committed records of a log.
@@ -108,6 +115,15 @@ pub enum Effect {
     },
     /// Ask where a log ends. [`Event::End`].
     FetchEnd {
+        /// The topic.
+        topic: &'static str,
+        /// The partition.
+        partition: i32,
+    },
+    /// Ask where another group is on a partition of a topic. [`Event::End`].
+    FetchReached {
+        /// The group.
+        group: &'static str,
         /// The topic.
         topic: &'static str,
         /// The partition.

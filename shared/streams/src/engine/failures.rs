@@ -56,6 +56,8 @@ impl<P: Processor> Engine<P> {
             | Phase::Connecting
             | Phase::Polling
             | Phase::Sending
+            | Phase::Asking
+            | Phase::MakingUp
             | Phase::Applying(_)
             | Phase::Seeking { .. }
             | Phase::Clearing { .. }
@@ -93,7 +95,8 @@ impl<P: Processor> Engine<P> {
     /// The batch comes again.
     pub(super) fn rewind(&mut self, cause: String) -> Effect {
         let offsets = first_offsets(&self.batch.polled.records);
-        match offsets.is_empty() {
+        // What stands in is read again from where the last batch of it ended.
+        match offsets.is_empty() || self.batch.made_up {
             true => self.back_off(cause),
             false => self.ask(Phase::Seeking { cause }, Effect::Seek(offsets)),
         }
@@ -120,6 +123,8 @@ impl<P: Processor> Engine<P> {
         self.connected = false;
         self.tasks.clear();
         self.unrestored.clear();
+        // The next assignment finds the same gap, unless it was made up for.
+        self.lost.clear();
         self.ask(Phase::Disconnecting { cause }, Effect::Disconnect)
     }
 

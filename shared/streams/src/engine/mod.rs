@@ -22,6 +22,7 @@
 mod batch;
 mod effect;
 mod failures;
+mod make_up;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::{
 };
 use batch::Failed;
 use failures::read_one;
+use make_up::MakeUp;
 use restore::{Restore, Step};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -56,6 +58,8 @@ struct Batch {
     offsets: Offsets,
     delivered: Offsets,
     is_transaction: bool,
+    /// It is a stand-in's: no group has its offsets.
+    made_up: bool,
     /// Its commit or abort was asked for more than once.
     doubtful: bool,
 }
@@ -67,6 +71,10 @@ enum Phase {
     Connecting,
     Polling,
     Restoring(Restore),
+    /// Asking how far a stand-in goes.
+    Asking,
+    /// Reading a stand-in.
+    MakingUp,
     /// A new epoch, and then the transaction begins.
     Renewing,
     Beginning,
@@ -107,6 +115,9 @@ pub struct Engine<P> {
     batch: Batch,
     /// Addresses of records that an operator has put aside.
     passed: BTreeSet<String>,
+    /// What was deleted before it was read, and is made up for.
+    lost: VecDeque<MakeUp>,
+    remarks: Vec<String>,
     /// The producer needs a new epoch before it begins again.
     renew: bool,
     /// Since when the same call is tried.
@@ -128,6 +139,8 @@ impl<P: Processor> Engine<P> {
             unrestored: BTreeSet::new(),
             batch: Batch::default(),
             passed: BTreeSet::new(),
+            lost: VecDeque::new(),
+            remarks: Vec::new(),
             renew: false,
             trying_since: None,
             batch_failed: false,
@@ -160,6 +173,12 @@ impl<P: Processor> Engine<P> {
         self.trouble.as_deref()
     }
 
+    /// What an operator should know although all goes on: the records that were deleted before they
+    /// were read, since the engine began.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
     /// From now on nothing comes of the records at these addresses ([`Record::address`]), also in a
     /// restore: an operator has passed them by, as they stop everything behind them.
     pub fn pass_by(&mut self, addresses: impl IntoIterator<Item = String>) {
@@ -189,6 +208,10 @@ impl<P: Processor> Engine<P> {
             }
             (Phase::Polling, Event::Polled(polled)) => self.polled(polled, now, store),
             (Phase::Restoring(restore), event) => self.restoring(restore, event, now, store),
+            (Phase::Asking, Event::End(end)) => self.stand_in_ends(end),
+            (Phase::MakingUp, Event::Read { records, next }) => {
+                self.make_up(records, next, now, store)
+            }
             (Phase::Renewing, Event::Renewed) => {
                 self.renew = false;
                 self.ask(Phase::Beginning, Effect::Begin)
@@ -235,6 +258,9 @@ impl<P: Processor> Engine<P> {
 
     fn poll(&mut self) -> Effect {
         self.batch = Batch::default();
+        if let Some(effect) = self.make_up_next() {
+            return effect;
+        }
         self.ask(Phase::Polling, Effect::Poll)
     }
 
@@ -259,7 +285,8 @@ impl<P: Processor> Engine<P> {
                 let (restore, effect) = Restore::begin(*partition);
                 self.ask(Phase::Restoring(restore), effect)
             }
-            None => self.decide(now, store),
+            None if self.lost.is_empty() => self.decide(now, store),
+            None => self.make_up_first(),
         }
     }
 
@@ -273,8 +300,9 @@ impl<P: Processor> Engine<P> {
         let partition = restore.partition;
         match restore.next(event, &mut self.processor, &self.codec, store, (now, &self.passed)) {
             Ok(Step::Do(effect)) => self.ask(Phase::Restoring(restore), effect),
-            Ok(Step::Restored { positions, committed }) => {
+            Ok(Step::Restored { positions, committed, starts }) => {
                 self.unrestored.remove(&partition);
+                self.overtaken(&committed, &starts);
                 self.tasks.insert(partition, Task { positions, committed });
                 self.restore_next(now, store)
             }
@@ -292,10 +320,12 @@ impl<P: Processor> Engine<P> {
                 return self.idle();
             }
         }
+        let home = self.home();
         let (processor, polled) = (&mut self.processor, &self.batch.polled);
         let ticked: Vec<i32> =
             if polled.tick { self.tasks.keys().copied().collect() } else { Vec::new() };
-        match batch::decide(processor, store, &self.codec, (now, &self.passed), polled, &ticked) {
+        let at = (now, &self.passed);
+        match batch::decide(processor, store, &self.codec, at, polled, (home, &ticked)) {
             Ok(decided) => {
                 self.batch.decided = decided;
                 self.begin()
@@ -309,7 +339,9 @@ impl<P: Processor> Engine<P> {
         if batch.is_empty() && decided.is_empty() {
             return self.idle();
         }
-        self.batch.offsets = next_offsets(batch);
+        if !self.batch.made_up {
+            self.batch.offsets = next_offsets(batch);
+        }
         if decided.outgoing.is_empty() {
             // A transaction costs the broker some 2 ms whatever its size; offsets alone need none.
             let offsets = self.batch.offsets.clone();
@@ -366,7 +398,7 @@ impl<P: Processor> Engine<P> {
 
     /// What the store must take, now that the batch is committed.
     fn changes(&mut self) -> VecDeque<Apply> {
-        let Batch { polled, decided, offsets, delivered, .. } = &mut self.batch;
+        let Batch { polled, decided, offsets, delivered, made_up, .. } = &mut self.batch;
         for ((topic, partition), next) in offsets.iter() {
             if let Some(task) = self.tasks.get_mut(partition) {
                 task.committed.insert((topic.clone(), *partition), *next);
@@ -385,9 +417,11 @@ impl<P: Processor> Engine<P> {
         let changelog = delivered.iter().filter(|((topic, _), _)| is_changelog(topic));
         let changelog = changelog.map(|(place, last)| (place.clone(), last + 1));
         let mut writes: BTreeMap<i32, Writes> = std::mem::take(&mut decided.writes);
-        let read = if polled.records.is_empty() { Offsets::new() } else { offsets.clone() };
+        let has_read = !polled.records.is_empty() && !*made_up;
+        let read = if has_read { offsets.clone() } else { Offsets::new() };
         for ((topic, partition), next) in read.into_iter().chain(changelog) {
-            let positions = &mut self.tasks.entry(partition).or_default().positions;
+            // A record beyond the partitions of its topic belongs to no state.
+            let Some(Task { positions, .. }) = self.tasks.get_mut(&partition) else { continue };
             let position = positions.entry(topic).or_insert(next);
             *position = (*position).max(next);
             writes.entry(partition).or_default();
@@ -408,6 +442,7 @@ impl<P: Processor> Engine<P> {
 
     fn succeeded(&mut self) -> Effect {
         (self.batch_failed, self.trouble) = (false, None);
+        self.made_up();
         self.tell_caught_up();
         self.poll()
     }
@@ -415,6 +450,7 @@ impl<P: Processor> Engine<P> {
     /// There was nothing to do. A failed batch may take some polls to come again, so this alone
     /// does not mean that all is well.
     fn idle(&mut self) -> Effect {
+        self.made_up();
         if !self.batch_failed {
             self.trouble = None;
             self.tell_caught_up();

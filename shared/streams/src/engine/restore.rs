@@ -18,6 +18,8 @@ pub(super) struct Restore {
     pub(super) partition: i32,
     /// The group's positions.
     committed: Offsets,
+    /// Where the inputs begin that no longer have these positions.
+    starts: Offsets,
     /// The positions of the state so far.
     positions: Positions,
     /// Sources whose end is still to be asked for.
@@ -42,7 +44,7 @@ enum Waits {
 /// How a restore goes on.
 pub(super) enum Step {
     Do(Effect),
-    Restored { positions: Positions, committed: Offsets },
+    Restored { positions: Positions, committed: Offsets, starts: Offsets },
 }
 
 impl Restore {
@@ -51,6 +53,7 @@ impl Restore {
         let restore = Self {
             partition,
             committed: Offsets::new(),
+            starts: Offsets::new(),
             positions: Positions::new(),
             unasked: VecDeque::new(),
             left: VecDeque::new(),
@@ -94,6 +97,10 @@ impl Restore {
     ) -> Result<Step, Failed> {
         match event {
             Event::Offsets(committed) => self.plan(committed, processor, store),
+            Event::Overtaken { committed, starts } => {
+                self.starts = starts;
+                self.plan(committed, processor, store)
+            }
             Event::End(end) => {
                 let topic = self.unasked.pop_front().expect("an end was asked for");
                 let place = self.left.iter_mut().find(|(known, _)| *known == topic);
@@ -181,7 +188,9 @@ impl Restore {
             info!(partition = self.partition, records = self.records, "state restored");
         }
         let positions = std::mem::take(&mut self.positions);
-        Step::Restored { positions, committed: std::mem::take(&mut self.committed) }
+        let (committed, starts) =
+            (std::mem::take(&mut self.committed), std::mem::take(&mut self.starts));
+        Step::Restored { positions, committed, starts }
     }
 
     /// Fold a chunk: what the processor would do, with everything that it sends dropped.

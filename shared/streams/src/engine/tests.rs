@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Failure, MemoryRegistry, MemoryStore, Outgoing, Owns, Record, Service, Source, Store, Table,
-    Tx,
+    Extent, Failure, MemoryRegistry, MemoryStore, Outgoing, Owns, Record, Service, Source, StandIn,
+    Store, Table, Tx,
     store::{Layout, LayoutError},
     topic::{Topic, TopicSpec, dead_letters},
 };
@@ -23,6 +23,7 @@ crate::avro_record!(
 
 static WORDS: Topic<String, Word> = Topic::new("words", "Word", 1);
 static LOUD: Topic<String, Word> = Topic::new("loud", "Word", 1);
+static PAPERS: Topic<String, Word> = Topic::new("papers", "Word", 2);
 static LETTERS: TopicSpec = dead_letters("loud.dlq", "loud", 1);
 static COUNTS: Table<u32> = Table::new(1);
 
@@ -57,6 +58,10 @@ impl Processor for Loud {
 
     fn layout() -> Result<Layout, LayoutError> {
         Layout::default().table(&COUNTS)
+    }
+
+    fn stand_in(&self, topic: &str) -> Option<StandIn> {
+        (topic == WORDS.name()).then_some(StandIn { topic: &PAPERS.spec, extent: Extent::Whole })
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Loud>) -> Result<(), Failure> {
@@ -307,4 +312,90 @@ fn a_restore_leaves_out_what_was_passed_by() {
     assert!(matches!(bench.tell(Event::Applied), Effect::Poll));
     assert!(bench.count().is_some());
     assert_eq!(bench.store.get(0, &[&[1], &b"later"[..]].concat()).unwrap(), None);
+}
+
+fn place() -> (String, i32) {
+    (WORDS.name().to_owned(), 0)
+}
+
+/// Connected, with partition 0 assigned, whose group is at 3 in a log that begins at 7.
+fn overtaken(polled: Vec<Record>) -> (Bench, Effect) {
+    let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+    let (engine, store) = (Engine::new(Loud, codec), MemoryStore::default());
+    let mut bench = Bench { engine, store, now: NOW };
+    bench.tell(Event::Proceed);
+    bench.tell(Event::Connected);
+    let (owned, assigned) = ([0].into(), [0].into());
+    bench.tell(Event::Polled(Polled { owned, assigned, records: polled, ..Polled::default() }));
+    let (committed, starts) = (Offsets::from([(place(), 3)]), Offsets::from([(place(), 7)]));
+    bench.tell(Event::Overtaken { committed, starts });
+    let effect = bench.tell(Event::End(0));
+    (bench, effect)
+}
+
+/// Answer until `word` of the stand-in is committed, and its batch applied.
+fn made_up(bench: &mut Bench, word: Record, next: i64) -> Effect {
+    assert!(matches!(bench.tell(Event::Read { records: vec![word], next }), Effect::Begin));
+    assert!(matches!(bench.tell(Event::Begun), Effect::Send(_)));
+    let offsets = bench.tell(Event::Delivered(Offsets::new()));
+    // No group has those of the stand-in: ours go with what is sent, to be checked.
+    assert!(matches!(offsets, Effect::SendOffsets(o) if o == Offsets::from([(place(), 3)])));
+    assert!(matches!(bench.tell(Event::OffsetsAccepted), Effect::Commit));
+    let applied = bench.tell(Event::Committed { doubtful: false });
+    assert!(matches!(applied, Effect::Apply(Apply { partition: 0, .. })), "{applied:?}");
+    bench.tell(Event::Applied)
+}
+
+#[test]
+fn records_that_were_deleted_unread_are_said_and_made_up_for_before_the_group_goes_on() {
+    let (mut bench, effect) = overtaken(Vec::new());
+    let ask = |effect: &Effect, asked: i32| match effect {
+        Effect::FetchEnd { topic, partition } => *topic == PAPERS.name() && *partition == asked,
+        _ => false,
+    };
+    assert!(ask(&effect, 0), "{effect:?}");
+    let [remark] = bench.engine.remarks() else { panic!("{:?}", bench.engine.remarks()) };
+    assert_eq!(
+        remark,
+        "the offsets 3 to 6 of words/0 were deleted before they were read: made up for from papers"
+    );
+    let paper = |key, partition, offset| Record {
+        topic: PAPERS.name().into(),
+        partition,
+        ..word(key, offset)
+    };
+    assert!(matches!(bench.tell(Event::End(2)), Effect::Read { from: 0, to: 2, .. }));
+    let effect = made_up(&mut bench, paper("a", 0, 1), 2);
+    assert!(ask(&effect, 1), "{effect:?}");
+    assert!(matches!(bench.tell(Event::End(1)), Effect::Read { partition: 1, from: 0, .. }));
+    // Partition 1 of the stand-in says something of partition 0 of the input.
+    let effect = made_up(&mut bench, paper("a", 1, 0), 1);
+    let Effect::CommitOffsets(offsets) = effect else { panic!("{effect:?}") };
+    assert_eq!(offsets, Offsets::from([(place(), 7)]));
+    assert!(matches!(bench.tell(Event::Committed { doubtful: false }), Effect::Poll));
+    let count = bench.store.get(0, &COUNTS.key(b"a")).unwrap();
+    assert_eq!(count.map(|bytes| Table::<u32>::decode(&bytes).unwrap()), Some(2));
+}
+
+#[test]
+fn what_was_polled_with_the_assignment_comes_again_after_what_was_missed() {
+    let (mut bench, effect) = overtaken(vec![word("later than that", 7)]);
+    assert!(matches!(effect, Effect::Seek(offsets) if offsets == Offsets::from([(place(), 7)])));
+    assert!(matches!(bench.tell(Event::Sought), Effect::BackOff { .. }));
+    assert!(matches!(bench.tell(Event::Proceed), Effect::FetchEnd { topic: "papers", .. }));
+    // A failure begins with the assignment again, and finds the same gap.
+    let away = Event::Failed(Class::Fatal, anyhow::anyhow!("away"));
+    assert!(matches!(bench.tell(away), Effect::Disconnect));
+}
+
+#[test]
+fn a_record_beyond_the_partitions_of_its_topic_is_a_dead_letter() {
+    let mut bench = Bench::new();
+    let beyond = Record { partition: 4, ..word("far", 0) };
+    assert!(matches!(bench.poll(vec![beyond]), Effect::Begin));
+    let Effect::Send(sent) = bench.tell(Event::Begun) else { panic!("it sends") };
+    let [letter] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(letter.topic, LETTERS.name);
+    let cause = letter.headers.get(crate::tx::dlq_names::CAUSE).unwrap();
+    assert!(cause.contains("belongs on 0, not on 4"), "{cause}");
 }

@@ -15,15 +15,16 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
     }
     let key = |row: &OutboxRow| text(row.message().key.as_deref().unwrap_or_default());
     sqlx::query(
-        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, \
+        "INSERT INTO outbox (id, aggregatetype, aggregateid, partition, type, payload, \
              ce_id, ce_source, ce_type, ce_time, ce_subject, ce_specversion, \
              traceparent, correlationid, causationid, lineage, \
              dlq_cause, dlq_topic, dlq_partition, dlq_offset, dlq_service, dlq_time, \
              dlq_bytes, dlq_sha256) \
-         SELECT given.id, given.topic, given.key, coalesce(h.ce_type, 'unknown'), \
+         SELECT given.id, given.topic, given.key, given.partition, \
+             coalesce(h.ce_type, 'unknown'), \
              given.payload, h.* \
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
-             AS given (id, topic, key, payload, headers), \
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::int[]) \
+             AS given (id, topic, key, payload, headers, partition), \
          json_to_record(given.headers::json) AS h (ce_id text, ce_source text, ce_type text, \
              ce_time text, ce_subject text, ce_specversion text, traceparent text, \
              correlationid text, causationid text, lineage text, dlq_cause text, dlq_topic text, \
@@ -35,6 +36,7 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
     .bind(rows.iter().map(key).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.message().value.clone()).collect::<Vec<_>>())
     .bind(rows.iter().map(headers).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.message().partition).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

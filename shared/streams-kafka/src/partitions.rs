@@ -1,0 +1,154 @@
+//! How many partitions topics have, against the numbers of their contracts: those say where a key
+//! belongs, whatever was done to the topic since.
+
+use rdkafka::{
+    TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+};
+use std::{collections::BTreeMap, time::Duration};
+use streams::topic::{TopicSpec, Writers};
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a reader looks whether a topic has other partitions than before.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The partitions that some topics have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Partitions {
+    topics: Vec<(&'static str, i32, Writers)>,
+    counts: BTreeMap<&'static str, i32>,
+}
+
+impl Partitions {
+    /// Ask Kafka. A topic that comes twice counts once.
+    pub(crate) fn ask<C: ConsumerContext>(
+        consumer: &BaseConsumer<C>,
+        topics: impl IntoIterator<Item = &'static TopicSpec>,
+    ) -> anyhow::Result<Self> {
+        let mut partitions = Self::default();
+        let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+        for topic in topics {
+            let found = metadata.topics().iter().find(|found| found.name() == topic.name);
+            let count = found.map_or(0, |found| found.partitions().len());
+            anyhow::ensure!(count > 0, "there is no topic `{}` yet", topic.name);
+            if partitions.counts.insert(topic.name, i32::try_from(count)?).is_none() {
+                partitions.topics.push((topic.name, topic.partitions, topic.writers));
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// How many `topic` has.
+    pub(crate) fn of(&self, topic: &str) -> i32 {
+        self.counts.get(topic).copied().unwrap_or(0)
+    }
+
+    /// That each has as many as its contract says, at least.
+    ///
+    /// # Errors
+    /// Which one has fewer, and the way out.
+    pub(crate) fn suffice(&self) -> anyhow::Result<()> {
+        for (name, wanted, _) in &self.topics {
+            let found = self.of(name);
+            anyhow::ensure!(
+                found >= *wanted,
+                "`{name}` has {found} partitions instead of {wanted}, so some keys have no place: \
+                 add the missing ones (kafka-topics --alter --partitions {wanted}), or \
+                 delete it and run `shop provision topics`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Which topics have more than that, and what it means.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let more = self.topics.iter().filter(|(name, wanted, _)| self.of(name) > *wanted);
+        let remark = |(name, wanted, writers): &(&str, i32, Writers)| {
+            let found = self.of(name);
+            let meaning = match writers {
+                Writers::Cdc => "rows are read wherever they are, and the latest of a key counts",
+                Writers::AnyProcess | Writers::One(_) | Writers::Several(_) => {
+                    "keys stay where they were; a record beyond them becomes a dead letter, and a \
+                     replay puts it where it belongs"
+                }
+            };
+            let of = "of its contract";
+            format!("{name} has {found} partitions instead of the {wanted} {of}: {meaning}")
+        };
+        more.map(remark).collect()
+    }
+
+    /// What a member gets that the group has given `given`. The group deals out the topics one by
+    /// one, so topics with different numbers would get to different members. So the first topic
+    /// decides, and partition p of all others follows. What is beyond the contract goes to the
+    /// owner of p modulo the number of the contract.
+    pub(crate) fn dealt(&self, given: &[(String, i32)]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        let Some((leader, partitions, _)) = self.topics.first().copied() else { return list };
+        let is_task = |task: i32| {
+            given.iter().any(|(topic, partition)| topic == leader && *partition == task)
+        };
+        for (topic, ..) in &self.topics {
+            for partition in (0..self.of(topic)).filter(|p| is_task(p % partitions)) {
+                list.add_partition(topic, partition);
+            }
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partitions(counts: &[(&'static str, i32, i32)]) -> Partitions {
+        let topic =
+            |(name, _, wanted): &(&'static str, i32, i32)| (*name, *wanted, Writers::AnyProcess);
+        Partitions {
+            topics: counts.iter().map(topic).collect(),
+            counts: counts.iter().map(|(name, found, _)| (*name, *found)).collect(),
+        }
+    }
+
+    fn dealt(partitions: &Partitions, given: &[(&str, i32)]) -> Vec<(String, i32)> {
+        let given: Vec<_> = given.iter().map(|(topic, p)| ((*topic).to_owned(), *p)).collect();
+        let list = partitions.dealt(&given);
+        let pair = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            (e.topic().to_owned(), e.partition())
+        };
+        list.elements().iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_task_is_partition_p_of_every_topic_whatever_they_have_grown_to() {
+        let equal = partitions(&[("a", 3, 3), ("b", 3, 3)]);
+        let all = [("a", 0), ("a", 2), ("b", 0), ("b", 2)];
+        let owned = |places: &[(&str, i32)]| {
+            places.iter().map(|(topic, p)| ((*topic).to_owned(), *p)).collect::<Vec<_>>()
+        };
+        assert_eq!(dealt(&equal, &all), owned(&all));
+        // Range gives the members of `b` others than those of `a`.
+        let grown = partitions(&[("a", 3, 3), ("b", 6, 3)]);
+        let given = [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)];
+        let expected = [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 3), ("b", 4)];
+        assert_eq!(dealt(&grown, &given), owned(&expected));
+        let leader = partitions(&[("a", 6, 3), ("b", 3, 3)]);
+        let given = [("a", 3), ("a", 4), ("a", 5), ("b", 2)];
+        assert!(dealt(&leader, &given).is_empty(), "the first three are another member's");
+        let given = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)];
+        assert_eq!(dealt(&leader, &given).len(), 9);
+    }
+
+    #[test]
+    fn too_few_are_refused_with_the_way_out_and_more_are_told() {
+        let few = partitions(&[("a", 1, 3)]);
+        let refused = few.suffice().unwrap_err().to_string();
+        assert!(refused.contains("`a` has 1 partitions instead of 3"), "{refused}");
+        assert!(refused.contains("shop provision topics"), "{refused}");
+        let more = partitions(&[("a", 3, 3), ("b", 6, 3)]);
+        more.suffice().unwrap();
+        let [remark] = &more.remarks()[..] else { panic!("{:?}", more.remarks()) };
+        assert!(remark.starts_with("b has 6 partitions instead of the 3"), "{remark}");
+    }
+}
