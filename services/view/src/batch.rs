@@ -96,8 +96,8 @@ pub struct Row<'a, T> {
     pub timestamp_ms: i64,
 }
 
-/// The latest row of each key, in the order of the log. When a topic gets more partitions, a key may
-/// move to another one: then the time decides.
+/// The latest row of each key, in the order of the log. When a topic gets more partitions, a key
+/// may move to another one: then the time decides.
 fn latest<'a, K: Ord, T>(rows: impl Iterator<Item = (K, Row<'a, T>)>) -> BTreeMap<K, Row<'a, T>> {
     let mut latest: BTreeMap<K, Row<'a, T>> = BTreeMap::new();
     for (key, row) in rows {

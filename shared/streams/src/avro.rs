@@ -2,7 +2,10 @@
 //! framing and schema ids.
 
 use crate::limits::BATCH_BYTES_MAX;
-use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
+use apache_avro::{
+    Schema, reader::datum::GenericDatumReader, schema_compatibility::SchemaCompatibility,
+    types::Value, writer::datum::GenericDatumWriter,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::OnceLock;
 
@@ -79,6 +82,45 @@ impl SchemaFile {
         let reader = GenericDatumReader::builder(writer).reader_schema(self.schema()).build()?;
         let value = reader.read_value(&mut datum)?;
         self.compiled().writer.write_value_to_vec(value)
+    }
+
+    /// Which field makes records of `writer` unreadable, if one does: it is not there, or of a type
+    /// that does not become ours.
+    pub(crate) fn cannot_read(&self, writer: &Schema) -> Option<String> {
+        let (Schema::Record(ours), Schema::Record(theirs)) = (self.schema(), writer) else {
+            return Some("is no record".to_owned());
+        };
+        ours.fields.iter().find_map(|field| {
+            let name = &field.name;
+            let Some(found) = theirs.fields.iter().find(|found| found.name == *name) else {
+                return field.default.is_none().then(|| format!("has no field {name}"));
+            };
+            // Of a union, what is there decides, record by record.
+            let is_union = matches!(found.schema, Schema::Union(_));
+            if is_union || SchemaCompatibility::can_read(&found.schema, &field.schema).is_ok() {
+                return None;
+            }
+            let theirs = found.schema.name().map(ToString::to_string);
+            let theirs = theirs.unwrap_or_else(|| found.schema.canonical_form());
+            let ours = field.schema.canonical_form();
+            Some(format!("has {theirs} as {name}, which is {ours} here"))
+        })
+    }
+
+    /// Which field has no value in a `datum` of `writer`, although ours has one always.
+    pub(crate) fn lacks(&self, writer: &Schema, mut datum: &[u8]) -> Option<String> {
+        let Schema::Record(ours) = self.schema() else { return None };
+        let reader = GenericDatumReader::builder(writer).build().ok()?;
+        let Value::Record(fields) = reader.read_value(&mut datum).ok()? else { return None };
+        let is_null =
+            |value: &Value| matches!(value, Value::Union(_, value) if **value == Value::Null);
+        let lacks = |(name, value): &(String, Value)| {
+            let mut needs = ours.fields.iter();
+            is_null(value)
+                && needs.any(|f| f.name == *name && !matches!(f.schema, Schema::Union(_)))
+        };
+        let (name, _) = fields.into_iter().find(lacks)?;
+        Some(format!("{name} has no value"))
     }
 
     fn compiled(&self) -> &Compiled {

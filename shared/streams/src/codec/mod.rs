@@ -99,7 +99,12 @@ impl Codec {
         if writer.canonical == ours.canonical() {
             return V::read(ours, datum).map_err(poison);
         }
-        let resolved = ours.resolve(&writer.schema, datum).map_err(poison)?;
+        let resolved = ours.resolve(&writer.schema, datum).map_err(|error| {
+            let why = ours.cannot_read(&writer.schema).map(|why| format!("schema id {id} {why}"));
+            let why = why.or_else(|| ours.lacks(&writer.schema, datum));
+            let why = why.unwrap_or_else(|| error.to_string());
+            Failure::Poison(format!("no {}: {why}", writer.name))
+        })?;
         V::read(ours, &resolved).map_err(poison)
     }
 
@@ -216,6 +221,39 @@ mod tests {
         let mut torn = codec.encode(&READS.spec, &read()).unwrap();
         torn.truncate(7);
         assert!(cause(codec.decode(&READS, &torn)).contains("no meters.Read"));
+    }
+
+    /// The wire format of `datum` in this schema.
+    fn framed(registry: &MemoryRegistry, schema: &str, datum: &[u8]) -> Vec<u8> {
+        let id = registry.id_of("x", schema).unwrap();
+        [&[0][..], &id.to_be_bytes(), datum].concat()
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_another_version_is_named() {
+        let registry = Arc::new(MemoryRegistry::default());
+        let codec = Codec::new(registry.clone());
+        let with = |fields: &str| {
+            format!(r#"{{"type":"record","name":"Read","namespace":"meters","fields":[{fields}]}}"#)
+        };
+        let read = |fields: &str, datum: &[u8]| {
+            codec.decode(&READS, &framed(&registry, &with(fields), datum))
+        };
+        let meter = r#"{"name":"meter","type":"string"}"#;
+        let gone = cause(read(meter, &[2, b'm']));
+        assert!(gone.ends_with("has no field value"), "{gone}");
+        let text = format!(r#"{meter},{{"name":"value","type":"string"}}"#);
+        let other = cause(read(&text, &[2, b'm', 2, b'7']));
+        assert!(other.ends_with(r#"has "string" as value, which is "long" here"#), "{other}");
+        // A column that may be empty is read where it is not.
+        let nullable = format!(r#"{meter},{{"name":"value","type":["null","long"]}}"#);
+        let filled = read(&nullable, &[2, b'm', 2, 34]).unwrap();
+        assert_eq!((filled.meter.as_str(), filled.value), ("m", 17));
+        let empty = cause(read(&nullable, &[2, b'm', 0]));
+        assert!(empty.ends_with("value has no value"), "{empty}");
+        // A narrower type becomes ours.
+        let narrow = format!(r#"{meter},{{"name":"value","type":"int"}}"#);
+        assert_eq!(read(&narrow, &[2, b'm', 34]).unwrap().value, 17);
     }
 
     #[test]
