@@ -195,6 +195,7 @@ fn our_programs_run_with_nothing_that_they_do_not_need() {
         "stock",
         "catalog",
         "caretaker",
+        "librarian",
     ]);
     for name in ours {
         let service = &services[*name];

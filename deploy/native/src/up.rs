@@ -15,7 +15,11 @@ use crate::ports::{PortSetting, Ports};
 use crate::processes::postgres_home::Home;
 use crate::processes::site::Site;
 use crate::processes::{bank, connect, kafka, mail, postgres, registry};
-use crate::provision::{catalog, connectors, databases, schemas, stock, topics};
+use crate::provision::{
+    catalog, connectors, databases,
+    schemas::{self, Places},
+    stock, topics,
+};
 use crate::running::{Running, SERVICE_DEADLINE};
 use crate::settings::{EnvSetting, Scale, With};
 use crate::supervisor::{Process, ProcessSpec, leftovers};
@@ -148,6 +152,11 @@ async fn live(
 /// Starts the processes, each as soon as what it needs is there.
 async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> Result<()> {
     let site = &running.site;
+    let places = Places {
+        registry: site.registry_url(),
+        kafka: site.bootstrap(),
+        connect: Some(site.http("connect")),
+    };
     launch(running, mail::spec(site)?);
     let kafka = async {
         progress.step("kafka", "starting");
@@ -162,10 +171,13 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
     let registry = async {
         progress.step("registry", "starting");
         let process = launch(running, registry::spec(site)?);
-        healthy(running, &process, progress).await?;
-        schemas::ensure(&site.registry_url()).await?;
-        progress.step("registry", "schemas are registered");
-        anyhow::Ok(())
+        healthy(running, &process, progress).await
+    };
+    let kafka_and_registry = async {
+        let (connect, ()) = tokio::try_join!(kafka, registry)?;
+        let given_back = schemas::ensure(&places).await?;
+        progress.step("registry", schemas::told(given_back));
+        anyhow::Ok((connect, given_back))
     };
     let postgres = async {
         progress.step("postgres", "starting");
@@ -175,7 +187,7 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
         progress.step("postgres", "databases are there");
         anyhow::Ok(())
     };
-    let (connect, (), ()) = tokio::try_join!(kafka, registry, postgres)?;
+    let ((connect, given_back), ()) = tokio::try_join!(kafka_and_registry, postgres)?;
 
     let connect = async {
         healthy(running, &connect, progress).await?;
@@ -185,6 +197,9 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
         tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
         let addresses = capture::Addresses::of(&running.state())?;
         tokio::spawn(capture::watch(addresses, progress, running.stop.clone()));
+        if given_back > 0 {
+            schemas::forget(&places).await?;
+        }
         anyhow::Ok(())
     };
     let services = async {
@@ -194,11 +209,16 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
         start_services(args, running, progress).await
     };
     tokio::try_join!(connect, services)?;
+    tokio::spawn(schemas::keep(places.clone(), progress, running.stop.clone()));
     if !args.infra_only {
         stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
         progress.step("inventory", "has its first stock");
         catalog::known(&running.instances_of("orders"), SERVICE_DEADLINE).await?;
         progress.step("orders", "knows the catalog");
+        // So the connectors have registered the schemas of their tables.
+        if let Err(error) = schemas::keep_new(&places).await {
+            progress.step("registry", format!("{error:#}"));
+        }
     }
     Ok(())
 }

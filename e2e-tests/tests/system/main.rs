@@ -23,6 +23,7 @@ mod kills;
 mod mail;
 mod page;
 mod pass;
+mod registry;
 mod scale;
 mod shapes;
 mod sizes;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 const SOON: Duration = Duration::from_secs(30);
 
 /// The folder for the state of `process`; none in containers, which have it in volumes.
-fn state_of(shop: &Outside, process: &str) -> Option<PathBuf> {
+pub fn state_of(shop: &Outside, process: &str) -> Option<PathBuf> {
     let folder = shop.shop().state().dir.join("data/state").join(process);
     folder.exists().then_some(folder)
 }
@@ -30,7 +30,7 @@ async fn place(shop: &Outside, customer: &str) -> OrderId {
     shop.customer().place(&key, &body, PATIENCE, |_| {}).await.unwrap().accepted().unwrap()
 }
 
-async fn confirmed(shop: &Outside, customer: &str) {
+pub async fn confirmed(shop: &Outside, customer: &str) {
     let since = Instant::now();
     let order = place(shop, customer).await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
@@ -50,7 +50,7 @@ async fn complaint(shop: &Outside, process: &str, name: &str) -> Option<String> 
     check["detail"].as_str().map(str::to_owned)
 }
 
-async fn complains(shop: &Outside, process: &str, check: &str, of: &[&str]) {
+pub async fn complains(shop: &Outside, process: &str, check: &str, of: &[&str]) {
     testkit::wait_for("the check to say what is wrong", PATIENCE, || async {
         let said = complaint(shop, process, check).await.unwrap_or_default();
         if of.iter().all(|words| said.contains(words)) { Ok(()) } else { Err(said) }
@@ -58,7 +58,7 @@ async fn complains(shop: &Outside, process: &str, check: &str, of: &[&str]) {
     .await;
 }
 
-async fn is_ready(shop: &Outside, process: &str) {
+pub async fn is_ready(shop: &Outside, process: &str) {
     testkit::wait_for("the service to be ready", PATIENCE, || async {
         let answer = shop.get(process, "/health/ready").await;
         let body = answer.map_or(Value::Null, |answer| answer.body);
@@ -126,7 +126,7 @@ async fn any_garbage_in_the_state_of(process: &str, store: &str) {
 }
 
 /// After all of it, nothing is missing and nothing happened twice.
-async fn clean(shop: &Turn<impl Sized>) {
+pub async fn clean(shop: &Turn<impl Sized>) {
     let placed = Traffic::start(shop, "TEA", 10, 10).finish().await.unwrap();
     audit(shop.deref(), &placed).await.unwrap();
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::Codec;
-use streams_kafka::{ConsumerSettings, DiskStore, HttpRegistry, ThreadStatus, spawn_processor};
+use streams_kafka::{CheckedRegistry, ConsumerSettings, DiskStore, ThreadStatus, spawn_processor};
 use tokio::runtime::Handle;
 
 /// Consumer group, `transactional.id`, and the folder of the state.
@@ -18,11 +18,15 @@ const NAME: &str = "email";
 /// Starts the processor and the health endpoints. What is away is waited for, in the background.
 ///
 /// # Errors
-/// Fails if the address is taken or the state folder cannot be used.
+/// Fails if the address is taken.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let registry = CheckedRegistry::connect(
+        &common.schema_registry_url,
+        &common.kafka_bootstrap,
+        Handle::current(),
+    )?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<EmailProcessor<SmtpMailer>>(&common.state_folder(NAME))?);
 

@@ -10,19 +10,23 @@ use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
-    ConsumerSettings, DiskStore, HttpRegistry, ThreadHandle, ThreadStatus, spawn_processor,
+    CheckedRegistry, ConsumerSettings, DiskStore, ThreadHandle, ThreadStatus, spawn_processor,
 };
 use tokio::runtime::Handle;
 
 /// Starts both processors and the health endpoints. What is away is waited for, in the background.
 ///
 /// # Errors
-/// Fails if the address is taken or the state folder cannot be used.
+/// Fails if the address is taken.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let (split, check) = (PROCESSORS[0].name, PROCESSORS[1].name);
-    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let registry = CheckedRegistry::connect(
+        &common.schema_registry_url,
+        &common.kafka_bootstrap,
+        Handle::current(),
+    )?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<CheckProcessor>(&common.state_folder(check))?);
 

@@ -7,14 +7,16 @@ use crate::{
 };
 use contracts::{
     owns::Inventory,
-    topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX, PRODUCTS},
+    topics::{
+        CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX, INVENTORY_COMMANDS, PRODUCTS,
+    },
 };
-use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use service_kit::{Lifecycle, Limits, Running, Shutdown, schemas::until_known};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
-    ConsumerSettings, DiskStore, HttpRegistry, Sender, ThreadHandle, ThreadStatus, spawn_processor,
-    spawn_table, spawn_tail,
+    CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus,
+    spawn_processor, spawn_table, spawn_tail,
 };
 use tokio::runtime::Handle;
 
@@ -26,12 +28,16 @@ const STOCK: &str = "inventory-stock";
 /// Starts both processors and the server. What is away is waited for, in the background.
 ///
 /// # Errors
-/// Fails if the address is taken or the state folder cannot be used.
+/// Fails if the address is taken.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
-    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let registry = CheckedRegistry::connect(
+        &common.schema_registry_url,
+        &common.kafka_bootstrap,
+        Handle::current(),
+    )?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<StockProcessor>(&common.state_folder(STOCK))?);
     let commands = Sender::new(bootstrap, codec.clone())?;
@@ -50,6 +56,14 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     part("heartbeats", heartbeats);
     let routes = http::router(http::App { products, commands })?;
     let running = lifecycle.serve(config.addr(), routes, Limits::default()).await?;
+
+    let (edge, url) = (codec.clone(), common.schema_registry_url.clone());
+    lifecycle.task("schemas", |check, shutdown| async move {
+        if until_known(&edge, &[&INVENTORY_COMMANDS.spec], &url, &check, &shutdown).await? {
+            shutdown.cancelled().await;
+        }
+        Ok(())
+    });
 
     let settings = |name| ConsumerSettings::new(bootstrap, name, instance);
     let no_state = Box::new(MemoryStore::default());

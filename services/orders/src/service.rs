@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use contracts::{
     owns::Orders,
-    topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX},
+    topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX, ORDER_COMMANDS},
 };
-use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use service_kit::{Lifecycle, Limits, Running, Shutdown, schemas::until_known};
 use streams::Codec;
 use streams_kafka::{
-    ConsumerSettings, DiskStore, HttpRegistry, Sender, ThreadHandle, ThreadStatus, spawn_processor,
-    spawn_tail,
+    CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus,
+    spawn_processor, spawn_tail,
 };
 use tokio::runtime::Handle;
 
@@ -31,12 +31,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 /// Start the service; it ends at `shutdown`. Nothing that it depends on need be there yet.
 ///
 /// # Errors
-/// Fails if the address is taken or the state store cannot be opened.
+/// Fails if the address is taken.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
-    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let registry = CheckedRegistry::connect(
+        &common.schema_registry_url,
+        &common.kafka_bootstrap,
+        Handle::current(),
+    )?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<OrdersProcessor>(&common.state_folder(PROCESSOR_NAME))?);
     let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);
@@ -61,6 +65,14 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let limits = Limits { request_timeout: REQUEST_TIMEOUT, ..Limits::default() };
     let address = common.http_addr(config::PORT);
     let running = lifecycle.serve(address, http::router(app)?, limits).await?;
+
+    let (edge, url) = (codec.clone(), common.schema_registry_url.clone());
+    lifecycle.task("schemas", |check, shutdown| async move {
+        if until_known(&edge, &[&ORDER_COMMANDS.spec], &url, &check, &shutdown).await? {
+            shutdown.cancelled().await;
+        }
+        Ok(())
+    });
 
     let settings = ConsumerSettings::new(bootstrap, PROCESSOR_NAME, instance);
     let processor = OrdersProcessor::new(catalog.clone(), config.terms());

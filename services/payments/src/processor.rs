@@ -78,7 +78,7 @@ impl PaymentsIntake {
         // No schema id is looked up within a transaction.
         self.codec.warm_up(&topics::outputs(topology::FLOWS)).map_err(|error| match error {
             RegistryError::Incompatible { .. } => Failure::fatal(error),
-            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failure::retriable(error),
+            other => Failure::retriable(other),
         })?;
         let read = |record: &'a Record| {
             if !self.passed.is_empty() && self.passed.contains(&record.address()) {

@@ -15,11 +15,14 @@ use contracts::{
 };
 use service_kit::{
     Lifecycle, Limits, Outage, Readiness, Running, Shutdown, backoff::until_available,
+    schemas::until_known,
 };
 use std::sync::Arc;
-use streams::{Codec, Failure, Record, RegistryError, engine::Offsets};
-use streams_kafka::{ConsumerSettings, FencedConsumer, HttpRegistry, ThreadStatus, spawn_fenced};
-use tokio::{runtime::Handle, sync::Notify, task::spawn_blocking};
+use streams::{Codec, Failure, Record, engine::Offsets};
+use streams_kafka::{
+    CheckedRegistry, ConsumerSettings, FencedConsumer, ThreadStatus, spawn_fenced,
+};
+use tokio::{runtime::Handle, sync::Notify};
 use uuid::Uuid;
 
 /// Consumer group, and the name of the processor.
@@ -39,7 +42,11 @@ struct Checks {
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let database = Postgres::new(&config.database_url);
-    let registry = HttpRegistry::new(&config.common.schema_registry_url, Handle::current())?;
+    let registry = CheckedRegistry::connect(
+        &config.common.schema_registry_url,
+        &config.common.kafka_bootstrap,
+        Handle::current(),
+    )?;
     let codec = Codec::new(Arc::new(registry));
     let bank = Bank::new(&config.bank_url)?;
 
@@ -55,9 +62,11 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         let shutdown = lifecycle.shutdown();
         let outage = Outage::new("Postgres", config.database_place());
         let migrate = || database.migrate();
+        let (outputs, registry_url) =
+            (topics::outputs(topology::FLOWS), &config.common.schema_registry_url);
         let migrated = until_available(outage, &checks.database, &shutdown, migrate).await;
         if migrated.is_some()
-            && schemas_are_known(&config, &codec, &checks.schemas, &shutdown).await?
+            && until_known(&codec, &outputs, registry_url, &checks.schemas, &shutdown).await?
         {
             work(&lifecycle, &config, database, codec, bank, checks);
         }
@@ -145,31 +154,5 @@ impl FencedConsumer for Intake {
 
     fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {
         self.apply_at(batch, Timestamp::now())
-    }
-}
-
-/// Waits for the ids of our schemas, so that no look-up is left for later; false if the process was
-/// asked to stop first.
-async fn schemas_are_known(
-    config: &Config,
-    codec: &Codec,
-    check: &Readiness,
-    shutdown: &Shutdown,
-) -> anyhow::Result<bool> {
-    let outage = Outage::new("the schema registry", &config.common.schema_registry_url);
-    let look_up = || async {
-        let codec = codec.clone();
-        let known =
-            spawn_blocking(move || codec.warm_up(&topics::outputs(topology::FLOWS))).await?;
-        match known {
-            // Waiting would not make it compatible.
-            Err(error @ RegistryError::Incompatible { .. }) => Ok(Err(error)),
-            Err(error) => Err(error.into()),
-            Ok(()) => anyhow::Ok(Ok(())),
-        }
-    };
-    match until_available(outage, check, shutdown, look_up).await {
-        Some(known) => known.map(|()| true).map_err(Into::into),
-        None => Ok(false),
     }
 }

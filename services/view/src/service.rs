@@ -12,7 +12,7 @@ use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX
 use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
-use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadStatus, spawn_processor, spawn_tail};
+use streams_kafka::{CheckedRegistry, ConsumerSettings, ThreadStatus, spawn_processor, spawn_tail};
 use tokio::runtime::Handle;
 
 /// Most waiting requests at a time.
@@ -28,7 +28,11 @@ const STREAMS_MAX: usize = 256;
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let registry = HttpRegistry::new(&common.schema_registry_url, Handle::current())?;
+    let registry = CheckedRegistry::connect(
+        &common.schema_registry_url,
+        &common.kafka_bootstrap,
+        Handle::current(),
+    )?;
     let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
     let (database, freshness) = (tables.database().clone(), Freshness::default());
     let (feed, (streams, writers)) = (Feed::new(database.clone()), Streams::new(STREAMS_MAX));

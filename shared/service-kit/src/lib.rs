@@ -40,6 +40,7 @@ pub mod postgres;
 mod probe;
 pub mod problem;
 pub mod run;
+pub mod schemas;
 pub mod telemetry;
 pub mod waiters;
 

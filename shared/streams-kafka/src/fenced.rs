@@ -179,7 +179,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
             RegistryError::Incompatible { .. } => {
                 Failed { class: Class::Final, error: error.into() }
             }
-            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
+            other => Failed::fatal(other),
         })?;
         self.learn().map_err(Failed::fatal)?;
         let outputs = self.consumer.outputs();

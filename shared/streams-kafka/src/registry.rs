@@ -102,7 +102,9 @@ impl HttpRegistry {
             Ok(Answer::Found(verdict)) if !verdict.is_compatible => {
                 incompatible(subject, verdict.messages.join("; "))
             }
-            _ => RegistryError::Unknown(format!("schema of ours under {subject}")),
+            _ => RegistryError::Unknown(format!(
+                "schema of ours under {subject}; `./shop provision schemas` registers it"
+            )),
         }
     }
 

@@ -7,7 +7,11 @@ use rdkafka::{
     error::KafkaError,
     producer::{FutureProducer, FutureRecord},
 };
-use std::{marker::PhantomData, time::Duration};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use streams::{
     Codec, Fact, Failure, Owns, Service, Timestamp,
     avro::Message,
@@ -23,6 +27,9 @@ pub enum SendError {
     /// It can never be sent.
     #[error("{0}")]
     Invalid(String),
+    /// The registry has not given the id of its schema: nothing was sent.
+    #[error("nothing was sent: {0}")]
+    NoSchema(String),
     /// Not acknowledged in time: it may or may not arrive. Sending it again under the same ids is
     /// safe.
     #[error("not acknowledged: {0}")]
@@ -46,13 +53,18 @@ impl ClientContext for Quiet {
 pub struct Sender<S> {
     producer: FutureProducer<Quiet>,
     codec: Codec,
+    /// Why the registry gave no ids when it was asked last.
+    no_schema: Arc<Mutex<String>>,
+    /// Whose turn it is to ask.
+    turn: Arc<tokio::sync::Mutex<()>>,
     identity: PhantomData<fn() -> S>,
 }
 
 impl<S> Clone for Sender<S> {
     fn clone(&self) -> Self {
         let (producer, codec) = (self.producer.clone(), self.codec.clone());
-        Self { producer, codec, identity: PhantomData }
+        let (no_schema, turn) = (Arc::clone(&self.no_schema), Arc::clone(&self.turn));
+        Self { producer, codec, no_schema, turn, identity: PhantomData }
     }
 }
 
@@ -64,7 +76,8 @@ impl<S: Service> Sender<S> {
     pub fn new(bootstrap: &str, codec: Codec) -> anyhow::Result<Self> {
         let client = format!("{}-commands", S::NAME);
         let producer = producer_config(bootstrap, &client, None).create_with_context(Quiet)?;
-        Ok(Self { producer, codec, identity: PhantomData })
+        let no_schema = Arc::new(Mutex::new("the schema registry has not answered yet".to_owned()));
+        Ok(Self { producer, codec, no_schema, turn: Arc::default(), identity: PhantomData })
     }
 
     /// Send `fact`, and wait for its acknowledgement, about five seconds at most.
@@ -85,11 +98,23 @@ impl<S: Service> Sender<S> {
         S: Owns<F>,
     {
         if !self.codec.knows(&topic.spec) {
-            // The registry is asked once, on a thread that may block.
+            // One asks, and the others do not wait: a slow registry would hold up all of them.
+            let Ok(_turn) = self.turn.try_lock() else {
+                let why = self.no_schema.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                return Err(SendError::NoSchema(why));
+            };
+            // On a thread that may block.
             let codec = self.codec.clone();
-            let warm = tokio::task::spawn_blocking(move || codec.warm_up(&[&topic.spec])).await;
-            warm.map_err(|error| SendError::Unavailable(error.to_string()))?
-                .map_err(|error| SendError::Unavailable(error.to_string()))?;
+            let asked = tokio::task::spawn_blocking(move || codec.warm_up(&[&topic.spec])).await;
+            let why = match asked {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = why {
+                self.no_schema.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&why);
+                return Err(SendError::NoSchema(why));
+            }
         }
         let value = self.codec.encode(&topic.spec, fact.value()).map_err(|error| match error {
             Failure::Poison(cause) => SendError::Invalid(cause),

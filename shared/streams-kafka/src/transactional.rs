@@ -325,7 +325,7 @@ impl<P: Processor> TransactionalDriver<P> {
             RegistryError::Incompatible { .. } => {
                 Failed { class: Class::Final, error: error.into() }
             }
-            RegistryError::Unknown(_) | RegistryError::Unavailable(_) => Failed::fatal(error),
+            other => Failed::fatal(other),
         })?;
         // First the fence, then the group: once it stands, nothing of a former self can be open.
         let (producer, deliveries) = fencing_producer(&self.settings)?;

@@ -36,7 +36,7 @@ pub use identity::{Owns, Service};
 pub use outage::{Backoff, Outage};
 pub use processor::{Extent, Processor, Source, StandIn, UpTo};
 pub use record::{Headers, Record};
-pub use registry::{MemoryRegistry, RegistryError, SchemaRegistry};
+pub use registry::{MemoryRegistry, RegistryError, SchemaRegistry, is_same_schema};
 pub use store::{MemoryStore, Store, Table};
 pub use table::{GlobalTable, Row, TableWriter};
 pub use time::Timestamp;

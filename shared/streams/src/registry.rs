@@ -23,6 +23,25 @@ pub enum RegistryError {
     /// It cannot be reached, or is not itself.
     #[error("the schema registry does not answer: {0}")]
     Unavailable(String),
+    /// What it says of an id is not what the log says.
+    #[error(
+        "the schema registry is not the one that the log was written with: {0}; \
+         `./shop provision schemas` gives it the ids of the log"
+    )]
+    Changed(String),
+    /// It cannot be compared with the log.
+    #[error("the schema registry cannot be compared with the log: {0}")]
+    Unchecked(String),
+}
+
+/// Whether two texts are the same schema for a reader: the same names and types.
+pub fn is_same_schema(one: &str, other: &str) -> bool {
+    let canonical = |text: &str| Schema::parse_str(text).map(|schema| schema.canonical_form());
+    match (canonical(one), canonical(other)) {
+        _ if one == other => true,
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
 }
 
 /// A Confluent-compatible schema registry. Calls block; ids are cached by the [`crate::Codec`].
@@ -50,12 +69,9 @@ pub struct MemoryRegistry {
 impl SchemaRegistry for MemoryRegistry {
     fn id_of(&self, _: &str, schema: &str) -> Result<u32, RegistryError> {
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        let canonical = |text: &str| Schema::parse_str(text).map(|schema| schema.canonical_form());
-        let ours = canonical(schema).map_err(|e| RegistryError::Unknown(e.to_string()))?;
-        let known = schemas
-            .iter()
-            .find(|(_, text)| canonical(text).is_ok_and(|canonical| canonical == ours))
-            .map(|(id, _)| *id);
+        Schema::parse_str(schema).map_err(|e| RegistryError::Unknown(e.to_string()))?;
+        let known =
+            schemas.iter().find(|(_, text)| is_same_schema(text, schema)).map(|(id, _)| *id);
         Ok(known.unwrap_or_else(|| {
             let id = u32::try_from(schemas.len()).unwrap_or(u32::MAX) + 1;
             schemas.insert(id, schema.to_owned());

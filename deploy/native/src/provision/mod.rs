@@ -18,15 +18,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Tries until `attempt` succeeds, or has failed once more after `until`; then its last error. What
 /// it needs travels through the catalog database, Connect and Kafka, so it may fail for a moment.
-async fn retry_until<Attempt>(until: Instant, attempt: impl Fn() -> Attempt) -> Result<()>
+async fn retry_until<T, Attempt>(until: Instant, attempt: impl Fn() -> Attempt) -> Result<T>
 where
-    Attempt: Future<Output = Result<()>>,
+    Attempt: Future<Output = Result<T>>,
 {
-    while let Err(error) = attempt().await {
-        if Instant::now() > until {
-            return Err(error);
+    loop {
+        match attempt().await {
+            Err(_) if Instant::now() <= until => tokio::time::sleep(PAUSE).await,
+            done => return done,
         }
-        tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
 }

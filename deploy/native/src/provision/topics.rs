@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use contracts::topics;
+use streams_kafka::schemas;
 
 /// One broker holds one copy.
 const REPLICATION: i32 = 1;
@@ -13,7 +14,7 @@ const REPLICATION: i32 = 1;
 pub async fn ensure(bootstrap: &str) -> Result<usize> {
     let topics: Vec<_> = topics::ALL
         .into_iter()
-        .chain([&topics::CATALOG_HEARTBEAT, &topics::PAYMENTS_HEARTBEAT])
+        .chain([&topics::CATALOG_HEARTBEAT, &topics::PAYMENTS_HEARTBEAT, &schemas::SCHEMAS])
         .collect();
     streams_kafka::admin::ensure_topics(bootstrap, &topics, REPLICATION)
         .await

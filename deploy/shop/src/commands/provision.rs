@@ -10,8 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use capture::Addresses;
-use client::Progress;
-use native::provision::{catalog, connectors, schemas, stock, topics};
+use client::{Found, Progress};
+use native::provision::{
+    catalog, connectors,
+    schemas::{self, Places},
+    stock, topics,
+};
+
+use super::place;
 
 /// How long to wait before a server is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -34,15 +40,22 @@ enum Step {
         #[arg(long, env = "KAFKA_BOOTSTRAP", default_value = "127.0.0.1:9092")]
         kafka: String,
     },
-    /// Register the schemas that are missing
+    /// Register the schemas that are missing, with the ids that the log has for them
     Schemas {
-        /// Base URL of a Confluent compatible schema registry
-        #[arg(
-            long,
-            env = "SCHEMA_REGISTRY_URL",
-            default_value = "http://127.0.0.1:8085/apis/ccompat/v7"
-        )]
-        registry: String,
+        /// Where Kafka listens: the log keeps the ids. When left out, that of the shop in --dir
+        #[arg(long, env = "KAFKA_BOOTSTRAP")]
+        kafka: Option<String>,
+        /// Base URL of Apicurio's Confluent compatible API. When left out, as above
+        #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+        registry: Option<String>,
+        /// Base URL of Kafka Connect, whose connectors remember ids. When left out, as above
+        #[arg(long)]
+        connect: Option<String>,
+        #[command(flatten)]
+        shop: place::Place,
+        /// Then go on for ever, and keep the ids of new schemas in the log
+        #[arg(long)]
+        watch: bool,
     },
     /// Register the Debezium connectors and wait until they run
     Connectors {
@@ -117,9 +130,17 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
             let made = patiently(patience, progress, "kafka", || topics::ensure(&kafka)).await?;
             progress.step("kafka", format!("topics are there, {made} of them new"));
         }
-        Step::Schemas { registry } => {
-            patiently(patience, progress, "registry", || schemas::ensure(&registry)).await?;
-            progress.step("registry", "schemas are registered");
+        Step::Schemas { kafka, registry, connect, shop, watch } => {
+            let places = places(kafka, registry, connect, &shop).await?;
+            let ensure = || schemas::ensure(&places);
+            let given_back = patiently(patience, progress, "registry", ensure).await?;
+            progress.step("registry", schemas::told(given_back));
+            if given_back > 0 {
+                schemas::forget(&places).await?;
+            }
+            if watch {
+                schemas::keep(places, progress, CancellationToken::new()).await;
+            }
         }
         Step::Connectors { connect, postgres, registry, watch, kafka } => {
             let addresses = addresses(kafka, &connect, &postgres, &registry);
@@ -158,6 +179,28 @@ fn addresses(kafka: String, connect: &str, postgres: &Place, registry: &Place) -
         catalog: database("catalog"),
         payments: database("payments"),
     }
+}
+
+/// Where the servers are: as given, else those of the shop.
+async fn places(
+    kafka: Option<String>,
+    registry: Option<String>,
+    connect: Option<String>,
+    shop: &place::Place,
+) -> Result<Places> {
+    if let (Some(kafka), Some(registry)) = (&kafka, &registry) {
+        return Ok(Places { kafka: kafka.clone(), registry: registry.clone(), connect });
+    }
+    let state = Found::at(shop.dir()).await?.state()?;
+    let url = |given: Option<String>, process| match given {
+        Some(given) => anyhow::Ok(given),
+        None => Ok(state.url(process)?.to_owned()),
+    };
+    Ok(Places {
+        kafka: url(kafka, "kafka")?,
+        registry: url(registry, "registry")?,
+        connect: Some(url(connect, "connect")?),
+    })
 }
 
 /// The value of a placeholder in a connector's template.

@@ -72,6 +72,7 @@ pub(super) async fn restock(
     app.commands.send(&INVENTORY_COMMANDS, &sku, &command, cause(command_id)).await.map_err(
         |error| match error {
             SendError::Unavailable(why) => Problem::unavailable(why),
+            error @ SendError::NoSchema(_) => Problem::unavailable(error.to_string()),
             SendError::Invalid(why) => Problem::invalid(why),
         },
     )?;

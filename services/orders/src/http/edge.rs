@@ -105,6 +105,7 @@ async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {
                  repeating it under the same Idempotency-Key is safe",
             )
         }
+        error @ SendError::NoSchema(_) => Problem::unavailable(error.to_string()),
         SendError::Invalid(cause) => Problem::internal(&anyhow::anyhow!(cause)),
     })
 }

@@ -31,7 +31,9 @@ async fn every_part_is_a_check_and_is_awaited() {
 async fn parts_wait(address: SocketAddr) -> Result<(), String> {
     let report = testkit::get(address, "/health/ready").unwrap();
     let is_down = |part: &str| report.contains(&format!(r#"{{"name":"{part}","status":"down""#));
-    match ["catalog.products", "catalog.customers", "outcomes", "start-up"].into_iter().all(is_down)
+    match ["catalog.products", "catalog.customers", "outcomes", "start-up", "schemas"]
+        .into_iter()
+        .all(is_down)
     {
         true => Ok(()),
         false => Err(report),

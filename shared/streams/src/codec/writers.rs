@@ -102,9 +102,7 @@ impl Writers {
 fn ask(id: u32, registry: &dyn SchemaRegistry) -> Result<Writer, Failure> {
     let text = registry.schema_by_id(id).map_err(|error| match error {
         RegistryError::Unknown(_) => Failure::poison(error),
-        RegistryError::Incompatible { .. } | RegistryError::Unavailable(_) => {
-            Failure::retriable(error)
-        }
+        other => Failure::retriable(other),
     })?;
     if text.len() > SCHEMA_BYTES_MAX {
         let bytes = text.len();

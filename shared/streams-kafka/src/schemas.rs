@@ -1,0 +1,253 @@
+//! The topic `schemas`: which schema each id in the log stands for, and the registry compared with
+//! it.
+//!
+//! A record holds the id of its schema alone. A registry that loses its storage gives the ids to
+//! other schemas, and what is read with them is wrong or unreadable. So the log keeps its own list,
+//! which is as old and as whole as the records, and nothing is read or written with a registry that
+//! says something else. (Confluent's registry keeps its schemas in a topic for the same reason.)
+
+use crate::{HttpRegistry, admin::send_now, read_topic};
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use streams::{
+    Headers, Outgoing, Record, RegistryError, SchemaRegistry, is_same_schema,
+    topic::{Cleanup, TopicSpec, Writers},
+};
+use tracing::warn;
+
+/// Which schema each id stands for. Provisioning writes it.
+pub static SCHEMAS: TopicSpec = TopicSpec {
+    name: "schemas",
+    key: "schema id",
+    value: "schema, as JSON",
+    schemas: || &[],
+    writers: Writers::Several(&[]),
+    partitions: 1,
+    cleanup: Cleanup::Compact,
+};
+
+/// The key of a copy of the whole registry, in the registry's own form.
+const EXPORT: &[u8] = b"export";
+
+/// How long what was read of the topic is good for.
+const FRESH: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Under which one it was found; it may be registered under others as well.
+    subject: String,
+    schema: String,
+}
+
+/// What the log knows of schemas.
+#[derive(Debug, Clone, Default)]
+pub struct KnownSchemas {
+    schemas: BTreeMap<u32, (String, String)>,
+    export: Option<Vec<u8>>,
+}
+
+impl KnownSchemas {
+    /// Read the topic. Blocks.
+    ///
+    /// # Errors
+    /// When Kafka is away, or has no such topic yet.
+    pub fn read(bootstrap: &str) -> anyhow::Result<Self> {
+        let mut known = Self::default();
+        read_topic(bootstrap, &SCHEMAS, |record| {
+            known.take(&record);
+            Ok(())
+        })?;
+        Ok(known)
+    }
+
+    fn take(&mut self, record: &Record) {
+        let (Some(key), Some(value)) = (&record.key, &record.value) else { return };
+        if **key == *EXPORT {
+            self.export = Some(value.to_vec());
+            return;
+        }
+        let id = str::from_utf8(key).ok().and_then(|key| key.parse().ok());
+        match (id, serde_json::from_slice::<Entry>(value)) {
+            (Some(id), Ok(Entry { subject, schema })) => self.add(id, subject, schema),
+            _ => warn!(record = record.address(), "no schema with its id; it does not count"),
+        }
+    }
+
+    /// Add what stands for `id`.
+    pub fn add(&mut self, id: u32, subject: impl Into<String>, schema: impl Into<String>) {
+        self.schemas.insert(id, (subject.into(), schema.into()));
+    }
+
+    /// Every id with its schema.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.schemas.iter().map(|(id, (_, schema))| (*id, schema.as_str()))
+    }
+
+    /// Whether the log knows `id`.
+    pub fn contains(&self, id: u32) -> bool {
+        self.schemas.contains_key(&id)
+    }
+
+    /// The copy of the whole registry, if there is one.
+    pub fn export(&self) -> Option<&[u8]> {
+        self.export.as_deref()
+    }
+
+    /// Whether the registry is right to say that `id` stands for `found`; none, if it knows no such
+    /// id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Changed`] when the log knows better.
+    pub fn check(&self, id: u32, found: Option<&str>) -> Result<(), RegistryError> {
+        let Some((subject, schema)) = self.schemas.get(&id) else { return Ok(()) };
+        let says = match found {
+            Some(found) if is_same_schema(found, schema) => return Ok(()),
+            Some(_) => "has another schema",
+            None => "has no schema",
+        };
+        Err(RegistryError::Changed(format!(
+            "it {says} for id {id}, which the log has for {subject}"
+        )))
+    }
+
+    /// Whether the registry is right to give `id` to `schema` under `subject`.
+    ///
+    /// # Errors
+    /// [`RegistryError::Changed`] when the log has it under another id.
+    pub fn check_ours(&self, id: u32, subject: &str, schema: &str) -> Result<(), RegistryError> {
+        self.check(id, Some(schema))?;
+        if self.schemas.contains_key(&id) {
+            return Ok(());
+        }
+        let known = self.schemas.iter().find(|(_, (_, known))| known == schema);
+        known.map_or(Ok(()), |(known, _)| {
+            let what = format!("it has {subject} under id {id}, the log under id {known}");
+            Err(RegistryError::Changed(what))
+        })
+    }
+}
+
+/// Keep in the log that `id` stands for `schema`. Blocks.
+///
+/// # Errors
+/// When Kafka is away.
+pub fn remember(bootstrap: &str, id: u32, subject: &str, schema: &str) -> anyhow::Result<()> {
+    let entry = Entry { subject: subject.to_owned(), schema: schema.to_owned() };
+    write(bootstrap, id.to_string().as_bytes(), serde_json::to_vec(&entry)?)
+}
+
+/// Keep a copy of the whole registry in the log. Blocks.
+///
+/// # Errors
+/// When Kafka is away, or it is larger than a batch.
+pub fn remember_export(bootstrap: &str, export: Vec<u8>) -> anyhow::Result<()> {
+    write(bootstrap, EXPORT, export)
+}
+
+fn write(bootstrap: &str, key: &[u8], value: Vec<u8>) -> anyhow::Result<()> {
+    let (topic, headers) = (SCHEMAS.name, Headers::default());
+    let record =
+        Outgoing { topic, partition: 0, key: Some(key.to_vec()), value: Some(value), headers };
+    send_now(bootstrap, "schemas", &record).with_context(|| format!("cannot write {topic}"))
+}
+
+type ReadKnown = Box<dyn Fn() -> anyhow::Result<KnownSchemas> + Send + Sync>;
+
+/// A registry that is believed while it says what the log says. The first question compares every
+/// id of the log; later ones compare their answers.
+pub struct CheckedRegistry<R> {
+    registry: R,
+    read_known: ReadKnown,
+    known: Mutex<Option<(Instant, Arc<KnownSchemas>)>>,
+    /// It was once right about every id of the log.
+    was_right: AtomicBool,
+}
+
+impl CheckedRegistry<HttpRegistry> {
+    /// The registry at `url`, compared with the log on `bootstrap`. As for [`HttpRegistry::new`],
+    /// the calls block.
+    ///
+    /// # Errors
+    /// When `url` is none, or no HTTP client can be made.
+    pub fn connect(
+        url: &str,
+        bootstrap: &str,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, RegistryError> {
+        let bootstrap = bootstrap.to_owned();
+        let read = move || KnownSchemas::read(&bootstrap);
+        Ok(Self::new(HttpRegistry::new(url, runtime)?, read))
+    }
+}
+
+impl<R: SchemaRegistry> CheckedRegistry<R> {
+    /// `registry`, compared with what `read_known` gives.
+    pub fn new(
+        registry: R,
+        read_known: impl Fn() -> anyhow::Result<KnownSchemas> + Send + Sync + 'static,
+    ) -> Self {
+        let (read_known, was_right) = (Box::new(read_known), AtomicBool::new(false));
+        Self { registry, read_known, known: Mutex::new(None), was_right }
+    }
+
+    fn known(&self) -> Result<Arc<KnownSchemas>, RegistryError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, known)) = &*known
+            && since.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(known));
+        }
+        let read = (self.read_known)();
+        let read = read.map_err(|error| RegistryError::Unchecked(format!("{error:#}")))?;
+        let read = Arc::new(read);
+        *known = Some((Instant::now(), Arc::clone(&read)));
+        Ok(read)
+    }
+
+    fn compare(&self, known: &KnownSchemas) -> Result<(), RegistryError> {
+        if self.was_right.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for (id, _) in known.iter() {
+            self.answer(known, id)?;
+        }
+        self.was_right.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn answer(&self, known: &KnownSchemas, id: u32) -> Result<String, RegistryError> {
+        let found = self.registry.schema_by_id(id);
+        match &found {
+            Ok(schema) => known.check(id, Some(schema))?,
+            Err(RegistryError::Unknown(_)) => known.check(id, None)?,
+            Err(_) => {}
+        }
+        found
+    }
+}
+
+impl<R: SchemaRegistry> SchemaRegistry for CheckedRegistry<R> {
+    fn id_of(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let known = self.known()?;
+        self.compare(&known)?;
+        let id = self.registry.id_of(subject, schema)?;
+        known.check_ours(id, subject, schema)?;
+        Ok(id)
+    }
+
+    fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
+        self.answer(&*self.known()?, id)
+    }
+}
+
+#[cfg(test)]
+#[path = "schemas_tests.rs"]
+mod tests;
