@@ -1,7 +1,7 @@
 //! The bank's statement and the mail server, page by page.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use auditor::{BankEntry, Booking, Mail};
@@ -141,9 +141,10 @@ fn kept_since(info: Option<&Info>, mails: &[Mail]) -> Timestamp {
     let Some(RuntimeStats { uptime_s, accepted }) =
         info.and_then(|info| info.runtime_stats.as_ref())
     else {
-        return oldest.unwrap_or_else(|| SystemTime::now().into());
+        return oldest.unwrap_or_else(Timestamp::now);
     };
-    let started = Timestamp::from(SystemTime::now() - Duration::from_secs(*uptime_s));
+    let uptime_ms = i64::try_from(*uptime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let started = Timestamp(Timestamp::now().millis().saturating_sub(uptime_ms).max(0));
     let dropped_before = oldest.filter(|_| *accepted > mails.len());
     started.max(dropped_before.unwrap_or_default())
 }

@@ -10,12 +10,12 @@ mod http;
 mod log;
 mod tables;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use auditor::{Evidence, Verdict};
 use client::State;
-use contracts::Timestamp;
+use streams_kafka::ask_the_time;
 pub use tables::next_offset;
 use tokio::time::Instant;
 
@@ -24,7 +24,10 @@ use tokio::time::Instant;
 /// # Errors
 /// When a part cannot be looked at; the message names it.
 pub async fn collect(state: &State, grace: Duration) -> Result<Evidence> {
-    let taken_at = Timestamp::from(SystemTime::now());
+    // The records are stamped by Kafka, whose clock may not be that of this host.
+    let kafka = state.url("kafka")?.to_owned();
+    let asked = tokio::task::spawn_blocking(move || ask_the_time(&kafka, "audit"));
+    let taken_at = asked.await?.context("Kafka does not tell the time")?;
     let http = reqwest::Client::builder().timeout(http::TIMEOUT).build()?;
     let mailbox = http::mailbox(&http, state.url("mail")?);
     let mailbox = mailbox.await.context("the mail server cannot be looked at")?;

@@ -37,6 +37,7 @@ pub const NOTICED: &[(Mutation, Law)] = &[
     (mutation::REUSE_PRODUCER, Law::Reserved),
     (mutation::STATE_BEFORE_COMMIT, Law::Answers),
     (mutation::SHORT_RESTORE, Law::Versions),
+    (mutation::OWN_CLOCK, Law::InTime),
     (COUNTED_ANSWERS, Law::Checks),
     (RELEASE_ANY, Law::Fate),
     (NO_BANK_KEY, Law::OneCapture),

@@ -1,5 +1,5 @@
-//! `shop audit` on a shop of its own: clean after orders of every kind, and after every way out of a
-//! trouble; then the test falsifies a view, the books and the stock, and it names each.
+//! `shop audit` on a shop of its own: clean after orders of every kind, and after every way out of
+//! a trouble; then the test falsifies a view, the books and the stock, and it names each.
 
 use crate::{
     dead_letters::{blocking, codec, letters, produce},

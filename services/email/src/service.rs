@@ -9,7 +9,9 @@ use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::Codec;
-use streams_kafka::{CheckedRegistry, ConsumerSettings, DiskStore, ThreadStatus, spawn_processor};
+use streams_kafka::{
+    CheckedRegistry, ConsumerSettings, DiskStore, ThreadStatus, spawn_clock, spawn_processor,
+};
 use tokio::runtime::Handle;
 
 /// Consumer group, `transactional.id`, and the folder of the state.
@@ -31,6 +33,12 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let store = Box::new(DiskStore::of::<EmailProcessor<SmtpMailer>>(&common.state_folder(NAME))?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
+    let clock = spawn_clock(
+        &common.kafka_bootstrap,
+        &format!("email-{}", common.instance),
+        shutdown.clone(),
+    );
+    lifecycle.clock(clock.readings(), clock.stopped());
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));

@@ -10,7 +10,8 @@ use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
-    CheckedRegistry, ConsumerSettings, DiskStore, ThreadHandle, ThreadStatus, spawn_processor,
+    CheckedRegistry, ConsumerSettings, DiskStore, ThreadHandle, ThreadStatus, spawn_clock,
+    spawn_processor,
 };
 use tokio::runtime::Handle;
 
@@ -31,6 +32,12 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let store = Box::new(DiskStore::of::<CheckProcessor>(&common.state_folder(check))?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
+    let clock = spawn_clock(
+        &common.kafka_bootstrap,
+        &format!("fraud-{}", common.instance),
+        shutdown.clone(),
+    );
+    lifecycle.clock(clock.readings(), clock.stopped());
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());

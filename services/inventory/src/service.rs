@@ -15,7 +15,7 @@ use service_kit::{Lifecycle, Limits, Running, Shutdown, schemas::until_known};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
-    CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus,
+    CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus, spawn_clock,
     spawn_processor, spawn_table, spawn_tail,
 };
 use tokio::runtime::Handle;
@@ -43,6 +43,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let commands = Sender::new(bootstrap, codec.clone())?;
 
     let lifecycle = Lifecycle::new(shutdown.clone());
+    let clock = spawn_clock(bootstrap, &format!("inventory-{}", instance), shutdown.clone());
+    lifecycle.clock(clock.readings(), clock.stopped());
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };

@@ -10,7 +10,7 @@ use contracts::{
 use service_kit::{Lifecycle, Limits, Running, Shutdown, schemas::until_known};
 use streams::Codec;
 use streams_kafka::{
-    CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus,
+    CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus, spawn_clock,
     spawn_processor, spawn_tail,
 };
 use tokio::runtime::Handle;
@@ -46,6 +46,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
+    let clock = spawn_clock(bootstrap, &format!("orders-{}", instance), shutdown.clone());
+    lifecycle.clock(clock.readings(), clock.stopped());
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };

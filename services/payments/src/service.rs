@@ -18,11 +18,14 @@ use service_kit::{
     schemas::until_known,
 };
 use std::sync::Arc;
-use streams::{Codec, Failure, Record, engine::Offsets};
+use streams::{Codec, Failure, Record, clock::Reading, engine::Offsets};
 use streams_kafka::{
-    CheckedRegistry, ConsumerSettings, FencedConsumer, ThreadStatus, spawn_fenced,
+    CheckedRegistry, ConsumerSettings, FencedConsumer, ThreadStatus, spawn_clock, spawn_fenced,
 };
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
 use uuid::Uuid;
 
 /// Consumer group, and the name of the processor.
@@ -53,12 +56,17 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let lifecycle = Lifecycle::new(shutdown);
     let routes = http::router(database.clone())?;
     let running = lifecycle.serve(config.addr(), routes, Limits::default()).await?;
+    let common = &config.common;
+    let process = format!("payments-{}", common.instance);
+    let clock = spawn_clock(&common.kafka_bootstrap, &process, lifecycle.shutdown());
+    let mut time = clock.readings();
+    lifecycle.clock(clock.readings(), clock.stopped());
     let check = |name| lifecycle.health().check(name);
     let checks =
         Checks { database: check("database"), schemas: check("schemas"), bank: check("bank") };
     let config = config.clone();
     lifecycle.start_up(|check, lifecycle| async move {
-        check.down("waiting for the database and the schemas");
+        check.down("waiting for the database, the schemas and the log's time");
         let shutdown = lifecycle.shutdown();
         let outage = Outage::new("Postgres", config.database_place());
         let migrate = || database.migrate();
@@ -67,6 +75,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         let migrated = until_available(outage, &checks.database, &shutdown, migrate).await;
         if migrated.is_some()
             && until_known(&codec, &outputs, registry_url, &checks.schemas, &shutdown).await?
+            && time_is_known(&mut time, &shutdown).await
         {
             work(&lifecycle, &config, database, codec, bank, checks);
         }
@@ -155,4 +164,11 @@ impl FencedConsumer for Intake {
     fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {
         self.apply_at(batch, Timestamp::now())
     }
+}
+
+/// Waits for the log's time, which every deadline is judged by; false if the process was asked to
+/// stop first.
+async fn time_is_known(time: &mut watch::Receiver<Reading>, shutdown: &Shutdown) -> bool {
+    let known = time.wait_for(|reading| matches!(reading, Reading::Known { .. }));
+    matches!(shutdown.run_until_cancelled(known).await, Some(Ok(_)))
 }

@@ -12,7 +12,9 @@ use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX
 use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
-use streams_kafka::{CheckedRegistry, ConsumerSettings, ThreadStatus, spawn_processor, spawn_tail};
+use streams_kafka::{
+    CheckedRegistry, ConsumerSettings, ThreadStatus, spawn_clock, spawn_processor, spawn_tail,
+};
 use tokio::runtime::Handle;
 
 /// Most waiting requests at a time.
@@ -39,6 +41,12 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     adapters::export(&freshness);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
+    let clock = spawn_clock(
+        &common.kafka_bootstrap,
+        &format!("view-{}", common.instance),
+        shutdown.clone(),
+    );
+    lifecycle.clock(clock.readings(), clock.stopped());
     lifecycle.task("database", |check, shutdown| {
         adapters::watch(tables.clone(), freshness.clone(), check, shutdown)
     });

@@ -14,9 +14,6 @@ use std::{
     sync::Arc,
 };
 
-/// The topics of dead letters, in a remark.
-pub(crate) const DEAD_LETTERS: &str = "the dead letters";
-
 /// Each topic with the services that dead-letter its unreadable records. A service that only
 /// follows a topic for clients that wait, or reads its own changelog back, is not among them, nor
 /// is one that the shop need not have. This is the auditor's own knowledge; a test compares it.
@@ -52,7 +49,7 @@ fn acts_upon(service: ServiceName, status: Status) -> bool {
 /// What the readers of a record on `orders` that can be read made of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Refusals {
-    /// These refused it, whoever they are.
+    /// These refused it, readers that need not be there as well.
     pub(crate) by: BTreeSet<ServiceName>,
     /// These act upon such a record, and did not refuse it.
     pub(crate) taken_by: Vec<ServiceName>,

@@ -133,8 +133,8 @@ impl<'a> History<'a> {
         history
     }
 
-    /// The order has come to `version`. If the log is cut and does not have that, all steps are gone,
-    /// and what is there is a dead letter that was replayed later.
+    /// The order has come to `version`. If the log is cut and does not have that, all steps are
+    /// gone, and what is there is a dead letter that was replayed later.
     pub(crate) fn know_of(&mut self, version: i64) {
         if self.is_cut && self.version() < version {
             self.steps.clear();

@@ -3,12 +3,12 @@
 //! The log start offsets say it, not the age of a record: brokers delete whole segments, later than
 //! the retention says, and a person may delete records at any time (`kafka-delete-records`).
 
-use crate::{
-    dead_letters::DEAD_LETTERS,
-    evidence::{Evidence, Log, Logged},
-};
+use crate::evidence::{Evidence, Log, Logged};
 use contracts::{OrderId, Timestamp, partition::partition_for, topics::PARTITIONS};
 use std::collections::BTreeMap;
+
+/// The topics of dead letters, in a remark.
+pub(crate) const DEAD_LETTERS: &str = "the dead letters";
 
 /// The mail server, in a remark.
 pub(crate) const MAIL_SERVER: &str = "the mail server";

@@ -215,8 +215,8 @@ impl<'a> Findings<'a> {
         self.check(law, subject, Timestamp(i64::MIN), holds, detail);
     }
 
-    /// As [`Findings::check`]; but if it does not hold, and `gone` is the topic whose deleted records
-    /// may have been what is missed, it is unknown.
+    /// As [`Findings::check`]; but if it does not hold, and `gone` is the topic whose deleted
+    /// records may have been what is missed, it is unknown.
     pub(crate) fn check_kept(
         &mut self,
         law: Law,

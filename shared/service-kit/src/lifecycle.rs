@@ -6,6 +6,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::anyhow;
 use axum::Router;
 use parking_lot::Mutex;
+use streams::clock::Reading;
 use tokio::{sync::watch, task::JoinError, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -168,6 +169,36 @@ impl Lifecycle {
             }
         });
         Pulse(beat)
+    }
+
+    /// Watches the thread that keeps this process in step with the log's time, as the part `clock`:
+    /// down while that is not known, degraded while this host's clock is off.
+    pub fn clock(
+        &self,
+        mut readings: watch::Receiver<Reading>,
+        ended: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.task("clock", |check, _| async move {
+            let follow = async {
+                loop {
+                    let reading = readings.borrow_and_update().clone();
+                    match (reading.problem(), reading.warning()) {
+                        (Some(problem), _) => check.down(problem),
+                        (None, Some(warning)) => check.degraded(warning),
+                        (None, None) => check.up(),
+                    }
+                    if readings.changed().await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let mut ended = std::pin::pin!(ended);
+            tokio::select! {
+                ended = &mut ended => ended,
+                // The thread has told its last reading.
+                () = follow => ended.await,
+            }
+        });
     }
 
     /// Runs what other parts have to wait for, and registers them: the one kind of part that may

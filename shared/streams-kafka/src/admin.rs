@@ -23,7 +23,7 @@ use tracing::debug;
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Create the `topics` that are not there, with `replication` copies; those that are there get the
-/// sizes of [`TopicSpec::sizes`]. Gives how many were made; running it again is harmless.
+/// settings of [`TopicSpec::common`]. Gives how many were made; running it again is harmless.
 ///
 /// # Errors
 /// When Kafka is away or refuses, or a topic is there with fewer partitions than its contract says,
@@ -56,14 +56,14 @@ pub async fn ensure_topics(
             Err((topic, code)) => bail!("Kafka does not create `{topic}`: {code}"),
         }
     }
-    bound_sizes(&admin, &present, &options).await.context("Kafka does not bound the topics")?;
+    renew(&admin, &present, &options).await.context("Kafka does not set the topics")?;
     check_partitions(bootstrap, topics)?;
     Ok(made)
 }
 
-/// Give `topics` that were made by an older version the sizes of today. What else was set for them
-/// stays.
-async fn bound_sizes(
+/// Give `topics` that were made by an older version the settings of today. What else was set for
+/// them stays.
+async fn renew(
     admin: &AdminClient<DefaultClientContext>,
     topics: &[String],
     options: &AdminOptions,
@@ -72,7 +72,7 @@ async fn bound_sizes(
         // Asking about nothing is an invalid argument.
         return Ok(());
     }
-    let sizes = TopicSpec::sizes();
+    let common = TopicSpec::common();
     let wanted: Vec<_> = topics.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     for described in admin.describe_configs(&wanted, options).await? {
         let resource = described.map_err(|code| anyhow::anyhow!("{code}"))?;
@@ -80,12 +80,12 @@ async fn bound_sizes(
             resource.entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
         let own = own.filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)));
         let now: HashMap<&str, &str> = own.collect();
-        if sizes.iter().all(|(name, value)| now.get(name) == Some(&&**value)) {
+        if common.iter().all(|(name, value)| now.get(name) == Some(&&**value)) {
             continue;
         }
         let OwnedResourceSpecifier::Topic(name) = &resource.specifier else { continue };
         let mut entries = now;
-        entries.extend(sizes.iter().map(|(name, value)| (*name, &**value)));
+        entries.extend(common.iter().map(|(name, value)| (*name, &**value)));
         let altered = AlterConfig { specifier: ResourceSpecifier::Topic(name), entries };
         for altered in admin.alter_configs(&[altered], options).await? {
             altered.map_err(|(_, code)| anyhow::anyhow!("`{name}`: {code}"))?;

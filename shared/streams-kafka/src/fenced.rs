@@ -86,6 +86,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
         status: &watch::Sender<ThreadStatus>,
     ) -> anyhow::Result<()> {
         let mut pause = Pause::new(self.settings.name, status.clone());
+        pause.until_the_time_is_known(stop);
         let mut effect = self.engine.next(Event::Proceed);
         loop {
             let event = match effect {

@@ -3,6 +3,7 @@
 
 pub mod admin;
 mod client;
+mod clock;
 mod disk;
 pub mod dlq;
 mod fenced;
@@ -16,6 +17,7 @@ mod table;
 mod tail;
 mod transactional;
 
+pub use clock::{CLOCK, ClockHandle, ask_the_time, spawn_clock};
 pub use disk::DiskStore;
 pub use fenced::{FencedConsumer, spawn_fenced};
 pub use log::{log_starts, read_end, read_topic};
@@ -31,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 use streams::{
-    Outage,
+    Outage, clock as log_time,
     limits::{BATCH_RECORDS_MAX, BATCH_WAIT},
 };
 use tokio::sync::{oneshot, watch};
@@ -184,6 +186,16 @@ impl Pause {
         let wait = self.outage.failed(cause);
         self.status.send_replace(ThreadStatus::Waiting(cause.to_owned()));
         pause(wait, stop);
+    }
+
+    /// Wait until the log's time is known, where this process goes by it: until then nothing can be
+    /// decided.
+    fn until_the_time_is_known(&self, stop: &CancellationToken) {
+        while log_time::is_awaited() && !stop.is_cancelled() {
+            let cause = "the log's time is not known".to_owned();
+            self.status.send_replace(ThreadStatus::Waiting(cause));
+            client::pause_briefly();
+        }
     }
 
     /// It works again; whether that is news.

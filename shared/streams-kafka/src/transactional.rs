@@ -91,6 +91,7 @@ impl<P: Processor> TransactionalDriver<P> {
 
     fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut pause = Pause::new(self.settings.name, self.status.clone());
+        pause.until_the_time_is_known(stop);
         let mut effect = self.first_effect();
         loop {
             let event = match effect {

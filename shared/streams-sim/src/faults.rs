@@ -81,6 +81,8 @@ crate::faults! {
     STORE_CLOSED, "store cannot be opened", 300;
     /// The local store cannot be cleared, and what it has of all partitions is lost.
     STORE_LOST, "store lost", 3_000;
+    /// A process begins on a host whose clock is up to two minutes off.
+    CLOCKS_APART, "clocks apart", 3_000;
 }
 
 /// What of the faults that a seed brings is taken back. Nothing, unless a failure is shrunk.

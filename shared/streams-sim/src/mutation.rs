@@ -49,6 +49,7 @@ crate::mutations! {
     STATE_BEFORE_COMMIT, "state-before-commit", "The local store changes before the commit.";
     SHORT_RESTORE, "short-restore",
         "A service's own log is restored to the committed offset, not to its end.";
+    OWN_CLOCK, "own-clock", "A process goes by the clock of its host, not by that of the log.";
 }
 
 /// Puts another record in the place of one that is read.

@@ -1,8 +1,16 @@
 //! A process: the actors that live and die together, and what can happen to it as a whole.
 
-use crate::{faults::LOST_DISK, sim::Sim};
-use std::time::Duration;
-use streams::{Timestamp, limits::SESSION_TIMEOUT};
+use crate::{
+    faults::{CLOCKS_APART, LOST_DISK},
+    mutation::OWN_CLOCK,
+    sim::{START, Sim},
+};
+use fastrand::Rng;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+use streams::{Timestamp, clock::LogClock, limits::SESSION_TIMEOUT};
 
 /// What came of one step of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +57,50 @@ pub(crate) struct Process<W> {
     session_ends: Option<Timestamp>,
     /// It was replaced, and goes on until then.
     ghost_until: Option<Timestamp>,
+    time: Time,
+}
+
+/// How often a process asks the log for the time.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// What a process knows of the time, in one life.
+#[derive(Default)]
+struct Time {
+    /// How far the clock of its host is ahead.
+    skew_ms: i64,
+    log: LogClock,
+    asked_at: Option<Timestamp>,
+    dice: Option<Rng>,
+}
+
+impl Time {
+    /// What the process takes for the time, after it has asked the log if that is due. The answer
+    /// comes at once or takes its time; the log has stamped the question somewhere in between.
+    fn tell(&mut self, sim: &mut Sim, name: &str) -> Timestamp {
+        // Only how much passes can be told by this one: it begins anywhere.
+        let monotonic_ms = sim.now.millis() - START.millis();
+        // Dice of their own: what time it is moves no step.
+        let dice = self.dice.get_or_insert_with(|| {
+            let mut hash = DefaultHasher::new();
+            (sim.seed, name).hash(&mut hash);
+            Rng::with_seed(hash.finish())
+        });
+        if self.asked_at.is_none() {
+            let skew_ms = dice.i64(-120_000..=120_000);
+            self.skew_ms = if sim.strikes(CLOCKS_APART, name) { skew_ms } else { 0 };
+        }
+        if self.asked_at.is_none_or(|at| sim.now - at >= ASK_EVERY) {
+            let longest_ms = if dice.u8(0..4) == 0 { 2_000 } else { 20 };
+            let took_ms = dice.i64(0..=longest_ms);
+            let stamp = Timestamp(sim.now.millis() - dice.i64(0..=took_ms));
+            self.log.measured(monotonic_ms - took_ms, monotonic_ms, stamp);
+            self.asked_at = Some(sim.now);
+        }
+        match self.log.at(monotonic_ms) {
+            Some(log) if !sim.has(OWN_CLOCK) => log,
+            _ => Timestamp(sim.now.millis() + self.skew_ms),
+        }
+    }
 }
 
 impl<W> Process<W> {
@@ -59,7 +111,8 @@ impl<W> Process<W> {
         actors: Vec<Box<dyn Actor<W>>>,
     ) -> Self {
         let (state, session_ends) = (State::Up, None);
-        Self { service, instance, actors, state, session_ends, ghost_until: None }
+        let (ghost_until, time) = (None, Time::default());
+        Self { service, instance, actors, state, session_ends, ghost_until, time }
     }
 
     fn name(&self) -> String {
@@ -76,10 +129,12 @@ impl<W> Process<W> {
         if self.state != State::Up {
             return Progress::Idle;
         }
+        let name = self.name();
+        sim.here = self.time.tell(sim, &name);
         sim.outside.begin(sim.now, sim.step, sim.step);
         let progress = self.actors[actor].step(sim, world);
         for (about, what) in sim.outside.take_notes() {
-            sim.note(&self.name(), about, || what);
+            sim.note(&name, about, || what);
         }
         if progress != Progress::Died && !sim.outside.died() {
             return progress;
@@ -97,6 +152,8 @@ impl<W> Process<W> {
         let back_at = sim.now + Duration::from_millis(sim.dice.u64(50..=12_000));
         self.state = State::Down(back_at);
         self.session_ends = Some(sim.now + SESSION_TIMEOUT);
+        // Its dice go on, so that its next life is another one.
+        self.time = Time { dice: self.time.dice.take(), ..Time::default() };
         sim.note(&name, None, || "is dead".to_owned());
     }
 

@@ -61,8 +61,10 @@ pub struct Program<'a> {
 
 /// What the actors move in.
 pub struct Sim {
-    /// The clock of all.
+    /// The time, and what the log stamps.
     pub now: Timestamp,
+    /// What the process at work takes for the time.
+    pub here: Timestamp,
     /// Steps so far.
     pub step: u64,
     /// Chooses the next step, its size and the order.
@@ -75,6 +77,8 @@ pub struct Sim {
     pub outside: Outside,
     /// What has happened.
     pub(crate) trace: Trace,
+    /// The scenario's, for dice besides those of the steps.
+    pub(crate) seed: u64,
     mutation: Option<Mutation>,
     words: Words,
 }
@@ -89,12 +93,14 @@ impl Sim {
         kafka.unfenced = mutation == Some(NO_FENCING);
         Self {
             now: START,
+            here: START,
             step: 0,
             dice: Rng::with_seed(seed),
             kafka,
             codec,
             outside: Outside::new(Faults::new(seed, faults, mercy.clone()), traced),
             trace: Trace::new(traced),
+            seed,
             mutation,
             words,
         }

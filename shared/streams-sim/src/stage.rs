@@ -95,7 +95,7 @@ impl<P: Processor> Stage<P> {
     /// Tell the engine what has happened; it decides, and processors do what they do meanwhile.
     fn tell(&mut self, sim: &mut Sim, event: Event, polled_at: u64) -> Progress {
         sim.outside.begin(sim.now, sim.step, polled_at);
-        self.effect = self.engine.next(event, sim.now, &self.store);
+        self.effect = self.engine.next(event, sim.here, &self.store);
         for (about, what) in sim.outside.take_notes() {
             sim.note(&self.id, about, || what);
         }

@@ -10,6 +10,7 @@
 //! Nothing here does IO, knows a topic of its own, or depends on a Kafka client.
 
 pub mod avro;
+pub mod clock;
 mod codec;
 pub mod engine;
 pub mod failpoint;

@@ -4,8 +4,42 @@
 use serde::{Deserialize, Serialize};
 use std::{
     ops::{Add, Sub},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+/// By how much the clock of this host is wrong on purpose, in milliseconds (`CLOCK_SHIFT_MS`): for
+/// tests. A build without debug assertions has none of this.
+static SHIFT_MS: LazyLock<i64> = LazyLock::new(|| {
+    let shift = || std::env::var("CLOCK_SHIFT_MS").ok()?.parse().ok();
+    if cfg!(debug_assertions) { shift().unwrap_or(0) } else { 0 }
+});
+
+/// How much later the log's time is than the monotonic clock of this process, in milliseconds;
+/// [`UNKNOWN`] before it was asked.
+static OFFSET_MS: AtomicI64 = AtomicI64::new(UNKNOWN);
+const UNKNOWN: i64 = i64::MIN;
+
+/// Where the monotonic clock of this process begins.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// As [`crate::clock::LogClock`] has it for this process.
+pub(crate) fn offset_ms() -> Option<i64> {
+    Some(OFFSET_MS.load(Ordering::Acquire)).filter(|offset| *offset != UNKNOWN)
+}
+
+/// As [`crate::clock::LogClock`] has it for this process from now on.
+pub(crate) fn set_offset_ms(offset: Option<i64>) {
+    OFFSET_MS.store(offset.unwrap_or(UNKNOWN), Ordering::Release);
+}
+
+/// The monotonic clock of this process.
+pub(crate) fn monotonic_ms(at: Instant) -> i64 {
+    i64::try_from(at.saturating_duration_since(*ORIGIN).as_millis()).unwrap_or(i64::MAX)
+}
 
 /// Milliseconds since 1970-01-01 UTC: Avro's `timestamp-millis`.
 #[derive(
@@ -15,10 +49,19 @@ use std::{
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The time on the clock of this host. For the edge of a process alone: decisions get the time
-    /// passed in.
+    /// The time on the clock of the log, or of this host where a process does not follow the log
+    /// ([`crate::clock`]). For the edge of a process alone: decisions get the time passed in.
     pub fn now() -> Self {
-        SystemTime::now().into()
+        match offset_ms() {
+            Some(offset) => Self(offset.saturating_add(monotonic_ms(Instant::now()))),
+            None => Self::of_host(),
+        }
+    }
+
+    /// The time on the clock of this host.
+    pub(crate) fn of_host() -> Self {
+        let Self(millis) = SystemTime::now().into();
+        Self(millis.saturating_add(*SHIFT_MS))
     }
 
     /// Milliseconds since the epoch.

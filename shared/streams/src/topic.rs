@@ -117,7 +117,7 @@ impl TopicSpec {
 
     /// Broker-side settings of the topic.
     pub fn config(&self) -> Vec<(&'static str, String)> {
-        let mut config = Self::sizes();
+        let mut config = Self::common();
         config.extend(match self.cleanup {
             Cleanup::Keep => {
                 vec![("cleanup.policy", "delete".into()), ("retention.ms", "-1".into())]
@@ -131,13 +131,18 @@ impl TopicSpec {
         config
     }
 
-    /// The settings that bound what the topic takes. A broker that keeps batches as they come
+    /// The settings that all topics have.
+    ///
+    /// The brokers stamp what they append: their clock is that of all ([`crate::clock`]).
+    ///
+    /// Two settings bound what the topic takes. A broker that keeps batches as they come
     /// bounds them compressed, and 10 KB of gzip may be 10 MB for their readers. One that keeps
     /// them uncompressed bounds what its readers get.
-    pub fn sizes() -> Vec<(&'static str, String)> {
+    pub fn common() -> Vec<(&'static str, String)> {
         vec![
             ("max.message.bytes", MESSAGE_BYTES_MAX.to_string()),
             ("compression.type", "uncompressed".into()),
+            ("message.timestamp.type", "LogAppendTime".into()),
         ]
     }
 

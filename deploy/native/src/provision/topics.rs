@@ -14,7 +14,8 @@ const REPLICATION: i32 = 1;
 pub async fn ensure(bootstrap: &str) -> Result<usize> {
     let topics: Vec<_> = topics::ALL
         .into_iter()
-        .chain([&topics::CATALOG_HEARTBEAT, &topics::PAYMENTS_HEARTBEAT, &schemas::SCHEMAS])
+        .chain([&topics::CATALOG_HEARTBEAT, &topics::PAYMENTS_HEARTBEAT])
+        .chain([&schemas::SCHEMAS, &streams_kafka::CLOCK])
         .collect();
     streams_kafka::admin::ensure_topics(bootstrap, &topics, REPLICATION)
         .await

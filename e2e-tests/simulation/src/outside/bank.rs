@@ -18,6 +18,8 @@ use streams_sim::{Progress, Sim};
 struct Line {
     caller: u64,
     call: Call,
+    /// How far what the caller takes for the time is ahead.
+    ahead_ms: i64,
     gives_up_at: Timestamp,
     /// When the bank hears of it, if it ever does.
     arrives_at: Option<Timestamp>,
@@ -105,8 +107,8 @@ impl Bank {
     /// Put the call of a `caller` on the line, with what happens to it there.
     pub(crate) fn call(&mut self, sim: &mut Sim, actor: &str, caller: u64, call: Call) {
         let (task, order_id, attempt) = (call.task, call.order_id(), call.attempt);
-        let Some(timeout) = call.timeout(sim.now) else {
-            let called = call.over(Input::DeadlinePassed, sim.now);
+        let Some(timeout) = call.timeout(sim.here) else {
+            let called = call.over(Input::DeadlinePassed, sim.here);
             self.answers.entry(caller).or_default().push(called);
             return;
         };
@@ -124,7 +126,9 @@ impl Bank {
         let arrives_at = (!lost).then_some(sim.now + arrives_after);
         let answer_takes = (!answer_lost).then(|| latency(sim));
         let (gives_up_at, answer, over) = (sim.now + timeout, None, false);
-        let line = Line { caller, call, gives_up_at, arrives_at, answer_takes, answer, over };
+        let ahead_ms = sim.here.millis() - sim.now.millis();
+        let line =
+            Line { caller, call, ahead_ms, gives_up_at, arrives_at, answer_takes, answer, over };
         self.lines.push(line);
     }
 
@@ -167,6 +171,7 @@ impl Bank {
             None => return moved,
         };
         line.over = true;
+        let at = Timestamp(at.millis() + line.ahead_ms);
         let called = line.call.over(input, at);
         self.answers.entry(line.caller).or_default().push(called);
         true

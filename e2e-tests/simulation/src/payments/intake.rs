@@ -41,7 +41,7 @@ impl Fenced<Shop> for Intake {
 
     fn apply(&mut self, sim: &mut Sim, shop: &mut Shop, batch: &[Record]) -> Result<(), Failure> {
         let read = self.service.read(batch).expect("a registry in memory answers");
-        let now = sim.now;
+        let now = sim.here;
         let mut database = Connection(Line::new(sim, &mut shop.payments, &self.name));
         let applied = at_once(self.service.apply(&mut database, &read, now));
         applied.map(|calls_for_work| self.work.set(self.work.get() || calls_for_work))

@@ -53,9 +53,9 @@ impl Actor<Shop> for Supervisor {
             return Progress::Idle;
         }
         answered.into_iter().for_each(|called| life.service.called(called));
-        let now = sim.now;
+        let (now, here) = (sim.now, sim.here);
         let mut database = Connection(Line::new(sim, &mut shop.payments, &self.name));
-        let next = at_once(life.service.step(&mut database, now));
+        let next = at_once(life.service.step(&mut database, here));
         match next {
             Ok(next) => {
                 life.wait_until = now + next.idle;

@@ -242,7 +242,13 @@ fn on_order_validated(state: &State, order: Order, now: Timestamp) -> Decision {
     match state {
         Some(_) => Decision::Ignored(Ignored::AlreadyKnown),
         // The bank was never asked, so it holds nothing.
-        None if now >= order.deadline => decline(&order, deadline_reason(), AtBank::Nothing, now),
+        None if now >= order.deadline => {
+            let late_ms = (now - order.deadline).as_millis();
+            let detail = format!(
+                "the order came to payments {late_ms} ms after its deadline: the bank was not asked"
+            );
+            decline(&order, Reason::new("deadline", "deadline", detail), AtBank::Nothing, now)
+        }
         None => Decision::Intend(order),
     }
 }

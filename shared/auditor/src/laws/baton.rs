@@ -2,11 +2,11 @@
 
 use crate::{
     case::Case,
-    dead_letters::DEAD_LETTERS,
     evidence::Logged,
     history::{History, Outcast, Step, names},
     law::Law,
     laws::{copy, gone},
+    retained::DEAD_LETTERS,
     verdict::{Findings, Subject},
 };
 use contracts::{Order, OrderId, OrderLine, PaymentStatus, TransitionKind};

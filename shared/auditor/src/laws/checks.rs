@@ -3,12 +3,11 @@
 
 use crate::{
     case::Case,
-    dead_letters::DEAD_LETTERS,
     evidence::Logged,
     history::{History, Step},
     law::Law,
     laws::gone,
-    retained::home_of,
+    retained::{DEAD_LETTERS, home_of},
     verdict::Findings,
 };
 use contracts::{

@@ -2,12 +2,11 @@
 
 use crate::{
     case::Case,
-    dead_letters::DEAD_LETTERS,
     evidence::Logged,
     history::{History, Step, is_terminal},
     law::Law,
     laws::{NEVER, gone},
-    retained::home_of,
+    retained::{DEAD_LETTERS, home_of},
     verdict::Findings,
 };
 use contracts::{

@@ -3,11 +3,12 @@
 
 use crate::{
     case::Case,
-    dead_letters::{DEAD_LETTERS, readers},
+    dead_letters::readers,
     evidence::{DeadLetter, Logged, Original},
     history::names,
     law::Law,
     laws::gone,
+    retained::DEAD_LETTERS,
     verdict::{Findings, Subject},
 };
 use contracts::{

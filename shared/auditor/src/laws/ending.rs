@@ -46,8 +46,8 @@ fn deadline(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_
     });
 }
 
-/// A service that ends an order for its deadline may go by no clock that is ahead of the log's, which
-/// has stamped the record.
+/// A service that ends an order for its deadline may go by no clock that is ahead of the log's,
+/// which has stamped the record.
 fn in_time(order_id: OrderId, history: &History<'_>, findings: &mut Findings<'_>) {
     for pair in history.steps.windows(2) {
         let ([before, after], record) = ([pair[0].order, pair[1].order], pair[1].record);

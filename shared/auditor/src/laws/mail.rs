@@ -2,12 +2,11 @@
 
 use crate::{
     case::Case,
-    dead_letters::DEAD_LETTERS,
     evidence::{Announcement, Logged, Mail},
     history::{History, Step},
     law::Law,
     laws::gone,
-    retained::MAIL_SERVER,
+    retained::{DEAD_LETTERS, MAIL_SERVER},
     verdict::{Findings, Subject},
 };
 use contracts::{

@@ -6,10 +6,9 @@
 
 use crate::{
     case::Case,
-    dead_letters::DEAD_LETTERS,
     law::Law,
     laws::{NEVER, gone, later},
-    retained::home_of,
+    retained::{DEAD_LETTERS, home_of},
     verdict::{Findings, Subject},
 };
 use contracts::{

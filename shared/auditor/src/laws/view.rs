@@ -2,12 +2,11 @@
 
 use crate::{
     case::Case,
-    dead_letters::DEAD_LETTERS,
     evidence::{Logged, OrderRow, TimelineRow},
     history::Step,
     law::Law,
     laws::{NEVER, copy, gone, stranger},
-    retained::home_of,
+    retained::{DEAD_LETTERS, home_of},
     verdict::{Findings, Subject},
 };
 use contracts::{

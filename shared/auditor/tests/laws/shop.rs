@@ -114,9 +114,8 @@ impl Shop {
     pub fn restock(&mut self, name: &str, quantity: i32) {
         let (at, command_id, sku) = (self.tick(), CommandId(self.id()), sku(name));
         let command = Restock { sku: sku.clone(), command_id, quantity, issued_at: at };
-        let command = InventoryCommand::Restock(command);
         let log = &mut self.evidence.log.inventory_commands;
-        append(log, name, (at, "inventory"), None, command);
+        append(log, name, (at, "inventory"), None, InventoryCommand::Restock(command));
         let cause = log.last().map(|record| record.address("inventory.commands"));
         let key = format!("{name}/{command_id}");
         let added = RestockApplied { sku: sku.clone(), command_id, quantity, updated_at: at };
