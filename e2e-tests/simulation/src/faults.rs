@@ -26,6 +26,8 @@ streams_sim::faults! {
     BANK_ERROR, "bank error", 400;
     /// The relay dies and sends again what it has sent since it last wrote down its position.
     RELAY_REPLAY, "relay replay", 150;
+    /// The relay loses its place, as when its slot is dropped: it goes on with what is new.
+    RELAY_LOSES, "relay loses its place", 200;
     /// The relay stops for seconds.
     RELAY_STALL, "relay stall", 30;
     /// The mail server does not answer, and has not taken the mail.

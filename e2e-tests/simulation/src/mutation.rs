@@ -20,7 +20,7 @@ streams_sim::mutations! {
         "Orders counts the answers to its checks, whatever they say, instead of matching a set.";
     RELEASE_ANY, "release-any", "Release gives back what another order holds.";
     NO_BANK_KEY, "no-bank-key", "The bank is called without an idempotency key.";
-    RELAY_LOSES, "relay-loses", "The relay writes its position down before it sends.";
+    NO_RESEND, "no-resend", "Payments does not send again what has not come back.";
     NO_VIEW_GUARD, "no-view-guard", "The view overwrites rows whatever their version.";
 }
 
@@ -41,7 +41,7 @@ pub const NOTICED: &[(Mutation, Law)] = &[
     (COUNTED_ANSWERS, Law::Checks),
     (RELEASE_ANY, Law::Fate),
     (NO_BANK_KEY, Law::OneCapture),
-    (RELAY_LOSES, Law::Deadline),
+    (NO_RESEND, Law::Deadline),
     (NO_VIEW_GUARD, Law::ViewOrders),
 ];
 

@@ -53,6 +53,7 @@ impl Shop {
             bank: Bank::new(customers::DECLINED),
             relay: Relay::default(),
         };
+        shop.payments.relayed = (!sim.has(mutation::NO_RESEND)).then_some(0);
         shop.payments.unfenced = sim.has(streams_sim::mutation::NO_FENCING);
         shop.bank.keyless = sim.has(mutation::NO_BANK_KEY);
         shop

@@ -26,7 +26,7 @@ impl World for Shop {
         match part {
             0 => self.customers.step(sim),
             1 => self.bank.step(sim),
-            _ => self.relay.step(sim, &self.payments),
+            _ => self.relay.step(sim, &mut self.payments),
         }
     }
 
@@ -39,7 +39,7 @@ impl World for Shop {
     }
 
     fn next_due(&self, sim: &Sim) -> Option<Timestamp> {
-        evidence::last_mail_due(sim)
+        evidence::last_mail_due(sim).max(self.payments.resend_at())
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 use streams::{Codec, Failure, Record, lineage::Cause};
+use uuid::Uuid;
 
 /// How long a payment that cannot be decided or written is left alone. What is wrong with it is
 /// seldom mended by itself, and each attempt is an error in the log.
@@ -30,6 +31,7 @@ pub struct Changes<'a> {
     changed: BTreeSet<OrderId>,
     entries: Vec<LedgerEntry>,
     outbox: Vec<OutboxRow>,
+    returned: Vec<Uuid>,
     aside: Vec<Aside>,
 }
 
@@ -39,7 +41,8 @@ impl<'a> Changes<'a> {
         let Rows { good: rows, unreadable } = rows;
         let changed = BTreeSet::new();
         let (entries, outbox, aside) = (Vec::new(), Vec::new(), Vec::new());
-        Self { codec, rows, unreadable, changed, entries, outbox, aside }
+        let returned = Vec::new();
+        Self { codec, rows, unreadable, changed, entries, outbox, returned, aside }
     }
 
     /// Decides on `input`, which was known `at`, and gathers what follows. `cause` is the record
@@ -125,6 +128,11 @@ impl<'a> Changes<'a> {
         self.aside.push(Aside { order_id, cause, retry_in: SET_ASIDE, expired });
     }
 
+    /// A row of the outbox has come back from `orders`.
+    pub fn returned(&mut self, row: Uuid) {
+        self.returned.push(row);
+    }
+
     /// `record` is poison: send it to the dead letters.
     pub fn dead_letter(&mut self, record: &Record, cause: &str, at: Timestamp) {
         tracing::warn!("{} goes to the dead letters: {cause}", record.address());
@@ -140,7 +148,8 @@ impl<'a> Changes<'a> {
     /// Everything that is to be written.
     pub fn gathered(mut self) -> ChangeSet {
         let rows = self.changed.iter().filter_map(|order| self.rows.remove(order)).collect();
-        ChangeSet { rows, entries: self.entries, outbox: self.outbox, aside: self.aside }
+        let Self { entries, outbox, returned, aside, .. } = self;
+        ChangeSet { rows, entries, outbox, returned, aside }
     }
 }
 

@@ -101,6 +101,8 @@ pub struct ChangeSet {
     pub entries: Vec<LedgerEntry>,
     /// What is said.
     pub outbox: Vec<OutboxRow>,
+    /// Messages that have come back from `orders`, by the ids of their rows.
+    pub returned: Vec<Uuid>,
     /// Payments that are left alone for a while. A claim on one of them ends.
     pub aside: Vec<Aside>,
 }
@@ -112,6 +114,19 @@ pub struct Agenda {
     pub due_in: Option<Duration>,
     /// The time until a payment with an unknown outcome expires.
     pub deadline_in: Option<Duration>,
+    /// What was said and has not come back, if there is anything.
+    pub unreturned: Option<Unreturned>,
+}
+
+/// The messages on `orders` that have not come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreturned {
+    /// How many they are.
+    pub messages: u64,
+    /// How many of them were sent again already.
+    pub again: u64,
+    /// How long ago the first of them was written.
+    pub age: Duration,
 }
 
 /// Why the database has not done what it was asked to do. A transaction has changed nothing then,
@@ -158,7 +173,15 @@ pub trait PaymentsDb: Send {
         lease: Duration,
     ) -> impl Future<Output = Result<Rows, DbError>> + Send;
 
-    /// Removes up to `limit` rows of the outbox that are older than `retention`; how many.
+    /// Sends up to `limit` messages again that the relay has passed by: it is beyond their place in
+    /// the log of the database, and they have not come back within their [`outbox::pause`]. How
+    /// many. A message for which the relay only has no time yet is none of them.
+    ///
+    /// [`outbox::pause`]: crate::outbox::pause
+    fn resend(&mut self, limit: u32) -> impl Future<Output = Result<u64, DbError>> + Send;
+
+    /// Removes up to `limit` rows of the outbox that are older than `retention`, and not on their
+    /// way any more; how many.
     fn prune_outbox(
         &mut self,
         retention: Duration,

@@ -5,10 +5,10 @@
 use crate::{
     database::{
         Agenda, Aside, ChangeSet, DbError, LedgerEntry, PaymentsDb, PaymentsTx, Place, Position,
-        Row, Rows,
+        Row, Rows, Unreturned,
     },
     domain::Status,
-    outbox::OutboxRow,
+    outbox::{OutboxRow, pause},
     supervisor::Call,
 };
 use anyhow::anyhow;
@@ -44,6 +44,16 @@ impl Stored {
     }
 }
 
+/// A message that has not come back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Sent {
+    written_at: Timestamp,
+    /// How often it was sent, when last, and where in the log that was.
+    times: u32,
+    sent_at: Timestamp,
+    place: usize,
+}
+
 /// The tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Tables {
@@ -58,6 +68,10 @@ pub struct Tables {
     offsets: BTreeMap<Place, Position>,
     /// Payments that were set aside at some time.
     pub set_aside: BTreeSet<OrderId>,
+    /// How much of the outbox the relay has confirmed. If that cannot be known, payments does not
+    /// look for what has not come back either.
+    pub relayed: Option<usize>,
+    unreturned: BTreeMap<Uuid, Sent>,
     /// Broken on purpose: the former owner of a partition may still write for it.
     pub unfenced: bool,
 }
@@ -86,7 +100,7 @@ impl Tables {
 
     /// Writes `changes`; each row waits for this share of its time, in thousandths.
     fn apply(&mut self, changes: ChangeSet, now: Timestamp, shares: Vec<u32>) {
-        let ChangeSet { rows, entries, outbox, aside } = changes;
+        let ChangeSet { rows, entries, outbox, returned, aside } = changes;
         for (row, share) in rows.into_iter().zip(shares) {
             let order_id = row.payment.order.order_id;
             let due_at = row.due_in.map(|due_in| now + due_in * share / 1_000);
@@ -108,7 +122,23 @@ impl Tables {
         self.booked.extend(entries.iter().map(key));
         self.ledger.extend(entries);
         self.said.extend(outbox.iter().map(OutboxRow::id));
+        if self.relayed.is_some() {
+            let (next, written_at, sent_at) = (self.outbox.len(), now, now);
+            let places = outbox.iter().zip(next..).filter(|(row, _)| row.returns());
+            self.unreturned.extend(
+                places
+                    .map(|(row, place)| (row.id(), Sent { written_at, times: 1, sent_at, place })),
+            );
+        }
         self.outbox.extend(outbox);
+        for row in returned {
+            self.unreturned.remove(&row);
+        }
+    }
+
+    /// When the first message is sent again that has not come back by then, if there is one.
+    pub fn resend_at(&self) -> Option<Timestamp> {
+        self.unreturned.values().map(|sent| sent.sent_at + pause(sent.times)).min()
     }
 }
 
@@ -203,7 +233,14 @@ impl<S: Server> PaymentsDb for Connection<S> {
         let due_at = payments.values().filter_map(|stored| stored.due_at).min();
         let deadline = payments.values().filter_map(|stored| stored.deadline(clock)).min();
         let due_in = due_at.map(|at| at - clock);
-        Ok(Agenda { due_in, deadline_in: deadline.map(|at| at - now) })
+        let sent = &self.0.tables().unreturned;
+        let first = sent.values().map(|sent| sent.written_at).min();
+        let unreturned = first.map(|first| Unreturned {
+            messages: sent.len() as u64,
+            again: sent.values().filter(|sent| sent.times > 1).count() as u64,
+            age: clock - first,
+        });
+        Ok(Agenda { due_in, deadline_in: deadline.map(|at| at - now), unreturned })
     }
 
     async fn claim_due(
@@ -227,6 +264,27 @@ impl<S: Server> PaymentsDb for Connection<S> {
             self.0.done("claims payments", Some(good.keys().copied().collect()))?;
         }
         Ok(Rows { good, unreadable: BTreeMap::new() })
+    }
+
+    async fn resend(&mut self, limit: u32) -> Result<u64, DbError> {
+        self.0.asked()?;
+        let now = self.0.now();
+        let tables = self.0.tables_mut();
+        let relayed = tables.relayed.unwrap_or(0);
+        let passed_by =
+            |sent: &&mut Sent| sent.place < relayed && sent.sent_at + pause(sent.times) < now;
+        let mut resent = 0;
+        for sent in tables.unreturned.values_mut().filter(passed_by).take(limit as usize) {
+            let again = tables.outbox[sent.place].clone();
+            (sent.place, sent.sent_at) = (tables.outbox.len(), now);
+            sent.times += 1;
+            tables.outbox.push(again);
+            resent += 1;
+        }
+        if resent > 0 {
+            self.0.done("sends again what has not come back", None)?;
+        }
+        Ok(resent)
     }
 
     async fn prune_outbox(&mut self, _: Duration, _: u32) -> Result<u64, DbError> {

@@ -1,6 +1,7 @@
 //! [`OutboxRow`]: a message, written in the transaction of its decision. Debezium sends it.
 
 use contracts::{Order, Owns, Timestamp, owns::Payments, partition::partition_for, topics};
+use std::time::Duration;
 use streams::{
     Codec, Fact, Failure, Outgoing, Record,
     lineage::Cause,
@@ -22,6 +23,25 @@ const COLUMNS: [&str; 10] = [
     names::CAUSATION_ID,
     names::LINEAGE,
 ];
+
+/// How long a message may take to come back when it is sent for the first time: Connect is back
+/// 12 s after a crash.
+pub const PAUSE_MIN: Duration = Duration::from_secs(30);
+
+/// The longest pause, after which a message is sent again for ever: what does not come back for
+/// hours is the fault of the relay, which a person will mend.
+pub const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How long to wait for a message that was sent `times` times: doubled each time.
+pub fn pause(times: u32) -> Duration {
+    let doublings = times.saturating_sub(1).min(8);
+    (PAUSE_MIN * (1 << doublings)).min(PAUSE_MAX)
+}
+
+/// The id of the row that says this transition.
+pub fn row_of(order: &Order) -> Uuid {
+    order.order_id.derive(format!("version {}", order.version).as_bytes())
+}
 
 /// A row of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,8 +76,7 @@ impl OutboxRow {
             key: Some(subject.into_bytes()),
             headers,
         };
-        let id = order.order_id.derive(format!("version {}", order.version).as_bytes());
-        Ok(Self { id, message })
+        Ok(Self { id: row_of(order), message })
     }
 
     /// The dead letter for `record`: its bytes and headers, and why it is one. If a row cannot hold
@@ -76,6 +95,11 @@ impl OutboxRow {
     /// Tells it from every other row: it follows from what the row says.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// Whether it comes back, as payments reads the topic that it is for.
+    pub fn returns(&self) -> bool {
+        self.message.topic == topics::ORDERS.name()
     }
 
     /// What Debezium makes of it.
@@ -148,5 +172,12 @@ mod tests {
         ] {
             assert_eq!(digest(&lost), Some(lost.digest()), "{lost:?}");
         }
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let seconds: Vec<u64> = (1..=7).map(|times| pause(times).as_secs()).collect();
+        assert_eq!(seconds, [30, 60, 120, 240, 480, 600, 600]);
+        assert_eq!(pause(u32::MAX), PAUSE_MAX);
     }
 }

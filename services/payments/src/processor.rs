@@ -173,7 +173,7 @@ impl PaymentsIntake {
 fn orders_of(batch: &[Decoded<'_>]) -> Vec<OrderId> {
     let order_of = |one: &Decoded<'_>| match one.asks {
         Ok(Reaction::Decide(order_id, _)) => Some(order_id),
-        Ok(Reaction::Nothing(_)) | Err(_) => None,
+        Ok(Reaction::Returned(_) | Reaction::Nothing(_)) | Err(_) => None,
     };
     batch.iter().filter_map(order_of).collect()
 }
@@ -207,6 +207,10 @@ fn react(changes: &mut Changes<'_>, one: &Decoded<'_>, now: Timestamp) -> Result
         Ok(Reaction::Decide(order_id, input)) => {
             let cause = Some(Cause::of(one.record));
             changes.decide(*order_id, Box::as_ref(input).clone(), cause, now).map(drop)
+        }
+        Ok(Reaction::Returned(row)) => {
+            changes.returned(*row);
+            Ok(())
         }
         Ok(Reaction::Nothing(why)) => {
             tracing::trace!("{}: {why:?}", one.record.address());

@@ -36,6 +36,7 @@ struct Checks {
     database: Readiness,
     schemas: Readiness,
     bank: Readiness,
+    relay: Readiness,
 }
 
 /// Serves HTTP at once, and works as soon as everything that it needs is there, until `shutdown`.
@@ -62,8 +63,12 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let mut time = clock.readings();
     lifecycle.clock(clock.readings(), clock.stopped());
     let check = |name| lifecycle.health().check(name);
-    let checks =
-        Checks { database: check("database"), schemas: check("schemas"), bank: check("bank") };
+    let checks = Checks {
+        database: check("database"),
+        schemas: check("schemas"),
+        bank: check("bank"),
+        relay: check("relay"),
+    };
     let config = config.clone();
     lifecycle.start_up(|check, lifecycle| async move {
         check.down("waiting for the database, the schemas and the log's time");
@@ -101,7 +106,7 @@ fn work(
     lifecycle.thread("orders", orders.status(), ThreadStatus::health, orders.stopped());
 
     let supervisor = Supervisor::new(codec, config.supervisor(), Uuid::now_v7());
-    let worker = Worker::new(supervisor, database, bank, work, checks.bank);
+    let worker = Worker::new(supervisor, database, bank, work, checks.bank, checks.relay);
     let outage = streams::Outage::new(format!("Postgres at {}", config.database_place()));
     lifecycle.task("supervisor", |check, shutdown| async move {
         check.up();

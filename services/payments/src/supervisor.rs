@@ -9,8 +9,9 @@
 
 use crate::{
     changes::Changes,
-    database::{DbError, PaymentsDb, PaymentsTx, Row, Rows},
+    database::{DbError, PaymentsDb, PaymentsTx, Row, Rows, Unreturned},
     domain::{Input, Payment, Task},
+    outbox::PAUSE_MIN,
 };
 use anyhow::Context;
 use contracts::{OrderId, Timestamp};
@@ -32,6 +33,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How often old outbox rows are removed.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// How often it looks for messages that the relay has passed by.
+const RESEND_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Most of them that are sent again at a time.
+const RESEND_ROWS_MAX: u32 = 200;
 
 /// Most rows that are removed at a time, so that their locks are held for moments only.
 const PRUNE_ROWS_MAX: u32 = 10_000;
@@ -134,6 +141,11 @@ pub struct Supervisor {
     /// Calls in a row that the bank has not answered, and how the last one failed.
     unanswered: (u32, String),
     pruned_at: Option<Timestamp>,
+    /// When it took its first step, and when it last looked for what the relay has passed by.
+    began_at: Option<Timestamp>,
+    looked_at: Option<Timestamp>,
+    /// What has not come back, as it was seen last.
+    unreturned: Option<Unreturned>,
 }
 
 impl Supervisor {
@@ -141,8 +153,19 @@ impl Supervisor {
     /// that no other supervisor has had.
     pub fn new(codec: Codec, settings: Settings, life: Uuid) -> Self {
         let (unanswered, results) = ((0, String::new()), Vec::new());
-        let (claims, calls_under_way, pruned_at) = (0, 0, None);
-        Self { codec, settings, life, claims, calls_under_way, results, unanswered, pruned_at }
+        Self {
+            codec,
+            settings,
+            life,
+            claims: 0,
+            calls_under_way: 0,
+            results,
+            unanswered,
+            pruned_at: None,
+            began_at: None,
+            looked_at: None,
+            unreturned: None,
+        }
     }
 
     /// One step at the time `now`: writes the results that are here; or else ends what has expired;
@@ -162,6 +185,8 @@ impl Supervisor {
         }
         self.prune(database, now).await;
         let agenda = database.agenda(now).await.context("cannot see what is due")?;
+        self.unreturned = agenda.unreturned;
+        self.resend(database, now).await;
         if agenda.deadline_in == Some(Duration::ZERO)
             && self.expire(database, now).await.context("cannot end what has expired")?
         {
@@ -207,6 +232,19 @@ impl Supervisor {
     pub fn bank_problem(&self) -> Option<&str> {
         let (silences, last) = &self.unanswered;
         (*silences >= UNANSWERED_MAX).then_some(last)
+    }
+
+    /// Why the relay counts as broken, if it does: a message has not come back for longer than
+    /// Connect needs after a crash.
+    pub fn relay_problem(&self) -> Option<String> {
+        let Unreturned { messages, again, age } = self.unreturned?;
+        (age >= PAUSE_MIN).then(|| {
+            format!(
+                "messages that have not come back on `orders`: {messages}, the first for {} s, \
+                 sent again: {again}; `./shop cdc status` says why",
+                age.as_secs()
+            )
+        })
     }
 
     /// Writes the results that are here.
@@ -348,6 +386,25 @@ impl Supervisor {
         let calls: Vec<Call> = rows.good.into_values().filter_map(call).collect();
         self.calls_under_way += calls.len();
         Ok(calls)
+    }
+
+    /// Sends again what the relay has passed by, if it is time: not before the intake has had time
+    /// to read what came while no instance ran. Nothing depends on it, so nothing waits for it.
+    async fn resend<D: PaymentsDb>(&mut self, database: &mut D, now: Timestamp) {
+        let runs_for = now - *self.began_at.get_or_insert(now);
+        let is_late = self.unreturned.is_some_and(|unreturned| unreturned.age >= PAUSE_MIN);
+        let looked = self.looked_at.is_some_and(|at| now - at < RESEND_INTERVAL);
+        if !is_late || looked || runs_for < PAUSE_MIN {
+            return;
+        }
+        self.looked_at = Some(now);
+        match database.resend(RESEND_ROWS_MAX).await {
+            Ok(0) => {}
+            Ok(sent) => {
+                tracing::warn!("messages that have not come back on `orders`, sent again: {sent}");
+            }
+            Err(error) => tracing::warn!("what has not come back is not sent again: {error}"),
+        }
     }
 
     /// Removes old rows of the outbox, if it is time. Nothing depends on it, so nothing waits for

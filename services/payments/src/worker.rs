@@ -46,26 +46,31 @@ pub struct Worker {
     bank: Bank,
     work: Arc<Notify>,
     bank_watched: Watched,
+    /// Whether what was said comes back.
+    relay: Readiness,
     calls: JoinSet<Called>,
     /// When the database was last found to be writable.
     writable_at: Option<Instant>,
 }
 
 impl Worker {
-    /// Runs `supervisor`. `work` wakes it, and `bank_check` shows how the bank is.
+    /// Runs `supervisor`. `work` wakes it, `bank_check` shows how the bank is, and `relay` whether
+    /// what payments says comes back on `orders`.
     pub fn new(
         supervisor: Supervisor,
         database: Postgres,
         bank: Bank,
         work: Arc<Notify>,
         bank_check: Readiness,
+        relay: Readiness,
     ) -> Self {
+        relay.up();
         let outage = Outage::new(format!("the bank at {}", bank.url()));
         let mut bank_watched = Watched { check: bank_check, outage };
         // Nothing is known against the bank before the first call.
         bank_watched.is_there();
         let calls = JoinSet::new();
-        Self { supervisor, database, bank, work, bank_watched, calls, writable_at: None }
+        Self { supervisor, database, bank, work, bank_watched, relay, calls, writable_at: None }
     }
 
     /// Works until `shutdown`, and then as long as calls are under way. An outage of the database
@@ -113,6 +118,10 @@ impl Worker {
     /// When the database is away.
     pub async fn step(&mut self) -> anyhow::Result<Duration> {
         let next = self.supervisor.step(&mut self.database, Timestamp::now()).await?;
+        match self.supervisor.relay_problem() {
+            Some(problem) => self.relay.degraded(problem),
+            None => self.relay.up(),
+        }
         for call in next.calls {
             failpoint::reached("bank-claimed");
             self.calls.spawn(make(self.bank.clone(), call));

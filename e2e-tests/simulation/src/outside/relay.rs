@@ -1,8 +1,9 @@
 //! Debezium: sends the rows of the outbox to their topics, in order. Here it is at-least-once,
 //! which is less than the real one promises: it dies, and sends again from the position that it has
-//! written down last.
+//! written down last. And it loses its place in the log of the database: what was not sent by then
+//! it never sends.
 
-use crate::{faults, mutation};
+use crate::faults;
 use payments::memory::Tables;
 use std::time::Duration;
 use streams_sim::{Progress, Sim, takes};
@@ -18,7 +19,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// Send some rows.
-    pub(crate) fn step(&mut self, sim: &mut Sim, database: &Tables) -> Progress {
+    pub(crate) fn step(&mut self, sim: &mut Sim, database: &mut Tables) -> Progress {
         if sim.lasts(faults::RELAY_STALL, "relay", Duration::from_secs(15)) {
             return Progress::Idle;
         }
@@ -29,6 +30,16 @@ impl Relay {
         if self.position == rows {
             return Progress::Idle;
         }
+        if sim.strikes(faults::RELAY_LOSES, "relay") {
+            // Payments does not read its dead letters: an operator sends those again, as
+            // `shop cdc resend-outbox` does.
+            let lost = database.outbox[self.position..].iter();
+            let letters: Vec<_> = lost.filter(|row| !row.returns()).cloned().collect();
+            self.write_down(database, rows);
+            self.position = rows;
+            database.outbox.extend(letters);
+            return Progress::Moved;
+        }
         let until = sim.dice.usize(self.position + 1..=rows);
         let until = match (self.position..until).find(|row| !takes(database.outbox[*row].message()))
         {
@@ -37,17 +48,20 @@ impl Relay {
             Some(row) => row,
             None => until,
         };
-        if sim.has(mutation::RELAY_LOSES) && sim.strikes(faults::RELAY_REPLAY, "relay") {
-            self.position = until;
-        }
         for row in self.position..until {
             let message = database.outbox[row].message().clone();
             sim.append("relay", message);
         }
         self.position = until;
         if sim.dice.bool() {
-            self.stored = until;
+            self.write_down(database, until);
         }
         Progress::Moved
+    }
+
+    /// The next row to send after a crash, which the database knows, too.
+    fn write_down(&mut self, database: &mut Tables, next: usize) {
+        self.stored = next;
+        database.relayed = database.relayed.map(|_| next);
     }
 }

@@ -4,15 +4,18 @@
 mod order_cancelled;
 mod order_validated;
 
-use crate::domain::Input;
+use crate::{domain::Input, outbox};
 use contracts::{Order, OrderId, TransitionKind, topics};
 use streams::{Codec, Failure, Record};
+use uuid::Uuid;
 
 /// What a record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaction {
     /// Decide on this.
     Decide(OrderId, Box<Input>),
+    /// We wrote it: this row of the outbox has come back.
+    Returned(Uuid),
     /// Nothing, and why.
     Nothing(NotForUs),
 }
@@ -24,8 +27,6 @@ pub enum NotForUs {
     OrdersHoldsTheBaton,
     /// The order has ended, and no money is held for it.
     Settled,
-    /// We wrote it ourselves.
-    OurOwn,
     /// An operator has taken it out of the way.
     PassedBy,
 }
@@ -54,7 +55,7 @@ pub(crate) fn asked_by(order: Order) -> Result<Reaction, Failure> {
         }
         TransitionKind::PaymentReceived
         | TransitionKind::PaymentDeclined
-        | TransitionKind::PaymentRefunded => Ok(Reaction::Nothing(NotForUs::OurOwn)),
+        | TransitionKind::PaymentRefunded => Ok(Reaction::Returned(outbox::row_of(&order))),
     }
 }
 

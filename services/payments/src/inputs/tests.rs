@@ -54,7 +54,7 @@ fn the_other_events_are_left_alone_by_name() {
     let asked = requested(DEADLINE);
     let nothing = |order: &Order, source| match react(order, source).unwrap() {
         Reaction::Nothing(why) => why,
-        Reaction::Decide(_, input) => panic!("expected nothing, got {input:?}"),
+        other => panic!("expected nothing, got {other:?}"),
     };
     assert_eq!(nothing(&asked, "orders"), NotForUs::OrdersHoldsTheBaton);
     let reason = contracts::Reason::new("customer", "cancelled_by_customer", "");
@@ -62,7 +62,8 @@ fn the_other_events_are_left_alone_by_name() {
     assert_eq!(nothing(cancelled.order(), "orders"), NotForUs::Settled);
     let received = PaymentReceived { reference: "ch_1".into(), at: DEADLINE };
     let paid = validated(DEADLINE).next(received, DEADLINE).unwrap();
-    assert_eq!(nothing(paid.order(), "payments"), NotForUs::OurOwn);
+    let returned = react(paid.order(), "payments").unwrap();
+    assert_eq!(returned, Reaction::Returned(outbox::row_of(paid.order())));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod bank;
 mod database;
 mod outcomes;
 mod records;
+mod relay;
 mod service;
 mod sharing;
 mod shop;

@@ -116,7 +116,7 @@ async fn a_database_that_goes_away_and_comes_back_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_rows_leave_the_outbox() {
+async fn old_rows_leave_the_outbox_when_they_have_come_back() {
     let (shop, order) = (Shop::open().await, validated(tomorrow()));
     let worker = shop.worker();
     let intake = shop.intake(&worker.work).await;
@@ -125,6 +125,10 @@ async fn old_rows_leave_the_outbox() {
     worker.stop().await;
     let age = "UPDATE outbox SET created_at = created_at - interval '1 hour'";
     sqlx::query(age).execute(&shop.pool).await.unwrap();
+    shop.supervisor().step().await.unwrap();
+    assert_eq!(shop.count("SELECT count(*) FROM outbox").await, 1);
+    let come_back = "DELETE FROM outbox_unreturned";
+    sqlx::query(come_back).execute(&shop.pool).await.unwrap();
     shop.supervisor().step().await.unwrap();
     assert_eq!(shop.count("SELECT count(*) FROM outbox").await, 0);
 }

@@ -144,7 +144,14 @@ impl Shop {
         let bank = Bank::new(&self.bank.url).unwrap();
         let supervisor = Supervisor::new(self.remote.clone(), settings, Uuid::now_v7());
         let (database, work) = (self.postgres.clone(), Arc::clone(work));
-        worker::Worker::new(supervisor, database, bank, work, health.check("bank"))
+        worker::Worker::new(
+            supervisor,
+            database,
+            bank,
+            work,
+            health.check("bank"),
+            health.check("relay"),
+        )
     }
 
     pub(crate) fn worker(&self) -> Worker {

@@ -129,6 +129,10 @@ impl PaymentsDb for Postgres {
             .await
     }
 
+    async fn resend(&mut self, limit: u32) -> Result<u64, DbError> {
+        self.run(async |connection| outbox::resend(connection, limit).await).await
+    }
+
     async fn prune_outbox(&mut self, retention: Duration, limit: u32) -> Result<u64, DbError> {
         self.run(async |connection| outbox::prune(connection, retention, limit).await).await
     }
@@ -161,11 +165,12 @@ impl PaymentsTx for PostgresTx {
     }
 
     async fn write(&mut self, changes: ChangeSet) -> Result<(), DbError> {
-        let ChangeSet { rows, entries, outbox, aside } = changes;
+        let ChangeSet { rows, entries, outbox, returned, aside } = changes;
         let write = async |connection: &mut PgConnection| {
             payments::upsert(connection, &rows).await?;
             ledger::insert(connection, &entries).await?;
             outbox::insert(connection, &outbox).await?;
+            outbox::returned(connection, &returned).await?;
             payments::set_aside(connection, &aside).await
         };
         Ok(self.0.run(write).await?)

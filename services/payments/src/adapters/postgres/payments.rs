@@ -2,7 +2,7 @@
 
 use super::storable;
 use crate::{
-    database::{Agenda, Aside, Row, Rows},
+    database::{Agenda, Aside, Row, Rows, Unreturned},
     domain::{Payment, Status},
 };
 use contracts::{OrderId, Timestamp};
@@ -108,19 +108,29 @@ pub(super) async fn agenda(
     connection: &mut PgConnection,
     now: Timestamp,
 ) -> Result<Agenda, sqlx::Error> {
-    let (due_in_s, deadline_in_s): (Option<f64>, Option<f64>) = sqlx::query_as(
+    type Next = (Option<f64>, Option<f64>, i64, i64, Option<f64>);
+    let (due_in_s, deadline_in_s, messages, again, age_s): Next = sqlx::query_as(
         "SELECT (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM payments \
                  WHERE due_at IS NOT NULL), \
                 (SELECT (min(deadline_ms) - $1)::float8 / 1000 FROM payments \
                  WHERE status = 'intent' \
-                     AND (expire_again_at IS NULL OR expire_again_at <= now()))",
+                     AND (expire_again_at IS NULL OR expire_again_at <= now())), \
+                count(*), count(*) FILTER (WHERE times > 1), \
+                extract(epoch FROM now() - min(written_at))::float8 \
+         FROM outbox_unreturned",
     )
     .bind(now.millis())
     .fetch_one(connection)
     .await?;
     // Far enough ahead is the same as never, and a `Duration` has its bounds.
     let wait = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
-    Ok(Agenda { due_in: due_in_s.map(wait), deadline_in: deadline_in_s.map(wait) })
+    let unreturned = age_s.map(|age_s| Unreturned {
+        messages: messages.unsigned_abs(),
+        again: again.unsigned_abs(),
+        age: wait(age_s),
+    });
+    let (due_in, deadline_in) = (due_in_s.map(wait), deadline_in_s.map(wait));
+    Ok(Agenda { due_in, deadline_in, unreturned })
 }
 
 /// Writes the rows, new or known. A claim on one of them ends.
