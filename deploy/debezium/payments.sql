@@ -44,5 +44,9 @@ BEGIN
     END IF;
 END $$;
 
+-- One that PostgreSQL has given up can never be read again. Payments sends again what it lost.
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+WHERE slot_name = 'outbox' AND wal_status = 'lost' AND NOT active;
+
 SELECT pg_create_logical_replication_slot('outbox', 'pgoutput')
 WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'outbox');
