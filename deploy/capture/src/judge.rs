@@ -241,7 +241,8 @@ impl Findings<'_> {
         }
         let commands: Vec<_> =
             tables.iter().map(|table| format!("`./shop cdc resync {table}`")).collect();
-        format!("{} repairs it", commands.join(" and "))
+        let repair = if commands.len() == 1 { "repairs" } else { "repair" };
+        format!("{} {repair} it", commands.join(" and "))
     }
 }
 

@@ -10,12 +10,14 @@ mod connect;
 mod judge;
 mod kafka;
 mod postgres;
+mod repair;
 mod sources;
 mod watch;
 
 pub use compare::Difference;
 pub use connect::{Status, Worker, status};
 pub use judge::{Finding, Seen};
+pub use repair::{resend_outbox, resync};
 pub use sources::{SOURCES, Source};
 pub use watch::watch;
 

@@ -181,6 +181,22 @@ pub async fn delete_records(bootstrap: &str, topic: &TopicSpec) -> anyhow::Resul
     Ok(())
 }
 
+/// Put a tombstone for each of `keys` on `topic`, and wait until Kafka has them all. Blocks.
+///
+/// # Errors
+/// When Kafka is away, or does not take one; those before are there then.
+pub fn delete_keys(
+    bootstrap: &str,
+    topic: &'static TopicSpec,
+    keys: &[String],
+) -> anyhow::Result<()> {
+    for key in keys {
+        let record = Outgoing { value: None, ..raw(topic, key.as_bytes(), &[]) };
+        send_now(bootstrap, "console", &record)?;
+    }
+    Ok(())
+}
+
 fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
     let (topic, partition) = (topic.name, partition_for(key, topic.partitions));
     let (key, value, headers) = (Some(key.to_vec()), Some(value.to_vec()), Headers::default());

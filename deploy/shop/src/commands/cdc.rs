@@ -24,6 +24,13 @@ enum Action {
     /// Show connectors, slots, heartbeats, and whether the topics say what the tables say; exit
     /// code 1 if something is wrong
     Status,
+    /// Make a topic say what its table says: rows are sent again, keys without a row deleted
+    Resync {
+        /// A captured table: products or customers
+        table: String,
+    },
+    /// Send the messages of payments again that never arrived
+    ResendOutbox,
 }
 
 /// Does it.
@@ -34,6 +41,17 @@ pub(crate) async fn run(args: CdcArgs) -> Result<()> {
     let addresses = Addresses::of(&Found::at(&args.dir).await?.state()?)?;
     match args.action {
         Action::Status => status(&addresses).await,
+        Action::Resync { table } => {
+            println!("{}", capture::resync(&addresses, &table).await?);
+            Ok(())
+        }
+        Action::ResendOutbox => {
+            match capture::resend_outbox(&addresses).await? {
+                0 => println!("every row of the outbox is on its topic"),
+                sent => println!("{sent} rows of the outbox sent again"),
+            }
+            Ok(())
+        }
     }
 }
 
