@@ -6,8 +6,15 @@
 //! which is as old and as whole as the records, and nothing is read or written with a registry that
 //! says something else. (Confluent's registry keeps its schemas in a topic for the same reason.)
 
-use crate::{HttpRegistry, admin::send_now, read_topic};
+use crate::{
+    HttpRegistry,
+    admin::send_now,
+    client::{ReaderContext, reader_config},
+    group::topic_exists,
+    read_topic,
+};
 use anyhow::Context;
+use rdkafka::consumer::BaseConsumer;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -39,6 +46,8 @@ const EXPORT: &[u8] = b"export";
 
 /// How long what was read of the topic is good for.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long it is not tried again after a failure: every thread of a service asks.
+const FAILED_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
@@ -61,6 +70,10 @@ impl KnownSchemas {
     /// When Kafka is away, or has no such topic yet.
     pub fn read(bootstrap: &str) -> anyhow::Result<Self> {
         let mut known = Self::default();
+        // Quicker than to read from a Kafka that is away: a service that stops waits for it.
+        let consumer: BaseConsumer<ReaderContext> =
+            reader_config(bootstrap, "schemas").create_with_context(ReaderContext::default())?;
+        topic_exists(&consumer, SCHEMAS.name).with_context(|| format!("Kafka at {bootstrap}"))?;
         read_topic(bootstrap, &SCHEMAS, |record| {
             known.take(&record);
             Ok(())
@@ -159,6 +172,9 @@ fn write(bootstrap: &str, key: &[u8], value: Vec<u8>) -> anyhow::Result<()> {
     send_now(bootstrap, "schemas", &record).with_context(|| format!("cannot write {topic}"))
 }
 
+/// When the log was read last, and what came of it.
+type LastRead = (Instant, Result<Arc<KnownSchemas>, String>);
+
 type ReadKnown = Box<dyn Fn() -> anyhow::Result<KnownSchemas> + Send + Sync>;
 
 /// A registry that is believed while it says what the log says. The first question compares every
@@ -166,7 +182,7 @@ type ReadKnown = Box<dyn Fn() -> anyhow::Result<KnownSchemas> + Send + Sync>;
 pub struct CheckedRegistry<R> {
     registry: R,
     read_known: ReadKnown,
-    known: Mutex<Option<(Instant, Arc<KnownSchemas>)>>,
+    last_read: Mutex<Option<LastRead>>,
     /// It was once right about every id of the log.
     was_right: AtomicBool,
 }
@@ -195,21 +211,19 @@ impl<R: SchemaRegistry> CheckedRegistry<R> {
         read_known: impl Fn() -> anyhow::Result<KnownSchemas> + Send + Sync + 'static,
     ) -> Self {
         let (read_known, was_right) = (Box::new(read_known), AtomicBool::new(false));
-        Self { registry, read_known, known: Mutex::new(None), was_right }
+        Self { registry, read_known, last_read: Mutex::new(None), was_right }
     }
 
     fn known(&self) -> Result<Arc<KnownSchemas>, RegistryError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, known)) = &*known
-            && since.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(known));
+        let mut last = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        let good_for = |read: &Result<_, _>| if read.is_ok() { FRESH } else { FAILED_FOR };
+        let is_good = last.as_ref().is_some_and(|(at, read)| at.elapsed() < good_for(read));
+        if !is_good {
+            let read = (self.read_known)().map(Arc::new).map_err(|error| format!("{error:#}"));
+            *last = Some((Instant::now(), read));
         }
-        let read = (self.read_known)();
-        let read = read.map_err(|error| RegistryError::Unchecked(format!("{error:#}")))?;
-        let read = Arc::new(read);
-        *known = Some((Instant::now(), Arc::clone(&read)));
-        Ok(read)
+        let (_, read) = last.as_ref().expect("it was just read");
+        read.clone().map_err(RegistryError::Unchecked)
     }
 
     fn compare(&self, known: &KnownSchemas) -> Result<(), RegistryError> {
@@ -217,34 +231,46 @@ impl<R: SchemaRegistry> CheckedRegistry<R> {
             return Ok(());
         }
         for (id, _) in known.iter() {
-            self.answer(known, id)?;
+            check(known, id, &self.registry.schema_by_id(id))?;
         }
         self.was_right.store(true, Ordering::Relaxed);
         Ok(())
     }
+}
 
-    fn answer(&self, known: &KnownSchemas, id: u32) -> Result<String, RegistryError> {
-        let found = self.registry.schema_by_id(id);
-        match &found {
-            Ok(schema) => known.check(id, Some(schema))?,
-            Err(RegistryError::Unknown(_)) => known.check(id, None)?,
-            Err(_) => {}
-        }
-        found
+/// What the registry said of `id`: a schema, none, or nothing that can be compared.
+fn check(
+    known: &KnownSchemas,
+    id: u32,
+    found: &Result<String, RegistryError>,
+) -> Result<(), RegistryError> {
+    match found {
+        Ok(schema) => known.check(id, Some(schema)),
+        Err(RegistryError::Unknown(_)) => known.check(id, None),
+        Err(RegistryError::Unavailable(why)) => Err(RegistryError::Unavailable(why.clone())),
+        Err(error) => Err(RegistryError::Unchecked(error.to_string())),
     }
 }
 
 impl<R: SchemaRegistry> SchemaRegistry for CheckedRegistry<R> {
     fn id_of(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let asked = self.registry.id_of(subject, schema);
+        if let Err(RegistryError::Unavailable(_)) = asked {
+            return asked;
+        }
         let known = self.known()?;
         self.compare(&known)?;
-        let id = self.registry.id_of(subject, schema)?;
+        let id = asked?;
         known.check_ours(id, subject, schema)?;
         Ok(id)
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
-        self.answer(&*self.known()?, id)
+        let found = self.registry.schema_by_id(id);
+        if let Ok(_) | Err(RegistryError::Unknown(_)) = found {
+            check(&*self.known()?, id, &found)?;
+        }
+        found
     }
 }
 
