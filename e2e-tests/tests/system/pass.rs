@@ -8,7 +8,7 @@ use crate::{
 };
 use contracts::{ServiceName, topics::ORDERS};
 use e2e_tests::{Outside, PATIENCE};
-use streams::tx::dlq_names;
+use streams::{topic::PASSED_BY, tx::dlq_names};
 use testkit::wait_for;
 use uuid::Uuid;
 
@@ -65,6 +65,17 @@ async fn a_record_that_stops_payments_is_taken_out_of_the_way() {
         ("passed by: it stops payments", record.clone())
     );
     assert_eq!(found[0].record.headers.get(dlq_names::PASSED), Some("payments"));
+    let bootstrap = shop.shop().url("kafka").to_owned();
+    let marks = blocking(move || {
+        let mut marks = Vec::new();
+        let read = streams_kafka::read_topic(&bootstrap, &PASSED_BY, |record| {
+            marks.push((record.key.unwrap_or_default(), record.value.unwrap_or_default()));
+            Ok(())
+        });
+        read.map(|()| marks)
+    });
+    let mark = (format!("payments/{record}").into_bytes(), b"it stops payments".to_vec());
+    assert!(marks.await.unwrap().contains(&mark), "it outlives the dead letter");
     // Its position is in its database, and beyond the record.
     let (done, said) = shop.cli(&pass).await.unwrap();
     assert!(!done && said.contains(&format!("payments has handled {record}")), "{said}");

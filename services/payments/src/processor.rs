@@ -17,7 +17,9 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     slice,
 };
-use streams::{Codec, Failure, Record, RegistryError, engine::Offsets, failpoint, lineage::Cause};
+use streams::{
+    Codec, Failure, Passed, Record, RegistryError, engine::Offsets, failpoint, lineage::Cause,
+};
 
 /// A record and what it asks for; poison has its cause.
 #[derive(Debug, Clone)]
@@ -31,19 +33,18 @@ pub struct PaymentsIntake {
     codec: Codec,
     /// Of the partitions that this instance has claimed.
     epochs: HashMap<Place, i64>,
-    /// Addresses of records that an operator has taken out of the way.
-    passed: BTreeSet<String>,
+    passed: Passed,
 }
 
 impl PaymentsIntake {
     /// An intake that has no partition yet.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, epochs: HashMap::new(), passed: BTreeSet::new() }
+        Self { codec, epochs: HashMap::new(), passed: Passed::default() }
     }
 
-    /// Nothing comes of the records at these addresses from now on.
-    pub fn pass_by(&mut self, addresses: impl IntoIterator<Item = String>) {
-        self.passed.extend(addresses);
+    /// Nothing comes of these records from now on ([`Passed::extend`]).
+    pub fn pass_by(&mut self, records: impl IntoIterator<Item = (String, String)>) {
+        self.passed.extend(records);
     }
 
     /// Takes over the partitions; the next offset of each.
@@ -81,7 +82,7 @@ impl PaymentsIntake {
             other => Failure::retriable(other),
         })?;
         let read = |record: &'a Record| {
-            if !self.passed.is_empty() && self.passed.contains(&record.address()) {
+            if self.passed.has(record) {
                 tracing::warn!("{} is passed by, as an operator has asked for", record.address());
                 return Ok(Decoded { record, asks: Ok(Reaction::Nothing(NotForUs::PassedBy)) });
             }

@@ -10,7 +10,7 @@ use crate::{
     worker::Worker,
 };
 use contracts::{
-    ServiceName, Timestamp,
+    Timestamp,
     topics::{self, TopicSpec},
 };
 use service_kit::{
@@ -154,16 +154,12 @@ impl FencedConsumer for Intake {
         topics::outputs(topology::FLOWS)
     }
 
-    fn dead_letters(&self) -> &'static TopicSpec {
-        topics::dlq(ServiceName::Payments)
-    }
-
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure> {
         self.runtime.block_on(self.intake.claim(&mut self.database, partitions))
     }
 
-    fn pass_by(&mut self, addresses: Vec<String>) {
-        self.intake.pass_by(addresses);
+    fn pass_by(&mut self, records: Vec<(String, String)>) {
+        self.intake.pass_by(records);
     }
 
     fn apply(&mut self, batch: &[Record]) -> Result<(), Failure> {

@@ -17,13 +17,18 @@ use rdkafka::{
     producer::ThreadedProducer,
 };
 use std::{collections::HashMap, time::Duration};
-use streams::{Headers, Outgoing, partition::partition_for, topic::TopicSpec};
+use streams::{
+    Headers, Outgoing,
+    partition::partition_for,
+    topic::{PASSED_BY, TopicSpec},
+};
 use tracing::debug;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Create the `topics` that are not there, with `replication` copies; those that are there get the
-/// settings of [`TopicSpec::common`]. Gives how many were made; running it again is harmless.
+/// Create the `topics` that are not there, and the runtime's own ([`PASSED_BY`]), with `replication`
+/// copies; those that are there get the settings of [`TopicSpec::common`]. Gives how many were made;
+/// running it again is harmless.
 ///
 /// # Errors
 /// When Kafka is away or refuses, or a topic is there with fewer partitions than its contract says,
@@ -33,6 +38,7 @@ pub async fn ensure_topics(
     topics: &[&'static TopicSpec],
     replication: i32,
 ) -> anyhow::Result<usize> {
+    let topics = &[topics, &[&PASSED_BY]].concat()[..];
     let config = reader_config(bootstrap, "topics");
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     let configs: Vec<_> = topics.iter().map(|topic| topic.config()).collect();

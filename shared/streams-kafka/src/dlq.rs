@@ -5,7 +5,6 @@
 //! once.
 
 use crate::{
-    admin::send_now,
     client::{WriterContext, producer_config, reader_config, to_message},
     log::{LogReader, read_topic},
 };
@@ -22,7 +21,7 @@ use streams::{
     limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, RESTORE_RECORDS_MAX},
     partition::partition_for,
     record::{Header, names},
-    topic::{Cleanup, TopicSpec, Writers},
+    topic::{Cleanup, PASSED_BY, TopicSpec, Writers},
     tx::{dead_letter_of, dlq_names},
 };
 
@@ -195,10 +194,7 @@ fn settle_once(
     letter: &DeadLetter,
     outgoing: &[Outgoing],
 ) -> anyhow::Result<bool> {
-    let context = WriterContext::default();
-    let id = format!("shop-dlq-{}", letter.id.service);
-    let producer: ThreadedProducer<WriterContext> =
-        producer_config(bootstrap, &id, Some(&id)).create_with_context(context.clone())?;
+    let (producer, context) = producer_of(bootstrap, &format!("shop-dlq-{}", letter.id.service))?;
     let away = || format!("cannot write to Kafka at {bootstrap}");
     let settle = || {
         producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
@@ -206,13 +202,7 @@ fn settle_once(
         if let Some(done) = now.with_context(|| format!("{} is no longer there", letter.id))?.done {
             anyhow::bail!("{} was {} before", letter.id, done.as_str());
         }
-        producer.begin_transaction()?;
-        for record in outgoing {
-            context.sent();
-            producer.send(to_message(record)).map_err(|(error, _)| error).with_context(away)?;
-        }
-        context.wait().map_err(anyhow::Error::msg).with_context(away)?;
-        producer.commit_transaction(CALL_TIMEOUT).with_context(away)
+        send_all(&producer, &context, outgoing).with_context(away)
     };
     let settled = settle();
     let fatal = producer.client().fatal_error();
@@ -248,9 +238,9 @@ impl FromStr for Address {
 }
 
 /// Pass by the record at `address`, which stops the processor of `group`, whose next offset on the
-/// partition is `next`: a dead letter of its `service`, on `letters`, says so, and why. The
-/// processor reads it when it starts and while it is in trouble. From then on nothing comes of the
-/// record for it, also in a restore. Blocks.
+/// partition is `next`: a dead letter of its `service`, on `letters`, says so, and why. In the same
+/// transaction it comes on [`PASSED_BY`], which the processor reads when it starts and while it is
+/// in trouble. From then on nothing comes of the record for it, also in a restore. Blocks.
 ///
 /// # Errors
 /// When the group has handled the record, there is none, or Kafka is away.
@@ -277,7 +267,45 @@ pub fn pass_by(
     let cause = format!("passed by: {why}");
     let mut letter = dead_letter_of(service, letters, &record, &cause, Timestamp::now());
     letter.headers.push(dlq_names::PASSED, group);
-    send_now(bootstrap, "shop-dlq", &letter)
+    let mut mark = Outgoing {
+        topic: PASSED_BY.name,
+        partition: 0,
+        key: Some(format!("{group}/{}", record.address()).into_bytes()),
+        value: Some(why.into()),
+        headers: Headers::default(),
+    };
+    mark.headers.push(dlq_names::SHA256, record.digest());
+    let id = format!("shop-dlq-pass-{group}");
+    let (producer, context) = producer_of(bootstrap, &id)?;
+    let away = || format!("cannot write to Kafka at {bootstrap}");
+    producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
+    send_all(&producer, &context, &[letter, mark]).with_context(away)
+}
+
+type TransactionalProducer = ThreadedProducer<WriterContext>;
+
+fn producer_of(
+    bootstrap: &str,
+    id: &str,
+) -> anyhow::Result<(TransactionalProducer, WriterContext)> {
+    let context = WriterContext::default();
+    let config = producer_config(bootstrap, id, Some(id));
+    Ok((config.create_with_context(context.clone())?, context))
+}
+
+/// Send `outgoing` in one transaction.
+fn send_all(
+    producer: &TransactionalProducer,
+    context: &WriterContext,
+    outgoing: &[Outgoing],
+) -> anyhow::Result<()> {
+    producer.begin_transaction()?;
+    for record in outgoing {
+        context.sent();
+        producer.send(to_message(record)).map_err(|(error, _)| error)?;
+    }
+    context.wait().map_err(anyhow::Error::msg)?;
+    Ok(producer.commit_transaction(CALL_TIMEOUT)?)
 }
 
 /// Where `group` is on the partition of `address`, by its offsets in Kafka; 0 if it has committed
@@ -296,36 +324,34 @@ pub fn committed(bootstrap: &str, group: &str, address: &Address) -> anyhow::Res
     }))
 }
 
-/// Which records of a service's topics were passed by, as far as its dead letters have been read.
-pub(crate) struct PassedBy {
-    letters: &'static TopicSpec,
-    next: BTreeMap<i32, i64>,
+/// Which records a group passes by, as far as [`PASSED_BY`] has been read.
+pub(crate) struct Marks {
+    group: &'static str,
+    next: i64,
 }
 
-impl PassedBy {
-    pub(crate) fn new(letters: &'static TopicSpec) -> Self {
-        Self { letters, next: BTreeMap::new() }
+impl Marks {
+    pub(crate) fn new(group: &'static str) -> Self {
+        Self { group, next: 0 }
     }
 
-    /// The addresses that were added since the last call.
-    pub(crate) fn news(&mut self, bootstrap: &str, client: &str) -> anyhow::Result<Vec<String>> {
-        let mut log = LogReader::new(bootstrap, &format!("{client}-letters"))?;
-        let (name, mut passed) = (self.letters.name, Vec::new());
-        for partition in 0..self.letters.partitions {
-            let end = log.stable_end(name, partition).with_context(|| name)?;
-            let next = self.next.entry(partition).or_insert(0);
-            while *next < end {
-                let (records, on) = log.read(name, partition, *next, end, RESTORE_RECORDS_MAX)?;
-                let header = |record: &Record, name| record.headers.get(name).map(str::to_owned);
-                passed.extend(records.iter().filter_map(|record| {
-                    header(record, dlq_names::PASSED)?;
-                    let [topic, partition, offset] =
-                        [dlq_names::TOPIC, dlq_names::PARTITION, dlq_names::OFFSET]
-                            .map(|name| header(record, name));
-                    Some(format!("{}/{}/{}", topic?, partition?, offset?))
-                }));
-                *next = on;
-            }
+    /// Address and digest of those that were added since the last call.
+    pub(crate) fn news(
+        &mut self,
+        bootstrap: &str,
+        client: &str,
+    ) -> anyhow::Result<Vec<(String, String)>> {
+        let mut log = LogReader::new(bootstrap, &format!("{client}-passed"))?;
+        let end = log.stable_end(PASSED_BY.name, 0).with_context(|| PASSED_BY.name)?;
+        let mut passed = Vec::new();
+        while self.next < end {
+            let (records, on) = log.read(PASSED_BY.name, 0, self.next, end, RESTORE_RECORDS_MAX)?;
+            passed.extend(records.iter().filter_map(|record| {
+                let key = std::str::from_utf8(record.key.as_deref()?).ok()?;
+                let address = key.strip_prefix(self.group)?.strip_prefix('/')?;
+                Some((address.to_owned(), record.headers.get(dlq_names::SHA256)?.to_owned()))
+            }));
+            self.next = on;
         }
         Ok(passed)
     }

@@ -2,7 +2,7 @@
 //! the consequences of failures; the driver makes the calls.
 
 use crate::{
-    ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed, dlq::PassedBy,
+    ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed, dlq::Marks,
     group::GroupReader, spawn, transactional::LOOK_EVERY,
 };
 use anyhow::anyhow;
@@ -26,9 +26,6 @@ pub trait FencedConsumer: Send {
     /// The topics to write through an outbox, whose schemas must be registered first.
     fn outputs(&self) -> Vec<&'static TopicSpec>;
 
-    /// Where its dead letters are.
-    fn dead_letters(&self) -> &'static TopicSpec;
-
     /// These (topic, partition) are ours now: raise their epochs, so that the instance that had
     /// them before can write no more. Gives the next offset of each, 0 where there is none yet.
     ///
@@ -36,9 +33,9 @@ pub trait FencedConsumer: Send {
     /// [`Failure::Retriable`] while the database is away.
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure>;
 
-    /// Nothing comes of the records at these addresses from now on, but that they are behind us: an
-    /// operator has taken them out of the way.
-    fn pass_by(&mut self, addresses: Vec<String>);
+    /// Nothing comes of these records (address and digest) from now on, but that they are behind
+    /// us: an operator has taken them out of the way.
+    fn pass_by(&mut self, records: Vec<(String, String)>);
 
     /// One transaction: what the records of `batch` cause, and the offsets after them, guarded by
     /// the epochs. Poison is dead-lettered inside of it; records below the stored offset change
@@ -59,9 +56,9 @@ pub fn spawn_fenced<C: FencedConsumer + 'static>(
 ) -> ThreadHandle {
     spawn(settings.name, move |status| {
         let engine = FencedEngine::new(&consumer.inputs());
-        let letters = PassedBy::new(consumer.dead_letters());
+        let passed = Marks::new(settings.name);
         let (reader, failures, remarks) = (None, 0, Vec::new());
-        FencedDriver { settings, consumer, codec, engine, reader, letters, failures, remarks }
+        FencedDriver { settings, consumer, codec, engine, reader, passed, failures, remarks }
             .run(&stop, &status)
     })
 }
@@ -72,7 +69,7 @@ struct FencedDriver<C> {
     codec: Codec,
     engine: FencedEngine,
     reader: Option<GroupReader>,
-    letters: PassedBy,
+    passed: Marks,
     /// How often in a row it has failed.
     failures: u32,
     /// What was deleted before it was read.
@@ -166,7 +163,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
     }
 
     fn learn(&mut self) -> anyhow::Result<()> {
-        let news = self.letters.news(&self.settings.bootstrap, &self.settings.member())?;
+        let news = self.passed.news(&self.settings.bootstrap, &self.settings.member())?;
         self.consumer.pass_by(news);
         Ok(())
     }

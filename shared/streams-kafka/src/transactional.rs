@@ -4,7 +4,7 @@
 use crate::{
     ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work,
     client::{Failed, WriterContext, pause_briefly, producer_config, to_message},
-    dlq::{Address, PassedBy, committed},
+    dlq::{Address, Marks, committed},
     group::{GroupReader, to_list},
     log::LogReader,
     spawn,
@@ -16,7 +16,7 @@ use rdkafka::{
 };
 use std::time::Instant;
 use streams::{
-    Codec, Effect, Engine, Event, Outgoing, Processor, RegistryError, Service, Timestamp,
+    Codec, Effect, Engine, Event, Outgoing, Processor, RegistryError, Timestamp,
     engine::{Class, Offsets},
     failpoint,
     limits::{CALL_TIMEOUT, RESTORE_RECORDS_MAX, TICK},
@@ -54,7 +54,7 @@ pub struct TransactionalDriver<P> {
     /// What the engine asks for.
     effect: Option<Effect>,
     next_tick: Instant,
-    passed: PassedBy,
+    passed: Marks,
     /// How often in a row it has failed.
     failures: u32,
     status: watch::Sender<ThreadStatus>,
@@ -84,7 +84,7 @@ impl<P: Processor> TransactionalDriver<P> {
         status: watch::Sender<ThreadStatus>,
     ) -> Self {
         let (engine, next_tick) = (Engine::new(processor, codec), Instant::now());
-        let passed = PassedBy::new(P::Identity::dead_letters());
+        let passed = Marks::new(settings.name);
         let (clients, effect, failures) = (None, None, 0);
         Self { settings, engine, store, clients, effect, next_tick, passed, failures, status }
     }

@@ -209,6 +209,18 @@ pub const fn dead_letters(name: &'static str, service: &'static str, partitions:
     }
 }
 
+/// The runtime's own topic: which records each group passes by, as an operator has asked for, and
+/// why. It outlives the dead letters, as a restore may read such a record years later.
+pub static PASSED_BY: TopicSpec = TopicSpec {
+    name: "passed-by",
+    key: "group/topic/partition/offset",
+    value: "why",
+    schemas: || &[],
+    writers: Writers::AnyProcess,
+    partitions: 1,
+    cleanup: Cleanup::Compact,
+};
+
 /// One line of a service's `topology.rs`: a topic, what handles it, and where its results go.
 #[derive(Clone, Copy)]
 pub struct Flow {

@@ -78,7 +78,7 @@ async fn a_record_that_is_passed_by_is_behind_us_and_nothing_came_of_it() {
     let mut intake = shop.intake(&Arc::default()).await;
     let (passed, next) = (validated(tomorrow()), validated(tomorrow()));
     let batch = [shop.record(&passed), shop.record(&next)];
-    intake.pass_by(vec![batch[0].address()]);
+    intake.pass_by(vec![(batch[0].address(), batch[0].digest())]);
     apply(&intake, &batch[..1]).unwrap();
     assert_eq!(shop.count("SELECT next_offset FROM consumer_offsets").await, 1);
     apply(&intake, &batch).unwrap();

@@ -2,13 +2,13 @@
 
 use super::{Offsets, Polled};
 use crate::{
-    Codec, Failure, Outgoing, Processor, Record, Timestamp, Tx,
+    Codec, Failure, Outgoing, Passed, Processor, Record, Timestamp, Tx,
     limits::{CAUSE_BYTES_MAX, clip},
     partition::partition_for,
     store::{Store, Writes},
     topic::{TopicSpec, Writers},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tracing::warn;
 
 /// What a batch has come to.
@@ -41,7 +41,7 @@ pub(super) fn decide<P: Processor>(
     processor: &mut P,
     store: &dyn Store,
     codec: &Codec,
-    (now, passed): (Timestamp, &BTreeSet<String>),
+    (now, passed): (Timestamp, &Passed),
     polled: &Polled,
     (home, ticked): (Option<i32>, &[i32]),
 ) -> Result<Decided, Failed> {
@@ -50,7 +50,7 @@ pub(super) fn decide<P: Processor>(
     // What stands in for an input is none.
     let inputs = if home.is_none() { processor.inputs() } else { Vec::new() };
     for record in &polled.records {
-        if is_passed(record, passed) {
+        if passed.has(record) {
             warn!(record = record.address(), "passed by, as an operator has asked for");
             continue;
         }
@@ -98,11 +98,6 @@ fn in_place(record: &Record, inputs: &[&'static TopicSpec]) -> Result<(), Failur
         }
         _ => Ok(()),
     }
-}
-
-/// Whether an operator has put `record` aside.
-pub(super) fn is_passed(record: &Record, passed: &BTreeSet<String>) -> bool {
-    !passed.is_empty() && passed.contains(&record.address())
 }
 
 /// The first offset of each partition in `batch`: where to rewind to.

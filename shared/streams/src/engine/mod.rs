@@ -31,7 +31,7 @@ pub use batch::{Decided, first_offsets, next_offsets};
 pub use effect::{Apply, Class, Effect, Event, Offsets, Polled};
 
 use crate::{
-    Codec, Processor, Record, Timestamp, UpTo,
+    Codec, Passed, Processor, Record, Timestamp, UpTo,
     store::{Positions, Store, Writes},
 };
 use batch::Failed;
@@ -114,7 +114,7 @@ pub struct Engine<P> {
     unrestored: BTreeSet<i32>,
     batch: Batch,
     /// Addresses of records that an operator has put aside.
-    passed: BTreeSet<String>,
+    passed: Passed,
     /// What was deleted before it was read, and is made up for.
     lost: VecDeque<MakeUp>,
     remarks: Vec<String>,
@@ -138,7 +138,7 @@ impl<P: Processor> Engine<P> {
             tasks: BTreeMap::new(),
             unrestored: BTreeSet::new(),
             batch: Batch::default(),
-            passed: BTreeSet::new(),
+            passed: Passed::default(),
             lost: VecDeque::new(),
             remarks: Vec::new(),
             renew: false,
@@ -179,10 +179,10 @@ impl<P: Processor> Engine<P> {
         &self.remarks
     }
 
-    /// From now on nothing comes of the records at these addresses ([`Record::address`]), also in a
-    /// restore: an operator has passed them by, as they stop everything behind them.
-    pub fn pass_by(&mut self, addresses: impl IntoIterator<Item = String>) {
-        self.passed.extend(addresses);
+    /// From now on nothing comes of these records ([`Passed::extend`]), also in a restore: an
+    /// operator has passed them by, as they stop everything behind them.
+    pub fn pass_by(&mut self, records: impl IntoIterator<Item = (String, String)>) {
+        self.passed.extend(records);
     }
 
     /// What the batch at hand has come to, until it is sent.

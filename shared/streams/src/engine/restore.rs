@@ -1,15 +1,12 @@
 //! Restoring the state of a partition: folding its sources from where the store is.
 
-use super::{
-    Apply, Effect, Event,
-    batch::{Failed, is_passed},
-};
+use super::{Apply, Effect, Event, batch::Failed};
 use crate::{
-    Codec, Failure, Processor, Record, Timestamp, Tx, UpTo,
+    Codec, Failure, Passed, Processor, Record, Timestamp, Tx, UpTo,
     engine::Offsets,
     store::{Positions, Store},
 };
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use tracing::{debug, info};
 
 /// A partition on its way to be restored.
@@ -93,7 +90,7 @@ impl Restore {
         processor: &mut P,
         codec: &Codec,
         store: &dyn Store,
-        at: (Timestamp, &BTreeSet<String>),
+        at: (Timestamp, &Passed),
     ) -> Result<Step, Failed> {
         match event {
             Event::Offsets(committed) => self.plan(committed, processor, store),
@@ -200,11 +197,11 @@ impl Restore {
         processor: &mut P,
         codec: &Codec,
         store: &dyn Store,
-        (now, passed): (Timestamp, &BTreeSet<String>),
+        (now, passed): (Timestamp, &Passed),
     ) -> Result<Step, Failed> {
         let partition = self.partition;
         let mut tx = Tx::replay(store, codec, now);
-        for record in records.iter().filter(|record| !is_passed(record, passed)) {
+        for record in records.iter().filter(|record| !passed.has(record)) {
             tx.begin(record);
             match processor.process(record, &mut tx) {
                 Ok(()) => tx.keep(),

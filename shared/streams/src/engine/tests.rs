@@ -105,11 +105,11 @@ impl Bench {
 
     /// Connected, with partition 0 assigned; an operator has `passed` these records by. The engine
     /// waits for the end of the log to restore from.
-    fn restoring(passed: impl IntoIterator<Item = String>) -> Self {
+    fn restoring(passed: impl IntoIterator<Item = Record>) -> Self {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));
         let (engine, store) = (Engine::new(Loud, codec), MemoryStore::default());
         let mut bench = Self { engine, store, now: NOW };
-        bench.engine.pass_by(passed);
+        bench.engine.pass_by(passed.into_iter().map(|it| (it.address(), it.digest())));
         assert!(matches!(bench.tell(Event::Proceed), Effect::Connect));
         assert!(matches!(bench.tell(Event::Connected), Effect::Poll));
         let assigned = Polled { owned: [0].into(), assigned: [0].into(), ..Polled::default() };
@@ -284,7 +284,8 @@ fn a_record_that_is_passed_by_stops_no_partition() {
     let mut bench = Bench::new();
     let blocked = bench.poll(vec![word("later", 0), word("tea", 1)]);
     assert!(matches!(blocked, Effect::Seek(_)), "{blocked:?}");
-    bench.engine.pass_by([word("later", 0).address()]);
+    let later = word("later", 0);
+    bench.engine.pass_by([(later.address(), later.digest())]);
     assert!(matches!(bench.tell(Event::Sought), Effect::BackOff { .. }));
     assert!(matches!(bench.tell(Event::Proceed), Effect::Poll));
     let again = bench.poll(vec![word("later", 0), word("tea", 1)]);
@@ -298,7 +299,7 @@ fn a_restore_leaves_out_what_was_passed_by() {
         let loud = |key, offset| Record { topic: LOUD.name().into(), ..word(key, offset) };
         vec![loud("later", 0), loud("tea", 1)]
     };
-    let restore = |passed: Vec<String>| {
+    let restore = |passed: Vec<Record>| {
         let mut bench = Bench::restoring(passed);
         assert!(matches!(bench.tell(Event::End(2)), Effect::Read { .. }));
         let effect = bench.tell(Event::Read { records: log(), next: 2 });
@@ -306,7 +307,7 @@ fn a_restore_leaves_out_what_was_passed_by() {
     };
     let (_, stuck) = restore(Vec::new());
     assert!(!matches!(stuck, Effect::Apply(_)), "{stuck:?}");
-    let (mut bench, effect) = restore(vec![log()[0].address()]);
+    let (mut bench, effect) = restore(log()[..1].to_vec());
     let Effect::Apply(apply) = effect else { panic!("{effect:?}") };
     bench.store.apply(apply.partition, apply.writes, &apply.positions).unwrap();
     assert!(matches!(bench.tell(Event::Applied), Effect::Poll));
