@@ -144,16 +144,17 @@ impl Faults {
         strikes
     }
 
-    /// Whether `fault`, which lasts for `max` at most when it strikes, is on at `now`.
-    pub(crate) fn lasts(&mut self, fault: Fault, now: Timestamp, max: Duration) -> bool {
-        let Some((dice, _)) = self.dice.get_mut(&fault) else { return false };
+    /// Whether `fault`, which lasts for `max` at most when it strikes, is on at `now`; and whether
+    /// it has just struck.
+    pub(crate) fn lasts(&mut self, fault: Fault, now: Timestamp, max: Duration) -> (bool, bool) {
+        let Some((dice, _)) = self.dice.get_mut(&fault) else { return (false, false) };
         let length = Duration::from_millis(dice.u64(1..=max.as_millis() as u64));
         let is_on = !self.calm && self.until.get(&fault).is_some_and(|until| now < *until);
         if is_on || !self.strikes(fault) {
-            return is_on;
+            return (is_on, false);
         }
         self.until.insert(fault, now + length);
-        true
+        (true, true)
     }
 
     /// From now on nothing goes wrong any more.

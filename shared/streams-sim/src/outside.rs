@@ -91,8 +91,8 @@ impl Outside {
     /// Whether `fault`, which lasts for `max` at most when it strikes, is on now.
     pub fn lasts(&self, fault: Fault, max: Duration) -> bool {
         let now = self.now();
-        let is_on = self.faults(|faults| faults.lasts(fault, now, max));
-        if is_on {
+        let (is_on, begins) = self.faults(|faults| faults.lasts(fault, now, max));
+        if begins {
             self.note(|| (None, format!("! {fault}")));
         }
         is_on

@@ -118,8 +118,8 @@ impl Sim {
     /// Whether `fault`, which lasts for `max` at most when it strikes, keeps `actor` from its work.
     pub fn lasts(&mut self, fault: Fault, actor: &str, max: Duration) -> bool {
         let now = self.now;
-        let is_on = self.outside.faults(|faults| faults.lasts(fault, now, max));
-        if is_on {
+        let (is_on, begins) = self.outside.faults(|faults| faults.lasts(fault, now, max));
+        if begins {
             self.note(actor, None, || format!("! {fault}"));
         }
         is_on
