@@ -26,9 +26,9 @@ use tracing::debug;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Create the `topics` that are not there, and the runtime's own ([`PASSED_BY`]), with `replication`
-/// copies; those that are there get the settings of [`TopicSpec::common`]. Gives how many were made;
-/// running it again is harmless.
+/// Create the `topics` that are not there, and the runtime's own ([`PASSED_BY`]), with
+/// `replication` copies; those that are there get the settings of [`TopicSpec::common`]. Gives how
+/// many were made; running it again is harmless.
 ///
 /// # Errors
 /// When Kafka is away or refuses, or a topic is there with fewer partitions than its contract says,
