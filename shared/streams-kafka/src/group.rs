@@ -216,7 +216,7 @@ impl GroupReader {
 
     /// Where the group has got to on partition number `partition`; 0 where it has not begun. Waits
     /// for the offsets of a pending transaction (KIP-447).
-    pub(crate) fn committed(&self, partition: i32) -> anyhow::Result<Offsets> {
+    pub(crate) fn committed(&mut self, partition: i32) -> anyhow::Result<Offsets> {
         let mut wanted = TopicPartitionList::new();
         for topic in &self.topics {
             wanted.add_partition(topic.name, partition);
@@ -231,7 +231,11 @@ impl GroupReader {
             _ => 0,
         };
         let place = |topic: &str| (topic.to_owned(), partition);
-        Ok(elements.iter().map(|e| (place(e.topic()), offset(e.offset()))).collect())
+        let committed: Offsets =
+            elements.iter().map(|e| (place(e.topic()), offset(e.offset()))).collect();
+        // The next records are those: what is deleted until they are read is missed as well.
+        self.expected.extend(committed.clone());
+        Ok(committed)
     }
 
     /// Read again from `offsets`.
@@ -251,9 +255,11 @@ impl GroupReader {
     }
 
     /// Commit `offsets` without a transaction, for a batch that has sent nothing.
-    pub(crate) fn commit(&self, offsets: &Offsets) -> anyhow::Result<()> {
+    pub(crate) fn commit(&mut self, offsets: &Offsets) -> anyhow::Result<()> {
         let list = to_list(offsets)?;
-        Ok(self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?)
+        self.consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
+        self.expected.extend(offsets.clone());
+        Ok(())
     }
 
     fn serve_events(&mut self, batch: &mut Vec<Record>) {

@@ -204,7 +204,7 @@ impl<P: Processor> TransactionalDriver<P> {
             }
             Effect::Poll => self.poll(),
             Effect::FetchOffsets { partition } => {
-                let reader = &self.clients()?.reader;
+                let reader = &mut self.clients()?.reader;
                 let committed = reader.committed(partition).map_err(Failed::fatal)?;
                 let starts = reader.overtaken(&committed).map_err(Failed::fatal)?;
                 Ok(match starts.is_empty() {

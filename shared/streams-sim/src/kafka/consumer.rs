@@ -91,9 +91,7 @@ impl Consumer {
             if self.topics.iter().all(|topic| self.positions.contains_key(&(*topic, partition))) {
                 continue;
             }
-            if let Some(mut offsets) = kafka.group_offsets(self.group, &self.topics, partition) {
-                // A client begins where the log does.
-                offsets.extend(kafka.overtaken(&offsets));
+            if let Some(offsets) = kafka.group_offsets(self.group, &self.topics, partition) {
                 self.seek(kafka, offsets);
             }
         }
@@ -120,8 +118,14 @@ impl Consumer {
     }
 
     /// Commit offsets without a transaction.
-    pub(crate) fn commit(&self, kafka: &mut Kafka, offsets: Offsets) -> Result<(), Refusal> {
-        kafka.commit_offsets(self.group, self.membership, offsets)
+    pub(crate) fn commit(&mut self, kafka: &mut Kafka, offsets: Offsets) -> Result<(), Refusal> {
+        kafka.commit_offsets(self.group, self.membership, offsets.clone())?;
+        // Past what was deleted and made up for.
+        for ((topic, partition), offset) in offsets {
+            let position = self.positions.entry((kafka.topic(&topic), partition)).or_insert(offset);
+            *position = offset.max(*position);
+        }
+        Ok(())
     }
 
     /// Add offsets to the transaction of `producer`.
