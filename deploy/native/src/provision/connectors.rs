@@ -212,7 +212,10 @@ mod tests {
         let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../services/payments/migrations");
         let files = std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path());
-        let sql: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+        let sql: String = files.iter().map(read).collect();
         let table = sql.split("CREATE TABLE outbox (").nth(1).unwrap().split(");").next().unwrap();
         let columns = table.lines().filter_map(|line| line.split_whitespace().next());
         let altered =
