@@ -80,8 +80,8 @@ pub struct EmailWaiting {
 
 avro_record!(EmailWaiting, "email/EmailWaiting.avsc");
 
-/// A mail that waits, with the record of `order-views` that announced it: all that another attempt,
-/// or a dead letter, needs.
+/// A mail that waits, with the record because of which it is sent: all that another attempt, or a
+/// dead letter, needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// What the mail says.
@@ -96,11 +96,13 @@ pub struct Waiting {
     pub doubts: i32,
     /// Why it waits, in the server's words where it has spoken.
     pub cause: String,
-    /// Where the announcement stands, in the partition of this record.
+    /// The topic of that record: `order-views`, or `orders` where the announcement was deleted.
+    pub topic: String,
+    /// Where it stands, in the partition of this record.
     pub offset: i64,
-    /// The headers of the announcement.
+    /// Its headers.
     pub headers: BTreeMap<String, String>,
-    /// The value of the announcement, as it stands on its topic.
+    /// Its value, as it stands on its topic.
     #[serde(with = "apache_avro::serde::bytes")]
     pub announcement: Vec<u8>,
 }

@@ -10,10 +10,10 @@ use crate::{
     mailer::{DedupingMailer, DeliveryError, Mailer},
 };
 use contracts::{
-    OrderId,
+    OrderId, Timestamp,
     email::{EmailKind, EmailSent, EmailWaiting, Waiting},
     owns::Email,
-    topics::{EMAILS, EMAILS_WAITING, ORDER_VIEWS},
+    topics::{EMAILS, EMAILS_WAITING, ORDER_VIEWS, ORDERS},
     view::ViewUpdated,
 };
 use streams::{
@@ -21,11 +21,9 @@ use streams::{
     limits::{CAUSE_BYTES_MAX, clip},
 };
 
-/// A record of `order-views` that can be believed.
+/// A record that can be believed: of `order-views`, or of `orders` where that was deleted.
 pub(super) struct Announced<'a> {
     record: &'a Record,
-    /// Its value, if `record` is not the announcement itself.
-    announcement: Option<Vec<u8>>,
     pub(super) update: ViewUpdated,
 }
 
@@ -45,12 +43,25 @@ impl<'a> Announced<'a> {
         // The order was written by orders or payments, the record by the view: so the writer of the
         // one says nothing about the other.
         update.order.check_alone(order_id).map_err(Failure::poison)?;
-        Ok(Self { record, announcement: None, update })
+        Ok(Self { record, update })
     }
 
-    /// What the view has announced because of `record`, a transition that can be believed.
-    pub(super) fn made_up(record: &'a Record, announcement: Vec<u8>, update: ViewUpdated) -> Self {
-        Self { record, announcement: Some(announcement), update }
+    /// What the view has announced because of `record`, a transition; none of one that cannot be
+    /// believed. The view announces every transition, and none that is not the order's.
+    ///
+    /// # Errors
+    /// While the registry is away.
+    pub(super) fn made_up(record: &'a Record, tx: &Tx<'_, Email>) -> Result<Option<Self>, Failure> {
+        let (key, source) = (record.key_as::<OrderId>(), record.headers.source());
+        let order = match (key, tx.decode(&ORDERS, record)) {
+            (Ok(key), Ok(order)) if order.check_written(key, source).is_ok() => order,
+            (_, Err(failure @ (Failure::Retriable(_) | Failure::Fatal(_)))) => return Err(failure),
+            _ => return Ok(None),
+        };
+        let (order_id, view_version) = (order.order_id, order.version);
+        let updated_at = Timestamp(record.timestamp_ms);
+        let update = ViewUpdated { order_id, view_version, order, updated_at };
+        Ok(Some(Self { record, update }))
     }
 }
 
@@ -64,7 +75,7 @@ pub(super) fn make<M: Mailer>(
     mailer: &mut DedupingMailer<M>,
     tx: &mut Tx<'_, Email>,
 ) -> Result<(), Failure> {
-    let Announced { record, announcement, update } = announced;
+    let Announced { record, update } = announced;
     let order_id = update.order_id;
     let before = store::waiting(order_id, tx)?;
     let mails = Mails { sent: store::load(order_id, tx)?, waiting: None };
@@ -90,10 +101,7 @@ pub(super) fn make<M: Mailer>(
         Err(DeliveryError::Refused(cause)) => (Trouble::Refused, cause),
         Err(DeliveryError::Doubtful(cause)) => (Trouble::Doubtful, cause),
     };
-    let mut waiting = wait(record, kind, before.as_ref(), (trouble, cause), tx)?;
-    if let Some(announcement) = announcement {
-        waiting.announcement.clone_from(announcement);
-    }
+    let waiting = wait(record, kind, before.as_ref(), (trouble, cause), tx)?;
     set_waiting(order_id, Some(waiting), tx)
 }
 
@@ -148,6 +156,7 @@ fn wait(
         refusals: attempts.refusals,
         doubts: attempts.doubts,
         cause: clip(&cause, CAUSE_BYTES_MAX).to_owned(),
+        topic: record.topic.to_string(),
         offset: record.offset,
         headers: headers.into_iter().filter_map(|(name, it)| Some((name, text(it)?))).collect(),
         announcement: record.value.clone().unwrap_or_default(),

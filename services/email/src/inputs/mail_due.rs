@@ -9,7 +9,7 @@ use contracts::{
     OrderId,
     email::Waiting,
     owns::Email,
-    topics::{Key, ORDER_VIEWS},
+    topics::{Key, ORDERS},
 };
 use streams::{
     Failure, Headers, Record, Tx,
@@ -27,7 +27,7 @@ pub(crate) fn handle<M: Mailer>(
         let record = announcement(order_id, partition, &waiting);
         // The announcement is the cause of what follows, and stands in a dead letter.
         tx.begin(&record);
-        match Announced::read(&record, tx).and_then(|it| attempt::make(&it, mailer, tx)) {
+        match announced(&record, tx).and_then(|it| attempt::make(&it, mailer, tx)) {
             Ok(()) => {}
             Err(Failure::Poison(cause)) => {
                 let cause = clip(&cause, CAUSE_BYTES_MAX);
@@ -43,12 +43,22 @@ pub(crate) fn handle<M: Mailer>(
     Ok(())
 }
 
-/// The record of `order-views` because of which the mail waits.
+/// What the record says because of which the mail waits.
+fn announced<'a>(record: &'a Record, tx: &Tx<'_, Email>) -> Result<Announced<'a>, Failure> {
+    if !record.is_on(&ORDERS) {
+        return Announced::read(record, tx);
+    }
+    // It was believed when the mail began to wait.
+    let made_up = Announced::made_up(record, tx)?;
+    made_up.ok_or_else(|| Failure::Poison("the transition cannot be believed any more".into()))
+}
+
+/// The record because of which the mail waits.
 fn announcement(order_id: OrderId, partition: i32, waiting: &Waiting) -> Record {
     let mut headers = Headers::default();
     waiting.headers.iter().for_each(|(name, value)| headers.push(name, value.as_str()));
     Record {
-        topic: ORDER_VIEWS.name().into(),
+        topic: waiting.topic.as_str().into(),
         partition,
         offset: waiting.offset,
         timestamp_ms: waiting.since.millis(),

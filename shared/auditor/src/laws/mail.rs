@@ -193,6 +193,7 @@ fn refused(case: &Case<'_>, announced: &BTreeMap<String, &Announcement>) -> BTre
             continue;
         }
         refused.extend(announced.get(&letter.origin).and_then(|update| announces(update)));
+        refused.extend(made_up(case, &letter.origin));
         // What it announced is not known any more: any mail of its order.
         if let (true, Ok(order)) = (case.retained.is_gone(&letter.origin), letter.key.parse()) {
             refused.extend(KINDS.map(|kind| (order, kind)));

@@ -390,6 +390,7 @@ impl Shop {
             refusals: 1,
             doubts: 0,
             cause: "451 come back later".to_owned(),
+            topic: "order-views".into(),
             offset: 0,
             headers: BTreeMap::new(),
             announcement: Vec::new(),

@@ -201,6 +201,7 @@ fn a_mail_record_fits() {
         refusals: i32::MAX,
         doubts: i32::MAX,
         cause: text(CAUSE_BYTES_MAX),
+        topic: "order-views".into(),
         offset: i64::MAX,
         headers: (0..HEADERS_MAX).map(header).collect(),
         announcement: text(ORDER_BYTES_MAX + 1_000).into_bytes(),

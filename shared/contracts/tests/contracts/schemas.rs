@@ -143,6 +143,7 @@ fn every_announcement_survives_the_wire() {
             refusals: 1,
             doubts: 2,
             cause: "451 come back later".into(),
+            topic: "order-views".into(),
             offset: 7,
             headers: BTreeMap::from([("ce_source".into(), "view".into())]),
             announcement: vec![0, 0, 0, 0, 9],
