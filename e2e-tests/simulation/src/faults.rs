@@ -40,6 +40,8 @@ streams_sim::faults! {
     LATE_CATALOG, "late catalog", 1_500;
     /// A stranger writes garbage, as large as a topic takes.
     GARBAGE, "garbage near the limit", 20;
+    /// An operator deletes what was announced, read or not.
+    ANNOUNCEMENTS_DELETED, "announcements deleted", 60;
     /// An instance of orders cannot read the row of a product, and goes by that until it dies.
     UNREADABLE_ROW, "unreadable row", 1_500;
     /// The same, as change data capture did not know the product's name.

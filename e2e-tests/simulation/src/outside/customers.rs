@@ -9,7 +9,9 @@ use contracts::{
     inventory::Restock,
     orders::{CancelOrder, OrderCommand, PlaceOrder, RequestedLine},
     owns::Orders,
-    topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS},
+    topics::{
+        INVENTORY_COMMANDS, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, PARTITIONS,
+    },
 };
 use fastrand::Rng;
 use std::{
@@ -143,6 +145,10 @@ impl Customers {
             let topic = outgoing.topic;
             let (partition, offset) = sim.append("stranger", outgoing);
             self.garbage.insert(format!("{topic}/{partition}/{offset}"));
+        }
+        if sim.strikes(faults::ANNOUNCEMENTS_DELETED, "operator") {
+            let partition = sim.dice.i32(0..PARTITIONS);
+            sim.kafka.delete_records(ORDER_VIEWS.name(), partition);
         }
         Progress::Moved
     }

@@ -60,6 +60,7 @@ impl<P: Processor> Engine<P> {
             | Phase::MakingUp
             | Phase::Applying(_)
             | Phase::Seeking { .. }
+            | Phase::SettingBack
             | Phase::Clearing { .. }
             | Phase::Disconnecting { .. }
             | Phase::Waiting
@@ -130,6 +131,8 @@ impl<P: Processor> Engine<P> {
 
     pub(super) fn back_off(&mut self, cause: String) -> Effect {
         self.trouble = Some(cause.clone());
+        // The group may have moved on without us: only a poll tells.
+        self.look_first = true;
         self.ask(Phase::Waiting, Effect::BackOff { cause })
     }
 

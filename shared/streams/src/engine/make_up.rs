@@ -10,6 +10,10 @@ use tracing::warn;
 /// repeated.
 const STEP: i64 = 48;
 
+/// After so many batches of a stand-in the engine polls, or the group would take it for dead
+/// (`max.poll.interval.ms`).
+const POLL_EVERY: i64 = 20;
+
 /// Records that are gone, and how far they are made up for.
 #[derive(Debug)]
 pub(super) struct MakeUp {
@@ -24,6 +28,13 @@ pub(super) struct MakeUp {
     end: Option<i64>,
     /// Where the batch at hand ends.
     batch_ends: i64,
+}
+
+impl MakeUp {
+    /// The partition of the input.
+    pub(super) fn partition(&self) -> i32 {
+        self.place.1
+    }
 }
 
 impl<P: Processor> Engine<P> {
@@ -52,14 +63,13 @@ impl<P: Processor> Engine<P> {
         }
     }
 
-    /// What was polled with the assignment comes again when all is made up for: its offsets must
-    /// not be committed before.
+    /// What was polled comes again when all is made up for: its offsets must not be committed
+    /// before.
     pub(super) fn make_up_first(&mut self) -> Effect {
         let polled = first_offsets(&self.batch.polled.records);
-        let cause = self.remarks.last().cloned().unwrap_or_default();
         match polled.is_empty() {
             true => self.poll(),
-            false => self.ask(Phase::Seeking { cause }, Effect::Seek(polled)),
+            false => self.ask(Phase::SettingBack, Effect::Seek(polled)),
         }
     }
 
@@ -105,6 +115,7 @@ impl<P: Processor> Engine<P> {
         store: &dyn Store,
     ) -> Effect {
         if let Some(lost) = self.lost.front_mut() {
+            self.look_first = (lost.next / STEP) % POLL_EVERY == POLL_EVERY - 1;
             lost.batch_ends = next;
         }
         let owned = self.tasks.keys().copied().collect();
@@ -116,7 +127,7 @@ impl<P: Processor> Engine<P> {
     /// The partition that a batch of a stand-in acts on.
     pub(super) fn home(&self) -> Option<i32> {
         let lost = self.lost.front().filter(|_| self.batch.made_up)?;
-        Some(lost.place.1)
+        Some(lost.partition())
     }
 
     /// The batch is done with, if it was one of a stand-in.

@@ -92,6 +92,8 @@ enum Phase {
     Seeking {
         cause: String,
     },
+    /// What was polled while something is to be made up for comes again.
+    SettingBack,
     /// The state of these partitions is being forgotten.
     Clearing {
         left: Vec<i32>,
@@ -117,6 +119,8 @@ pub struct Engine<P> {
     passed: Passed,
     /// What was deleted before it was read, and is made up for.
     lost: VecDeque<MakeUp>,
+    /// Poll before more is made up for.
+    look_first: bool,
     remarks: Vec<String>,
     /// The producer needs a new epoch before it begins again.
     renew: bool,
@@ -140,6 +144,7 @@ impl<P: Processor> Engine<P> {
             batch: Batch::default(),
             passed: Passed::default(),
             lost: VecDeque::new(),
+            look_first: false,
             remarks: Vec::new(),
             renew: false,
             trying_since: None,
@@ -241,6 +246,7 @@ impl<P: Processor> Engine<P> {
                 self.rewind(cause)
             }
             (Phase::Seeking { cause }, Event::Sought) => self.back_off(cause),
+            (Phase::SettingBack, Event::Sought) => self.poll(),
             (Phase::Clearing { left, cause }, Event::Cleared) => self.clear(left, cause),
             (Phase::Disconnecting { cause }, Event::Disconnected) => self.back_off(cause),
             (phase, event) => unreachable!("{event:?} is no answer in {phase:?}"),
@@ -258,7 +264,9 @@ impl<P: Processor> Engine<P> {
 
     fn poll(&mut self) -> Effect {
         self.batch = Batch::default();
-        if let Some(effect) = self.make_up_next() {
+        if !self.look_first
+            && let Some(effect) = self.make_up_next()
+        {
             return effect;
         }
         self.ask(Phase::Polling, Effect::Poll)
@@ -273,6 +281,9 @@ impl<P: Processor> Engine<P> {
             self.batch_failed = false;
         }
         self.tasks.retain(|partition, _| kept(partition));
+        // Where it is assigned anew, a restore finds the same gap, unless it was made up for.
+        self.lost.retain(|lost| kept(&lost.partition()));
+        self.look_first = false;
         self.unrestored.clone_from(&polled.assigned);
         self.batch = Batch { polled, ..Batch::default() };
         self.restore_next(now, store)

@@ -382,11 +382,35 @@ fn records_that_were_deleted_unread_are_said_and_made_up_for_before_the_group_go
 fn what_was_polled_with_the_assignment_comes_again_after_what_was_missed() {
     let (mut bench, effect) = overtaken(vec![word("later than that", 7)]);
     assert!(matches!(effect, Effect::Seek(offsets) if offsets == Offsets::from([(place(), 7)])));
-    assert!(matches!(bench.tell(Event::Sought), Effect::BackOff { .. }));
-    assert!(matches!(bench.tell(Event::Proceed), Effect::FetchEnd { topic: "papers", .. }));
+    assert!(matches!(bench.tell(Event::Sought), Effect::FetchEnd { topic: "papers", .. }));
     // A failure begins with the assignment again, and finds the same gap.
     let away = Event::Failed(Class::Fatal, anyhow::anyhow!("away"));
     assert!(matches!(bench.tell(away), Effect::Disconnect));
+}
+
+#[test]
+fn after_a_failure_the_engine_polls_before_it_makes_up_for_more() {
+    let fail = |bench: &mut Bench| {
+        let paper = Record { topic: PAPERS.name().into(), ..word("a", 1) };
+        assert!(matches!(bench.tell(Event::End(2)), Effect::Read { from: 0, to: 2, .. }));
+        let begin = bench.tell(Event::Read { records: vec![paper], next: 2 });
+        assert!(matches!(begin, Effect::Begin), "{begin:?}");
+        // The group has moved on, and only a poll tells.
+        let moved_on = Event::Failed(Class::Abortable, anyhow::anyhow!("illegal generation"));
+        assert!(matches!(bench.tell(moved_on), Effect::Abort));
+        assert!(matches!(bench.tell(Event::Aborted { doubtful: false }), Effect::BackOff { .. }));
+        assert!(matches!(bench.tell(Event::Proceed), Effect::Poll));
+    };
+    let (mut bench, _) = overtaken(Vec::new());
+    fail(&mut bench);
+    let polled = Polled { owned: [0].into(), ..Polled::default() };
+    let again = bench.tell(Event::Polled(polled));
+    assert!(matches!(again, Effect::FetchEnd { .. } | Effect::Read { from: 0, .. }), "{again:?}");
+
+    // What another instance owns is no longer ours to make up for.
+    let (mut bench, _) = overtaken(Vec::new());
+    fail(&mut bench);
+    assert!(matches!(bench.tell(Event::Polled(Polled::default())), Effect::Poll));
 }
 
 #[test]
