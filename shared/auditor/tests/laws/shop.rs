@@ -381,22 +381,23 @@ impl Shop {
     /// The confirmation of `order_id` was not taken by the mail server, and waits until `next_at`.
     pub fn mail_waits(&mut self, order_id: OrderId, next_at: Timestamp) {
         let (of_it, key, since) = (format!("{order_id}."), order_id.to_string(), self.now);
+        let (kind, refusals, doubts) = (EmailKind::Confirmation, 1, 0);
         self.evidence.mails.retain(|mail| !mail.message_id.starts_with(&of_it));
         self.evidence.log.emails.retain(|record| record.key != key);
         let waiting = Waiting {
-            kind: EmailKind::Confirmation,
+            kind,
             since,
             next_at,
-            refusals: 1,
-            doubts: 0,
+            refusals,
+            doubts,
             cause: "451 come back later".to_owned(),
             topic: "order-views".into(),
             offset: 0,
             headers: BTreeMap::new(),
             announcement: Vec::new(),
         };
-        let waits = EmailWaiting { order_id, waiting: Some(waiting) };
-        append(&mut self.evidence.log.emails_waiting, &key, (since, "email"), None, waits);
+        let (on, waits) = (&mut self.evidence.log.emails_waiting, Some(waiting));
+        append(on, &key, (since, "email"), None, EmailWaiting { order_id, waiting: waits });
     }
 
     /// The bank books, and, if payments learns of it, the ledger.
@@ -445,8 +446,7 @@ impl Shop {
 
     /// `service` has put the record at `origin` aside; an operator has settled the dead letter.
     pub fn dead_letter(&mut self, service: ServiceName, key: &str, origin: String) {
-        let key = key.to_owned();
-        let offset = self.evidence.dead_letters.len() as i64;
+        let (key, offset) = (key.to_owned(), self.evidence.dead_letters.len() as i64);
         self.evidence.dead_letters.push(DeadLetter {
             service,
             partition: 0,
@@ -481,21 +481,16 @@ impl Shop {
 
 /// What a payment that was captured brings.
 pub fn captured(order: &mut Order) {
-    order.payment = Some(Payment {
-        status: PaymentStatus::Captured,
-        amount: order.total.clone(),
-        reference: Some(format!("ch_{}", order.order_id)),
-        decided_at: order.occurred_at,
-    });
+    pay(order, PaymentStatus::Captured, Some(format!("ch_{}", order.order_id)));
 }
 
 /// What a payment that was declined brings.
 pub fn declined(order: &mut Order) {
-    order.payment = Some(Payment {
-        status: PaymentStatus::Declined,
-        amount: order.total.clone(),
-        reference: None,
-        decided_at: order.occurred_at,
-    });
+    pay(order, PaymentStatus::Declined, None);
     order.reasons.push(Reason::new("payment", "declined", ""));
+}
+
+fn pay(order: &mut Order, status: PaymentStatus, reference: Option<String>) {
+    let (amount, decided_at) = (order.total.clone(), order.occurred_at);
+    order.payment = Some(Payment { status, amount, reference, decided_at });
 }

@@ -281,7 +281,7 @@ impl<P: Processor> Engine<P> {
             self.batch_failed = false;
         }
         self.tasks.retain(|partition, _| kept(partition));
-        // Where it is assigned anew, a restore finds the same gap, unless it was made up for.
+        // Where it is assigned again, a restore finds the same gap, unless it was made up for.
         self.lost.retain(|lost| kept(&lost.partition()));
         self.look_first = false;
         self.unrestored.clone_from(&polled.assigned);
