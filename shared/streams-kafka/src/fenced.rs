@@ -3,7 +3,7 @@
 
 use crate::{
     ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed, dlq::Marks,
-    group::GroupReader, spawn, transactional::LOOK_EVERY,
+    group::GroupReader, log::LogReader, spawn, transactional::LOOK_EVERY,
 };
 use anyhow::anyhow;
 use streams::{
@@ -146,7 +146,9 @@ impl<C: FencedConsumer> FencedDriver<C> {
     /// The positions are the database's: say where the log no longer has them, and go on where it
     /// begins.
     fn look_for_gaps(&mut self, offsets: &mut Offsets) -> Result<(), Failed> {
-        let starts = self.reader()?.overtaken(offsets).map_err(Failed::fatal)?;
+        let client = format!("{}-gaps", self.settings.member());
+        let log = LogReader::new(&self.settings.bootstrap, &client).map_err(Failed::fatal)?;
+        let starts = log.overtaken(offsets).map_err(Failed::fatal)?;
         for ((topic, partition), start) in starts {
             let from = offsets.insert((topic.clone(), partition), start).unwrap_or(0);
             let remark = format!(

@@ -3,7 +3,7 @@
 use crate::{
     ConsumerSettings,
     client::{Ends, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
-    partitions::{LOOK_INTERVAL, Partitions},
+    partitions::Partitions,
 };
 use anyhow::Context;
 use rdkafka::{
@@ -25,6 +25,10 @@ use tracing::debug;
 
 /// How often a reader that must know looks whether it has read everything.
 const ENDS_INTERVAL_MS: &str = "500";
+
+/// How often a member looks whether its topics have other partitions than before. Seldom: its
+/// broker answers one request after the other, and the fetch before may wait for half a second.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Reads the input topics of a processor in batches. Rebalances happen while it polls and never
 /// while a batch is worked on, so a batch holds records of owned partitions only.
@@ -189,19 +193,6 @@ impl GroupReader {
         }
         self.expected.insert(place, offset + 1);
         Ok(())
-    }
-
-    /// Where the log begins, of those positions that are no longer in it.
-    pub(crate) fn overtaken(&self, positions: &Offsets) -> anyhow::Result<Offsets> {
-        let mut overtaken = Offsets::new();
-        for (place, position) in positions {
-            let watermarks = self.consumer.fetch_watermarks(&place.0, place.1, CALL_TIMEOUT);
-            let (start, _) = watermarks.with_context(|| format!("{}/{}", place.0, place.1))?;
-            if *position < start {
-                overtaken.insert(place.clone(), start);
-            }
-        }
-        Ok(overtaken)
     }
 
     /// Whether Kafka has gone from sight since the last call, and is still gone.

@@ -13,6 +13,7 @@ use rdkafka::{
 use std::time::{Duration, Instant};
 use streams::{
     Record,
+    engine::Offsets,
     limits::{BATCH_BYTES_MAX, CALL_TIMEOUT, RESTORE_RECORDS_MAX},
     topic::{TopicSpec, Writers},
 };
@@ -64,6 +65,21 @@ impl LogReader {
             );
             pause_briefly();
         }
+    }
+
+    /// Where the log begins, of those positions that are no longer in it. A member of a group must
+    /// not ask that itself: its broker answers one request after the other, and the fetch before
+    /// may wait for half a second.
+    pub(crate) fn overtaken(&self, positions: &Offsets) -> anyhow::Result<Offsets> {
+        let mut overtaken = Offsets::new();
+        for (place, position) in positions {
+            let watermarks = self.committed.fetch_watermarks(&place.0, place.1, CALL_TIMEOUT);
+            let (start, _) = watermarks.with_context(|| format!("{}/{}", place.0, place.1))?;
+            if *position < start {
+                overtaken.insert(place.clone(), start);
+            }
+        }
+        Ok(overtaken)
     }
 
     /// The records from `from` to before `to`, `max` at most or as many as [`BATCH_BYTES_MAX`]

@@ -206,7 +206,7 @@ impl<P: Processor> TransactionalDriver<P> {
             Effect::FetchOffsets { partition } => {
                 let reader = &mut self.clients()?.reader;
                 let committed = reader.committed(partition).map_err(Failed::fatal)?;
-                let starts = reader.overtaken(&committed).map_err(Failed::fatal)?;
+                let starts = self.log()?.overtaken(&committed).map_err(Failed::fatal)?;
                 Ok(match starts.is_empty() {
                     true => Event::Offsets(committed),
                     false => Event::Overtaken { committed, starts },
