@@ -1,7 +1,10 @@
 //! Mail servers as they are, in front of the whole shop: one that is slow, asks for a mail later,
 //! or closes the connection over one recipient. No other mail waits for it.
 
-use crate::support::{Turn, alone};
+use crate::{
+    sizes::put_right,
+    support::{Turn, alone},
+};
 use contracts::{OrderId, topics::EMAILS_WAITING};
 use e2e_tests::{Outside, PATIENCE};
 use serde_json::json;
@@ -64,11 +67,6 @@ async fn waits(shop: &Outside, order: OrderId) -> String {
     .await
 }
 
-async fn clean(shop: &Outside) {
-    let (clean, report) = shop.cli(&["audit", "--wait", "--grace", "60"]).await.unwrap();
-    assert!(clean, "{report}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_mail_server_is_waited_for_with_many_mails_at_a_time_and_none_comes_twice() {
     let Some(shop) = shop().await else { return };
@@ -82,7 +80,7 @@ async fn a_slow_mail_server_is_waited_for_with_many_mails_at_a_time_and_none_com
     }
     shop.mail_faults(&json!({})).await.unwrap();
     mailed(&shop, confirmed(&shop, "grace").await).await;
-    clean(&shop).await;
+    put_right(&shop).await;
     for order in orders {
         assert_eq!(shop.mails(order).await.unwrap(), ["confirmation"], "once");
     }
@@ -111,5 +109,5 @@ async fn a_recipient_whom_the_mail_server_does_not_take_holds_up_no_other_mail()
         shop.mail_faults(&json!({})).await.unwrap();
         mailed(&shop, waiting).await;
     }
-    clean(&shop).await;
+    put_right(&shop).await;
 }

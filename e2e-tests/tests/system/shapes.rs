@@ -1,7 +1,7 @@
 //! The catalog's tables change their shape, as migrations do. What the shop reads of them flows on;
 //! what it cannot read is named, and stops nothing else.
 
-use crate::{dead_letters::letters, support::alone};
+use crate::{dead_letters::letters, support::changed};
 use contracts::ServiceName;
 use e2e_tests::{Outside, PATIENCE, Placed, audit};
 use serde_json::Value;
@@ -35,7 +35,7 @@ async fn sold(shop: &Outside, sku: &'static str, price: i64, placed: &mut Vec<Pl
 /// Alter by `sql`; then prices and customers still arrive.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_we_read_of_a_table_flows_on_whatever_else_becomes_of_it() {
-    let shop = alone().await;
+    let shop = changed().await;
     let (mut placed, mut price) = (Vec::new(), 3000);
     for sql in [
         // Each of the first two alone is compatible; together they were the end of all changes.
@@ -96,7 +96,7 @@ async fn unreadable(shop: &Outside, service: &str, cause: Option<&str>) {
 /// What has changed meanwhile arrives when the table has its column again and the rows are written.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_we_cannot_read_is_named_and_stops_nothing_else() {
-    let shop = alone().await;
+    let shop = changed().await;
     let (mut placed, mut price) = (Vec::new(), 4000);
     sold_at(&shop, "SCONE", price, &mut placed).await;
     for (spoil, cause, mend) in [

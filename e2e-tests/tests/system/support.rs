@@ -15,7 +15,7 @@ static QUIET: Slot = Slot::new();
 /// For tests that falsify data.
 static SPOILED: Slot = Slot::new();
 
-/// For tests that change its topics for good.
+/// For tests that change its topics or its catalog for good.
 static CHANGED: Slot = Slot::new();
 
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.
@@ -55,7 +55,7 @@ pub async fn spoiled() -> Outside {
     SPOILED.outside().await
 }
 
-/// A shop whose topics other tests have changed before.
+/// A shop whose topics and catalog other tests have changed before.
 pub async fn changed() -> Turn<RwLockWriteGuard<'static, ()>> {
     let turn = CHANGED.turn.write().await;
     Turn { outside: CHANGED.outside().await, _turn: turn }
