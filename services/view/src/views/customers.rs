@@ -1,7 +1,9 @@
-//! The customers of the catalog, by name alone. Rows of the catalog have no version, so their place
-//! in the log is the guard.
+//! The customers of the catalog, by name alone.
 
-use super::cut;
+use super::{
+    captured::{self, upsert_statement},
+    cut,
+};
 use crate::batch::Row;
 use contracts::{CustomerId, catalog::CatalogCustomer};
 use serde::{Deserialize, Serialize};
@@ -44,15 +46,7 @@ impl From<&CatalogCustomer> for CustomerEntry {
     }
 }
 
-const UPSERT: &str = "
-    INSERT INTO customers AS known (customer_id, customer, log_partition, log_offset, log_timestamp)
-    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[], $5::bigint[])
-    ON CONFLICT (customer_id) DO UPDATE SET customer = excluded.customer,
-        log_partition = excluded.log_partition, log_offset = excluded.log_offset,
-        log_timestamp = excluded.log_timestamp
-    WHERE CASE known.log_partition
-        WHEN excluded.log_partition THEN known.log_offset < excluded.log_offset
-        ELSE known.log_timestamp <= excluded.log_timestamp END";
+const UPSERT: &str = upsert_statement!("customers", "customer_id", "customer");
 
 /// Show `rows`; one without a customer hides what was shown.
 ///
@@ -62,16 +56,8 @@ pub async fn upsert(
     connection: &mut PgConnection,
     rows: &BTreeMap<&CustomerId, Row<'_, CatalogCustomer>>,
 ) -> sqlx::Result<()> {
-    let entry = |row: &Row<'_, CatalogCustomer>| row.captured.map(CustomerEntry::from).map(Json);
-    sqlx::query(UPSERT)
-        .bind(rows.keys().map(|customer_id| customer_id.as_str()).collect::<Vec<_>>())
-        .bind(rows.values().map(entry).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.timestamp_ms).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map(drop)
+    let entry = |customer: &CatalogCustomer| CustomerEntry::from(customer);
+    captured::upsert(connection, UPSERT, rows, CustomerId::as_str, entry).await
 }
 
 const LIST: &str = "

@@ -4,6 +4,7 @@
 //! twice. The view can fill an empty database again from the log, all tables together: the timeline
 //! also identifies repetitions, and sales depend on that.
 
+mod captured;
 pub mod customer_orders;
 pub mod customers;
 pub mod events;

@@ -1,8 +1,11 @@
 //! The catalog with its stock: two sources, each in its own table and with its own guard. Rows of
-//! the catalog have no version, so their place in the log is the guard, and their time where a
-//! topic with more partitions has moved them; stock levels have one.
+//! the catalog have none of their own ([`captured`]); stock levels have a version.
 
-use super::{Amount, BySku, cut};
+use super::{
+    Amount, BySku,
+    captured::{self, upsert_statement},
+    cut,
+};
 use crate::batch::Row;
 use contracts::{Sku, catalog::Product, inventory::StockLevel};
 use serde::{Deserialize, Serialize};
@@ -63,15 +66,7 @@ impl From<&Product> for CatalogEntry {
     }
 }
 
-const UPSERT_PRODUCTS: &str = "
-    INSERT INTO products AS known (sku, product, log_partition, log_offset, log_timestamp)
-    SELECT * FROM unnest($1::text[], $2::jsonb[], $3::int[], $4::bigint[], $5::bigint[])
-    ON CONFLICT (sku) DO UPDATE SET product = excluded.product,
-        log_partition = excluded.log_partition, log_offset = excluded.log_offset,
-        log_timestamp = excluded.log_timestamp
-    WHERE CASE known.log_partition
-        WHEN excluded.log_partition THEN known.log_offset < excluded.log_offset
-        ELSE known.log_timestamp <= excluded.log_timestamp END";
+const UPSERT_PRODUCTS: &str = upsert_statement!("products", "sku", "product");
 
 /// Show `rows`; one without a product hides what was shown.
 ///
@@ -81,16 +76,8 @@ pub async fn upsert_products(
     connection: &mut PgConnection,
     rows: &BTreeMap<&Sku, Row<'_, Product>>,
 ) -> sqlx::Result<()> {
-    let entry = |row: &Row<'_, Product>| row.captured.map(CatalogEntry::from).map(Json);
-    sqlx::query(UPSERT_PRODUCTS)
-        .bind(rows.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
-        .bind(rows.values().map(entry).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.partition).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.offset).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.timestamp_ms).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map(drop)
+    let entry = |product: &Product| CatalogEntry::from(product);
+    captured::upsert(connection, UPSERT_PRODUCTS, rows, Sku::as_str, entry).await
 }
 
 const UPSERT_STOCK: &str = "
