@@ -169,8 +169,8 @@ async fn a_folder_that_is_not_to_be_had_is_named_and_waited_for() {
     clean(&shop).await;
 }
 
-/// A limit of the size of files stands for a full disk, as it needs no root: the service meets the
-/// same error at the same calls.
+/// The test limits the size of files, in place of a full disk, which only root can make: the
+/// service meets an error at the same calls.
 #[cfg(target_os = "linux")]
 async fn a_full_disk_under(process: &str, store: &str, check: &str) {
     let shop = alone().await;

@@ -70,7 +70,7 @@ impl OutboxRow {
         let headers = cause.headers::<Payments>(&fact.name(), &subject, now);
         let message = Outgoing {
             topic: topics::ORDERS.name(),
-            // Debezium is told, as by itself it would go by the partitions that the topic has now.
+            // Without it, Debezium would choose by the partitions that the topic has now.
             partition: partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions),
             value: Some(codec.encode(&topics::ORDERS.spec, order)?),
             key: Some(subject.into_bytes()),

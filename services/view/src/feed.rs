@@ -96,7 +96,7 @@ impl Feed {
         Self { database, changed, live }
     }
 
-    /// One who has seen all up to `position`.
+    /// A follower that has seen all events up to `position`.
     pub fn follow(&self, position: Position) -> Follower {
         let (database, live) = (self.database.clone(), self.live.subscribe());
         self.look();

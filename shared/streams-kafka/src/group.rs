@@ -65,7 +65,7 @@ impl GroupReader {
         let partitions = Partitions::ask(&consumer, topics.iter().chain(besides).copied())
             .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
         partitions.suffice()?;
-        consumer.context().deal_by(Partitions::ask(&consumer, topics.iter().copied())?);
+        consumer.context().deal_by(partitions.among(&topics));
         let names: Vec<_> = topics.iter().map(|topic| topic.name).collect();
         consumer.subscribe(&names)?;
         Ok(Self {

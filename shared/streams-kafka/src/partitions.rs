@@ -39,6 +39,15 @@ impl Partitions {
         Ok(partitions)
     }
 
+    /// Of these topics alone, in their order.
+    pub(crate) fn among(&self, topics: &[&'static TopicSpec]) -> Self {
+        let known = |topic: &&'static TopicSpec| Some((topic.name, *self.counts.get(topic.name)?));
+        Self {
+            topics: topics.iter().map(|it| (it.name, it.partitions, it.writers)).collect(),
+            counts: topics.iter().filter_map(known).collect(),
+        }
+    }
+
     /// How many `topic` has.
     pub(crate) fn of(&self, topic: &str) -> i32 {
         self.counts.get(topic).copied().unwrap_or(0)

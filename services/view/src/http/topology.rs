@@ -1,5 +1,5 @@
-//! `GET /topology`: who reads and writes what, and who may write which transition, as the contracts
-//! have it. The page draws the choreography from this.
+//! `GET /topology`: which service reads and writes which topic, and which service may write which
+//! transition, from the tables of the contracts. The page draws the choreography from this.
 
 use axum::Json;
 use contracts::{

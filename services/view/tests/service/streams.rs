@@ -92,7 +92,7 @@ impl Client {
     }
 }
 
-/// Every story is told from its first version to its last, each version once.
+/// The events of each order run from its first version to its last, each version once.
 fn assert_whole(events: &[Event], stories: u128) {
     for n in 1..=stories {
         let id = order_id(n).to_string();
