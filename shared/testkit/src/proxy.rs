@@ -59,8 +59,10 @@ impl Drop for Proxy {
 async fn pass(mut client: TcpStream, server: String, mut silent: watch::Receiver<()>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
+        // First: what is sent after the silence began does not slip through on a busy machine.
+        biased;
         Ok(()) = silent.changed() => std::future::pending().await,
+        _ = copy_bidirectional(&mut client, &mut server) => {}
     }
 }
 

@@ -81,6 +81,11 @@ impl Instance {
         self.postgres.database(name).await.unwrap()
     }
 
+    /// The URL of this instance's database.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.url
+    }
+
     /// Where the database's server listens.
     pub(crate) fn server(&self) -> String {
         self.url.split(['@', '/']).nth(3).unwrap().to_owned()

@@ -5,7 +5,9 @@ use crate::{
     harness::Instance,
     stories::{confirmed_story, order_id, requested},
 };
+use contracts::OrderId;
 use reqwest::Response;
+use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use testkit::{Proxy, postgres::Postgres, wait_for};
 use tokio::task::JoinHandle;
@@ -22,6 +24,32 @@ async fn until_waiting(view: &Instance, count: usize) {
         if view.waiters.len() == count { Ok(()) } else { Err(view.waiters.len()) }
     })
     .await;
+}
+
+/// Ask for the end of an order, and go on when the request has looked once and waits: what looks
+/// while its connection falls silent waits for an answer of the database, and not for news.
+async fn ask_and_look(view: &Instance, order_id: OrderId) -> JoinHandle<Response> {
+    const LOOKING: &str = "
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut operator = PgConnection::connect(view.database_url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE orders").execute(&mut operator).await.unwrap();
+    let wait = ask(view, &format!("/orders/{order_id}?wait=settled&timeout=60000"));
+    let pool = view.database().pool();
+    wait_for("the request to look", PATIENCE, async || {
+        let look = sqlx::query_scalar(LOOKING).fetch_one(pool);
+        let looking: i64 = look.await.unwrap();
+        if looking == 1 { Ok(()) } else { Err(looking) }
+    })
+    .await;
+    sqlx::raw_sql("COMMIT").execute(&mut operator).await.unwrap();
+    wait_for("every other session to be idle", PATIENCE, async || {
+        // The listener keeps its own.
+        let (idle, open) = (pool.num_idle() + 1, pool.size() as usize);
+        if idle == open { Ok(()) } else { Err((idle, open)) }
+    })
+    .await;
+    wait
 }
 
 /// The answer to a wait that may last a minute. It must come long before, as the last look at the
@@ -159,8 +187,7 @@ async fn a_listener_whose_server_vanished_without_a_word_is_replaced() {
         if response.status() == 200 { Ok(()) } else { Err(response.text().await) }
     })
     .await;
-    let wait = ask(&reader, &format!("/orders/{}?wait=settled&timeout=60000", order_id(1)));
-    until_waiting(&reader, 1).await;
+    let wait = ask_and_look(&reader, order_id(1)).await;
     proxy.silence();
     writer.feed(&confirmed_story(1));
     assert_eq!(status(answer(wait).await).await, ("confirmed".into(), false));
