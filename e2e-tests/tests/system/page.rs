@@ -2,10 +2,13 @@
 
 use crate::{
     browser::{Browser, LEFT},
-    support::{alone, together},
+    support::{alone, changed, together},
 };
-use e2e_tests::Outside;
+use client::order_body;
+use contracts::{limits, orders::NOTE_MAX, values::PRICE_MINOR_MAX};
+use e2e_tests::{Outside, PATIENCE};
 use serde_json::{Value, json};
+use testkit::wait_for;
 
 /// The narrowest and the widest window that the page is made for.
 const WINDOWS: [(u32, u32); 2] = [(360, 800), (1600, 1000)];
@@ -165,13 +168,66 @@ async fn every_screen_can_be_used_by_each_at_both_widths_in_light_and_dark() {
                 browser.look(width, height, scheme).await;
                 let faults = browser.faults().await;
                 broken.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
-                let overflow = "return document.documentElement.scrollWidth - innerWidth";
-                let beyond = browser.run(overflow, json!([])).await.as_i64().unwrap();
-                if beyond > 0 {
-                    broken.push(format!("{name}: {beyond} pixels wider than the window"));
-                }
+                broken.extend(too_wide(&browser, &name).await);
                 browser.picture(&format!("{name}.png")).await;
             }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert_no_error(&browser).await;
+}
+
+/// What makes the screen `name` wider than the window, if it is: the outermost elements of it.
+async fn too_wide(browser: &Browser, name: &str) -> Option<String> {
+    const BEYOND: &str = "
+        const root = document.documentElement;
+        if (root.scrollWidth <= innerWidth) return null;
+        const wide = [...document.querySelectorAll('body *')]
+            .filter((element) => element.getBoundingClientRect().right > innerWidth + 1);
+        const name = ({ tagName, className }) => `${tagName}.${className.baseVal ?? className}`;
+        return `${root.scrollWidth - innerWidth} pixels: ${wide.slice(0, 5).map(name)}`";
+    let beyond = browser.run(BEYOND, json!([])).await;
+    Some(format!("{name} is wider than the window by {}", beyond.as_str()?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_words_of_catalog_and_customers_fit_into_every_screen() {
+    let shop = changed().await;
+    let add = format!(
+        "INSERT INTO customers (customer_id, name, email, active)
+        VALUES ('wide', '{word}', 'wide@example.org', true);
+        INSERT INTO products (sku, name, description, price_minor, currency, picture, active)
+        VALUES ('WIDE', '{word}', '{text}', {PRICE_MINOR_MAX}, 'EUR', '{word}', true)",
+        word = "W".repeat(limits::PRODUCT_NAME_BYTES_MAX),
+        text = "w".repeat(limits::DESCRIPTION_BYTES_MAX),
+    );
+    shop.sql("catalog", &add).await.unwrap();
+    let order = wait_for("the words to be known", PATIENCE, || async {
+        let mut body = order_body("wide", &[("WIDE", 1000), ("TEA", 1)]);
+        body["note"] = "W".repeat(NOTE_MAX).into();
+        let answer = shop.send(shop.post("orders", "/orders", &body)).await.unwrap();
+        if answer.status == 202 { Ok(answer.body["order_id"].clone()) } else { Err(answer) }
+    })
+    .await;
+    let order = order.as_str().unwrap();
+    shop.settled(order.parse().unwrap()).await.unwrap();
+    let browser = page(&shop, "shop").await;
+    browser.click("[data-sku=WIDE] button").await;
+    browser.click("#customer option[value=wide]").await;
+    let mut broken = Vec::new();
+    for (screen, address, there) in [
+        ("shop", "shop".to_owned(), "[data-sku=WIDE]"),
+        ("orders", "orders".to_owned(), ".flight-link"),
+        ("order", format!("orders/{order}"), ".steps li"),
+        ("choreography", "choreography".to_owned(), ".log"),
+    ] {
+        browser.goto(&shop.at("view", &format!("/#/{address}"))).await;
+        browser.find(there).await;
+        for (width, height) in WINDOWS {
+            let name = format!("wide-{screen}-{width}");
+            browser.look(width, height, "light").await;
+            broken.extend(too_wide(&browser, &name).await);
+            browser.picture(&format!("{name}.png")).await;
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));

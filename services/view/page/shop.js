@@ -66,7 +66,7 @@ export function shop(main) {
       h('form', { onsubmit: (event) => { event.preventDefault(); place(); } },
         h('label', null, 'Customer', h('select', { id: 'customer', onchange: (event) => { basket.customer = event.target.value; change(); } },
           customers.map(({ customer_id, name, active }) => h('option', { value: customer_id, selected: customer_id === basket.customer, disabled: !active }, name)))),
-        h('label', null, 'Note ', h('input', { id: 'note', value: basket.note, maxlength: 200, placeholder: 'ring twice', autocomplete: 'off', oninput: (event) => { basket.note = event.target.value; basket.key = null; } })),
+        h('label', null, 'Note ', h('input', { id: 'note', value: basket.note, maxlength: 500, placeholder: 'ring twice', autocomplete: 'off', oninput: (event) => { basket.note = event.target.value; basket.key = null; } })),
         h('button', { id: 'place', class: 'go', disabled: lines.length === 0 || customers.length === 0 }, 'Place the order', lines.length > 0 && h('span', { class: 'number' }, ` · ${money({ ...lines[0].product.price, amount_minor: total })}`)),
         h('p', { class: 'said', role: 'alert' })));
     const pieces = lines.reduce((sum, { quantity }) => sum + quantity, 0);
