@@ -71,7 +71,7 @@ impl Load {
         let client = OrderClient::new(state.url("orders")?, state.url("view")?)?;
         let journal = Arc::new(Journal::default());
         let listening = CancellationToken::new();
-        listen(state, Arc::clone(&journal), listening.clone()).await?;
+        watch(state, Arc::clone(&journal), listening.clone()).await?;
         tokio::spawn(ask(client.clone(), Arc::clone(&journal), listening.clone()));
         let enough = CancellationToken::new();
         let crowd = Arc::new(Crowd {
@@ -239,8 +239,12 @@ impl Crowd {
     }
 }
 
-/// Writes down where every order comes by: the records of its topics as they can be read.
-async fn listen(state: &State, journal: Arc<Journal>, stop: CancellationToken) -> Result<()> {
+/// Writes down in `journal` where every order comes by, as its records can be read, until `stop` is
+/// cancelled.
+///
+/// # Errors
+/// When Kafka does not answer within half a minute.
+pub async fn watch(state: &State, journal: Arc<Journal>, stop: CancellationToken) -> Result<()> {
     const DEADLINE: Duration = Duration::from_secs(30);
     let registry = HttpRegistry::new(state.url("registry")?, tokio::runtime::Handle::current())?;
     let codec = Codec::new(Arc::new(registry));

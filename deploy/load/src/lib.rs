@@ -13,4 +13,4 @@ pub mod mix;
 pub mod report;
 pub mod usage;
 
-pub use generator::{Load, Settings};
+pub use generator::{Load, Settings, watch};

@@ -71,7 +71,7 @@ pub fn summary(stories: &Stories) -> String {
     line("cancellations", stories.cancellations, String::new());
     line("restocks", stories.restocks, String::new());
     out.push_str(&rates(orders));
-    out.push_str(&latencies(orders));
+    out.push_str(&latency_table(orders));
     for told in &stories.told {
         let _ = writeln!(out, "trouble: {told}");
     }
@@ -99,32 +99,52 @@ fn rates(orders: &[Story]) -> String {
     format!("throughput     {accepted:.1}/s accepted, {settled:.1}/s settled\n")
 }
 
-fn latencies(orders: &[Story]) -> String {
-    let since_due = |story: &Story, at: Instant| at.saturating_duration_since(story.due);
-    let accepted = orders.iter().filter_map(|story| Some(since_due(story, story.accepted()?.0)));
-    let settled = orders.iter().filter_map(|story| Some(since_due(story, story.settled?.0)));
-    let to = |milestone| {
-        let at = move |story: &Story| Some(since_due(story, story.reached.at(milestone)?));
-        histogram(orders.iter().filter_map(at))
+/// How long it took orders to come by one place, from when they were due, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Latency {
+    /// The place: `accepted`, `visible`, `validated`, `settled`, `mailed`.
+    pub to: &'static str,
+    /// Half of the orders took less.
+    pub p50_ms: f64,
+    /// 95 % took less.
+    pub p95_ms: f64,
+    /// 99 % took less.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+/// The latencies of the places that orders came by.
+#[must_use]
+pub fn latencies(orders: &[Story]) -> Vec<Latency> {
+    let to = |to: &'static str, at: &dyn Fn(&Story) -> Option<Instant>| {
+        let since_due = |story: &Story| Some(at(story)?.saturating_duration_since(story.due));
+        let histogram = histogram(orders.iter().filter_map(since_due));
+        #[expect(clippy::cast_precision_loss, reason = "a latency is far below 2^52 microseconds")]
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        let at = |percentile| ms(histogram.value_at_percentile(percentile));
+        let [p50_ms, p95_ms, p99_ms] = [50.0, 95.0, 99.0].map(at);
+        let latency = Latency { to, p50_ms, p95_ms, p99_ms, max_ms: ms(histogram.max()) };
+        (!histogram.is_empty()).then_some(latency)
     };
+    let all = [
+        to("accepted", &|story| Some(story.accepted()?.0)),
+        to("visible", &|story| story.reached.at(Milestone::Visible)),
+        to("validated", &|story| story.reached.at(Milestone::Validated)),
+        to("settled", &|story| Some(story.settled?.0)),
+        to("mailed", &|story| story.reached.at(Milestone::Mailed)),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn latency_table(orders: &[Story]) -> String {
     let mut out = String::from(
         "latency in ms      p50      p95      p99      max   from when the order was due\n",
     );
-    for (name, histogram) in [
-        ("to accepted", histogram(accepted)),
-        ("to visible", to(Milestone::Visible)),
-        ("to validated", to(Milestone::Validated)),
-        ("to settled", histogram(settled)),
-        ("to mailed", to(Milestone::Mailed)),
-    ] {
-        if histogram.is_empty() {
-            continue;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a latency is far below 2^52 microseconds")]
-        let ms = |micros: u64| micros as f64 / 1000.0;
-        let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|p| ms(histogram.value_at_percentile(p)));
-        let max = ms(histogram.max());
-        let _ = writeln!(out, "{name:<13} {p50:>8.1} {p95:>8.1} {p99:>8.1} {max:>8.1}");
+    for Latency { to, p50_ms, p95_ms, p99_ms, max_ms } in latencies(orders) {
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(out, "to {to:<10} {p50_ms:>8.1} {p95_ms:>8.1} {p99_ms:>8.1} {max_ms:>8.1}");
     }
     out
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::place::Place;
 use crate::commands::{
-    audit, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up,
+    audit, bench, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up,
 };
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
@@ -51,6 +51,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Break a shop under load at random, see how it recovers, and judge it
     Chaos(chaos::ChaosArgs),
+    /// Measure a fresh shop of release builds, next to the limits of the machine
+    Bench(bench::BenchArgs),
     /// Show the choreography: every topic with its writers and readers
     Topics,
     /// Look at the records that a service could not handle, and deal with them
@@ -158,6 +160,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Load(args) => load::run(args).await,
         Command::Audit { options, place } => audit::run(place.dir(), &options).await,
         Command::Chaos(args) => chaos::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Dlq(args) => dlq::run(args).await,
         Command::Cdc(args) => cdc::run(args).await,
         Command::Topics => {

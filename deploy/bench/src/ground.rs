@@ -1,0 +1,124 @@
+//! [`Ground`]: the shop that is measured.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use client::{Found, OrderClient, OrderView, Shop, StartOptions, State};
+use load::journal::Stories;
+use load::mix::Mix;
+use load::usage::{Meter, Usage};
+use load::{Load, Settings};
+
+use contracts::Status;
+
+/// Longer than a burst takes to be worked off: no order shall end by its deadline.
+const DEADLINE_MS: &str = "86400000";
+
+/// How long orders may take to end when the load is over.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Orders that a shop has seen before it is measured: the JVMs compile what is hot.
+const WARM_UP: u64 = 1_000;
+const WARM_UP_RATE: f64 = 50.0;
+
+/// A fresh shop of release builds on free ports, which ends with this value.
+#[derive(Debug)]
+pub struct Ground {
+    shop: Shop,
+    found: Found,
+}
+
+impl Ground {
+    /// Starts one; also tells how many seconds passed until its first order was confirmed.
+    ///
+    /// # Errors
+    /// When the shop does not start, or does not confirm an order.
+    pub async fn start() -> Result<(Self, f64)> {
+        let begun = Instant::now();
+        let env = vec![("orders".into(), "ORDER_DEADLINE_MS".into(), DEADLINE_MS.into())];
+        let shop = Shop::start(StartOptions { env, ..StartOptions::default() }).await?;
+        let found = Found::at(&shop.state().dir).await?;
+        let ground = Self { shop, found };
+        ground.confirm_one().await?;
+        Ok((ground, begun.elapsed().as_secs_f64()))
+    }
+
+    /// Lets the JVMs see the load that they are measured under.
+    ///
+    /// # Errors
+    /// When orders do not end.
+    pub async fn warm_up(&self) -> Result<()> {
+        self.place(WARM_UP, WARM_UP_RATE).await.map(drop)
+    }
+
+    /// The shop.
+    #[must_use]
+    pub fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    /// Where everything is.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.shop.state()
+    }
+
+    /// Reads what its processes have used so far.
+    ///
+    /// # Errors
+    /// When the shop does not answer.
+    pub async fn meter(&self) -> Result<Meter> {
+        Meter::read(&self.found).await
+    }
+
+    /// Places orders of the usual mix and waits until all have ended.
+    ///
+    /// # Errors
+    /// When they have not ended within five minutes.
+    pub async fn place(&self, orders: u64, rate: f64) -> Result<(Stories, Usage)> {
+        let before = self.meter().await?;
+        let settings = Settings { seed: fastrand::u64(..), mix: Mix::default(), orders, rate };
+        let mut load = Load::start(self.state(), settings).await?;
+        load.placed().await?;
+        ensure!(load.all_settled(PATIENCE).await, "orders have not ended at {rate}/s");
+        let usage = self.meter().await?.since(&before);
+        Ok((load.journal().look(Clone::clone), usage))
+    }
+
+    /// Places one order and waits until it is confirmed.
+    ///
+    /// # Errors
+    /// When it is not, within five minutes.
+    pub async fn confirm_one(&self) -> Result<()> {
+        self.one(Status::Confirmed).await
+    }
+
+    /// Places one order and waits until it is validated, or later in its life.
+    ///
+    /// # Errors
+    /// When it is not, within five minutes.
+    pub async fn validate_one(&self) -> Result<()> {
+        self.one(Status::Validated).await
+    }
+
+    async fn one(&self, until: Status) -> Result<()> {
+        let client = OrderClient::new(self.shop.url("orders"), self.shop.url("view"))?;
+        let body = client::order_body("ada", &[("TEA", 1)]);
+        let key = format!("bench-{}", fastrand::u64(..));
+        let order = client.place(&key, &body, PATIENCE, |_| ()).await?.accepted()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // The view may be away; there is a next time.
+            let view = client.order(order).await.ok().flatten();
+            let status = view.as_ref().map(|view| view.status.as_str());
+            if [until, Status::Confirmed].iter().any(|good| status == Some(good.as_str())) {
+                return Ok(());
+            }
+            if let Some(other) = view.as_ref().and_then(OrderView::outcome) {
+                bail!("the order ended {}", other.as_str());
+            }
+            ensure!(Instant::now() < deadline, "the order is {status:?}, not {until:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

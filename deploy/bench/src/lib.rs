@@ -1,0 +1,22 @@
+//! `./shop bench`: what a shop does on this machine, next to what the machine can do.
+//!
+//! Absolute figures depend on the machine and on the day. So each run measures the limits as well,
+//! on the same Kafka and Postgres: [`limits`]. What is compared between two runs is the ratio.
+//!
+//! - [`Ground`]: the shop that is measured, fresh and warm.
+//! - [`steady`]: CPU and latencies at rates that it holds, and the highest of them.
+//! - [`burst`]: how fast it works off what is on the log.
+//! - [`restart`]: how soon it is back.
+//! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
+
+pub mod burst;
+mod ground;
+pub mod limits;
+mod machine;
+pub mod restart;
+mod run;
+pub mod steady;
+
+pub use ground::Ground;
+pub use machine::Machine;
+pub use run::{Figures, Run};

@@ -1,0 +1,173 @@
+//! `shop bench`: what a shop of release builds does on this machine, next to the machine's limits.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+use bench::burst::Wish;
+use bench::steady::Staircase;
+use bench::{Figures, Ground, Machine, Run};
+use clap::{Args, ValueEnum, value_parser};
+use client::Progress;
+use contracts::Timestamp;
+
+use super::load::rate;
+
+/// How many orders a part may have.
+const COUNT: std::ops::RangeInclusive<i64> = 100..=1_000_000;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Seconds until the first order of a fresh shop is confirmed
+    Start,
+    /// Kafka and Postgres without a shop: what the other figures are divided by
+    Limits,
+    /// The shop without orders
+    Idle,
+    /// CPU and latencies at the rates of --rates
+    Rates,
+    /// The highest rate that the shop holds
+    Staircase,
+    /// Commands that are on the log already
+    Burst,
+    /// The same, all of them for one product
+    Sale,
+    /// Orders killed while many orders are open, with its state and without
+    Restart,
+}
+
+/// What to measure.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// What to measure; all of it if left out
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Orders of a burst
+    #[arg(long, default_value_t = 50_000, value_parser = value_parser!(u32).range(COUNT))]
+    orders: u32,
+    /// Orders that are open when orders is killed
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u32).range(COUNT))]
+    open: u32,
+    /// Seconds at each rate, of each step of the staircase, and idle
+    #[arg(long, default_value_t = 60, value_parser = value_parser!(u32).range(5..=3600))]
+    seconds: u32,
+    /// Orders per second for `rates`
+    #[arg(long, value_delimiter = ',', default_values_t = [20.0, 50.0], value_parser = rate)]
+    rates: Vec<f64>,
+    /// Orders per second of the first step of the staircase
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
+    from: f64,
+    /// The staircase ends when 1 % of the orders take longer until they have ended
+    #[arg(long, default_value_t = 1_000, value_name = "MS")]
+    #[arg(value_parser = value_parser!(u32).range(10..=60_000))]
+    p99: u32,
+    /// Append the run to this file, one line of JSON, and compare it with the run before
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl BenchArgs {
+    fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    fn settings(&self) -> BTreeMap<String, String> {
+        let rates: Vec<_> = self.rates.iter().map(ToString::to_string).collect();
+        let pairs = [
+            ("orders", self.orders.to_string()),
+            ("open", self.open.to_string()),
+            ("seconds", self.seconds.to_string()),
+            ("rates", rates.join(",")),
+            ("p99_ms", self.p99.to_string()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// When these are debug builds, the shop does not start, or orders do not end.
+pub(crate) async fn run(args: BenchArgs) -> Result<()> {
+    if client::build() != "release" {
+        bail!("these are debug builds, whose figures mean little: start it as `./shop bench`")
+    }
+    let before = match &args.out {
+        Some(path) => Run::all_in(path)?.pop(),
+        None => None,
+    };
+    let progress = Progress::start();
+    let machine = Machine::here();
+    progress.step("bench", format!("{machine:?}"));
+    let at = Timestamp::now().rfc3339();
+    let figures = measure(&args, progress).await?;
+    let run = Run { at, commit: commit(), machine, settings: args.settings(), figures };
+    print!("{}", run.table());
+    if let Some(before) = before {
+        let falls = run.falls_since(&before);
+        falls.iter().for_each(|fall| println!("FELL {fall}"));
+        if falls.is_empty() {
+            println!("no ratio fell by more than a fifth since {}", before.commit);
+        }
+    }
+    match &args.out {
+        Some(path) => run.append_to(path),
+        None => Ok(()),
+    }
+}
+
+async fn measure(args: &BenchArgs, progress: Progress) -> Result<Figures> {
+    let say = |what: String| progress.step("bench", what);
+    let mut figures = Figures::default();
+    let (ground, first_order) = Ground::start().await?;
+    say(format!("the first order was confirmed after {first_order:.1} s"));
+    if args.wants(Part::Start) {
+        figures.add("start.first_confirmed_s", first_order);
+    }
+    ground.warm_up().await?;
+    say("warm".to_owned());
+    let (seconds, orders) = (u64::from(args.seconds), args.orders as usize);
+    if args.wants(Part::Limits) {
+        figures.extend(told(bench::limits::kafka(&ground, orders).await?, say));
+        figures.extend(told(bench::limits::postgres(&ground, orders).await?, say));
+    }
+    if args.wants(Part::Idle) {
+        figures.extend(told(bench::steady::idle(&ground, seconds).await?, say));
+    }
+    for rate in args.rates.iter().filter(|_| args.wants(Part::Rates)) {
+        figures.extend(told(bench::steady::at(&ground, *rate, seconds).await?, say));
+    }
+    if args.wants(Part::Staircase) {
+        let stairs = Staircase { from: args.from, seconds, p99_ms: f64::from(args.p99) };
+        figures.extend(bench::steady::staircase(&ground, stairs, say).await?);
+    }
+    if args.wants(Part::Burst) {
+        figures.extend(told(bench::burst::burst(&ground, Wish::Mixed, orders).await?, say));
+    }
+    if args.wants(Part::Sale) {
+        figures.extend(told(bench::burst::burst(&ground, Wish::Sale, orders).await?, say));
+    }
+    if args.wants(Part::Restart) {
+        figures.extend(told(bench::restart::restart(&ground, args.open as usize).await?, say));
+    }
+    ensure!(!figures.0.is_empty(), "nothing was measured");
+    Ok(figures)
+}
+
+/// Shows figures as soon as they are there: a run takes a while.
+fn told(figures: Figures, say: impl Fn(String)) -> Figures {
+    figures.0.iter().for_each(|(name, value)| say(format!("{name} {value:.3}")));
+    figures
+}
+
+/// The commit of the sources that this program was built from, as far as git knows.
+fn commit() -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let described = Command::new("git")
+        .args(["-C", root, "describe", "--always", "--dirty=+", "--exclude=*"])
+        .output();
+    let described = described.ok().filter(|output| output.status.success());
+    let text = described.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_else(|| "unknown".to_owned())
+}
