@@ -128,14 +128,8 @@ impl Cli {
         println!("\nshrunk in {} runs to {left} orders and {strikes} faults:", shrunk.runs);
         print_violations(outcome);
         println!();
-        let concerned: BTreeSet<_> = outcome
-            .verdict
-            .violations
-            .iter()
-            .take(1)
-            .filter_map(|v| v.order)
-            .map(|order| order.to_string())
-            .collect();
+        let first = outcome.verdict.violations.first().and_then(|violation| violation.order);
+        let concerned: BTreeSet<_> = first.iter().map(ToString::to_string).collect();
         let events: Vec<_> = match concerned.is_empty() {
             true => outcome.ran.trace.events().iter().collect(),
             false => outcome.ran.trace.about(&concerned).collect(),
@@ -170,9 +164,7 @@ impl Sum {
 
 fn print_violations(outcome: &Outcome) {
     for violation in outcome.verdict.violations.iter().take(VIOLATIONS_MAX) {
-        let order = violation.order.map(|order| format!(" order {order}")).unwrap_or_default();
-        let sku = violation.sku.as_ref().map(|sku| format!(" sku {sku}")).unwrap_or_default();
-        println!("  {}:{order}{sku}: {}", violation.law, violation.detail);
+        println!("  {}: {violation}", violation.law);
     }
     let more = outcome.verdict.violation_count().saturating_sub(VIOLATIONS_MAX);
     if more > 0 {
@@ -181,11 +173,8 @@ fn print_violations(outcome: &Outcome) {
     if outcome.verdict.pending() > 0 {
         println!("  {} effects are still on their way", outcome.verdict.pending());
     }
-    if outcome.mails_again > 0 {
-        println!(
-            "  {} mails were sent again by an instance that knew that they had arrived",
-            outcome.mails_again
-        );
+    if let again @ 1.. = outcome.mails_again {
+        println!("  {again} mails were sent again by an instance that knew of their arrival");
     }
     if !outcome.ran.rested {
         println!("  the shop did not come to rest after the faults");

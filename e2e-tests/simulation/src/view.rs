@@ -2,8 +2,7 @@
 //! transition means is judged by the view's own `Batch::judge`.
 
 use auditor::{
-    CustomerOrderRow, LineRow, OrderRow, PaymentSection, ProductRow, RefusalRow, SalesRow,
-    StockRow, TimelineRow,
+    CustomerOrderRow, OrderRow, ProductRow, RefusalRow, SalesRow, StockRow, TimelineRow,
 };
 use contracts::{Currency, Order, OrderId, Sku, Status};
 use std::collections::BTreeMap;
@@ -50,14 +49,7 @@ impl Rows {
             .collect();
         self.write_orders(&next, step);
         for refusal in batch.refusals().into_values() {
-            self.refusals.entry(refusal.command_id).or_insert_with(|| RefusalRow {
-                command_id: refusal.command_id,
-                order_id: refusal.order_id,
-                command: refusal.command.clone(),
-                reasons: refusal.reasons.clone(),
-                order_version: refusal.order_version,
-                refused_at: refusal.refused_at,
-            });
+            self.refusals.entry(refusal.command_id).or_insert_with(|| refusal.into());
         }
         self.write_catalog(batch);
         decisions
@@ -85,8 +77,8 @@ impl Rows {
             if known.is_some_and(|known| known >= order.version) && !self.unguarded {
                 continue;
             }
-            self.orders.insert(order_id, order_row(order));
-            self.customer_orders.insert(order_id, customer_row(order));
+            self.orders.insert(order_id, order.into());
+            self.customer_orders.insert(order_id, order.into());
             // A sum has no version: only what has become confirmed just now is added.
             if order.status == Status::Confirmed {
                 self.sell(order);
@@ -122,14 +114,7 @@ impl Rows {
         for (sku, level) in batch.stock() {
             let known = self.stock.get(sku).map(|row| row.version);
             if known.is_none_or(|known| known < level.version) || self.unguarded {
-                let row = StockRow {
-                    sku: sku.clone(),
-                    on_hand: level.on_hand,
-                    reserved: level.reserved,
-                    available: level.available,
-                    version: level.version,
-                };
-                self.stock.insert(sku.clone(), row);
+                self.stock.insert(sku.clone(), level.into());
             }
         }
     }
@@ -165,42 +150,4 @@ fn timeline_row(arrived: &Transition<'_>) -> (TimelineRow, Known) {
         latency_ms: order.occurred_at.millis().saturating_sub(order.requested_at.millis()),
     };
     (row, Known { status: order.status, fingerprint: *fingerprint })
-}
-
-fn order_row(order: &Order) -> OrderRow {
-    let line = |line: &contracts::OrderLine| LineRow {
-        sku: line.sku.to_string(),
-        name: line.name.to_string(),
-        quantity: line.quantity,
-        unit_price_minor: line.unit_price_minor.minor(),
-        total_minor: line.total_minor(),
-    };
-    OrderRow {
-        order_id: order.order_id,
-        version: order.version,
-        status: order.status.as_str().to_owned(),
-        customer_id: order.customer.customer_id.to_string(),
-        lines: order.lines.iter().map(line).collect(),
-        total: order.total.clone(),
-        payment: order.payment.as_ref().map(|payment| PaymentSection {
-            status: payment.status.as_str().to_owned(),
-            amount: payment.amount.clone(),
-            reference: payment.reference.clone(),
-        }),
-        reasons: order.reasons.clone(),
-        requested_at: order.requested_at,
-        deadline: order.deadline,
-        note: order.note.to_string(),
-    }
-}
-
-fn customer_row(order: &Order) -> CustomerOrderRow {
-    CustomerOrderRow {
-        order_id: order.order_id,
-        customer_id: order.customer.customer_id.to_string(),
-        version: order.version,
-        status: order.status.as_str().to_owned(),
-        total: order.total.clone(),
-        requested_at: order.requested_at,
-    }
 }

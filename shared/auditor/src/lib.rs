@@ -30,6 +30,7 @@ mod law;
 mod laws;
 mod report;
 mod retained;
+mod rows;
 mod story;
 mod verdict;
 

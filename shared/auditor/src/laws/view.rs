@@ -2,7 +2,7 @@
 
 use crate::{
     case::Case,
-    evidence::{Logged, OrderRow, TimelineRow},
+    evidence::{CustomerOrderRow, Logged, OrderRow, RefusalRow, StockRow, TimelineRow},
     history::Step,
     law::Law,
     laws::{NEVER, copy, gone, stranger},
@@ -40,7 +40,7 @@ fn orders(case: &Case<'_>, findings: &mut Findings<'_>) {
     for (order_id, history) in &case.histories {
         let row = rows.remove(order_id);
         let version = row.map(|row| row.version);
-        let same = |order: &Order| row.is_some_and(|row| shows(row, order));
+        let same = |order: &Order| row == Some(&OrderRow::from(order));
         copy(findings, Law::ViewOrders, *order_id, history, version, same);
     }
     for order_id in rows.into_keys() {
@@ -48,47 +48,12 @@ fn orders(case: &Case<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn shows(row: &OrderRow, order: &Order) -> bool {
-    let lines = row.lines.len() == order.lines.len()
-        && row.lines.iter().zip(&order.lines).all(|(row, line)| {
-            row.sku == line.sku.as_str()
-                && row.name == *line.name
-                && (row.quantity, row.unit_price_minor)
-                    == (line.quantity, line.unit_price_minor.minor())
-                && row.total_minor == line.unit_price_minor.minor() * i64::from(line.quantity)
-        });
-    let payment = match (&row.payment, &order.payment) {
-        (None, None) => true,
-        (Some(row), Some(payment)) => {
-            row.status == payment.status.as_str()
-                && row.amount == payment.amount
-                && row.reference == payment.reference
-        }
-        (Some(_), None) | (None, Some(_)) => false,
-    };
-    lines
-        && payment
-        && row.status == order.status.as_str()
-        && row.customer_id == order.customer.customer_id.as_str()
-        && row.total == order.total
-        && row.reasons == order.reasons
-        && row.note == order.note.as_str()
-        && (row.requested_at, row.deadline) == (order.requested_at, order.deadline)
-}
-
 fn customers(case: &Case<'_>, findings: &mut Findings<'_>) {
     let rows = case.evidence.view.customer_orders.iter();
     let mut rows: BTreeMap<OrderId, _> = rows.map(|row| (row.order_id, row)).collect();
     for (order_id, history) in &case.histories {
         let row = rows.remove(order_id);
-        let same = |order: &Order| {
-            row.is_some_and(|row| {
-                row.customer_id == order.customer.customer_id.as_str()
-                    && row.status == order.status.as_str()
-                    && row.total == order.total
-                    && row.requested_at == order.requested_at
-            })
-        };
+        let same = |order: &Order| row == Some(&CustomerOrderRow::from(order));
         let version = row.map(|row| row.version);
         copy(findings, Law::ViewCustomers, *order_id, history, version, same);
     }
@@ -261,10 +226,7 @@ fn stock(case: &Case<'_>, findings: &mut Findings<'_>) {
         let next = levels.iter().find(|(level, _)| level.version > version).map(|(_, at)| *at);
         // A level that compaction has taken away cannot be compared any more.
         let shown = levels.iter().find(|(level, _)| level.version == version).map(|(l, _)| *l);
-        let same = row.zip(shown).is_none_or(|(row, level)| {
-            (row.on_hand, row.reserved, row.available)
-                == (level.on_hand, level.reserved, level.available)
-        });
+        let same = row.zip(shown).is_none_or(|(row, level)| *row == StockRow::from(level));
         let holds = same && version <= last && next.is_none();
         let since = next.filter(|_| same).unwrap_or(NEVER);
         findings.check(Law::ViewStock, sku, since, holds, || {
@@ -315,11 +277,7 @@ fn refusals(case: &Case<'_>, findings: &mut Findings<'_>) {
     for (command_id, record) in refused {
         let Some(refusal) = record.read() else { continue };
         let row = rows.remove(&command_id);
-        let holds = row.is_some_and(|row| {
-            (row.order_id, &row.command) == (refusal.order_id, &refusal.command)
-                && (&row.reasons, row.refused_at) == (&refusal.reasons, refusal.refused_at)
-                && row.order_version == refusal.order_version
-        });
+        let holds = row == Some(&RefusalRow::from(refusal));
         let since = if row.is_some() { NEVER } else { record.timestamp };
         findings.check(Law::ViewRefusals, refusal.order_id, since, holds, || {
             format!("it shows {row:?}, {} was refused", record.address("orders.refusals"))
