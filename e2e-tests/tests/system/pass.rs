@@ -1,23 +1,28 @@
-//! `./shop dlq pass` on `orders`, a topic that is kept for ever: the way out for a processor that
-//! stands still on one of its records.
+//! `./shop dlq pass`: the way out for a processor that stands still on a record, also of `orders`,
+//! which is kept for ever; and for garbage on a topic that a service keeps for itself.
 
 use crate::{
     dead_letters::{blocking, letters, produce},
     sizes::put_right,
     support::alone,
 };
-use contracts::{ServiceName, topics::ORDERS};
+use contracts::{
+    ServiceName,
+    topics::{
+        EMAILS, EMAILS_WAITING, ORDER_VIEWS, ORDERS, ORDERS_LATEST, RESERVATIONS, STOCK, TopicSpec,
+    },
+};
 use e2e_tests::{Outside, PATIENCE};
 use streams::{topic::PASSED_BY, tx::dlq_names};
 use testkit::wait_for;
 use uuid::Uuid;
 
-/// The address of the record with this key.
-async fn address_of(shop: &Outside, key: &str) -> String {
+/// The address of the record of `topic` with this key.
+async fn address_of(shop: &Outside, topic: &'static TopicSpec, key: &str) -> String {
     let (bootstrap, key) = (shop.shop().url("kafka").to_owned(), key.to_owned());
     blocking(move || {
         let mut address = None;
-        let read = streams_kafka::read_topic(&bootstrap, &ORDERS.spec, |record| {
+        let read = streams_kafka::read_topic(&bootstrap, topic, |record| {
             if record.key.as_deref() == Some(key.as_bytes()) {
                 address = Some(record.address());
             }
@@ -57,7 +62,7 @@ async fn a_record_that_stops_payments_is_taken_out_of_the_way() {
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
     stumbles(&shop, true).await;
 
-    let record = address_of(&shop, &key).await;
+    let record = address_of(&shop, &ORDERS.spec, &key).await;
     let pass = ["dlq", "pass", &record, "--group", "payments", "--why", "it stops payments"];
     let (done, said) = shop.cli(&pass).await.unwrap();
     assert!(done, "{said}");
@@ -94,5 +99,62 @@ async fn a_record_that_stops_payments_is_taken_out_of_the_way() {
     for service in [ServiceName::Orders, ServiceName::Inventory, ServiceName::View] {
         letters(&shop, service, &key, 1).await;
     }
+    put_right(&shop).await;
+}
+
+/// An operator passes it by, as they do it by hand.
+async fn pass(shop: &Outside, record: &str, group: &str) {
+    let why = ["--group", group, "--why", "garbage of a stranger"];
+    let (done, said) = shop.cli(&[&["dlq", "pass", record], &why[..]].concat()).await.unwrap();
+    assert!(done, "{said}");
+}
+
+/// As after a crash loop: the service is away while an operator looks for what has stopped it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_passed_by_while_its_reader_is_away() {
+    let shop = alone().await;
+    for (service, topic) in
+        [(ServiceName::View, &STOCK.spec), (ServiceName::Email, &ORDER_VIEWS.spec)]
+    {
+        shop.shop().stop(service.as_str()).await.unwrap();
+        let key = Uuid::new_v4().to_string();
+        produce(&shop, topic, &key, b"garbage".to_vec()).await;
+        pass(&shop, &address_of(&shop, topic, &key).await, service.as_str()).await;
+        shop.shop().start_process(service.as_str()).await.unwrap();
+        let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+        assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+        let found = letters(&shop, service, &key, 1).await;
+        assert_eq!(found[0].cause(), "passed by: garbage of a stranger");
+    }
+    put_right(&shop).await;
+}
+
+/// No service handles these topics, so nothing puts garbage on them aside by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_what_a_service_keeps_for_itself_stops_nothing_and_is_passed_by() {
+    let shop = alone().await;
+    let kept = [
+        (ServiceName::Email, "email", &EMAILS.spec),
+        (ServiceName::Email, "email", &EMAILS_WAITING.spec),
+        (ServiceName::Inventory, "inventory-stock", &RESERVATIONS.spec),
+        (ServiceName::Orders, "orders", &ORDERS_LATEST.spec),
+    ];
+    let key = Uuid::new_v4().to_string();
+    for (_, _, topic) in kept {
+        produce(&shop, topic, &key, b"garbage".to_vec()).await;
+    }
+    // When they restore their state, they read it.
+    for service in ["email", "inventory"] {
+        shop.shop().restart(service).await.unwrap();
+    }
+    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    let (clean, report) = shop.cli(&["audit", "--wait", "--grace", "60"]).await.unwrap();
+    assert!(!clean && report.contains("`shop dlq pass` puts this aside"), "{report}");
+
+    for (_, group, topic) in kept {
+        pass(&shop, &address_of(&shop, topic, &key).await, group).await;
+    }
+    letters(&shop, ServiceName::Email, &key, 2).await;
     put_right(&shop).await;
 }

@@ -2,13 +2,17 @@
 //! never wrong themselves; an operator, or the shop, gives it back the ids of the log.
 
 use crate::{
+    dead_letters::blocking,
+    sizes::put_right,
     stores::{clean, complains, confirmed, is_ready, state_of},
     support::alone,
 };
 use client::order_body;
+use contracts::topics::PRODUCTS;
 use e2e_tests::{Outside, PATIENCE};
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{Arc, Mutex},
 };
@@ -194,6 +198,21 @@ async fn captured(shop: &Outside, price: i64) {
     .await;
 }
 
+/// The ids of the schemas of `catalog.products` (Confluent's wire format).
+async fn ids_of_rows(shop: &Outside) -> BTreeSet<u32> {
+    let bootstrap = shop.shop().url("kafka").to_owned();
+    let read = blocking(move || {
+        let mut ids = BTreeSet::new();
+        let read = streams_kafka::read_topic(&bootstrap, &PRODUCTS.spec, |record| {
+            let id = record.value.as_deref().and_then(|value| value.get(1..5)?.try_into().ok());
+            ids.extend(id.map(u32::from_be_bytes));
+            Ok(())
+        });
+        read.map(|()| ids)
+    });
+    read.await.expect("the topic can be read")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_that_the_registry_has_lost_are_given_back_without_a_person() {
     let shop = alone().await;
@@ -223,6 +242,15 @@ async fn ids_that_another_schema_has_got_are_named_and_given_back_by_hand() {
             break;
         }
     }
+    // Change data capture asks the registry again, and takes the ids that it gets.
+    let known = ids_of_rows(&shop).await;
+    shop.shop().restart("connect").await.unwrap();
+    shop.sql("catalog", "UPDATE products SET active = active WHERE sku = 'BINOC'").await.unwrap();
+    testkit::wait_for("a row under another id", PATIENCE, || async {
+        let ids = ids_of_rows(&shop).await;
+        if ids != known { Ok(()) } else { Err(ids) }
+    })
+    .await;
     for (process, path, body) in [
         ("orders", "/orders", order_body("ada", &[("TEA", 1)])),
         ("inventory", "/stock/TEA/restock", json!({ "quantity": 1 })),
@@ -250,5 +278,7 @@ async fn ids_that_another_schema_has_got_are_named_and_given_back_by_hand() {
     captured(&shop, 23_456).await;
     let (done, said) = shop.cli(&["provision", "schemas"]).await.unwrap();
     assert!(done && said.contains("schemas are registered\n"), "nothing is left to do: {said}");
+    // The row was written again: the dead letters of the other one are of no more use.
+    put_right(&shop).await;
     clean(&shop).await;
 }

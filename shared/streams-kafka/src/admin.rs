@@ -3,6 +3,7 @@
 use crate::{
     client::{ReaderContext, WriterContext, producer_config, reader_config, to_message},
     partitions::Partitions,
+    polled::Polled,
 };
 use anyhow::{Context, bail};
 use rdkafka::{
@@ -14,7 +15,6 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::BaseConsumer,
     error::RDKafkaErrorCode,
-    producer::ThreadedProducer,
 };
 use std::{collections::HashMap, time::Duration};
 use streams::{
@@ -216,7 +216,7 @@ pub(crate) fn send_now(bootstrap: &str, client: &str, record: &Outgoing) -> anyh
 
 fn send_with(config: &ClientConfig, record: &Outgoing) -> anyhow::Result<()> {
     let context = WriterContext::default();
-    let producer: ThreadedProducer<WriterContext> = config.create_with_context(context.clone())?;
+    let producer: Polled<WriterContext> = config.create_with_context(context.clone())?;
     context.sent();
     producer.send(to_message(record)).map_err(|(error, _)| error)?;
     context.wait().map(drop).map_err(anyhow::Error::msg)

@@ -1,13 +1,13 @@
 //! [`spawn_clock`]: keeps a process in step with the log's time ([`streams::clock`]). It sends a
 //! small record, and the broker's stamp comes back with the acknowledgement.
 
-use crate::{ThreadHandle, client::producer_config, pause, spawn};
+use crate::{ThreadHandle, client::producer_config, pause, polled::Polled, spawn};
 use anyhow::{Context, anyhow};
 use rdkafka::{
     ClientContext, Message, Timestamp as Stamp,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer},
+    producer::{BaseRecord, DeliveryResult, ProducerContext},
 };
 use std::{
     sync::mpsc::{self, Receiver, SyncSender},
@@ -132,7 +132,7 @@ fn ask(asker: &mut Option<Asker>, bootstrap: &str, process: &str) -> anyhow::Res
 
 /// A log that can be asked for the time.
 struct Asker {
-    producer: ThreadedProducer<Stamps>,
+    producer: Polled<Stamps>,
     stamps: Receiver<Result<Stamp, KafkaError>>,
 }
 

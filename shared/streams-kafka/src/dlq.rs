@@ -7,13 +7,14 @@
 use crate::{
     client::{WriterContext, producer_config, reader_config, to_message},
     log::{LogReader, read_topic},
+    polled::Polled,
 };
 use anyhow::Context;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
-    producer::{Producer, ThreadedProducer},
+    producer::Producer,
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
 use streams::{
@@ -282,7 +283,7 @@ pub fn pass_by(
     send_all(&producer, &context, &[letter, mark]).with_context(away)
 }
 
-type TransactionalProducer = ThreadedProducer<WriterContext>;
+type TransactionalProducer = Polled<WriterContext>;
 
 fn producer_of(
     bootstrap: &str,

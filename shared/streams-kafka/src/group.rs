@@ -93,7 +93,7 @@ impl GroupReader {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < self.settings.batch_records_max && bytes < BATCH_BYTES_MAX {
             let left = until.saturating_duration_since(Instant::now());
-            let polled = self.consumer.poll(left);
+            let polled = self.consumer.poll(whole_millis(left));
             let record = match polled {
                 Some(Ok(message)) => Some(to_record(&message, &mut self.names)),
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
@@ -275,6 +275,11 @@ impl GroupReader {
             }
         }
     }
+}
+
+/// `wait`, rounded up: rdkafka waits in whole milliseconds and spins for the rest.
+fn whole_millis(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
 }
 
 /// `offsets` as the client wants them.

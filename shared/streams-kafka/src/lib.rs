@@ -10,6 +10,7 @@ mod fenced;
 mod group;
 mod log;
 mod partitions;
+mod polled;
 mod registry;
 pub mod schemas;
 mod sender;

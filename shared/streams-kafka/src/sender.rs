@@ -1,16 +1,18 @@
 //! [`Sender`]: single records from the edge of the system, such as commands from HTTP.
 
-use crate::client::{producer_config, to_headers};
+use crate::{
+    client::{producer_config, to_headers},
+    polled::Polled,
+};
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
     error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
+    producer::{BaseRecord, DeliveryResult, ProducerContext},
 };
 use std::{
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 use streams::{
     Codec, Fact, Failure, Owns, Service, Timestamp,
@@ -19,6 +21,7 @@ use streams::{
     partition::partition_for,
     topic::{Key, Topic},
 };
+use tokio::sync::oneshot;
 use tracing::debug;
 
 /// Why a record was not sent.
@@ -48,10 +51,20 @@ impl ClientContext for Quiet {
     }
 }
 
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = Box<oneshot::Sender<Result<(), KafkaError>>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, acknowledge: Self::DeliveryOpaque) {
+        let answer = result.as_ref().map(drop).map_err(|(error, _)| error.clone());
+        // The one who waited may have left.
+        let _ = acknowledge.send(answer);
+    }
+}
+
 /// Sends facts that `S` owns, one by one, with an idempotent producer and `acks=all`. Cheap to
 /// clone; the producer is shared.
 pub struct Sender<S> {
-    producer: FutureProducer<Quiet>,
+    producer: Arc<Polled<Quiet>>,
     codec: Codec,
     /// Why the registry gave no ids when it was asked last.
     no_schema: Arc<Mutex<String>>,
@@ -62,7 +75,7 @@ pub struct Sender<S> {
 
 impl<S> Clone for Sender<S> {
     fn clone(&self) -> Self {
-        let (producer, codec) = (self.producer.clone(), self.codec.clone());
+        let (producer, codec) = (Arc::clone(&self.producer), self.codec.clone());
         let (no_schema, turn) = (Arc::clone(&self.no_schema), Arc::clone(&self.turn));
         Self { producer, codec, no_schema, turn, identity: PhantomData }
     }
@@ -75,7 +88,8 @@ impl<S: Service> Sender<S> {
     /// When the settings are not Kafka's.
     pub fn new(bootstrap: &str, codec: Codec) -> anyhow::Result<Self> {
         let client = format!("{}-commands", S::NAME);
-        let producer = producer_config(bootstrap, &client, None).create_with_context(Quiet)?;
+        let config = producer_config(bootstrap, &client, None);
+        let producer = Arc::new(config.create_with_context(Quiet)?);
         let no_schema = Arc::new(Mutex::new("the schema registry has not answered yet".to_owned()));
         Ok(Self { producer, codec, no_schema, turn: Arc::default(), identity: PhantomData })
     }
@@ -129,12 +143,15 @@ impl<S: Service> Sender<S> {
         let subject = String::from_utf8_lossy(&key_bytes);
         let now = Timestamp::now();
         let headers = cause.headers::<S>(&fact.name(), &subject, now);
-        let record = FutureRecord::to(topic.name())
+        let (acknowledge, acknowledged) = oneshot::channel();
+        let record = BaseRecord::with_opaque_to(topic.name(), Box::new(acknowledge))
             .partition(partition)
             .key(&key_bytes)
             .payload(&value)
             .headers(to_headers(&headers));
-        let sent = self.producer.send(record, Duration::ZERO).await;
-        sent.map(drop).map_err(|(error, _)| SendError::Unavailable(error.to_string()))
+        let unavailable = |error: KafkaError| SendError::Unavailable(error.to_string());
+        self.producer.send(record).map_err(|(error, _)| unavailable(error))?;
+        let answer = acknowledged.await;
+        answer.unwrap_or(Err(KafkaError::Canceled)).map_err(unavailable)
     }
 }

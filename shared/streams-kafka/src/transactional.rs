@@ -7,12 +7,13 @@ use crate::{
     dlq::{Address, Marks, committed},
     group::{GroupReader, to_list},
     log::LogReader,
+    polled::Polled,
     spawn,
 };
 use anyhow::{Context, anyhow};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{Producer, ThreadedProducer},
+    producer::Producer,
 };
 use std::time::Instant;
 use streams::{
@@ -39,7 +40,7 @@ pub enum Step {
 
 struct Clients {
     reader: GroupReader,
-    producer: ThreadedProducer<WriterContext>,
+    producer: Polled<WriterContext>,
     deliveries: WriterContext,
     /// For restores, and for reading back what was committed in doubt.
     log: Option<LogReader>,
@@ -368,10 +369,10 @@ impl<P: Processor> TransactionalDriver<P> {
 /// A producer that has fenced every other one with the processor's transactional id.
 fn fencing_producer(
     settings: &ConsumerSettings,
-) -> Result<(ThreadedProducer<WriterContext>, WriterContext), Failed> {
+) -> Result<(Polled<WriterContext>, WriterContext), Failed> {
     let (member, deliveries) = (settings.member(), WriterContext::default());
     let config = producer_config(&settings.bootstrap, &member, Some(&member));
-    let producer: ThreadedProducer<WriterContext> = config
+    let producer: Polled<WriterContext> = config
         .create_with_context(deliveries.clone())
         .map_err(|error| Failed { class: Class::Final, error: error.into() })?;
     producer
@@ -382,14 +383,14 @@ fn fencing_producer(
 }
 
 /// A record was not taken: the transaction must be aborted, or the producer is lost.
-fn lost(producer: &ThreadedProducer<WriterContext>, error: anyhow::Error) -> Failed {
+fn lost(producer: &Polled<WriterContext>, error: anyhow::Error) -> Failed {
     let fatal = producer.client().fatal_error().is_some();
     let class = if fatal { Class::Fatal } else { Class::Abortable };
     Failed { class, error }
 }
 
 fn send(
-    producer: &ThreadedProducer<WriterContext>,
+    producer: &Polled<WriterContext>,
     deliveries: &WriterContext,
     outgoing: &Outgoing,
 ) -> anyhow::Result<()> {

@@ -47,6 +47,11 @@ pub(crate) async fn prepare(site: &Site) -> Result<ProcessSpec> {
         let text = String::from_utf8_lossy(&text);
         ensure!(output.status.success(), "formatting Kafka's data folder failed:\n{text}");
     }
-    let args = arguments("-Xmx512m", &["kafka.Kafka", &config]);
+    let mut args = arguments("-Xmx512m", &["kafka.Kafka", &config]);
+    if cfg!(debug_assertions) {
+        // For tries and tests it must start quickly and idle cheaply; what is measured may compile
+        // as long as it likes.
+        args.insert(0, "-XX:TieredStopAtLevel=1".to_owned());
+    }
     Ok(java("kafka", port, site, args, Health::Tcp(port)))
 }

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use client::Found;
-use contracts::{ServiceName, services::Offsets, topics};
-use streams::limits::clip;
+use contracts::{
+    ServiceName,
+    services::{Offsets, ProcessorSpec},
+    topics::{self, TopicSpec},
+};
+use streams::{limits::clip, topic::Writers};
 use streams_kafka::dlq::{Address, DeadLetter, Done, LetterId, committed, list, pass_by, settle};
 
 /// What to do, and where.
@@ -44,7 +48,8 @@ enum Action {
         #[arg(required = true)]
         ids: Vec<LetterId>,
     },
-    /// Take a record out of the way of a processor that it stops; it becomes a dead letter
+    /// Take a record out of the way of a processor that it stops, or out of what it keeps for
+    /// itself; it becomes a dead letter
     Pass {
         /// Where it stands, such as orders.commands/2/17
         record: Address,
@@ -119,11 +124,16 @@ async fn pass(
             ServiceName::ALL.iter().flat_map(|s| s.spec().processor_names()).collect();
         bail!("there is no group `{group}`: there are {}", names.join(", "));
     };
-    let reads: Vec<_> = topics::inputs(spec.flows).iter().map(|topic| topic.name).collect();
-    if !reads.contains(&&*record.topic) {
-        bail!("{group} does not read `{}`: it reads {}", record.topic, reads.join(", "));
+    let inputs: Vec<_> = topics::inputs(spec.flows).iter().map(|topic| topic.name).collect();
+    let is_input = inputs.contains(&&*record.topic);
+    let own: Vec<_> = kept_by(service, spec).map(|topic| topic.name).collect();
+    if !is_input && !own.contains(&&*record.topic) {
+        let all = [inputs, own].concat().join(", ");
+        bail!("{group} does not read `{}`, and does not keep it: it has {all}", record.topic);
     }
     let in_database = match spec.offsets {
+        // What it keeps for itself is read from its beginning when it restores its state.
+        _ if !is_input => Some(0),
         Offsets::Kafka => None,
         Offsets::Database => {
             let found = Found::at(&dir).await?.state()?;
@@ -139,6 +149,24 @@ async fn pass(
         Ok(())
     };
     tokio::task::spawn_blocking(done).await?
+}
+
+/// What the processor is restored from besides its inputs, and what its service writes and no
+/// service handles: there, an unreadable record becomes no dead letter by itself.
+fn kept_by(
+    service: ServiceName,
+    spec: &'static ProcessorSpec,
+) -> impl Iterator<Item = &'static TopicSpec> {
+    let is_handled = |topic: &TopicSpec| {
+        ServiceName::ALL.iter().any(|one| one.spec().handles().any(|it| it.name == topic.name))
+    };
+    let written = topics::ALL.into_iter().filter(move |topic| match topic.writers {
+        Writers::One(owner) => owner == service.as_str(),
+        Writers::Several(_) | Writers::AnyProcess | Writers::Cdc => false,
+    });
+    let state = spec.state.iter().map(|source| source.topic);
+    let is_letters = move |topic: &TopicSpec| topic.name == topics::dlq(service).name;
+    written.chain(state).filter(move |topic| !is_handled(topic) && !is_letters(topic))
 }
 
 fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {

@@ -66,6 +66,7 @@ fn poison(case: &Case<'_>, findings: &mut Findings<'_>) {
         StockEntry::RestockApplied(added) => text(format!("{}/{}", added.sku, added.command_id)),
     });
     on.topic("emails", &log.emails, |mail| text(mail.order_id));
+    on.topic("emails.waiting", &log.emails_waiting, |_| None);
 }
 
 struct Reading<'a, 'e, 'f> {
@@ -95,14 +96,18 @@ impl Reading<'_, '_, '_> {
                 |service: &ServiceName| self.case.dead_letters.has(&address, *service);
             let taken_by: Vec<_> =
                 readers.iter().copied().filter(|r| !has_dead_letter(r)).collect();
-            let put_aside = taken_by.is_empty() && !readers.is_empty();
+            // What no service handles, an operator puts aside.
+            let put_aside = match readers.is_empty() {
+                true => self.case.dead_letters.has_any(&address),
+                false => taken_by.is_empty(),
+            };
             let holds = fault.is_none() || put_aside;
             let (at, subject) = (record.timestamp, Subject::of_key(&record.key));
             let gone = gone(!self.case.has_letters_since(topic, at), DEAD_LETTERS);
             self.findings.check_kept(Law::Poison, subject, at, holds, gone, || {
                 let fault = fault.unwrap_or_default();
                 match names(&taken_by).as_str() {
-                    "" => format!("{address}: {fault}; nobody puts this aside"),
+                    "" => format!("{address}: {fault}; `shop dlq pass` puts this aside"),
                     names => format!("{address}: {fault}; not put aside by {names}"),
                 }
             });
