@@ -2,6 +2,7 @@
 
 mod catalog;
 mod customers;
+mod etag;
 mod events;
 mod orders;
 mod page;
@@ -17,7 +18,7 @@ use axum::{
     Json, Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use contracts::{OrderId, ids::InvalidId};
@@ -78,7 +79,7 @@ impl App {
 /// # Errors
 /// When the OpenAPI document cannot be written.
 pub fn router(app: App) -> anyhow::Result<Router> {
-    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(index))
         .routes(routes!(orders::show))
         .routes(routes!(orders::timeline))
@@ -91,6 +92,8 @@ pub fn router(app: App) -> anyhow::Result<Router> {
         .routes(routes!(catalog::sales))
         .routes(routes!(topology::show))
         .split_for_parts();
+    etag::document(&mut document);
+    let routes = routes.layer(from_fn(etag::tag));
     let routes = routes.layer(from_fn_with_state(app.freshness.clone(), tell_staleness));
     let page = app.page.router();
     Ok(routes.with_state(app).merge(page).merge(service_kit::openapi::router(&document)?))

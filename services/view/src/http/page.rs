@@ -1,6 +1,7 @@
 //! The page for people: `GET /` of a browser, and its files below `/page/`. It is a client of this
 //! service and of orders, like any other, and a part of the binary.
 
+use super::etag;
 use anyhow::ensure;
 use axum::{
     Router,
@@ -11,7 +12,6 @@ use axum::{
 };
 use service_kit::{Problem, config::origin};
 use std::sync::Arc;
-use uuid::Uuid;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -74,7 +74,7 @@ impl Page {
         );
         let file = |(name, media_type, text): (&'static str, &'static str, &'static str)| {
             let text = text.replace(ORDERS_URL, &escaped(orders_url));
-            let etag = format!("\"{}\"", Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()));
+            let etag = etag::tag_of(text.as_bytes());
             File { name, media_type, text, etag }
         };
         let files = FILES.into_iter().map(file).collect();
@@ -93,9 +93,7 @@ impl Page {
 
     fn answer(&self, file: &File, headers: &HeaderMap) -> Response {
         const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
-        let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-        let known = known.is_some_and(|known| known.contains(&file.etag));
-        let mut response = match known {
+        let mut response = match etag::is_known(&file.etag, headers) {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => ([(header::CONTENT_TYPE, file.media_type)], file.text.clone()).into_response(),
         };
@@ -103,8 +101,8 @@ impl Page {
         if let Ok(etag) = HeaderValue::try_from(&file.etag) {
             set.insert(header::ETAG, etag);
         }
-        // A new binary is a new page: ask each time, and be answered without a body.
-        set.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // A new binary is a new page.
+        set.insert(header::CACHE_CONTROL, etag::REVALIDATE);
         set.insert(header::CONTENT_SECURITY_POLICY, self.0.policy.clone());
         set.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         set.insert(NOSNIFF, HeaderValue::from_static("nosniff"));

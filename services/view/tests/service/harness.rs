@@ -8,7 +8,7 @@ use contracts::{
     topics::{self, Key, ORDERS, PARTITIONS, Topic},
     view::ViewUpdated,
 };
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, header::HeaderValue};
 use serde_json::Value;
 use service_kit::{Health, Limits, Shutdown, postgres::Database, waiters::Waiters};
 use sqlx::{Connection, PgConnection};
@@ -266,6 +266,12 @@ impl Instance {
 
     pub(crate) async fn ask(&self, path: &str) -> Response {
         self.client.get(self.address(path)).send().await.unwrap()
+    }
+
+    /// The answer to one who has what this tag names.
+    pub(crate) async fn ask_again(&self, path: &str, tag: &HeaderValue) -> Response {
+        let request = self.client.get(self.address(path)).header("if-none-match", tag);
+        request.send().await.unwrap()
     }
 
     /// The answer, which must be 200.

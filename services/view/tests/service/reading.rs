@@ -3,7 +3,7 @@
 
 use crate::{
     harness::Instance,
-    stories::{NOON, order_id, requested},
+    stories::{NOON, confirmed_story, order_id, requested},
 };
 use contracts::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
@@ -161,4 +161,32 @@ async fn what_can_be_asked_is_told() {
     let parameters = document["paths"]["/orders/{id}"]["get"]["parameters"].as_array().unwrap();
     let names: Vec<_> = parameters.iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["id", "wait", "min_version", "timeout", "version", "at"]);
+    let answers = &document["paths"]["/orders/{id}"]["get"]["responses"];
+    assert!(answers["304"].is_object(), "{answers:#}");
+    let stream = &document["paths"]["/events"]["get"]["responses"];
+    assert!(stream["304"].is_null(), "{stream:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_changed_is_answered_without_a_body() {
+    let mut view = Instance::start("unchanged").await;
+    let story = confirmed_story(1);
+    view.feed(&story[..1]);
+    let order = format!("/orders/{}", order_id(1));
+    for path in [&order, &format!("{order}/timeline"), "/customers/ada/orders", "/topology"] {
+        let first = view.ask(path).await;
+        assert_eq!(first.status(), 200, "{path}");
+        let tag = first.headers()["etag"].clone();
+        let again = view.ask_again(path, &tag).await;
+        assert_eq!((again.status(), &again.headers()["etag"]), (304.try_into().unwrap(), &tag));
+        assert_eq!(again.text().await.unwrap(), "", "{path}");
+    }
+    let tag = view.ask(&order).await.headers()["etag"].clone();
+    view.feed(&story[1..]);
+    let changed = view.ask_again(&order, &tag).await;
+    assert_eq!(changed.status(), 200);
+    assert_ne!(changed.headers()["etag"], tag);
+    assert_eq!(changed.json::<serde_json::Value>().await.unwrap()["status"], "confirmed");
+    let nothing = view.ask("/orders/00000000-0000-4000-8000-000000000000").await;
+    assert_eq!((nothing.status(), nothing.headers().get("etag")), (404.try_into().unwrap(), None));
 }
