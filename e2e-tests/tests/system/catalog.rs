@@ -10,6 +10,17 @@ use contracts::ServiceName;
 use e2e_tests::{Outside, PATIENCE};
 use serde_json::json;
 
+/// Wait until an order of `customer` for a piece of `sku` is confirmed: orders may know of a row
+/// before inventory does.
+pub async fn until_sold(shop: &Outside, customer: &str, sku: &str) {
+    testkit::wait_for(&format!("an order for {sku} to be confirmed"), PATIENCE, || async {
+        let order = shop.place(customer, &[(sku, 1)]).await.map_err(|e| format!("{e:#}"))?;
+        let settled = shop.settled(order).await.unwrap();
+        if settled["status"] == "confirmed" { Ok(()) } else { Err(settled.to_string()) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_changed_by_sql_is_the_price_of_the_next_order() {
     let shop = together().await;
@@ -113,13 +124,7 @@ async fn a_row_that_no_service_could_read_is_not_for_sale_until_it_is_mended() {
         assert_eq!(shop.settled(other).await.unwrap()["status"], "confirmed");
 
         shop.sql("catalog", mend).await.unwrap();
-        // Orders may know of it before inventory does.
-        testkit::wait_for("an order of the mended row", PATIENCE, || async {
-            let order = shop.place("ada", &[(sku, 1)]).await.map_err(|e| format!("{e:#}"))?;
-            let settled = shop.settled(order).await.unwrap();
-            if settled["status"] == "confirmed" { Ok(()) } else { Err(settled.to_string()) }
-        })
-        .await;
+        until_sold(&shop, "ada", sku).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! the catalog. After each of them the next order is confirmed, and an operator puts things right.
 
 use crate::{
+    catalog::until_sold,
     dead_letters::{blocking, letters, produce},
     support::{Turn, alone},
 };
@@ -144,13 +145,7 @@ async fn a_picture_that_is_too_large_is_refused_and_one_that_is_there_stops_no_c
         if binoc["picture"] == "b" { Ok(()) } else { Err(binoc["name"].to_string()) }
     })
     .await;
-    // Orders may know of it before inventory does.
-    testkit::wait_for("the product to be for sale again", PATIENCE, || async {
-        let order = shop.place("barbara", &[("BINOC", 1)]).await.map_err(|e| format!("{e:#}"))?;
-        let settled = shop.settled(order).await.unwrap();
-        if settled["status"] == "confirmed" { Ok(()) } else { Err(settled.to_string()) }
-    })
-    .await;
+    until_sold(&shop, "barbara", "BINOC").await;
     confirmed(&shop).await;
     put_right(&shop).await;
 }

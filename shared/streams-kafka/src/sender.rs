@@ -56,7 +56,7 @@ impl ProducerContext for Quiet {
 
     fn delivery(&self, result: &DeliveryResult<'_>, acknowledge: Self::DeliveryOpaque) {
         let answer = result.as_ref().map(drop).map_err(|(error, _)| error.clone());
-        // The one who waited may have left.
+        // The caller may have left.
         let _ = acknowledge.send(answer);
     }
 }

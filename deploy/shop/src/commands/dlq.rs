@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use client::Found;
 use contracts::{
     ServiceName,
-    services::{Offsets, ProcessorSpec},
+    services::Offsets,
     topics::{self, TopicSpec},
 };
 use streams::{limits::clip, topic::Writers};
@@ -126,7 +126,7 @@ async fn pass(
     };
     let inputs: Vec<_> = topics::inputs(spec.flows).iter().map(|topic| topic.name).collect();
     let is_input = inputs.contains(&&*record.topic);
-    let own: Vec<_> = kept_by(service, spec).map(|topic| topic.name).collect();
+    let own: Vec<_> = kept_by(service).map(|topic| topic.name).collect();
     if !is_input && !own.contains(&&*record.topic) {
         let all = [inputs, own].concat().join(", ");
         bail!("{group} does not read `{}`, and does not keep it: it has {all}", record.topic);
@@ -151,22 +151,17 @@ async fn pass(
     tokio::task::spawn_blocking(done).await?
 }
 
-/// What the processor is restored from besides its inputs, and what its service writes and no
-/// service handles: there, an unreadable record becomes no dead letter by itself.
-fn kept_by(
-    service: ServiceName,
-    spec: &'static ProcessorSpec,
-) -> impl Iterator<Item = &'static TopicSpec> {
+/// What `service` writes and no service handles, such as its changelogs: there, an unreadable
+/// record becomes no dead letter by itself.
+fn kept_by(service: ServiceName) -> impl Iterator<Item = &'static TopicSpec> {
     let is_handled = |topic: &TopicSpec| {
         ServiceName::ALL.iter().any(|one| one.spec().handles().any(|it| it.name == topic.name))
     };
-    let written = topics::ALL.into_iter().filter(move |topic| match topic.writers {
-        Writers::One(owner) => owner == service.as_str(),
-        Writers::Several(_) | Writers::AnyProcess | Writers::Cdc => false,
-    });
-    let state = spec.state.iter().map(|source| source.topic);
-    let is_letters = move |topic: &TopicSpec| topic.name == topics::dlq(service).name;
-    written.chain(state).filter(move |topic| !is_handled(topic) && !is_letters(topic))
+    let letters = topics::dlq(service).name;
+    topics::ALL.into_iter().filter(move |topic| {
+        let is_own = topic.writers == Writers::One(service.as_str()) && topic.name != letters;
+        is_own && !is_handled(topic)
+    })
 }
 
 fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {

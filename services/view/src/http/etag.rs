@@ -1,4 +1,5 @@
-//! Entity tags (RFC 9110, 8.8.3): who asks again for what has not changed gets 304 and no body.
+//! Entity tags (RFC 9110, 8.8.3): a client that asks again for what has not changed gets 304 and
+//! no body.
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 const JSON: &str = "application/json";
 
-/// Asks each time, and is answered without a body.
+/// The client asks each time, and gets no body if nothing has changed.
 pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A strong tag: the same for the same bytes alone.
@@ -21,9 +22,13 @@ pub(super) fn tag_of(content: &[u8]) -> String {
     format!("\"{}\"", Uuid::new_v5(&Uuid::NAMESPACE_OID, content))
 }
 
-/// Whether the client has the content of this tag (`If-None-Match`, RFC 9110, 13.1.2).
-pub(super) fn is_known(tag: &str, headers: &HeaderMap) -> bool {
-    let known = headers.get_all(header::IF_NONE_MATCH).iter();
+/// What the client has (RFC 9110, 13.1.2).
+pub(super) fn if_none_match(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
+    headers.get_all(header::IF_NONE_MATCH).iter()
+}
+
+/// Whether the content of this tag is among what the client has: [`if_none_match`].
+pub(super) fn is_known<'a>(tag: &str, known: impl Iterator<Item = &'a HeaderValue>) -> bool {
     let mut tags = known.filter_map(|known| known.to_str().ok()).flat_map(|known| known.split(','));
     tags.any(|known| known.trim() == "*" || known.trim().trim_start_matches("W/") == tag)
 }
@@ -31,7 +36,7 @@ pub(super) fn is_known(tag: &str, headers: &HeaderMap) -> bool {
 /// Tags every answer in JSON, and answers 304 if the client has it. A stream has no tag.
 pub(super) async fn tag(request: Request, next: Next) -> Response {
     let asks = request.method() == Method::GET;
-    let known = request.headers().clone();
+    let known: Vec<_> = if_none_match(request.headers()).cloned().collect();
     let response = next.run(request).await;
     let media_type = response.headers().get(header::CONTENT_TYPE);
     let is_json = media_type.is_some_and(|media_type| media_type.as_bytes() == JSON.as_bytes());
@@ -45,7 +50,7 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
         Err(error) => return Problem::internal(&error.into()).into_response(),
     };
     let tag = tag_of(&content);
-    let is_known = is_known(&tag, &known);
+    let is_known = is_known(&tag, known.iter());
     if let Ok(tag) = HeaderValue::try_from(tag) {
         head.headers.insert(header::ETAG, tag);
     }
@@ -95,7 +100,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::IF_NONE_MATCH, HeaderValue::try_from(&header).unwrap());
-            assert_eq!(is_known(&tag, &headers), expected, "{header}");
+            assert_eq!(is_known(&tag, if_none_match(&headers)), expected, "{header}");
         }
     }
 }

@@ -93,7 +93,7 @@ impl Page {
 
     fn answer(&self, file: &File, headers: &HeaderMap) -> Response {
         const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
-        let mut response = match etag::is_known(&file.etag, headers) {
+        let mut response = match etag::is_known(&file.etag, etag::if_none_match(headers)) {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => ([(header::CONTENT_TYPE, file.media_type)], file.text.clone()).into_response(),
         };

@@ -268,7 +268,7 @@ impl Instance {
         self.client.get(self.address(path)).send().await.unwrap()
     }
 
-    /// The answer to one who has what this tag names.
+    /// The answer to a client that has the content of `tag`.
     pub(crate) async fn ask_again(&self, path: &str, tag: &HeaderValue) -> Response {
         let request = self.client.get(self.address(path)).header("if-none-match", tag);
         request.send().await.unwrap()

@@ -1,22 +1,22 @@
 //! `docs/asyncapi.yaml` (AsyncAPI 3.1) says what the topic registry and the table of services say.
 
+use crate::{
+    assert_fresh,
+    choreography::page::{kept, writers},
+    short,
+};
 use contracts::{
     ServiceName,
-    topics::{self, Cleanup, TopicSpec, Writers},
+    topics::{self, TopicSpec},
 };
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 use streams::{avro::SchemaFile, record::names};
 
-const PAGE: &str = "docs/asyncapi.yaml";
 const ABOUT: &str =
     "# `UPDATE_DOCS=1 cargo test -p contracts` generates this file from shared/contracts.\n";
 /// Of the Kafka bindings.
 const BINDING: &str = "0.5.0";
-
-fn short(schema: &SchemaFile) -> &str {
-    schema.name().rsplit('.').next().unwrap_or_default()
-}
 
 /// A pointer into this document, with the characters escaped that RFC 6901 escapes.
 fn pointer(parts: &[&str]) -> Value {
@@ -83,7 +83,10 @@ fn channel(topic: &TopicSpec) -> Value {
     });
     json!({
         "address": topic.name,
-        "description": format!("Key: {}. Value: {}. {}", topic.key, topic.value, kept(topic)),
+        "description": format!(
+            "Key: {}. Value: {}. Written by: {}. Kept: {}.",
+            topic.key, topic.value, writers(topic), kept(topic.cleanup)
+        ),
         "messages": object(messages),
         "bindings": { "kafka": {
             "topic": topic.name,
@@ -92,21 +95,6 @@ fn channel(topic: &TopicSpec) -> Value {
             "bindingVersion": BINDING,
         } },
     })
-}
-
-fn kept(topic: &TopicSpec) -> String {
-    let writers = match topic.writers {
-        Writers::One(service) => service.to_owned(),
-        Writers::Several(services) => format!("{}, each its own facts", services.join(" and ")),
-        Writers::AnyProcess => "any process".to_owned(),
-        Writers::Cdc => "Debezium, from the catalog's database".to_owned(),
-    };
-    let cleanup = match topic.cleanup {
-        Cleanup::Keep => "kept for ever".to_owned(),
-        Cleanup::Compact => "the latest record of each key is kept".to_owned(),
-        Cleanup::Delete { retention_ms } => format!("kept for {} days", retention_ms / 86_400_000),
-    };
-    format!("Written by {writers}; {cleanup}.")
 }
 
 fn operations(service: ServiceName) -> Vec<(String, Value)> {
@@ -143,7 +131,8 @@ fn messages() -> BTreeMap<String, (&'static SchemaFile, Vec<&'static TopicSpec>)
 }
 
 fn message(file: &SchemaFile, topics: &[&TopicSpec]) -> Value {
-    let written = topics.iter().any(|topic| topic.writers != Writers::Cdc);
+    // What Debezium writes has no such headers.
+    let is_fact = topics.iter().any(|topic| topic.registers_schemas());
     let mut message = json!({
         "name": file.name(),
         "payload": {
@@ -157,7 +146,7 @@ fn message(file: &SchemaFile, topics: &[&TopicSpec]) -> Value {
             "bindingVersion": BINDING,
         } },
     });
-    if written {
+    if is_fact {
         message["traits"] = json!([pointer(&["components", "messageTraits", "fact"])]);
     }
     message
@@ -181,14 +170,8 @@ fn headers() -> Value {
 
 #[test]
 fn the_asyncapi_document_is_fresh() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(PAGE);
     let text = serde_yaml_ng::to_string(&document()).expect("it is plain data");
-    let text = format!("{ABOUT}{text}");
-    if env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&page, &text).expect("docs/ can be written");
-    }
-    let found = fs::read_to_string(&page).unwrap_or_default();
-    assert!(found == text, "{PAGE} is stale: `UPDATE_DOCS=1 cargo test -p contracts` writes it");
+    assert_fresh("docs/asyncapi.yaml", &format!("{ABOUT}{text}"));
 }
 
 #[test]

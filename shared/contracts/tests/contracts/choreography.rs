@@ -1,15 +1,16 @@
 //! The page about the choreography says what the code says, and the flows say what the baton says.
 
-mod page;
+pub(crate) mod page;
 mod walk;
 
+use crate::{assert_fresh, short};
 use contracts::{
     ServiceName, Status,
     baton::STEPS,
     topics::{ORDER_VIEWS, ORDERS, TopicSpec},
 };
 use page::markdown;
-use std::{collections::BTreeSet, env, fs, path::Path};
+use std::collections::BTreeSet;
 
 /// The kinds of record on `topic`: where it carries whole orders, their statuses; else its record
 /// types.
@@ -17,24 +18,12 @@ fn kinds_on(topic: &TopicSpec) -> Vec<String> {
     if [ORDERS.name(), ORDER_VIEWS.name()].contains(&topic.name) {
         return Status::ALL.map(|status| status.to_string()).to_vec();
     }
-    let short = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
-    (topic.schemas)().iter().map(|schema| short(schema.name())).collect()
+    (topic.schemas)().iter().map(|schema| short(schema).to_owned()).collect()
 }
 
 #[test]
 fn the_page_is_fresh() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/choreography.md");
-    if env::var_os("UPDATE_DOCS").is_some() {
-        // Whole or not at all: the test of the guides reads it at the same time.
-        let new = page.with_extension("md.new");
-        fs::write(&new, markdown()).expect("docs/ can be written");
-        fs::rename(&new, &page).expect("docs/ can be written");
-    }
-    let found = fs::read_to_string(&page).unwrap_or_default();
-    assert!(
-        found == markdown(),
-        "docs/choreography.md is stale: `UPDATE_DOCS=1 cargo test -p contracts` writes it"
-    );
+    assert_fresh("docs/choreography.md", &markdown());
 }
 
 #[test]

@@ -101,7 +101,8 @@ fn steps(wanted: impl Fn(&Step) -> bool) -> String {
     table
 }
 
-fn writers(topic: &TopicSpec) -> String {
+/// Its writers, in words.
+pub(crate) fn writers(topic: &TopicSpec) -> String {
     match topic.writers {
         Writers::AnyProcess => "any process".into(),
         Writers::One(service) => service.to_string(),
@@ -118,7 +119,8 @@ fn writes(topic: &TopicSpec, service: ServiceName) -> bool {
     topic.writers.includes(service.as_str())
 }
 
-fn kept(cleanup: Cleanup) -> String {
+/// How long it keeps its records, in words.
+pub(crate) fn kept(cleanup: Cleanup) -> String {
     match cleanup {
         Cleanup::Keep => "for ever".into(),
         Cleanup::Compact => "the latest of each key".into(),
