@@ -12,11 +12,12 @@ use contracts::{CommandId, OrderId, Timestamp};
 use futures::{StreamExt, TryStreamExt};
 use load::journal::{Journal, Milestone, Reply, Stories, Story};
 use load::mix::{Intent, Kind, Mix};
-use streams::{Codec, lineage::Cause};
+use streams::lineage::Cause;
 use streams_kafka::{HttpRegistry, Sender};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use crate::limits::codec_for;
 use crate::steady::whole;
 use crate::{Figures, Ground};
 
@@ -149,7 +150,8 @@ impl Watched {
 /// Puts the commands on the log as the edge of orders would, and each into the journal.
 async fn put(state: &State, journal: &Journal, wish: Wish, orders: usize) -> Result<()> {
     let registry = HttpRegistry::new(state.url("registry")?, tokio::runtime::Handle::current())?;
-    let sender: Sender<Orders> = Sender::new(state.url("kafka")?, Codec::new(Arc::new(registry)))?;
+    let codec = codec_for(registry, vec![&ORDER_COMMANDS.spec]).await?;
+    let sender: Sender<Orders> = Sender::new(state.url("kafka")?, codec)?;
     let seed = fastrand::u64(..);
     let sends = (0..orders as u64).map(|n| {
         let command = command(wish, seed, n);

@@ -82,7 +82,7 @@ pub async fn kafka(ground: &Ground, records: usize) -> Result<Figures> {
             registry.register(&topic.subject(schema), schema.text).await?;
         }
     }
-    let codec = Codec::new(Arc::new(registry));
+    let codec = codec_for(registry, vec![&IN.spec, &OUT.spec]).await?;
     let sender: Sender<Bare> = Sender::new(bootstrap, codec.clone())?;
     let mut figures = Figures::default();
 
@@ -114,6 +114,17 @@ pub async fn kafka(ground: &Ground, records: usize) -> Result<Figures> {
     stop.cancel();
     stage.stopped().await?;
     Ok(figures)
+}
+
+/// A codec that knows the schemas of `topics`: many senders at once do not wait for the registry.
+pub(crate) async fn codec_for(
+    registry: HttpRegistry,
+    topics: Vec<&'static TopicSpec>,
+) -> Result<Codec> {
+    let codec = Codec::new(Arc::new(registry));
+    let asking = codec.clone();
+    tokio::task::spawn_blocking(move || asking.warm_up(&topics)).await??;
+    Ok(codec)
 }
 
 async fn produce(sender: &Sender<Bare>, records: usize) -> Result<()> {

@@ -66,7 +66,7 @@ pub struct Staircase {
 const STEP: f64 = 1.4;
 /// Orders per second of the last step, whatever comes.
 const RATE_MAX: f64 = 5_000.0;
-/// A rate is held when so many of its orders end per second.
+/// A rate is held when the shop answers so large a share of it: it refuses what is too much.
 const KEPT_UP: f64 = 0.95;
 
 /// The highest rate that the shop holds, step by step; `on_step` hears of each.
@@ -84,11 +84,11 @@ pub async fn staircase(
         let orders = orders_in(rate, staircase.seconds);
         let (stories, usage) = ground.place(orders, rate).await?;
         let step = Step::of(&stories, &usage);
-        let held = step.p99_ms <= staircase.p99_ms && step.settled_per_s >= KEPT_UP * rate;
+        let held = step.p99_ms <= staircase.p99_ms && step.answered_per_s >= KEPT_UP * rate;
         let word = if held { "held" } else { "not held" };
         on_step(format!(
-            "{rate:.0}/s {word}: p99 {:.0} ms, {:.1}/s settled, {:.1} CPU s per 1,000",
-            step.p99_ms, step.settled_per_s, step.cpu_s_per_1000
+            "{rate:.0}/s {word}: p99 {:.0} ms, {:.1}/s answered, {:.1} CPU s per 1,000",
+            step.p99_ms, step.answered_per_s, step.cpu_s_per_1000
         ));
         if !held {
             figures.add("not_held.orders_per_s", rate);
@@ -104,7 +104,7 @@ pub async fn staircase(
 
 struct Step {
     p99_ms: f64,
-    settled_per_s: f64,
+    answered_per_s: f64,
     cpu_s_per_1000: f64,
 }
 
@@ -119,7 +119,7 @@ impl Step {
         let answered = stories.orders.iter().filter(|story| story.reply.is_some()).count();
         Self {
             p99_ms: settled.map_or(f64::INFINITY, |latency| latency.p99_ms),
-            settled_per_s: whole(answered as u64) / took.max(f64::EPSILON),
+            answered_per_s: whole(answered as u64) / took.max(f64::EPSILON),
             cpu_s_per_1000: seconds_of(usage.cpu_ms()) * 1e3 / orders,
         }
     }

@@ -16,9 +16,9 @@ use rdkafka::{
     error::RDKafkaErrorCode,
     producer::Producer,
 };
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, thread};
 use streams::{
-    Headers, Outgoing, Record, Timestamp,
+    Backoff, Headers, Outgoing, Record, Timestamp,
     limits::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, RESTORE_RECORDS_MAX},
     partition::partition_for,
     record::{Header, names},
@@ -28,8 +28,8 @@ use streams::{
 
 /// The header of a note: `<offset> replayed` or `<offset> discarded`.
 const DONE: &str = "dlq_done";
-/// How often an operator begins again who was fenced by another one.
-const SETTLE_ATTEMPTS_MAX: u32 = 20;
+/// How often an operator begins again who was fenced by another one, with a random pause between.
+const ATTEMPTS_MAX: u32 = 20;
 
 /// The place of a dead letter: `orders/2/17`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,9 +164,9 @@ fn owner(topic: &TopicSpec) -> String {
 /// its own bytes and headers; or give it up. Of a letter that was cut, the record is read at the
 /// address where it stood. Blocks.
 ///
-/// Of two operators who do it at the same time one succeeds: they share a transactional id, so the
-/// later one fences the earlier, and what was done is read again behind that fence. The earlier one
-/// begins again, as the later one may be about another dead letter.
+/// Of two operators who do it at the same time one succeeds: the letter has a transactional id, so
+/// the later one fences the earlier, and what was done is read again behind that fence. Kafka
+/// forgets the id a week after its last use (`transactional.id.expiration.ms`).
 ///
 /// # Errors
 /// When it was dealt with before, does not say where it came from, was cut and the record that it
@@ -181,37 +181,39 @@ pub fn settle(
     if done == Done::Replayed {
         outgoing.push(original(bootstrap, letter, topics)?);
     }
-    for _ in 0..SETTLE_ATTEMPTS_MAX {
-        if settle_once(bootstrap, letter, &outgoing)? {
-            return Ok(());
+    send_fenced(bootstrap, &format!("shop-dlq-{}", letter.id), &outgoing, || {
+        let now = list(bootstrap, letter.topic)?.into_iter().find(|known| known.id == letter.id);
+        match now.with_context(|| format!("{} is no longer there", letter.id))?.done {
+            Some(done) => anyhow::bail!("{} was {} before", letter.id, done.as_str()),
+            None => Ok(()),
         }
-    }
-    anyhow::bail!("other operators came first {SETTLE_ATTEMPTS_MAX} times; try {} again", letter.id)
+    })
 }
 
-/// Sends `outgoing` in one transaction; false if another operator has fenced it.
-fn settle_once(
+/// Sends `outgoing` in one transaction, if `check` still allows it once the others with the same
+/// transactional id are fenced. An operator whom another one fences begins again: the other may
+/// have failed.
+fn send_fenced(
     bootstrap: &str,
-    letter: &DeadLetter,
+    id: &str,
     outgoing: &[Outgoing],
-) -> anyhow::Result<bool> {
-    let (producer, context) = producer_of(bootstrap, &format!("shop-dlq-{}", letter.id.service))?;
-    let away = || format!("cannot write to Kafka at {bootstrap}");
-    let settle = || {
-        producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
-        let now = list(bootstrap, letter.topic)?.into_iter().find(|known| known.id == letter.id);
-        if let Some(done) = now.with_context(|| format!("{} is no longer there", letter.id))?.done {
-            anyhow::bail!("{} was {} before", letter.id, done.as_str());
+    check: impl Fn() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut backoff = Backoff::default();
+    for _ in 0..ATTEMPTS_MAX {
+        let (producer, context) = producer_of(bootstrap, id)?;
+        let away = || format!("cannot write to Kafka at {bootstrap}");
+        let attempt = || {
+            producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
+            check()?;
+            send_all(&producer, &context, outgoing).with_context(away)
+        };
+        match (attempt(), producer.client().fatal_error()) {
+            (Err(_), Some((RDKafkaErrorCode::Fenced, _))) => thread::sleep(backoff.next()),
+            (result, _) => return result,
         }
-        send_all(&producer, &context, outgoing).with_context(away)
-    };
-    let settled = settle();
-    let fatal = producer.client().fatal_error();
-    match (settled, fatal) {
-        (Ok(()), _) => Ok(true),
-        (Err(_), Some((RDKafkaErrorCode::Fenced, _))) => Ok(false),
-        (Err(error), _) => Err(error),
     }
+    anyhow::bail!("other operators came first {ATTEMPTS_MAX} times, as {id}; try again")
 }
 
 /// The address of a record: `orders.commands/2/17`.
@@ -276,11 +278,8 @@ pub fn pass_by(
         headers: Headers::default(),
     };
     mark.headers.push(dlq_names::SHA256, record.digest());
-    let id = format!("shop-dlq-pass-{group}");
-    let (producer, context) = producer_of(bootstrap, &id)?;
-    let away = || format!("cannot write to Kafka at {bootstrap}");
-    producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
-    send_all(&producer, &context, &[letter, mark]).with_context(away)
+    let id = format!("shop-dlq-pass-{group}/{}", record.address());
+    send_fenced(bootstrap, &id, &[letter, mark], || Ok(()))
 }
 
 type TransactionalProducer = Polled<WriterContext>;
