@@ -50,6 +50,10 @@ impl<M: Mailer> Processor for EmailProcessor<M> {
         store::layout()
     }
 
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::FLOWS, record)
+    }
+
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Email>) -> Result<(), Failure> {
         if record.is_on(&EMAILS) {
             return email_sent::handle(record, tx);

@@ -33,6 +33,10 @@ impl Processor for SplitProcessor {
         topics::outputs(topology::SPLIT)
     }
 
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::SPLIT, record)
+    }
+
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Fraud>) -> Result<(), Failure> {
         let order = tx.decode(&ORDERS, record)?;
         let key: OrderId = record.key_as()?;
@@ -81,6 +85,10 @@ impl Processor for CheckProcessor {
 
     fn layout() -> Result<Layout, LayoutError> {
         store::layout()
+    }
+
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::CHECK, record)
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Fraud>) -> Result<(), Failure> {

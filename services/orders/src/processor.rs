@@ -65,6 +65,10 @@ impl Processor for OrdersProcessor {
         store::layout()
     }
 
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::FLOWS, record)
+    }
+
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
         let (order_id, input) = read(record, tx)?;
         let before = store::load(tx, order_id)?;

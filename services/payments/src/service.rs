@@ -154,6 +154,10 @@ impl FencedConsumer for Intake {
         topics::outputs(topology::FLOWS)
     }
 
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::FLOWS, record)
+    }
+
     fn claim(&mut self, partitions: &[(String, i32)]) -> Result<Offsets, Failure> {
         self.runtime.block_on(self.intake.claim(&mut self.database, partitions))
     }

@@ -15,7 +15,7 @@ use contracts::{
     view::ViewUpdated,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use streams::{Failure, Processor, Record, Tx, failpoint};
+use streams::{Failure, Processor, Record, Tx, failpoint, limits::LATER};
 
 /// Most records in a batch.
 pub const BATCH_RECORDS_MAX: usize = 500;
@@ -106,6 +106,14 @@ impl<R: Repository> Processor for ViewProcessor<R> {
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
         topics::outputs(topology::FLOWS)
+    }
+
+    /// What is shown is shown at once. Its announcement may be late if no outcome is announced.
+    fn linger(&self, record: &Record) -> Duration {
+        match topics::is_awaited(topology::FLOWS, record) {
+            true => Duration::ZERO,
+            false => LATER,
+        }
     }
 
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, View>) -> Result<(), Failure> {

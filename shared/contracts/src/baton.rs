@@ -182,6 +182,12 @@ pub fn take(from: Option<Status>, transition: TransitionKind) -> Result<Step, Im
         .ok_or(Impossible { from, transition })
 }
 
+/// The statuses that a transition of this name leads to, from wherever it starts; none if there is
+/// no such transition.
+pub fn leads_to(transition: &str) -> impl Iterator<Item = Status> {
+    STEPS.into_iter().filter(move |step| step.transition.as_str() == transition).map(|step| step.to)
+}
+
 /// The service that holds the baton at `status` (`None`: before the order exists).
 pub fn holder(status: Option<Status>) -> Option<ServiceName> {
     STEPS.into_iter().find(|step| step.from == status).map(|step| step.writer)

@@ -164,11 +164,12 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                     .gives(&["cancelled"]),
                 flow(&ORDER_VALIDATIONS.spec, "order_validation", &[&ORDERS.spec])
                     .gives(&["validated", "rejected"]),
-                flow(&ORDERS.spec, "order_transition", &[&ORDERS_LATEST.spec]),
+                flow(&ORDERS.spec, "order_transition", &[&ORDERS_LATEST.spec]).later(),
                 // Outcomes, or a cancellation, may have come before the order was read back.
                 flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec])
                     .on(&["requested"])
-                    .gives(&["validated", "rejected", "cancelled"]),
+                    .gives(&["validated", "rejected", "cancelled"])
+                    .later(),
                 flow(&ORDERS.spec, "order_transition", &[&ORDERS.spec])
                     .on(&["paid"])
                     .gives(&["confirmed", "refund_due"]),
@@ -178,7 +179,8 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 // In its own time: the deadline came with OrderRequested.
                 flow(&ORDERS.spec, "deadline", &[&ORDERS.spec])
                     .on(&["requested"])
-                    .gives(&["cancelled"]),
+                    .gives(&["cancelled"])
+                    .later(),
             ],
             // `orders` is its own output, so it is read to its end: after a restore no proposal
             // can be in flight.
@@ -208,7 +210,8 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                     .gives(&["paid", "payment_declined"]),
                 flow(&ORDERS.spec, "order_cancelled", &[&ORDERS.spec])
                     .on(&["refund_due"])
-                    .gives(&["refunded"]),
+                    .gives(&["refunded"])
+                    .later(),
             ],
             state: &[],
             stand_ins: &[],
@@ -233,10 +236,12 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                         .gives(&["Reserve"]),
                     flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])
                         .on(&["rejected", "cancelled", "refund_due"])
-                        .gives(&["Release"]),
+                        .gives(&["Release"])
+                        .later(),
                     flow(&ORDERS.spec, "order_transition", &[&INVENTORY_COMMANDS.spec])
                         .on(&["confirmed"])
-                        .gives(&["Commit"]),
+                        .gives(&["Commit"])
+                        .later(),
                 ],
                 state: &[],
                 stand_ins: &[],
@@ -250,7 +255,8 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                         &INVENTORY_COMMANDS.spec,
                         "inventory_command",
                         &[&STOCK.spec, &RESERVATIONS.spec],
-                    ),
+                    )
+                    .later(),
                     // The answer to the order's question.
                     flow(&INVENTORY_COMMANDS.spec, "inventory_command", &[&ORDER_VALIDATIONS.spec])
                         .on(&["Reserve"]),
@@ -285,7 +291,8 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 "view_updated",
                 &[&EMAILS.spec, &EMAILS_WAITING.spec],
             )
-            .on(&["confirmed", "rejected", "cancelled", "refunded"])],
+            .on(&["confirmed", "rejected", "cancelled", "refunded"])
+            .later()],
             // Its own output, so to the end.
             state: &[
                 Source { topic: &EMAILS.spec, up_to: UpTo::End },
@@ -310,7 +317,16 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
             name: "view",
             offsets: Offsets::Kafka,
             flows: &[
-                flow(&ORDERS.spec, "order_transition", &[&ORDER_VIEWS.spec]),
+                // `Prefer: wait` hears of an outcome by its announcement.
+                flow(&ORDERS.spec, "order_transition", &[&ORDER_VIEWS.spec]).on(&[
+                    "confirmed",
+                    "rejected",
+                    "cancelled",
+                    "refunded",
+                ]),
+                flow(&ORDERS.spec, "order_transition", &[&ORDER_VIEWS.spec])
+                    .on(&["requested", "validated", "paid", "payment_declined", "refund_due"])
+                    .later(),
                 flow(&ORDER_REFUSALS.spec, "command_refused", &[]),
                 flow(&PRODUCTS.spec, "product_captured", &[]),
                 flow(&CUSTOMERS.spec, "customer_captured", &[]),
@@ -335,9 +351,12 @@ pub static SERVICES: [ServiceSpec; ServiceName::ALL.len()] = [
                 // Keyed by customer.
                 flows: &[
                     flow(&ORDERS.spec, "order_requested", &[&EXPOSURES.spec]).on(&["requested"]),
-                    flow(&ORDERS.spec, "order_rejected", &[&EXPOSURES.spec]).on(&["rejected"]),
+                    flow(&ORDERS.spec, "order_rejected", &[&EXPOSURES.spec])
+                        .on(&["rejected"])
+                        .later(),
                     flow(&ORDERS.spec, "order_cancelled", &[&EXPOSURES.spec])
-                        .on(&["cancelled", "refund_due"]),
+                        .on(&["cancelled", "refund_due"])
+                        .later(),
                 ],
                 state: &[],
                 stand_ins: &[],

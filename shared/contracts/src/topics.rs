@@ -4,7 +4,7 @@
 
 pub use crate::PARTITIONS;
 use crate::{
-    CustomerId, DEAD_LETTERS, OrderId, ServiceName, Sku,
+    CustomerId, DEAD_LETTERS, OrderId, ServiceName, Sku, baton,
     catalog::{CatalogCustomer, Product},
     email::{EmailSent, EmailWaiting},
     fraud::Exposure,
@@ -15,6 +15,7 @@ use crate::{
 };
 use std::time::Duration;
 pub use streams::topic::{Cleanup, Flow, Key, Topic, TopicSpec, Writers, flow, inputs, outputs};
+use streams::{Record, record::names};
 
 const ORDERS_SERVICE: &str = ServiceName::Orders.as_str();
 const PAYMENTS_SERVICE: &str = ServiceName::Payments.as_str();
@@ -208,3 +209,53 @@ pub static ALL: [&TopicSpec; FACTS.len() + DEAD_LETTERS.len()] = {
     }
     all
 };
+
+/// Whether a customer waits for what `flows` write because of `record`, as far as its `ce_type`
+/// tells. A record without one is taken for awaited.
+pub fn is_awaited(flows: &[Flow], record: &Record) -> bool {
+    let Some(kind) = record.headers.get(names::TYPE) else { return true };
+    let acts = |flow: &Flow| match record.is_on(&ORDERS) {
+        // There the kinds are statuses.
+        true => baton::leads_to(kind).any(|status| flow.acts_upon(status.as_str())),
+        false => flow.acts_upon(kind),
+    };
+    let mut flows = flows.iter().filter(|flow| *flow.from.name == *record.topic);
+    flows.any(|flow| !flow.is_later && !flow.to.is_empty() && acts(flow))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use streams::Headers;
+
+    fn is_awaited_by(processor: &str, topic: &TopicSpec, kind: &str) -> bool {
+        let mut headers = Headers::default();
+        if !kind.is_empty() {
+            headers.push(names::TYPE, kind);
+        }
+        let topic = topic.name.into();
+        let (key, value) = (None, None);
+        let record =
+            Record { topic, partition: 0, offset: 0, timestamp_ms: 0, key, value, headers };
+        let mut processors = crate::services::SERVICES.iter().flat_map(|row| row.processors);
+        let processor = processors.find(|one| one.name == processor).expect("there is one");
+        is_awaited(processor.flows, &record)
+    }
+
+    #[test]
+    fn the_way_to_an_outcome_is_awaited_and_what_tidies_up_is_not() {
+        let orders = |kind| is_awaited_by("orders", &ORDERS.spec, kind);
+        assert!(orders("PaymentReceived") && orders("PaymentDeclined"));
+        assert!(!orders("OrderRequested") && !orders("OrderConfirmed"), "it is read back");
+        let split = |kind| is_awaited_by("inventory-split", &ORDERS.spec, kind);
+        assert!(split("OrderRequested") && !split("OrderConfirmed") && !split("OrderValidated"));
+        let stock = |kind| is_awaited_by("inventory-stock", &INVENTORY_COMMANDS.spec, kind);
+        assert!(stock("Reserve") && !stock("Commit") && !stock("Release"));
+        let view = |kind| is_awaited_by("view", &ORDERS.spec, kind);
+        assert!(view("OrderConfirmed") && view("OrderCancelled") && !view("OrderValidated"));
+        assert!(!is_awaited_by("view", &STOCK.spec, "StockLevel"), "nothing is announced");
+        assert!(!is_awaited_by("email", &ORDER_VIEWS.spec, "ViewUpdated"));
+        assert!(is_awaited_by("orders", &ORDERS.spec, ""), "it may be anything");
+        assert!(!is_awaited_by("orders", &ORDERS.spec, "of no kind"));
+    }
+}

@@ -26,6 +26,10 @@ pub trait FencedConsumer: Send {
     /// The topics to write through an outbox, whose schemas must be registered first.
     fn outputs(&self) -> Vec<&'static TopicSpec>;
 
+    /// Whether a customer waits for what comes of `record`, as
+    /// [`Processor::is_awaited`](streams::Processor::is_awaited).
+    fn is_awaited(&self, record: &Record) -> bool;
+
     /// These (topic, partition) are ours now: raise their epochs, so that the instance that had
     /// them before can write no more. Gives the next offset of each, 0 where there is none yet.
     ///
@@ -123,7 +127,12 @@ impl<C: FencedConsumer> FencedDriver<C> {
                 self.reader = None;
                 Ok(Event::Disconnected)
             }
-            Effect::Poll => Ok(Event::Polled(self.reader()?.poll().map_err(Failed::fatal)?)),
+            Effect::Poll => {
+                let Self { reader, consumer, .. } = self;
+                let reader = reader.as_mut().ok_or_else(not_connected)?;
+                let polled = reader.poll(|record| consumer.is_awaited(record));
+                Ok(Event::Polled(polled.map_err(Failed::fatal)?))
+            }
             Effect::Claim(partitions) => {
                 let mut offsets = self.consumer.claim(&partitions).map_err(failed)?;
                 failpoint::reached("claimed");
@@ -171,7 +180,7 @@ impl<C: FencedConsumer> FencedDriver<C> {
     }
 
     fn reader(&mut self) -> Result<&mut GroupReader, Failed> {
-        self.reader.as_mut().ok_or_else(|| Failed::fatal(anyhow!("not connected")))
+        self.reader.as_mut().ok_or_else(not_connected)
     }
 
     fn connect(&mut self) -> Result<Event, Failed> {
@@ -187,6 +196,10 @@ impl<C: FencedConsumer> FencedDriver<C> {
         self.reader = Some(reader.map_err(Failed::fatal)?);
         Ok(Event::Connected)
     }
+}
+
+fn not_connected() -> Failed {
+    Failed::fatal(anyhow!("not connected"))
 }
 
 /// The consequence of a failure of the service for its consumer.

@@ -18,7 +18,7 @@ use std::{
 use streams::{
     Record, Timestamp,
     engine::{Offsets, Polled},
-    limits::{BATCH_BYTES_MAX, CALL_TIMEOUT, IDLE},
+    limits::{BATCH_BYTES_MAX, CALL_TIMEOUT, IDLE, LATER},
     topic::TopicSpec,
 };
 use tracing::debug;
@@ -82,14 +82,15 @@ impl GroupReader {
         })
     }
 
-    /// Poll until the input is drained, the batch is full, or the wait is over.
+    /// Poll until the input is drained, the batch is full, or the wait is over. It lasts longer
+    /// while no record is awaited.
     ///
     /// # Errors
     /// When the member is fenced, the topics have other partitions than before, or records were
     /// deleted before they were read: a new member finds out what that means.
-    pub(crate) fn poll(&mut self) -> anyhow::Result<Polled> {
+    pub(crate) fn poll(&mut self, is_awaited: impl Fn(&Record) -> bool) -> anyhow::Result<Polled> {
         self.look_at_partitions()?;
-        let mut until = Instant::now() + IDLE;
+        let (mut until, mut hurries) = (Instant::now() + IDLE, false);
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < self.settings.batch_records_max && bytes < BATCH_BYTES_MAX {
             let left = until.saturating_duration_since(Instant::now());
@@ -103,7 +104,7 @@ impl GroupReader {
                     debug!("{}: {error}", self.settings.name);
                     None
                 }
-                None if left.is_zero() || !batch.is_empty() => {
+                None if left.is_zero() || hurries => {
                     self.serve_events(&mut batch);
                     break;
                 }
@@ -112,7 +113,10 @@ impl GroupReader {
             self.serve_events(&mut batch);
             if let Some(record) = record {
                 if batch.is_empty() {
-                    until = Instant::now() + self.settings.batch_wait;
+                    until = Instant::now() + LATER;
+                }
+                if !hurries && is_awaited(&record) {
+                    (until, hurries) = (Instant::now() + self.settings.batch_wait, true);
                 }
                 // A record of a partition that was just taken away may still be in the queue.
                 let place = (record.topic.to_string(), record.partition);

@@ -17,7 +17,7 @@ use rdkafka::{
 };
 use std::time::Instant;
 use streams::{
-    Codec, Effect, Engine, Event, Outgoing, Processor, RegistryError, Timestamp,
+    Codec, Effect, Engine, Event, Outgoing, Processor, Record, RegistryError, Timestamp,
     engine::{Class, Offsets},
     failpoint,
     limits::{CALL_TIMEOUT, RESTORE_RECORDS_MAX, TICK},
@@ -306,7 +306,7 @@ impl<P: Processor> TransactionalDriver<P> {
     }
 
     fn clients(&mut self) -> Result<&mut Clients, Failed> {
-        self.clients.as_mut().ok_or_else(|| Failed::fatal(anyhow!("not connected")))
+        self.clients.as_mut().ok_or_else(not_connected)
     }
 
     fn log(&mut self) -> Result<&mut LogReader, Failed> {
@@ -343,10 +343,12 @@ impl<P: Processor> TransactionalDriver<P> {
 
     fn poll(&mut self) -> Result<Event, Failed> {
         let tick = Instant::now() >= self.next_tick;
-        let clients = self.clients()?;
+        let Self { clients, engine, .. } = self;
+        let clients = clients.as_mut().ok_or_else(not_connected)?;
         // A restore ends with the assignment that it was for.
         clients.log = None;
-        let mut polled = clients.reader.poll().map_err(Failed::fatal)?;
+        let is_awaited = |record: &Record| engine.processor().is_awaited(record);
+        let mut polled = clients.reader.poll(is_awaited).map_err(Failed::fatal)?;
         polled.tick = tick;
         if tick {
             self.next_tick = Instant::now() + TICK;
@@ -364,6 +366,10 @@ impl<P: Processor> TransactionalDriver<P> {
         failpoint::reached(if is_restored { "applied" } else { "restoring" });
         Ok(Event::Applied)
     }
+}
+
+fn not_connected() -> Failed {
+    Failed::fatal(anyhow!("not connected"))
 }
 
 /// A producer that has fenced every other one with the processor's transactional id.

@@ -29,6 +29,10 @@ pub const IDLE: Duration = Duration::from_millis(100);
 /// Longest wait for a second record after the first one, so that a trickle becomes a batch.
 pub const BATCH_WAIT: Duration = Duration::from_millis(2);
 
+/// Longest wait for a further record while no record of the batch is awaited
+/// ([`crate::Processor::is_awaited`]). A transaction costs the broker as much as some ten records.
+pub const LATER: Duration = Duration::from_millis(100);
+
 /// Most records in one transaction, unless a program says otherwise.
 pub const BATCH_RECORDS_MAX: usize = 500;
 

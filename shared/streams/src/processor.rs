@@ -6,6 +6,7 @@ use crate::{
     store::{Layout, LayoutError},
     topic::TopicSpec,
 };
+use std::time::Duration;
 
 /// How far a topic is read when state is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,21 @@ pub trait Processor: Send {
         None
     }
 
+    /// Whether a customer waits for what comes of `record`. A batch without such a record is kept
+    /// open for [`LATER`](crate::limits::LATER), so that more of them share a transaction.
+    fn is_awaited(&self, record: &Record) -> bool {
+        let _ = record;
+        true
+    }
+
+    /// How long the transaction that carries what comes of `record` may wait for further batches.
+    /// What `flush` did for it stands meanwhile, and is repeated after a failure. Only for a
+    /// processor without state.
+    fn linger(&self, record: &Record) -> Duration {
+        let _ = record;
+        Duration::ZERO
+    }
+
     /// Every table of the state: a store that was written with another layout is rebuilt.
     ///
     /// # Errors
@@ -112,7 +128,7 @@ pub trait Processor: Send {
     /// The batch was dropped: forget what was gathered for it.
     fn reset(&mut self) {}
 
-    /// Every input of `partition` was read to its end `at` that time, and all of it is committed.
+    /// Every input of `partition` was read to its end `at` that time, and all of it is handled.
     fn caught_up(&mut self, partition: i32, at: Timestamp) {
         let _ = (partition, at);
     }

@@ -234,6 +234,8 @@ pub struct Flow {
     pub on: &'static [&'static str],
     /// The kinds of record that it writes, where a topic of `to` carries several.
     pub gives: &'static [&'static str],
+    /// No customer waits for what it writes.
+    pub is_later: bool,
 }
 
 impl Flow {
@@ -250,6 +252,13 @@ impl Flow {
         self
     }
 
+    /// The same, if no customer waits for what it writes: its records may wait for others
+    /// ([`crate::Processor::is_awaited`]).
+    pub const fn later(mut self) -> Self {
+        self.is_later = true;
+        self
+    }
+
     /// Whether it acts upon this kind of record.
     pub fn acts_upon(&self, kind: &str) -> bool {
         self.on.is_empty() || self.on.contains(&kind)
@@ -262,7 +271,7 @@ pub const fn flow(
     handler: &'static str,
     to: &'static [&'static TopicSpec],
 ) -> Flow {
-    Flow { from, handler, to, on: &[], gives: &[] }
+    Flow { from, handler, to, on: &[], gives: &[], is_later: false }
 }
 
 /// The topics that `flows` read, each once.

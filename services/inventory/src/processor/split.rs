@@ -24,6 +24,10 @@ impl Processor for SplitProcessor {
         topics::outputs(topology::SPLIT)
     }
 
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::SPLIT, record)
+    }
+
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
         order_transition::handle(record, tx)
     }

@@ -42,6 +42,10 @@ impl Processor for StockProcessor {
         store::layout()
     }
 
+    fn is_awaited(&self, record: &Record) -> bool {
+        topics::is_awaited(topology::STOCKKEEPING, record)
+    }
+
     fn process(&mut self, record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), Failure> {
         if record.is_on(&STOCK) {
             stock_level::handle(record, tx)

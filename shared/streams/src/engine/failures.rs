@@ -1,6 +1,6 @@
 //! The reactions of an [`Engine`] to failures: the table of its module, as code.
 
-use super::{Class, Effect, Engine, Phase, first_offsets};
+use super::{Batch, Class, Effect, Engine, Phase, first_offsets};
 use crate::{Failure, Processor, Timestamp, limits::CALL_TIMEOUT};
 
 impl<P: Processor> Engine<P> {
@@ -95,7 +95,8 @@ impl<P: Processor> Engine<P> {
 
     /// The batch comes again.
     pub(super) fn rewind(&mut self, cause: String) -> Effect {
-        let offsets = first_offsets(&self.batch.polled.records);
+        let mut offsets = first_offsets(&self.batch.polled.records);
+        offsets.append(&mut self.batch.first);
         // What stands in is read again from where the last batch of it ended.
         match offsets.is_empty() || self.batch.made_up {
             true => self.back_off(cause),
@@ -138,7 +139,9 @@ impl<P: Processor> Engine<P> {
 
     fn forget_batch(&mut self) {
         self.processor.reset();
-        self.batch_failed |= !self.batch.polled.records.is_empty();
+        self.forget_held();
+        let Batch { polled, first, .. } = &self.batch;
+        self.batch_failed |= !(polled.records.is_empty() && first.is_empty());
     }
 }
 

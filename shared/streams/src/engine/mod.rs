@@ -22,6 +22,7 @@
 mod batch;
 mod effect;
 mod failures;
+mod linger;
 mod make_up;
 mod restore;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::{
 };
 use batch::Failed;
 use failures::read_one;
+use linger::Held;
 use make_up::MakeUp;
 use restore::{Restore, Step};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,6 +58,8 @@ struct Batch {
     decided: Decided,
     /// What is committed with it.
     offsets: Offsets,
+    /// Where it comes again from, if it was held: the first offsets of the batches before it.
+    first: Offsets,
     delivered: Offsets,
     is_transaction: bool,
     /// It is a stand-in's: no group has its offsets.
@@ -115,6 +119,8 @@ pub struct Engine<P> {
     tasks: BTreeMap<i32, Task>,
     unrestored: BTreeSet<i32>,
     batch: Batch,
+    /// Batches whose transaction has not begun.
+    held: Option<Held>,
     /// Addresses of records that an operator has put aside.
     passed: Passed,
     /// What was deleted before it was read, and is made up for.
@@ -142,6 +148,7 @@ impl<P: Processor> Engine<P> {
             tasks: BTreeMap::new(),
             unrestored: BTreeSet::new(),
             batch: Batch::default(),
+            held: None,
             passed: Passed::default(),
             lost: VecDeque::new(),
             look_first: false,
@@ -277,8 +284,8 @@ impl<P: Processor> Engine<P> {
             polled.owned.contains(partition) && !polled.assigned.contains(partition)
         };
         if !self.tasks.keys().all(kept) {
-            // What failed may be another instance's now.
-            self.batch_failed = false;
+            // What failed may be another instance's now, and what is held comes again.
+            (self.batch_failed, self.held) = (false, None);
         }
         self.tasks.retain(|partition, _| kept(partition));
         // Where it is assigned again, a restore finds the same gap, unless it was made up for.
@@ -328,7 +335,7 @@ impl<P: Processor> Engine<P> {
                 return self.back_off(outage);
             }
             if !polled.tick {
-                return self.idle();
+                return self.idle(now);
             }
         }
         let home = self.home();
@@ -339,21 +346,26 @@ impl<P: Processor> Engine<P> {
         match batch::decide(processor, store, &self.codec, at, polled, (home, &ticked)) {
             Ok(decided) => {
                 self.batch.decided = decided;
-                self.begin()
+                self.decided_on(now)
             }
             Err(Failed { partition, failure }) => self.undecided(partition, failure),
         }
     }
 
-    fn begin(&mut self) -> Effect {
+    fn decided_on(&mut self, now: Timestamp) -> Effect {
         let (batch, decided) = (&self.batch.polled.records, &self.batch.decided);
         if batch.is_empty() && decided.is_empty() {
-            return self.idle();
+            return self.idle(now);
         }
         if !self.batch.made_up {
             self.batch.offsets = next_offsets(batch);
         }
-        if decided.outgoing.is_empty() {
+        if self.lingers(now) { self.handled() } else { self.begin() }
+    }
+
+    /// The first step towards the commit of the batch.
+    fn begin(&mut self) -> Effect {
+        if self.batch.decided.outgoing.is_empty() {
             // A transaction costs the broker some 2 ms whatever its size; offsets alone need none.
             let offsets = self.batch.offsets.clone();
             return match offsets.is_empty() {
@@ -454,13 +466,20 @@ impl<P: Processor> Engine<P> {
     fn succeeded(&mut self) -> Effect {
         (self.batch_failed, self.trouble) = (false, None);
         self.made_up();
+        self.handled()
+    }
+
+    fn handled(&mut self) -> Effect {
         self.tell_caught_up();
         self.poll()
     }
 
     /// There was nothing to do. A failed batch may take some polls to come again, so this alone
     /// does not mean that all is well.
-    fn idle(&mut self) -> Effect {
+    fn idle(&mut self, now: Timestamp) -> Effect {
+        if self.has_lingered(now) {
+            return self.begin();
+        }
         self.made_up();
         if !self.batch_failed {
             self.trouble = None;
