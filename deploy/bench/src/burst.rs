@@ -12,12 +12,12 @@ use contracts::{CommandId, OrderId, Timestamp};
 use futures::{StreamExt, TryStreamExt};
 use load::journal::{Journal, Milestone, Reply, Stories, Story};
 use load::mix::{Intent, Kind, Mix};
-use streams::lineage::Cause;
+use streams::topic::TopicSpec;
+use streams::{Codec, lineage::Cause};
 use streams_kafka::{HttpRegistry, Sender};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::limits::codec_for;
 use crate::steady::whole;
 use crate::{Figures, Ground};
 
@@ -163,6 +163,17 @@ async fn put(state: &State, journal: &Journal, wish: Wish, orders: usize) -> Res
     });
     futures::stream::iter(sends).buffer_unordered(SENT_AT_A_TIME).try_collect::<()>().await?;
     Ok(())
+}
+
+/// A codec that knows the schemas of `topics`: many senders at once do not wait for the registry.
+pub(crate) async fn codec_for(
+    registry: HttpRegistry,
+    topics: Vec<&'static TopicSpec>,
+) -> Result<Codec> {
+    let codec = Codec::new(Arc::new(registry));
+    let asking = codec.clone();
+    tokio::task::spawn_blocking(move || asking.warm_up(&topics)).await??;
+    Ok(codec)
 }
 
 pub(crate) fn command(wish: Wish, seed: u64, n: u64) -> PlaceOrder {

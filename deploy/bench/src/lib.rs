@@ -8,11 +8,13 @@
 //! - [`burst`]: how fast it works off what is on the log.
 //! - [`restart`]: how soon it is back.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
+//! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
 
 pub mod burst;
 mod ground;
 pub mod limits;
 mod machine;
+pub mod report;
 pub mod restart;
 mod run;
 pub mod steady;

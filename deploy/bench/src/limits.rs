@@ -21,7 +21,7 @@ use streams_kafka::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::burst::{SENT_AT_A_TIME, Wish, command};
+use crate::burst::{SENT_AT_A_TIME, Wish, codec_for, command};
 use crate::steady::whole;
 use crate::{Figures, Ground};
 
@@ -114,17 +114,6 @@ pub async fn kafka(ground: &Ground, records: usize) -> Result<Figures> {
     stop.cancel();
     stage.stopped().await?;
     Ok(figures)
-}
-
-/// A codec that knows the schemas of `topics`: many senders at once do not wait for the registry.
-pub(crate) async fn codec_for(
-    registry: HttpRegistry,
-    topics: Vec<&'static TopicSpec>,
-) -> Result<Codec> {
-    let codec = Codec::new(Arc::new(registry));
-    let asking = codec.clone();
-    tokio::task::spawn_blocking(move || asking.warm_up(&topics)).await??;
-    Ok(codec)
 }
 
 async fn produce(sender: &Sender<Bare>, records: usize) -> Result<()> {
