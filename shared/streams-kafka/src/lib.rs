@@ -21,7 +21,7 @@ mod transactional;
 pub use clock::{CLOCK, ClockHandle, ask_the_time, spawn_clock};
 pub use disk::DiskStore;
 pub use fenced::{FencedConsumer, spawn_fenced};
-pub use log::{log_starts, read_end, read_topic};
+pub use log::{LogReader, log_starts, read_end, read_topic};
 pub use registry::HttpRegistry;
 pub use schemas::CheckedRegistry;
 pub use sender::{SendError, Sender};

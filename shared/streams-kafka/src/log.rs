@@ -22,8 +22,8 @@ use tracing::debug;
 /// Longest silence of a partition that has more to give.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
-/// Reads logs from an offset to their end, for restores.
-pub(crate) struct LogReader {
+/// Reads logs from an offset to their end, for restores and rebuilds. Its calls block.
+pub struct LogReader {
     committed: BaseConsumer<ReaderContext>,
     uncommitted: BaseConsumer<ReaderContext>,
     names: TopicNames,
@@ -33,7 +33,10 @@ pub(crate) struct LogReader {
 
 impl LogReader {
     /// A reader; `client` names it to the broker.
-    pub(crate) fn new(bootstrap: &str, client: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When no client can be made.
+    pub fn new(bootstrap: &str, client: &str) -> anyhow::Result<Self> {
         let mut config = reader_config(bootstrap, client);
         config.set("enable.partition.eof", "true");
         // The end is known only after an empty fetch, which by default takes half a second.
@@ -47,7 +50,10 @@ impl LogReader {
     /// The last stable offset, when it has reached the high watermark of the call. The instance
     /// that owned the partition before may have committed a moment ago, with the markers still on
     /// their way.
-    pub(crate) fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
+    ///
+    /// # Errors
+    /// When Kafka is away, or a transaction stays open.
+    pub fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
         let watermarks = |consumer: &BaseConsumer<ReaderContext>| {
             consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT)
         };
@@ -64,6 +70,27 @@ impl LogReader {
                 "{topic}/{partition} has a transaction open at {stable}"
             );
             pause_briefly();
+        }
+    }
+
+    /// The first offset that there still is.
+    ///
+    /// # Errors
+    /// When Kafka is away.
+    pub fn start(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
+        let watermarks = self.committed.fetch_watermarks(topic, partition, CALL_TIMEOUT);
+        Ok(watermarks.with_context(|| format!("{topic}/{partition}"))?.0)
+    }
+
+    /// How many partitions of `topic` there are to read. What is beyond the contract is part of
+    /// captured tables alone.
+    ///
+    /// # Errors
+    /// When Kafka is away, or has no such topic.
+    pub fn partitions(&self, topic: &TopicSpec) -> anyhow::Result<i32> {
+        match topic.writers {
+            Writers::Cdc => Ok(i32::try_from(topic_exists(&self.committed, topic.name)?)?),
+            _ => Ok(topic.partitions),
         }
     }
 
@@ -84,7 +111,10 @@ impl LogReader {
 
     /// The records from `from` to before `to`, `max` at most or as many as [`BATCH_BYTES_MAX`]
     /// allows, and where to go on.
-    pub(crate) fn read(
+    ///
+    /// # Errors
+    /// When Kafka is away.
+    pub fn read(
         &mut self,
         topic: &str,
         partition: i32,
@@ -152,12 +182,7 @@ pub fn read_end(
     mut each: impl FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut log = LogReader::new(bootstrap, "log-reader")?;
-    // What is beyond the contract of other topics is not part of them.
-    let partitions = match topic.writers {
-        Writers::Cdc => i32::try_from(topic_exists(&log.committed, topic.name)?)?,
-        _ => topic.partitions,
-    };
-    for partition in 0..partitions {
+    for partition in 0..log.partitions(topic)? {
         let end = log
             .stable_end(topic.name, partition)
             .with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))?;
