@@ -111,6 +111,25 @@ fn latest<'a, K: Ord, T>(rows: impl Iterator<Item = (K, Row<'a, T>)>) -> BTreeMa
     latest
 }
 
+/// What a batch brings to the views: the transitions that nothing has shown before, each once and
+/// in order, and the rest of it, which each table guards.
+#[derive(Debug, Clone)]
+pub struct Fresh<'a> {
+    /// Transitions that are taken with this batch.
+    pub taken: Vec<Transition<'a>>,
+    /// The batch.
+    pub batch: Batch<'a>,
+}
+
+impl<'a> Fresh<'a> {
+    /// The last state of each order, by id.
+    pub fn latest(&self) -> Vec<&'a Order> {
+        let latest: BTreeMap<OrderId, &Order> =
+            self.taken.iter().map(|taken| (taken.order.order_id, taken.order)).collect();
+        latest.into_values().collect()
+    }
+}
+
 impl<'a> Transition<'a> {
     /// As [`decide`] wants it.
     pub fn arrival(&self) -> Arrival<'a> {

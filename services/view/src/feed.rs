@@ -7,7 +7,10 @@
 
 use crate::{
     domain::position::Position,
-    views::events::{self, EventView},
+    views::{
+        events::{self, EventView},
+        is_missing,
+    },
 };
 use contracts::OrderId;
 use service_kit::{Backoff, Readiness, Shutdown, postgres::Database, waiters::Waiters};
@@ -131,6 +134,12 @@ impl Feed {
                     reached = Some(position);
                     backoff.reset();
                     check.up();
+                }
+                // Without that view there is nothing to tell; it may come back.
+                Err(error) if error.downcast_ref().is_some_and(is_missing) => {
+                    check.up();
+                    tokio::time::sleep(backoff.next()).await;
+                    self.look();
                 }
                 Err(error) => {
                     // The watch of the database reports its outages.

@@ -7,6 +7,7 @@ use crate::{
     freshness::Freshness,
     http::{self, App, Page, Streams},
     processor::{BATCH_RECORDS_MAX, ViewProcessor},
+    rebuild::Rebuilds,
 };
 use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX};
 use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
@@ -61,6 +62,11 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     lifecycle.thread("heartbeats", heartbeats.status(), ThreadStatus::health, heartbeats.stopped());
     lifecycle.task("feed", |check, shutdown| feed.clone().run(check, shutdown));
     lifecycle.task("streams", |check, shutdown| writers.run(check, shutdown));
+    let (codec, rebuilds) = (Codec::new(Arc::new(registry)), Rebuilds::default());
+    lifecycle.task("rebuilds", |check, shutdown| {
+        let (kafka, codec) = (common.kafka_bootstrap.clone(), codec.clone());
+        rebuilds.clone().run(database.clone(), kafka, codec, check, shutdown)
+    });
     let app = App {
         database,
         waiters,
@@ -68,6 +74,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         streams,
         page: Page::new(&config.orders_url)?,
         freshness: freshness.clone(),
+        rebuilds,
         shutdown: shutdown.clone(),
     };
     // Waiting requests do not take the place of other queries, and an event stream takes none.
@@ -84,7 +91,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let repository = BlockingPostgres::new(tables, Handle::current());
     let processor = ViewProcessor::new(repository, freshness);
     // What is known is in Postgres.
-    let (state, codec) = (Box::new(MemoryStore::default()), Codec::new(Arc::new(registry)));
+    let state = Box::new(MemoryStore::default());
     let thread = spawn_processor(settings, processor, state, codec, shutdown);
     lifecycle.thread("view", thread.status(), ThreadStatus::health, thread.stopped());
     Ok(running)

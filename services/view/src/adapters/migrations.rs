@@ -5,7 +5,7 @@ use sqlx::migrate::Migrator;
 use std::sync::LazyLock;
 
 /// Number, name and text of every file in `migrations/`.
-const FILES: [(i64, &str, &str); 14] = [
+const FILES: [(i64, &str, &str); 15] = [
     (1, "orders", include_str!("../../migrations/0001_orders.sql")),
     (2, "timeline", include_str!("../../migrations/0002_timeline.sql")),
     (3, "customer_orders", include_str!("../../migrations/0003_customer_orders.sql")),
@@ -20,6 +20,7 @@ const FILES: [(i64, &str, &str); 14] = [
     (12, "order_versions", include_str!("../../migrations/0012_order_versions.sql")),
     (13, "customers", include_str!("../../migrations/0013_customers.sql")),
     (14, "captured_at", include_str!("../../migrations/0014_captured_at.sql")),
+    (15, "memory", include_str!("../../migrations/0015_memory.sql")),
 ];
 
 /// Every migration, in the order of their numbers.

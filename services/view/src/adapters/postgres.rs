@@ -1,14 +1,13 @@
 //! [`Postgres`]: the tables in Postgres, and the one SQL transaction per batch.
 
-use super::{migrations::MIGRATIONS, notifications};
+use super::{lean, memory, migrations::MIGRATIONS, notifications};
 use crate::{
-    batch::{Batch, Outcome, Progress, Transition},
+    batch::{Batch, Fresh, Outcome, Progress, Transition},
     domain::history::Decision,
     freshness::Reached,
     repository::{Repository, Unwritten},
-    views::{customer_orders, customers, order, products, refusals, sales, timeline, versions},
 };
-use contracts::{Order, OrderId, Status, Timestamp};
+use contracts::{OrderId, Timestamp};
 use service_kit::postgres::{Database, Fault, Settings, SynchronousCommit, message};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{
@@ -82,10 +81,11 @@ impl Postgres {
 
     async fn write(&self, batch: Batch<'_>) -> sqlx::Result<Vec<Outcome>> {
         let mut tx = self.database.pool().begin().await?;
+        let served = lean::served(&mut tx).await?;
         let order_ids = batch.order_ids();
         let histories = match order_ids.is_empty() {
             true => BTreeMap::new(),
-            false => timeline::histories(&mut tx, &order_ids).await?,
+            false => memory::histories(&mut tx, &order_ids).await?,
         };
         let decisions = batch.judge(histories);
         let is_next = |decision: &Decision| match decision {
@@ -96,24 +96,14 @@ impl Postgres {
             .filter(|(_, decision)| is_next(decision))
             .map(|(transition, _)| transition)
             .collect();
-        let mut changed = write_orders(&mut tx, &next).await?;
-        let refused: Vec<_> = batch.refusals().into_values().collect();
-        if !refused.is_empty() {
-            refusals::insert(&mut tx, &refused).await?;
-            changed.extend(refused.iter().map(|refusal| refusal.order_id));
+        let fresh = Fresh { taken: memory::take(&mut tx, next).await?, batch };
+        for view in served {
+            view.fold(&mut tx, &fresh).await?;
         }
-        let products = batch.products();
-        if !products.is_empty() {
-            products::upsert_products(&mut tx, &products).await?;
-        }
-        let customers = batch.customers();
-        if !customers.is_empty() {
-            customers::upsert(&mut tx, &customers).await?;
-        }
-        let stock = batch.stock();
-        if !stock.is_empty() {
-            products::upsert_stock(&mut tx, &stock).await?;
-        }
+        memory::advance(&mut tx, batch.arrived).await?;
+        let refused = batch.refusals().into_values().map(|refusal| refusal.order_id);
+        let taken = fresh.taken.iter().map(|taken| taken.order.order_id);
+        let changed: BTreeSet<OrderId> = taken.chain(refused).collect();
         write_progress(&mut tx, batch.progress).await?;
         notifications::notify(&mut tx, &changed).await?;
         tx.commit().await?;
@@ -122,7 +112,12 @@ impl Postgres {
 
     /// Make what tables are missing. Several instances may try at once.
     async fn migrate(&self) -> anyhow::Result<()> {
-        self.migrated.get_or_try_init(|| self.database.migrate(&MIGRATIONS)).await.map(drop)
+        let make = || async {
+            self.database.migrate(&MIGRATIONS).await?;
+            let ensure = async { lean::ensure(&mut *self.database.pool().acquire().await?).await };
+            self.database.within(ensure).await
+        };
+        self.migrated.get_or_try_init(make).await.map(drop)
     }
 }
 
@@ -143,30 +138,6 @@ impl Repository for BlockingPostgres {
     fn apply(&mut self, batch: Batch<'_>) -> Result<Vec<Outcome>, Unwritten> {
         self.runtime.block_on(self.tables.apply(batch))
     }
-}
-
-/// Show transitions that are next for their orders. Gives the orders that have changed.
-async fn write_orders(
-    connection: &mut PgConnection,
-    next: &[Transition<'_>],
-) -> sqlx::Result<BTreeSet<OrderId>> {
-    if next.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let latest: BTreeMap<OrderId, &Order> =
-        next.iter().map(|arrived| (arrived.order.order_id, arrived.order)).collect();
-    let latest: Vec<&Order> = latest.into_values().collect();
-    let changed = order::upsert(connection, &latest).await?;
-    timeline::insert(connection, next).await?;
-    versions::insert(connection, next).await?;
-    customer_orders::upsert(connection, &latest).await?;
-    let is_sold =
-        |order: &&Order| order.status == Status::Confirmed && changed.contains(&order.order_id);
-    let sold: Vec<&Order> = latest.into_iter().filter(is_sold).collect();
-    if !sold.is_empty() {
-        sales::add(connection, &sold).await?;
-    }
-    Ok(changed)
 }
 
 async fn write_progress(connection: &mut PgConnection, progress: &Progress) -> sqlx::Result<()> {

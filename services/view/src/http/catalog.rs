@@ -2,7 +2,7 @@
 
 use super::{App, checked_limit, path_id};
 use crate::views::{
-    BySku,
+    BySku, ViewName,
     products::{self, ProductView, Products},
     sales::Sales,
 };
@@ -38,7 +38,7 @@ pub(super) struct PageQuery {
 
 async fn list<V: BySku>(app: &App, page: &PageQuery) -> Result<Json<V>, Problem> {
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    app.read(|| V::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+    app.read(V::NEEDS, || V::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
 }
 
 /// The catalog with its stock, by sku
@@ -76,7 +76,7 @@ pub(super) async fn product(
     ValidPath(ProductPath { sku }): ValidPath<ProductPath>,
 ) -> Result<Json<ProductView>, Problem> {
     let sku: Sku = path_id("sku", sku)?;
-    let product = app.read(|| products::find(app.pool(), &sku)).await?;
+    let product = app.read(&[ViewName::Products], || products::find(app.pool(), &sku)).await?;
     product.map(Json).ok_or_else(|| Problem::not_found(format!("the catalog has no {sku}")))
 }
 

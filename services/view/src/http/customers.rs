@@ -2,6 +2,7 @@
 
 use super::{App, checked_limit, path_id};
 use crate::views::{
+    ViewName,
     customer_orders::{self, CustomerOrders},
     customers::{self, Customers},
 };
@@ -51,7 +52,9 @@ pub(super) async fn list(
     ValidQuery(page): ValidQuery<CustomersQuery>,
 ) -> Result<Json<Customers>, Problem> {
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    app.read(|| customers::list(app.pool(), page.after.as_ref(), limit)).await.map(Json)
+    app.read(&[ViewName::Customers], || customers::list(app.pool(), page.after.as_ref(), limit))
+        .await
+        .map(Json)
 }
 
 /// Which page.
@@ -87,5 +90,5 @@ pub(super) async fn orders(
     let customer_id: CustomerId = path_id("id", id)?;
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
     let list = || customer_orders::list(app.pool(), &customer_id, page.before, limit);
-    app.read(list).await.map(Json)
+    app.read(&[ViewName::CustomerOrders], list).await.map(Json)
 }

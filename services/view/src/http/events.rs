@@ -13,7 +13,7 @@ use crate::{
     domain::position::Position,
     feed::{self, Follower},
     views::{
-        OfOrder,
+        OfOrder, ViewName,
         events::{self, EventView},
         order::OrderView,
         timeline::TimelineView,
@@ -32,6 +32,9 @@ use utoipa::IntoParams;
 
 /// Most earlier transitions to begin with.
 const LATEST_MAX: u32 = 1000;
+
+/// What `/events` are taken from.
+const FEED: &[ViewName] = &[ViewName::Timeline];
 
 /// The id of the only event of an order that was refused.
 const REFUSED: &str = "refused";
@@ -88,11 +91,11 @@ pub(super) async fn all(
         return Err(out_of_range("latest", format!("must be between 1 and {LATEST_MAX}")));
     }
     let place = app.streams.place()?;
-    let end = app.read(|| events::end(app.pool())).await?;
+    let end = app.read(FEED, || events::end(app.pool())).await?;
     let begin = match (after, query.latest) {
         // A position beyond the end is from another log, such as that of a shop before `--fresh`.
         (Some(after), _) => after.up_to(&end),
-        (None, Some(count)) => app.read(|| events::before_latest(app.pool(), count)).await?,
+        (None, Some(count)) => app.read(FEED, || events::before_latest(app.pool(), count)).await?,
         (None, None) => end,
     };
     let first = Event::default().id(begin.to_string()).retry(RETRY);
@@ -150,7 +153,7 @@ pub(super) async fn of_order(
     let place = app.streams.place()?;
     let waiter = app.waiters.register(id, |()| true);
     let waiter = waiter.map_err(|full| Problem::unavailable(full.to_string()))?;
-    let known = app.read(|| TimelineView::find(app.pool(), id)).await?;
+    let known = app.read(TimelineView::NEEDS, || TimelineView::find(app.pool(), id)).await?;
     let last = known.as_ref().and_then(|timeline| timeline.transitions.last());
     if last.is_some_and(|last| last.is_terminal() && last.version <= seen) {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -208,13 +211,14 @@ impl OrderStream {
             }
             self.waiter.news().await;
             let (app, id) = (&self.app, self.id);
-            known = app.read(|| TimelineView::find(app.pool(), id)).await.ok()?;
+            known =
+                app.read(TimelineView::NEEDS, || TimelineView::find(app.pool(), id)).await.ok()?;
         }
     }
 
     async fn refused(&self, out: &Out) -> Option<()> {
         let (app, id) = (&self.app, self.id);
-        let order = app.read(|| OrderView::find(app.pool(), id)).await.ok()??;
+        let order = app.read(OrderView::NEEDS, || OrderView::find(app.pool(), id)).await.ok()??;
         let event = Event::default().event(REFUSED).id(REFUSED);
         out.send(event.json_data(order).ok()?).await
     }

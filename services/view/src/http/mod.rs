@@ -1,4 +1,4 @@
-//! The view over HTTP: only queries, and the page.
+//! The view over HTTP: queries, the page, and what operators do with the lean views.
 
 mod catalog;
 mod customers;
@@ -8,12 +8,18 @@ mod orders;
 mod page;
 mod streams;
 mod topology;
+mod views;
 mod wait;
 
 pub use page::Page;
 pub use streams::{Streams, Writers};
 
-use crate::{feed::Feed, freshness::Freshness};
+use crate::{
+    feed::Feed,
+    freshness::Freshness,
+    rebuild::Rebuilds,
+    views::{ViewName, is_missing},
+};
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -47,6 +53,8 @@ pub struct App {
     pub page: Page,
     /// How old the answers are.
     pub freshness: Freshness,
+    /// Who rebuilds views.
+    pub rebuilds: Rebuilds,
     /// Ends every wait.
     pub shutdown: Shutdown,
 }
@@ -60,12 +68,27 @@ pub struct App {
 struct Document;
 
 impl App {
-    /// What `look` reads in the database.
-    async fn read<T, F>(&self, look: impl Fn() -> F) -> Result<T, Problem>
+    /// What `look` reads in the tables of `views`; 503 while one of these is dropped.
+    async fn read<T, F>(&self, views: &[ViewName], look: impl Fn() -> F) -> Result<T, Problem>
     where
         F: Future<Output = sqlx::Result<T>>,
     {
-        self.database.read(look).await.map_err(|error| self.database.problem(&error))
+        let mut again = true;
+        loop {
+            let error = match self.database.read(&look).await {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            if error.downcast_ref::<sqlx::Error>().is_some_and(is_missing) {
+                match views::missing(self, views).await? {
+                    Some(missing) => return Err(missing),
+                    // By now it is there again.
+                    None if std::mem::take(&mut again) => continue,
+                    None => {}
+                }
+            }
+            return Err(self.database.problem(&error));
+        }
     }
 
     /// The connections, for what [`App::read`] is given.
@@ -91,6 +114,9 @@ pub fn router(app: App) -> anyhow::Result<Router> {
         .routes(routes!(catalog::product))
         .routes(routes!(catalog::sales))
         .routes(routes!(topology::show))
+        .routes(routes!(views::list))
+        .routes(routes!(views::show, views::remove))
+        .routes(routes!(views::rebuild))
         .split_for_parts();
     etag::document(&mut document);
     let routes = routes.layer(from_fn(etag::tag));
@@ -134,6 +160,8 @@ const INDEX: Index = Index {
         "/products/{sku}",
         "/sales?limit={1..1000}&after={sku}",
         "/topology",
+        "/views",
+        "/views/{name}",
         "/openapi.json",
         "/health/ready",
     ],

@@ -5,6 +5,7 @@ use super::{
     wait::{WaitFor, WaitQuery, wait_for},
 };
 use crate::views::{
+    ViewName,
     order::OrderView,
     timeline::TimelineView,
     versions::{self, Past},
@@ -95,7 +96,7 @@ pub(super) async fn show(
         let ShowQuery { wait, min_version, timeout, .. } = query;
         return wait_for::<OrderView>(&app, id, &WaitQuery { wait, min_version, timeout }).await;
     };
-    let order = app.read(|| versions::find(app.pool(), id, past)).await?;
+    let order = app.read(&[ViewName::Versions], || versions::find(app.pool(), id, past)).await?;
     let none = || Problem::not_found(format!("nothing is kept of the order {id} at this point"));
     order.map(|order| Json(order).into_response()).ok_or_else(none)
 }

@@ -91,7 +91,7 @@ async fn look_until<V: OfOrder>(
     query: &WaitQuery,
 ) -> Result<(Option<V>, bool), Problem> {
     let (goal, timeout) = (query.goal(), query.timeout()?);
-    let look = || app.read(|| V::find(app.pool(), order_id));
+    let look = || app.read(V::NEEDS, || V::find(app.pool(), order_id));
     if !goal.is_set() {
         return Ok((look().await?, false));
     }

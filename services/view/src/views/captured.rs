@@ -47,6 +47,9 @@ pub(super) async fn upsert<K, T, E: Serialize>(
     key: fn(&K) -> &str,
     entry: fn(&T) -> E,
 ) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     sqlx::query(statement)
         .bind(rows.keys().map(|id| key(id)).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.captured.map(entry).map(Json)).collect::<Vec<_>>())

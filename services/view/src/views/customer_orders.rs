@@ -1,11 +1,32 @@
 //! The orders of a customer, newest first. Guarded by version.
 
-use super::{Amount, cut, time};
-use contracts::{CustomerId, Order, OrderId};
+use super::{Amount, Definition, cut, time};
+use crate::batch::Fresh;
+use contracts::{CustomerId, OrderId, topics::ORDERS};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "customer-orders",
+    topics: &[&ORDERS.spec],
+    tables: &["customer_orders"],
+    ddl: "
+        CREATE TABLE customer_orders (
+            order_id     uuid   PRIMARY KEY,
+            customer_id  text   NOT NULL,
+            version      bigint NOT NULL,
+            status       text   NOT NULL,
+            total_minor  bigint NOT NULL,
+            currency     text   NOT NULL,
+            requested_at bigint NOT NULL
+        );
+        CREATE INDEX customer_orders_newest
+            ON customer_orders (customer_id, requested_at DESC, order_id DESC)",
+    revision: 1,
+    keep: None,
+};
 
 /// A page of a customer's orders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -48,11 +69,12 @@ const UPSERT: &str = "
         requested_at = excluded.requested_at
     WHERE known.version < excluded.version";
 
-/// Show `orders`, each id once.
-///
-/// # Errors
-/// When the database fails.
-pub async fn upsert(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<()> {
+/// Show the last state of each order.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let orders = fresh.latest();
+    if orders.is_empty() {
+        return Ok(());
+    }
     sqlx::query(UPSERT)
         .bind(orders.iter().map(|order| order.order_id.0).collect::<Vec<_>>())
         .bind(orders.iter().map(|o| o.customer.customer_id.as_str()).collect::<Vec<_>>())

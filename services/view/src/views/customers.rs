@@ -1,15 +1,33 @@
 //! The customers of the catalog, by name alone.
 
 use super::{
+    Definition,
     captured::{self, upsert_statement},
     cut,
 };
-use crate::batch::Row;
-use contracts::{CustomerId, catalog::CatalogCustomer};
+use crate::batch::Fresh;
+use contracts::{CustomerId, catalog::CatalogCustomer, topics::CUSTOMERS};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
+
+/// Who may order, by name alone: what else the catalog knows of a person is not for every reader.
+/// One that is gone, or cannot be read, keeps its row, empty.
+pub(super) const DEFINITION: Definition = Definition {
+    name: "customers",
+    topics: &[&CUSTOMERS.spec],
+    tables: &["customers"],
+    ddl: "
+        CREATE TABLE customers (
+            customer_id   text    PRIMARY KEY,
+            customer      jsonb,
+            log_partition integer NOT NULL,
+            log_offset    bigint  NOT NULL,
+            log_timestamp bigint  NOT NULL
+        )",
+    revision: 1,
+    keep: None,
+};
 
 /// A page of the customers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -48,16 +66,11 @@ impl From<&CatalogCustomer> for CustomerEntry {
 
 const UPSERT: &str = upsert_statement!("customers", "customer_id", "customer");
 
-/// Show `rows`; one without a customer hides what was shown.
-///
-/// # Errors
-/// When the database fails.
-pub async fn upsert(
-    connection: &mut PgConnection,
-    rows: &BTreeMap<&CustomerId, Row<'_, CatalogCustomer>>,
-) -> sqlx::Result<()> {
+/// Show the rows; one without a customer hides what was shown.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let rows = fresh.batch.customers();
     let entry = |customer: &CatalogCustomer| CustomerEntry::from(customer);
-    captured::upsert(connection, UPSERT, rows, CustomerId::as_str, entry).await
+    captured::upsert(connection, UPSERT, &rows, CustomerId::as_str, entry).await
 }
 
 const LIST: &str = "

@@ -1,12 +1,14 @@
-//! The lean views: one file each with its upsert and its query; the tables are in `migrations/`.
+//! The lean views: one file each, with its definition, its fold and its queries.
 //!
-//! The SQL transaction of a batch writes each of them, with a guard, so that a batch may come
-//! twice. The view can fill an empty database again from the log, all tables together: the timeline
-//! also identifies repetitions, and sales depend on that.
+//! The SQL transaction of a batch folds it into each of them. What was taken of the log is the
+//! memory's to know ([`crate::adapters::memory`]), so each view alone can be dropped, and rebuilt
+//! from the log.
 
+mod all;
 mod captured;
 pub mod customer_orders;
 pub mod customers;
+mod definition;
 pub mod events;
 pub mod order;
 pub mod products;
@@ -14,6 +16,8 @@ pub mod refusals;
 pub mod sales;
 pub mod timeline;
 pub mod versions;
+
+pub use definition::{Definition, ViewName};
 
 use crate::domain::goal::Standing;
 use contracts::{Money, OrderId, Reason, Sku, Timestamp};
@@ -24,6 +28,9 @@ use utoipa::ToSchema;
 
 /// A view with an answer for one order, which a reader can wait for.
 pub trait OfOrder: Serialize + Sized + Send {
+    /// The views that the answer is taken from.
+    const NEEDS: &[ViewName];
+
     /// The answer; none if nothing is known of the order.
     ///
     /// # Errors
@@ -39,6 +46,9 @@ pub trait OfOrder: Serialize + Sized + Send {
 
 /// A view that is listed by sku, page by page.
 pub trait BySku: Serialize + Sized + Send {
+    /// The views that the answer is taken from.
+    const NEEDS: &[ViewName];
+
     /// The first page, or the one after the sku `after`, with `limit` entries at most.
     ///
     /// # Errors
@@ -94,4 +104,9 @@ fn cut<T>(rows: &mut Vec<T>, limit: u32) -> bool {
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     more
+}
+
+/// Whether a table of the statement is not there: its view is dropped, or is rebuilt.
+pub(crate) fn is_missing(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P01")
 }

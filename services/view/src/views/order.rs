@@ -1,17 +1,39 @@
 //! The order as it is now: what `GET /orders/{id}` answers. Guarded by version.
 
 use super::{
-    Amount, OfOrder, ReasonView,
+    Amount, Definition, OfOrder, ReasonView, ViewName,
     refusals::{self, RefusalRow, RefusalView},
     time,
 };
-use crate::domain::goal::Standing;
-use contracts::{Order, OrderId, OrderLine, Payment, Status};
+use crate::{batch::Fresh, domain::goal::Standing};
+use contracts::{Order, OrderId, OrderLine, Payment, Status, topics::ORDERS};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
-use std::collections::BTreeSet;
 use utoipa::ToSchema;
-use uuid::Uuid;
+
+/// Times are milliseconds since 1970, as in the events.
+pub(super) const DEFINITION: Definition = Definition {
+    name: "orders",
+    topics: &[&ORDERS.spec],
+    tables: &["orders"],
+    ddl: "
+        CREATE TABLE orders (
+            order_id     uuid   PRIMARY KEY,
+            version      bigint NOT NULL,
+            status       text   NOT NULL,
+            customer_id  text   NOT NULL,
+            lines        jsonb  NOT NULL,
+            total_minor  bigint NOT NULL,
+            currency     text   NOT NULL,
+            payment      jsonb,
+            reasons      jsonb  NOT NULL,
+            requested_at bigint NOT NULL,
+            deadline     bigint NOT NULL,
+            note         text   NOT NULL
+        )",
+    revision: 1,
+    keep: None,
+};
 
 /// The status of an order that does not exist, because the command about it was refused.
 const REFUSED: &str = "refused";
@@ -156,22 +178,18 @@ const UPSERT: &str = "
         lines = excluded.lines, total_minor = excluded.total_minor, currency = excluded.currency,
         payment = excluded.payment, reasons = excluded.reasons,
         requested_at = excluded.requested_at, deadline = excluded.deadline, note = excluded.note
-    WHERE known.version < excluded.version
-    RETURNING order_id";
+    WHERE known.version < excluded.version";
 
-/// Show `orders`, each id once. Gives those that were not shown at this version or a later one
-/// before: what depends on a change of status must look at these alone.
-///
-/// # Errors
-/// When the database fails.
-pub async fn upsert(
-    connection: &mut PgConnection,
-    orders: &[&Order],
-) -> sqlx::Result<BTreeSet<OrderId>> {
+/// Show the last state of each order.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let orders = fresh.latest();
+    if orders.is_empty() {
+        return Ok(());
+    }
     let lines = |order: &&Order| Json(order.lines.iter().map(LineView::from).collect::<Vec<_>>());
     let payment = |order: &&Order| order.payment.as_ref().map(PaymentView::from).map(Json);
     let reasons = |o: &&Order| Json(o.reasons.iter().map(ReasonView::from).collect::<Vec<_>>());
-    let changed: Vec<Uuid> = sqlx::query_scalar(UPSERT)
+    sqlx::query(UPSERT)
         .bind(orders.iter().map(|order| order.order_id.0).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.version).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.status.as_str()).collect::<Vec<_>>())
@@ -184,9 +202,9 @@ pub async fn upsert(
         .bind(orders.iter().map(|order| order.requested_at.millis()).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.deadline.millis()).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.note.as_str()).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    Ok(changed.into_iter().map(OrderId).collect())
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,6 +230,8 @@ const FIND: &str = "
                ORDER BY refused_at DESC, command_id DESC LIMIT 50) AS r)";
 
 impl OfOrder for OrderView {
+    const NEEDS: &[ViewName] = &[ViewName::Orders, ViewName::Refusals];
+
     /// The order, or how it was refused.
     async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {
         let found: (Option<Json<OrderRow>>, Json<Vec<RefusalRow>>) =

@@ -2,16 +2,45 @@
 //! the catalog have none of their own ([`captured`]); stock levels have a version.
 
 use super::{
-    Amount, BySku,
+    Amount, BySku, Definition, ViewName,
     captured::{self, upsert_statement},
-    cut,
+    cut, is_missing,
 };
-use crate::batch::Row;
-use contracts::{Sku, catalog::Product, inventory::StockLevel};
+use crate::batch::Fresh;
+use contracts::{
+    Sku,
+    catalog::Product,
+    topics::{PRODUCTS, STOCK},
+};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
+
+/// A table for each source, so that neither order of arrival matters. A product that is gone keeps
+/// its row, empty, and its stock.
+pub(super) const DEFINITION: Definition = Definition {
+    name: "products",
+    topics: &[&PRODUCTS.spec, &STOCK.spec],
+    tables: &["products", "stock"],
+    ddl: "
+        CREATE TABLE products (
+            sku           text    PRIMARY KEY,
+            product       jsonb,
+            log_partition integer NOT NULL,
+            log_offset    bigint  NOT NULL,
+            log_timestamp bigint  NOT NULL
+        );
+        CREATE TABLE stock (
+            sku       text   PRIMARY KEY,
+            on_hand   bigint NOT NULL,
+            reserved  bigint NOT NULL,
+            available bigint NOT NULL,
+            version   bigint NOT NULL
+        )",
+    revision: 1,
+    keep: None,
+};
 
 /// A page of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -68,16 +97,12 @@ impl From<&Product> for CatalogEntry {
 
 const UPSERT_PRODUCTS: &str = upsert_statement!("products", "sku", "product");
 
-/// Show `rows`; one without a product hides what was shown.
-///
-/// # Errors
-/// When the database fails.
-pub async fn upsert_products(
-    connection: &mut PgConnection,
-    rows: &BTreeMap<&Sku, Row<'_, Product>>,
-) -> sqlx::Result<()> {
+/// Show rows and levels; a row without a product hides what was shown.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let rows = fresh.batch.products();
     let entry = |product: &Product| CatalogEntry::from(product);
-    captured::upsert(connection, UPSERT_PRODUCTS, rows, Sku::as_str, entry).await
+    captured::upsert(connection, UPSERT_PRODUCTS, &rows, Sku::as_str, entry).await?;
+    fold_stock(connection, fresh).await
 }
 
 const UPSERT_STOCK: &str = "
@@ -87,14 +112,11 @@ const UPSERT_STOCK: &str = "
         available = excluded.available, version = excluded.version
     WHERE known.version < excluded.version";
 
-/// Show `levels`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn upsert_stock(
-    connection: &mut PgConnection,
-    levels: &BTreeMap<&Sku, &StockLevel>,
-) -> sqlx::Result<()> {
+async fn fold_stock(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let levels = fresh.batch.stock();
+    if levels.is_empty() {
+        return Ok(());
+    }
     sqlx::query(UPSERT_STOCK)
         .bind(levels.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(levels.values().map(|level| level.on_hand).collect::<Vec<_>>())
@@ -120,6 +142,8 @@ const LIST: &str = "
     LIMIT $2";
 
 impl BySku for Products {
+    const NEEDS: &[ViewName] = &[ViewName::Products];
+
     /// The first `limit` products, or those after the sku `after`.
     async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Self> {
         let mut rows: Vec<Shown> = sqlx::query_as(LIST)
@@ -138,6 +162,20 @@ const FIND: &str = "
     SELECT sku, product, coalesce(on_hand, 0), coalesce(reserved, 0), coalesce(available, 0)
     FROM products LEFT JOIN stock USING (sku)
     WHERE product IS NOT NULL AND sku = $1";
+
+/// The names of those of `skus` that the catalog has; none at all while there is no such view.
+pub(super) async fn names(
+    pool: &PgPool,
+    skus: &[String],
+) -> sqlx::Result<BTreeMap<String, String>> {
+    const NAMES: &str =
+        "SELECT sku, product ->> 'name' FROM products WHERE product IS NOT NULL AND sku = ANY($1)";
+    match sqlx::query_as(NAMES).bind(skus).fetch_all(pool).await {
+        Ok(rows) => Ok(rows.into_iter().collect()),
+        Err(error) if is_missing(&error) => Ok(BTreeMap::new()),
+        Err(error) => Err(error),
+    }
+}
 
 /// One product; none if the catalog has none.
 ///

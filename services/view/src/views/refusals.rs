@@ -1,12 +1,38 @@
 //! Refused commands, by command id. The view shows them with their order, or in its place if there
 //! is none.
 
-use super::{ReasonView, time};
-use contracts::orders::CommandRefused;
+use super::{Definition, ReasonView, time};
+use crate::batch::Fresh;
+use contracts::{OrderId, orders::CommandRefused, topics::ORDER_REFUSALS};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// Kafka deletes old refusals, so a rebuild keeps the rows of those that the log has no more.
+pub(super) const DEFINITION: Definition = Definition {
+    name: "refusals",
+    topics: &[&ORDER_REFUSALS.spec],
+    tables: &["refusals"],
+    ddl: "
+        CREATE TABLE refusals (
+            command_id    uuid   PRIMARY KEY,
+            order_id      uuid   NOT NULL,
+            command       text   NOT NULL,
+            reasons       jsonb  NOT NULL,
+            refused_at    bigint NOT NULL,
+            order_version bigint
+        );
+        CREATE INDEX refusals_by_order ON refusals (order_id, refused_at)",
+    revision: 1,
+    keep: Some(
+        "
+        INSERT INTO refusals (command_id, order_id, command, reasons, refused_at, order_version)
+        SELECT command_id, order_id, command, reasons, refused_at, order_version
+        FROM public.refusals
+        ON CONFLICT (command_id) DO NOTHING",
+    ),
+};
 
 /// A command that changed nothing, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -54,14 +80,12 @@ const INSERT: &str = "
         $6::bigint[])
     ON CONFLICT (command_id) DO NOTHING";
 
-/// Show `refusals`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert(
-    connection: &mut PgConnection,
-    refusals: &[&CommandRefused],
-) -> sqlx::Result<()> {
+/// Show the refusals.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let refusals: Vec<&CommandRefused> = fresh.batch.refusals().into_values().collect();
+    if refusals.is_empty() {
+        return Ok(());
+    }
     let reasons = |refusal: &&CommandRefused| {
         Json(refusal.reasons.iter().map(ReasonView::from).collect::<Vec<_>>())
     };
@@ -75,4 +99,14 @@ pub async fn insert(
         .execute(connection)
         .await
         .map(drop)
+}
+
+/// Whether the view knows that there is no such order, because every command about it was refused.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_refused(pool: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
+    const ALL: &str = "SELECT coalesce(bool_and(order_version IS NULL), false) FROM refusals
+        WHERE order_id = $1";
+    sqlx::query_scalar(ALL).bind(order_id.0).fetch_one(pool).await
 }

@@ -1,12 +1,31 @@
 //! The sales of confirmed orders, per product. A sum has no version to guard it. It counts an order
-//! exactly once, because the view adds only orders whose row has become confirmed in the same SQL
-//! transaction.
+//! exactly once, because the memory takes each transition once, in the same SQL transaction, and
+//! nothing follows a confirmation.
 
-use super::{Amount, BySku};
-use contracts::{Order, Sku};
+use super::{Amount, BySku, Definition, ViewName, products};
+use crate::batch::Fresh;
+use contracts::{Order, Sku, Status, topics::ORDERS};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
+
+/// Revenue is numeric: a sum without a bound.
+pub(super) const DEFINITION: Definition = Definition {
+    name: "sales",
+    topics: &[&ORDERS.spec],
+    tables: &["sales"],
+    ddl: "
+        CREATE TABLE sales (
+            sku           text    NOT NULL,
+            currency      text    NOT NULL,
+            orders        bigint  NOT NULL,
+            quantity      bigint  NOT NULL,
+            revenue_minor numeric NOT NULL,
+            PRIMARY KEY (sku, currency)
+        )",
+    revision: 1,
+    keep: None,
+};
 
 /// A page of the sales.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -45,11 +64,13 @@ const ADD: &str = "
         quantity = known.quantity + excluded.quantity,
         revenue_minor = known.revenue_minor + excluded.revenue_minor";
 
-/// Add `orders`, which have become confirmed in this SQL transaction.
-///
-/// # Errors
-/// When the database fails.
-pub async fn add(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<()> {
+/// Add the orders that have become confirmed.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let taken = fresh.taken.iter().map(|taken| taken.order);
+    let orders: Vec<&Order> = taken.filter(|order| order.status == Status::Confirmed).collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
     let lines = || orders.iter().flat_map(|order| order.lines.iter().map(move |l| (*order, l)));
     sqlx::query(ADD)
         .bind(lines().map(|(_, line)| line.sku.as_str()).collect::<Vec<_>>())
@@ -62,24 +83,28 @@ pub async fn add(connection: &mut PgConnection, orders: &[&Order]) -> sqlx::Resu
 }
 
 const LIST: &str = "
-    SELECT sku, product ->> 'name', currency, orders, quantity,
-        least(revenue_minor, 9223372036854775807)::bigint
-    FROM sales LEFT JOIN products USING (sku)
+    SELECT sku, currency, orders, quantity, least(revenue_minor, 9223372036854775807)::bigint
+    FROM sales
     WHERE $1::text IS NULL OR sku > $1
     ORDER BY sku
     FETCH FIRST ($2) ROWS WITH TIES";
 
 impl BySku for Sales {
+    const NEEDS: &[ViewName] = &[ViewName::Sales];
+
     /// `limit` rows, and the other currencies of the last one.
     async fn list(pool: &PgPool, after: Option<&Sku>, limit: u32) -> sqlx::Result<Self> {
-        let rows: Vec<(String, Option<String>, String, i64, i64, i64)> = sqlx::query_as(LIST)
+        let rows: Vec<(String, String, i64, i64, i64)> = sqlx::query_as(LIST)
             .bind(after.map(Sku::as_str))
             .bind(i64::from(limit))
             .fetch_all(pool)
             .await?;
         let is_full = rows.len() >= limit as usize;
-        let view = |(sku, name, currency, orders, quantity, amount_minor)| {
+        let skus: Vec<String> = rows.iter().map(|(sku, ..)| sku.clone()).collect();
+        let names = products::names(pool, &skus).await?;
+        let view = |(sku, currency, orders, quantity, amount_minor): (String, _, _, _, _)| {
             let revenue = Amount { amount_minor, currency };
+            let name = names.get(&sku).cloned();
             SalesView { sku, name, orders, quantity, revenue }
         };
         let sales: Vec<_> = rows.into_iter().map(view).collect();

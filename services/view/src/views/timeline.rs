@@ -1,21 +1,42 @@
 //! Every transition of an order, with its place in the log. One row per (order, version),
 //! never changed.
 
-use super::{OfOrder, order::standing, time};
+use super::{Definition, OfOrder, ViewName, order::standing, refusals, time};
 use crate::{
-    batch::Transition,
-    domain::{
-        goal::Standing,
-        history::{History, Known},
-    },
+    batch::{Fresh, Transition},
+    domain::goal::Standing,
 };
-use contracts::{OrderId, Status};
+use contracts::{OrderId, topics::ORDERS};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
-use std::collections::{BTreeMap, BTreeSet};
 use streams::record::names;
 use utoipa::ToSchema;
-use uuid::Uuid;
+
+/// The index is for readers who go through the log: the transitions of a partition after an offset.
+pub(super) const DEFINITION: Definition = Definition {
+    name: "timeline",
+    topics: &[&ORDERS.spec],
+    tables: &["timeline"],
+    ddl: "
+        CREATE TABLE timeline (
+            order_id      uuid    NOT NULL,
+            version       bigint  NOT NULL,
+            transition    text    NOT NULL,
+            status        text    NOT NULL,
+            topic         text    NOT NULL,
+            log_partition integer NOT NULL,
+            log_offset    bigint  NOT NULL,
+            writer        text    NOT NULL,
+            lineage       text,
+            causation_id  text,
+            occurred_at   bigint  NOT NULL,
+            latency_ms    bigint  NOT NULL,
+            PRIMARY KEY (order_id, version)
+        );
+        CREATE INDEX timeline_places ON timeline (log_partition, log_offset)",
+    revision: 1,
+    keep: None,
+};
 
 /// The transitions of an order, oldest first; none if it was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -69,21 +90,17 @@ impl TransitionView {
 
 const INSERT: &str = "
     INSERT INTO timeline (order_id, version, transition, status, topic, log_partition, log_offset,
-        writer, lineage, causation_id, occurred_at, latency_ms, fingerprint)
+        writer, lineage, causation_id, occurred_at, latency_ms)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[],
-        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
-        $13::uuid[])
+        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[])
     ON CONFLICT (order_id, version) DO NOTHING";
 
-/// Show `transitions`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert(
-    connection: &mut PgConnection,
-    transitions: &[Transition<'_>],
-) -> sqlx::Result<()> {
-    let all = transitions;
+/// Show the transitions.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let all = &fresh.taken;
+    if all.is_empty() {
+        return Ok(());
+    }
     sqlx::query(INSERT)
         .bind(all.iter().map(|arrived| arrived.order.order_id.0).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| arrived.order.version).collect::<Vec<_>>())
@@ -97,7 +114,6 @@ pub async fn insert(
         .bind(all.iter().map(|arrived| header(arrived, names::CAUSATION_ID)).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| arrived.order.occurred_at.millis()).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| latency_ms(arrived)).collect::<Vec<_>>())
-        .bind(all.iter().map(|arrived| arrived.fingerprint).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)
@@ -111,29 +127,6 @@ fn header<'a>(arrived: &Transition<'a>, name: &str) -> Option<&'a str> {
 fn latency_ms(arrived: &Transition<'_>) -> i64 {
     let (requested, occurred) = (arrived.order.requested_at, arrived.order.occurred_at);
     occurred.millis().saturating_sub(requested.millis())
-}
-
-/// What is shown of these orders.
-///
-/// # Errors
-/// When the database fails.
-pub async fn histories(
-    connection: &mut PgConnection,
-    orders: &BTreeSet<OrderId>,
-) -> sqlx::Result<BTreeMap<OrderId, History>> {
-    const KNOWN: &str = "
-        SELECT order_id, version, status, fingerprint FROM timeline WHERE order_id = ANY($1)";
-    let ids: Vec<Uuid> = orders.iter().map(|order_id| order_id.0).collect();
-    let rows: Vec<(Uuid, i64, String, Uuid)> =
-        sqlx::query_as(KNOWN).bind(ids).fetch_all(connection).await?;
-    let mut steps: BTreeMap<OrderId, Vec<(i64, Known)>> = BTreeMap::new();
-    for (order_id, version, status, fingerprint) in rows {
-        let known = Status::ALL.into_iter().find(|known| known.as_str() == status);
-        let unknown = || sqlx::Error::Decode(format!("{status:?} is no status").into());
-        let known = Known { status: known.ok_or_else(unknown)?, fingerprint };
-        steps.entry(OrderId(order_id)).or_default().push((version, known));
-    }
-    Ok(steps.into_iter().map(|(order_id, steps)| (order_id, History::of(steps))).collect())
 }
 
 /// A row of the table.
@@ -172,18 +165,18 @@ impl From<Row> for TransitionView {
 }
 
 const FIND: &str = "
-    SELECT
-        (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
-         FROM timeline AS t WHERE order_id = $1),
-        coalesce((SELECT bool_and(order_version IS NULL) FROM refusals
-                  WHERE order_id = $1), false)";
+    SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
+    FROM timeline AS t WHERE order_id = $1";
 
 impl OfOrder for TimelineView {
+    const NEEDS: &[ViewName] = &[ViewName::Timeline, ViewName::Refusals];
+
+    /// Only of an order without a transition, the refusals are asked.
     async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {
-        let (Json(rows), refused): (Json<Vec<Row>>, bool) =
-            sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
+        let Json(rows): Json<Vec<Row>> =
+            sqlx::query_scalar(FIND).bind(order_id.0).fetch_one(pool).await?;
         let transitions: Vec<_> = rows.into_iter().map(TransitionView::from).collect();
-        let is_known = refused || !transitions.is_empty();
+        let is_known = !transitions.is_empty() || refusals::is_refused(pool, order_id).await?;
         Ok(is_known.then_some(Self { order_id, transitions }))
     }
 

@@ -2,10 +2,26 @@
 //! answer. One row per (order, version), never changed. The timeline says what happened, this what
 //! the order was then.
 
-use super::order::OrderView;
-use crate::batch::Transition;
-use contracts::{OrderId, Timestamp};
+use super::{Definition, order::OrderView};
+use crate::batch::Fresh;
+use contracts::{OrderId, Timestamp, topics::ORDERS};
 use sqlx::{PgConnection, PgPool, types::Json};
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "versions",
+    topics: &[&ORDERS.spec],
+    tables: &["order_versions"],
+    ddl: "
+        CREATE TABLE order_versions (
+            order_id    uuid   NOT NULL,
+            version     bigint NOT NULL,
+            occurred_at bigint NOT NULL,
+            body        jsonb  NOT NULL,
+            PRIMARY KEY (order_id, version)
+        )",
+    revision: 1,
+    keep: None,
+};
 
 /// Which of an order's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +37,12 @@ const INSERT: &str = "
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::jsonb[])
     ON CONFLICT (order_id, version) DO NOTHING";
 
-/// Keep the orders as they are after `transitions`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert(
-    connection: &mut PgConnection,
-    transitions: &[Transition<'_>],
-) -> sqlx::Result<()> {
-    let all = transitions;
+/// Keep the orders as they are after each transition.
+pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sqlx::Result<()> {
+    let all = &fresh.taken;
+    if all.is_empty() {
+        return Ok(());
+    }
     sqlx::query(INSERT)
         .bind(all.iter().map(|arrived| arrived.order.order_id.0).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| arrived.order.version).collect::<Vec<_>>())

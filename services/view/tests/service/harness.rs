@@ -5,7 +5,7 @@ use contracts::{
     Order, OrderId, Timestamp,
     avro::Message,
     partition::partition_for,
-    topics::{self, Key, ORDERS, PARTITIONS, Topic},
+    topics::{self, Key, ORDERS, PARTITIONS, Topic, TopicSpec},
     view::ViewUpdated,
 };
 use reqwest::{Client, Response, header::HeaderValue};
@@ -25,6 +25,7 @@ use view::{
     freshness::Freshness,
     http::{self, App, Page, Streams},
     processor::ViewProcessor,
+    rebuild::Rebuilds,
 };
 
 /// Event streams that an instance may have.
@@ -132,6 +133,7 @@ impl Instance {
             streams: streams.clone(),
             page: Page::new("http://127.0.0.1:8080").unwrap(),
             freshness: freshness.clone(),
+            rebuilds: Rebuilds::default(),
             shutdown: shutdown.clone(),
         };
         let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
@@ -154,6 +156,18 @@ impl Instance {
             codec,
             offsets,
             postgres,
+        }
+    }
+
+    /// What encodes its records.
+    pub(crate) fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// Offsets without a record, such as those of transaction markers.
+    pub(crate) fn skip(&mut self, topic: &'static TopicSpec) {
+        for partition in 0..PARTITIONS {
+            *self.offsets.entry((topic.name, partition)).or_default() += 1;
         }
     }
 

@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod crash;
+mod dropped;
 mod harness;
 mod page;
 mod past;
 mod poison;
 mod projection;
 mod reading;
+mod rebuild;
 mod stories;
 mod streams;
 mod waiting;

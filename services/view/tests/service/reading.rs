@@ -156,6 +156,9 @@ async fn what_can_be_asked_is_told() {
         "/products/{sku}",
         "/sales",
         "/topology",
+        "/views",
+        "/views/{name}",
+        "/views/{name}/rebuild",
     ];
     assert_eq!(paths, BTreeSet::from(told));
     let parameters = document["paths"]["/orders/{id}"]["get"]["parameters"].as_array().unwrap();
