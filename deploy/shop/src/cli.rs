@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::place::Place;
 use crate::commands::{
-    audit, bench, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up,
+    audit, bench, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up, view,
 };
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
@@ -59,6 +59,8 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Look at change data capture, and make up for what it lost
     Cdc(cdc::CdcArgs),
+    /// Look at the lean views, rebuild them from the log, drop one
+    View(view::ViewArgs),
     /// Check every law of the shop against its log, its books, its mails and its views
     Audit {
         #[command(flatten)]
@@ -162,6 +164,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Chaos(args) => chaos::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Dlq(args) => dlq::run(args).await,
+        Command::View(args) => view::run(args).await,
         Command::Cdc(args) => cdc::run(args).await,
         Command::Topics => {
             topics::run();

@@ -15,3 +15,4 @@ pub(crate) mod provision;
 pub(crate) mod status;
 pub(crate) mod topics;
 pub(crate) mod up;
+pub(crate) mod view;
