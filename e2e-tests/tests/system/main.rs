@@ -30,3 +30,4 @@ mod sizes;
 mod stock;
 mod stores;
 mod support;
+mod views;
