@@ -280,11 +280,15 @@ pub(crate) async fn wanted(database: &Database) -> anyhow::Result<Vec<ViewName>>
     Ok(ViewName::ALL.into_iter().filter(is_wanted).collect())
 }
 
-/// Note what holds a rebuild up.
-pub(crate) async fn note(database: &Database, view: ViewName, problem: &str) -> anyhow::Result<()> {
-    const NOTE: &str = "UPDATE public.views SET problem = $2 WHERE name = $1";
-    let note = sqlx::query(NOTE).bind(view.as_str()).bind(problem).execute(database.pool());
-    database.within(note).await.map(drop)
+/// Say what holds a rebuild up.
+pub(crate) async fn hold_up(
+    database: &Database,
+    view: ViewName,
+    problem: &str,
+) -> anyhow::Result<()> {
+    const SAY: &str = "UPDATE public.views SET problem = $2 WHERE name = $1";
+    let say = sqlx::query(SAY).bind(view.as_str()).bind(problem).execute(database.pool());
+    database.within(say).await.map(drop)
 }
 
 #[derive(Deserialize)]

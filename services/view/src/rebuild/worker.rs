@@ -52,8 +52,8 @@ impl Rebuilds {
                 if let Err(error) = done.await? {
                     let problem = format!("{error:#}");
                     let _ = outage.failed(format_args!("{view}: {problem}"));
-                    // If the database is away, there is no note to be seen either.
-                    let _ = lean::note(&database, view, &problem).await;
+                    // If the database is away, it cannot be read there either.
+                    let _ = lean::hold_up(&database, view, &problem).await;
                     pause = backoff.next();
                     break;
                 }

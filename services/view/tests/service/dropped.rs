@@ -94,7 +94,7 @@ async fn a_view_that_there_is_not_is_answered_with_those_that_there_are() {
 async fn the_old_view_serves_until_its_changed_definition_is_rebuilt() {
     let (view, log) = filled("changed").await;
     let live = view.rows().await;
-    view.sql("UPDATE views SET digest = 'older'; CREATE TABLE orders_note (a int)").await;
+    view.sql("UPDATE views SET digest = 'older'").await;
     let next = view.another().await;
     assert_eq!(missed(&next).await, []);
     for name in ViewName::ALL {
