@@ -26,7 +26,7 @@ use contracts::{
     topics::{ORDERS, TopicSpec},
 };
 use service_kit::{
-    Shutdown,
+    Backoff, Shutdown,
     postgres::{Database, Fault},
 };
 use shadow::{Mark, Shadow};
@@ -34,10 +34,10 @@ use std::{
     collections::BTreeMap,
     sync::mpsc::{Receiver, sync_channel},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use streams::{Codec, Failure, MemoryStore, Record, Tx};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 /// Records that are folded in one transaction.
 const PORTION_RECORDS_MAX: usize = 4_000;
@@ -48,8 +48,8 @@ const PORTIONS_AHEAD: usize = 2;
 /// So many offsets may be left when the batches begin to wait.
 const SWAP_LEFT_MAX: i64 = 2_000;
 
-/// Pause before the tables are asked for once more, when a reader has held them.
-const SWAP_PAUSE: Duration = Duration::from_millis(200);
+/// What holds a swap up.
+const HELD: &str = "a session has held the tables for a second, such as one of pg_dump";
 
 /// The positions of partitions: topic, partition, next offset.
 type Positions = BTreeMap<(String, i32), i64>;
@@ -102,7 +102,8 @@ struct Rebuild<'a> {
 
 impl Rebuild<'_> {
     fn run(&mut self) -> anyhow::Result<Ended> {
-        loop {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
             let stretches = self.stretches()?;
             let left: i64 = stretches.iter().map(|stretch| stretch.to - stretch.from).sum();
             if !self.pass(&stretches)? {
@@ -114,13 +115,19 @@ impl Rebuild<'_> {
             match self.swap() {
                 Ok(Some(records)) => return Ok(Ended::Swapped { records }),
                 Ok(None) => {}
+                // Each attempt holds up readers and batches, so they become rare.
                 Err(error) if is_locked(&error) => {
-                    tracing::debug!("the view {} is held by a reader: {error:#}", self.view);
-                    self.runtime.block_on(tokio::time::sleep(SWAP_PAUSE));
+                    let pause = backoff.next();
+                    self.runtime.block_on(async {
+                        self.shadow.hold_up(HELD).await?;
+                        let _ = timeout(pause, self.stop.cancelled()).await;
+                        anyhow::Ok(())
+                    })?;
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(Ended::Stopped)
     }
 
     /// What is to be read: as far as the view has been applied. What it has not heard of since it

@@ -132,6 +132,16 @@ impl Shadow {
         self.or_back(begun).await
     }
 
+    /// Say what holds the rebuild up.
+    pub(super) async fn hold_up(&mut self, problem: &str) -> anyhow::Result<()> {
+        const SAY: &str = "UPDATE public.views SET problem = $2 WHERE name = $1";
+        let view = self.view.as_str();
+        self.within(async |connection| {
+            sqlx::query(SAY).bind(view).bind(problem).execute(connection).await.map(drop)
+        })
+        .await
+    }
+
     /// Give the swap up, for this time.
     pub(super) async fn end_swap(&mut self) -> anyhow::Result<()> {
         self.within(async |connection| lean::run(connection, "ROLLBACK".to_owned()).await).await

@@ -303,9 +303,14 @@ impl Instance {
         response.json().await.unwrap()
     }
 
+    /// A connection of another program.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.unwrap()
+    }
+
     /// What an operator does to the database, on a connection of their own.
     pub(crate) async fn sql(&self, statements: &'static str) {
-        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let mut connection = self.connect().await;
         sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
     }
 

@@ -11,19 +11,24 @@ use contracts::{
     topics::{CUSTOMERS, ORDER_REFUSALS, ORDERS, PRODUCTS, STOCK, TopicSpec},
 };
 use serde_json::{Value, json};
+use sqlx::Connection;
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use streams::Record;
+use testkit::wait_for;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use view::{
     rebuild::{Ended, Log, rebuild},
     views::ViewName,
 };
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The records of each partition.
 type Partitions = BTreeMap<(String, i32), Vec<Record>>;
@@ -329,6 +334,36 @@ async fn readers_and_writers_feel_nothing_of_a_swap() {
         rebuilt(&view, name, log.clone()).await.1.unwrap();
     }
     assert_eq!(view.rows().await, live);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_waits_for_a_session_that_holds_the_tables() {
+    let mut view = Instance::start("held").await;
+    let log = Records::default();
+    let records = records_of_every_kind(&mut view, 20);
+    log.push(&records);
+    view.batch(&records);
+    let live = view.rows().await;
+    let mut backup = view.connect().await;
+    let mut reading = backup.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM sales").execute(&mut *reading).await.unwrap();
+    let rebuild = rebuilt(&view, ViewName::Sales, log);
+    let release = async {
+        wait_for("the swap to be held up", PATIENCE, || async {
+            let status = view.get("/views/sales").await;
+            match status["rebuild"]["problem"].as_str() {
+                Some(problem) if problem.contains("pg_dump") => Ok(()),
+                _ => Err(status),
+            }
+        })
+        .await;
+        assert_eq!(view.ask("/sales").await.status(), 200);
+        reading.commit().await.unwrap();
+    };
+    let ((_, ended), ()) = tokio::join!(rebuild, release);
+    assert!(matches!(ended.unwrap(), Ended::Swapped { .. }));
+    assert_eq!(view.rows().await, live);
+    assert_eq!(view.get("/views/sales").await["rebuild"], Value::Null);
 }
 
 /// Also a measurement of what decoding and the tables allow, without Kafka:
