@@ -44,6 +44,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
     let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
+        meters: lifecycle.meters(),
         ..ConsumerSettings::new(&common.kafka_bootstrap, NAME, common.instance)
     };
     let mails = spawn_processor(settings, EmailProcessor::new(mailer), store, codec, shutdown);

@@ -42,7 +42,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };
-    let settings = |name| ConsumerSettings::new(&common.kafka_bootstrap, name, common.instance);
+    let settings = |name| {
+        ConsumerSettings::new(&common.kafka_bootstrap, name, common.instance)
+            .measured(lifecycle.meters())
+    };
     let (no_state, stop) = (Box::new(MemoryStore::default()), shutdown.clone());
     part(split, spawn_processor(settings(split), SplitProcessor, no_state, codec.clone(), stop));
     let checks = CheckProcessor::new(config.terms());

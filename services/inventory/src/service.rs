@@ -67,7 +67,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         Ok(())
     });
 
-    let settings = |name| ConsumerSettings::new(bootstrap, name, instance);
+    let settings =
+        |name| ConsumerSettings::new(bootstrap, name, instance).measured(lifecycle.meters());
     let no_state = Box::new(MemoryStore::default());
     part(SPLIT, spawn_processor(settings(SPLIT), SplitProcessor, no_state, codec.clone(), stop()));
     part(STOCK, spawn_processor(settings(STOCK), StockProcessor, store, codec, stop()));

@@ -101,7 +101,8 @@ fn work(
     let work = Arc::new(Notify::new());
     let intake = Intake::new(database.clone(), codec.clone(), Arc::clone(&work), Handle::current());
     let settings =
-        ConsumerSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance);
+        ConsumerSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance)
+            .measured(lifecycle.meters());
     let orders = spawn_fenced(settings, intake, codec.clone(), lifecycle.shutdown());
     lifecycle.thread("orders", orders.status(), ThreadStatus::health, orders.stopped());
 

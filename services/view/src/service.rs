@@ -39,9 +39,9 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
     let (database, freshness) = (tables.database().clone(), Freshness::default());
     let (feed, (streams, writers)) = (Feed::new(database.clone()), Streams::new(STREAMS_MAX));
-    adapters::export(&freshness);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
+    adapters::export(&freshness, &lifecycle.meters());
     let clock = spawn_clock(
         &common.kafka_bootstrap,
         &format!("view-{}", common.instance),
@@ -86,6 +86,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
         report_ends: true,
+        meters: lifecycle.meters(),
         ..ConsumerSettings::new(&common.kafka_bootstrap, "view", common.instance)
     };
     let repository = BlockingPostgres::new(tables, Handle::current());

@@ -13,6 +13,7 @@ pub mod fraud;
 pub mod ids;
 pub mod inventory;
 pub mod limits;
+pub mod metrics;
 pub mod money;
 mod names;
 pub mod order;

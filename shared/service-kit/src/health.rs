@@ -74,6 +74,18 @@ impl Health {
             .collect()
     }
 
+    /// Each check with its state as a number: 2 up, 1 degraded, 0 down.
+    pub(crate) fn states(&self, tell: &mut dyn FnMut(&[&str], f64)) {
+        for check in self.checks.lock().iter() {
+            let state = match check.status {
+                Status::Up => 2.0,
+                Status::Degraded => 1.0,
+                Status::Down => 0.0,
+            };
+            tell(&[&check.name], state);
+        }
+    }
+
     fn worst(&self) -> Status {
         self.checks.lock().iter().map(|check| check.status).max().unwrap_or(Status::Up)
     }

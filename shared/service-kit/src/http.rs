@@ -16,7 +16,7 @@ use tower::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{health::Health, run::Shutdown};
+use crate::{health::Health, metrics::Metrics, run::Shutdown};
 
 mod connections;
 mod descriptors;
@@ -26,7 +26,7 @@ mod trace;
 /// How long open requests may take to finish once the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What one server takes on at a time. `/health/*` is outside these limits.
+/// What one server takes on at a time. `/health/*` and `/metrics` are outside these limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest request body, in bytes; 413 above it. Bodies are read whole before the handler
@@ -81,8 +81,8 @@ impl BoundServer {
     }
 }
 
-/// Serves `routes` and `/health/*` on `addr` (port 0: any free one) until `shutdown`, and then for
-/// at most 5 s more, so that open requests can finish.
+/// Serves `routes`, `/health/*` and `/metrics` on `addr` (port 0: any free one) until `shutdown`,
+/// and then for at most 5 s more, so that open requests can finish.
 ///
 /// Every error that a client sees is problem+json: also unknown paths and methods, bodies that are
 /// too large, overload, timeouts and panics. Each request is a span in the trace that its
@@ -93,7 +93,7 @@ impl BoundServer {
 pub async fn serve(
     addr: SocketAddr,
     routes: Router,
-    health: &Health,
+    (health, metrics): (&Health, &Metrics),
     limits: Limits,
     shutdown: Shutdown,
 ) -> anyhow::Result<BoundServer> {
@@ -103,7 +103,8 @@ pub async fn serve(
     let local_addr = listener.local_addr().context("the listener has no address")?;
     let app = health
         .router()
-        .fallback_service(limited(routes, &limits))
+        .merge(metrics.router())
+        .fallback_service(limited(routes, &limits, metrics))
         .layer(from_fn(layers::every_error_is_a_problem));
     let connections_max = limits.in_flight_max.saturating_mul(CONNECTIONS_PER_REQUEST);
     let connections_max = descriptors::make_room_for(connections_max);
@@ -113,7 +114,7 @@ pub async fn serve(
 }
 
 /// Wraps the routes in the layers; the first is the innermost.
-fn limited(routes: Router, limits: &Limits) -> Router {
+fn limited(routes: Router, limits: &Limits, metrics: &Metrics) -> Router {
     let timeout = limits.request_timeout;
     // From the outside in. Load is shed at once, rather than queued until it is too late anyway.
     let admission = ServiceBuilder::new()
@@ -129,5 +130,5 @@ fn limited(routes: Router, limits: &Limits) -> Router {
         .layer(from_fn_with_state(limits.clone(), layers::read_body))
         .layer(from_fn(layers::refuse_odd_heads))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn_with_state(trace::Meter::new(), trace::trace))
+        .layer(from_fn_with_state(metrics.meters(), trace::trace))
 }

@@ -34,6 +34,7 @@ pub mod health;
 pub mod http;
 pub mod json;
 pub mod lifecycle;
+pub mod metrics;
 pub mod openapi;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -50,6 +51,7 @@ pub use health::{Health, Readiness};
 pub use http::{BoundServer, Limits, serve};
 pub use json::{ValidJson, ValidPath, ValidQuery};
 pub use lifecycle::{Lifecycle, Pulse, Running};
+pub use metrics::Metrics;
 pub use problem::{FieldError, Problem};
 pub use run::{Shutdown, run};
 pub use telemetry::Telemetry;

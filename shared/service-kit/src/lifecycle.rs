@@ -6,13 +6,14 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::anyhow;
 use axum::Router;
 use parking_lot::Mutex;
-use streams::clock::Reading;
+use streams::{Meters, clock::Reading, meter::CHECKS};
 use tokio::{sync::watch, task::JoinError, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     health::{Health, Readiness},
     http::{Limits, serve},
+    metrics::Metrics,
     run::Shutdown,
 };
 
@@ -40,6 +41,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
     health: Health,
+    metrics: Metrics,
     shutdown: Shutdown,
     tracker: TaskTracker,
     parts: Arc<Mutex<Parts>>,
@@ -73,13 +75,20 @@ pub struct Running {
 impl Lifecycle {
     /// No parts yet. They end at `shutdown`, which the first failure of a part cancels as well.
     pub fn new(shutdown: Shutdown) -> Self {
-        let (health, tracker) = (Health::new(), TaskTracker::new());
-        Self { health, shutdown, tracker, parts: Arc::default() }
+        let (health, metrics) = (Health::new(), Metrics::of_process());
+        let checks = health.clone();
+        metrics.meters().observe(&CHECKS, move |tell| checks.states(tell));
+        Self { health, metrics, shutdown, tracker: TaskTracker::new(), parts: Arc::default() }
     }
 
     /// The checks of the service: one per part, and those that it adds itself.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// What takes the measurements of the service, for `GET /metrics`.
+    pub fn meters(&self) -> Meters {
+        self.metrics.meters()
     }
 
     /// What ends the parts.
@@ -100,7 +109,8 @@ impl Lifecycle {
         routes: Router,
         limits: Limits,
     ) -> anyhow::Result<Running> {
-        let server = serve(addr, routes, &self.health, limits, self.shutdown()).await?;
+        let server =
+            serve(addr, routes, (&self.health, &self.metrics), limits, self.shutdown()).await?;
         let local_addr = server.local_addr();
         self.task("http", |check, _| {
             check.up();

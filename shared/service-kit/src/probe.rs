@@ -74,7 +74,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::{Health, Limits, Shutdown, serve};
+    use crate::{Health, Limits, Metrics, Shutdown, serve};
 
     #[test]
     fn an_address_to_listen_on_is_asked_on_the_loopback() {
@@ -90,8 +90,8 @@ mod tests {
         let kafka = health.check("kafka");
         kafka.down("waiting for 127.0.0.1:9092");
         let (address, api) = (([127, 0, 0, 1], 0).into(), axum::Router::new());
-        let limits = Limits::default();
-        let server = serve(address, api, &health, limits, Shutdown::new()).await.unwrap();
+        let (limits, told) = (Limits::default(), (&health, &Metrics::default()));
+        let server = serve(address, api, told, limits, Shutdown::new()).await.unwrap();
         let address = server.local_addr();
 
         let report = ready(address).unwrap_err();

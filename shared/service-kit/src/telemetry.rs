@@ -2,7 +2,7 @@
 //!
 //! Every span has W3C ids, whether or not anyone collects them, so a trace can be followed through
 //! HTTP and Kafka headers and through the logs. They are exported (OTLP over HTTP, protobuf) only
-//! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+//! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Metrics are on [`/metrics`](crate::metrics) as well.
 
 use std::{env, io::IsTerminal, panic, sync::Once, time::Duration};
 
@@ -10,14 +10,14 @@ use axum::http::HeaderMap;
 use opentelemetry::{Context, KeyValue, global, trace::TracerProvider as _};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
-use opentelemetry_sdk::{
-    Resource, metrics::SdkMeterProvider, propagation::TraceContextPropagator,
-    trace::SdkTracerProvider,
-};
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::{CommonConfig, LogFormat};
+use crate::{
+    config::{CommonConfig, LogFormat},
+    metrics::Metrics,
+};
 
 /// Names the collector, and switches export on.
 const ENDPOINT_ENV: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -37,7 +37,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Telemetry {
     service: &'static str,
     tracer_provider: SdkTracerProvider,
-    meter_provider: Option<SdkMeterProvider>,
+    metrics: Metrics,
 }
 
 impl Telemetry {
@@ -59,19 +59,19 @@ impl Telemetry {
         let wanted = env::var(ENDPOINT_ENV).is_ok_and(|url| !url.is_empty());
 
         let mut tracer_provider = SdkTracerProvider::builder().with_resource(resource.clone());
-        let mut meter_provider = None;
+        let mut collector = None;
         let mut export_error = None;
         match wanted.then(exporters) {
             Some(Ok((spans, metrics))) => {
                 tracer_provider = tracer_provider.with_batch_exporter(spans);
-                let provider = SdkMeterProvider::builder().with_resource(resource);
-                let provider = provider.with_periodic_exporter(metrics).build();
-                global::set_meter_provider(provider.clone());
-                meter_provider = Some(provider);
+                collector = Some(metrics);
             }
             Some(Err(error)) => export_error = Some(error),
             None => {}
         }
+        let metrics = Metrics::new(resource, collector);
+        metrics.install();
+        global::set_meter_provider(metrics.provider().clone());
         let tracer_provider = tracer_provider.build();
         global::set_tracer_provider(tracer_provider.clone());
         install_subscriber(log_format, tracer_provider.tracer(service));
@@ -80,7 +80,7 @@ impl Telemetry {
             // A shop without traces is still a shop.
             tracing::warn!("no traces or metrics are exported, check {ENDPOINT_ENV}: {error:#}");
         }
-        Self { service, tracer_provider, meter_provider }
+        Self { service, tracer_provider, metrics }
     }
 
     /// The name that the service gave itself.
@@ -93,9 +93,7 @@ impl Telemetry {
         if let Err(error) = self.tracer_provider.shutdown_with_timeout(FLUSH_TIMEOUT) {
             tracing::warn!("the last traces were not exported: {error}");
         }
-        if let Some(Err(error)) =
-            self.meter_provider.map(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT))
-        {
+        if let Err(error) = self.metrics.provider().shutdown_with_timeout(FLUSH_TIMEOUT) {
             tracing::warn!("the last metrics were not exported: {error}");
         }
     }

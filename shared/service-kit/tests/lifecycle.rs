@@ -36,6 +36,14 @@ async fn serve(lifecycle: &Lifecycle) -> Running {
     served.await.expect("a free port can be bound")
 }
 
+async fn metrics(running: &Running) -> String {
+    let url = format!("http://{}/metrics", running.local_addr());
+    let answer = reqwest::get(url).await.expect("the server answers");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4");
+    answer.text().await.expect("it is text")
+}
+
 /// How the service has ended.
 async fn end(lifecycle: Lifecycle) -> Result<(), String> {
     let stopped = timeout(DEADLINE, lifecycle.stopped()).await.expect("it ends");
@@ -230,4 +238,29 @@ async fn what_cannot_start_up_ends_the_process() {
     lifecycle.task("well", until);
     lifecycle.start_up(|_, _| async { Err(anyhow!("an incompatible schema")) });
     assert_eq!(end(lifecycle).await.unwrap_err(), "start-up has failed: an incompatible schema");
+}
+
+#[tokio::test]
+async fn metrics_show_each_check_and_each_request() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    let broken = lifecycle.health().check("broken");
+    let sick = lifecycle.health().check("sick");
+    sick.degraded("as asked");
+    let routes = Router::new().route("/tea/{leaf}", axum::routing::get(async || "brewed"));
+    let running = lifecycle.serve(loopback(0), routes, Limits::default()).await.unwrap();
+    let url = format!("http://{}/tea/7", running.local_addr());
+    assert_eq!(reqwest::get(url).await.unwrap().status(), StatusCode::OK);
+
+    let text = metrics(&running).await;
+    for line in [
+        "service_check_state{check=\"broken\"} 0",
+        "service_check_state{check=\"sick\"} 1",
+        "http_server_request_duration_seconds_count{http_request_method=\"GET\",\
+         http_response_status_code=\"200\",http_route=\"/tea/{leaf}\"} 1",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is missing in {text}");
+    }
+    broken.up();
+    let text = metrics(&running).await;
+    assert!(text.contains("service_check_state{check=\"broken\"} 2\n"), "{text}");
 }

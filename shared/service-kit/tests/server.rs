@@ -7,7 +7,9 @@ use axum::{Router, routing::get, routing::post};
 use reqwest::{Client, Method, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use service_kit::{BoundServer, Health, Limits, Shutdown, ValidJson, ValidPath, config::loopback};
+use service_kit::{
+    BoundServer, Health, Limits, Metrics, Shutdown, ValidJson, ValidPath, config::loopback,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -56,7 +58,8 @@ impl Server {
             )
             .route("/wait", get(wait))
             .route("/panic", get(panics));
-        let bound = service_kit::serve(loopback(0), routes, &health, limits, shutdown.clone());
+        let (metrics, stop) = (Metrics::default(), shutdown.clone());
+        let bound = service_kit::serve(loopback(0), routes, (&health, &metrics), limits, stop);
         let bound = bound.await.expect("a free port can be bound");
         let url = format!("http://{}", bound.local_addr());
         Self { url, shutdown, bound, health, entered, released }
@@ -295,8 +298,9 @@ async fn shutdown_does_not_wait_for_ever() {
 async fn a_taken_port_is_an_error_that_names_the_setting() {
     let server = Server::start(Limits::default()).await;
     let addr = server.bound.local_addr();
-    let (health, shutdown) = (Health::new(), Shutdown::new());
-    let second = service_kit::serve(addr, Router::new(), &health, Limits::default(), shutdown);
+    let (health, metrics) = (Health::new(), Metrics::default());
+    let (told, limits) = ((&health, &metrics), Limits::default());
+    let second = service_kit::serve(addr, Router::new(), told, limits, Shutdown::new());
     let error = format!("{:#}", second.await.unwrap_err());
     assert!(error.contains("HTTP_ADDR") && error.contains(&addr.to_string()), "{error}");
 }

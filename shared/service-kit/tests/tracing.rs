@@ -2,7 +2,8 @@
 
 use axum::{Router, routing::get};
 use service_kit::{
-    Health, Limits, LogFormat, Shutdown, Telemetry, config::loopback, telemetry::trace_headers,
+    Health, Limits, LogFormat, Metrics, Shutdown, Telemetry, config::loopback,
+    telemetry::trace_headers,
 };
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -19,8 +20,9 @@ fn a_request_continues_the_trace_of_its_caller() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let answer = runtime.block_on(async {
         let routes = Router::new().route("/", get(traceparent_sent_on));
-        let (health, shutdown) = (Health::new(), Shutdown::new());
-        let server = service_kit::serve(loopback(0), routes, &health, Limits::default(), shutdown);
+        let (health, metrics) = (Health::new(), Metrics::of_process());
+        let (told, limits) = ((&health, &metrics), Limits::default());
+        let server = service_kit::serve(loopback(0), routes, told, limits, Shutdown::new());
         let url = format!("http://{}/", server.await.unwrap().local_addr());
         let request = reqwest::Client::new().get(url);
         let request = request.header("traceparent", format!("00-{TRACE_ID}-{CALLER}-01"));

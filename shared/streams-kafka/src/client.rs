@@ -1,7 +1,7 @@
 //! Kafka clients: their settings, each with its reason, their callbacks, and the meaning of their
 //! errors.
 
-use crate::partitions::Partitions;
+use crate::{meters::Lags, partitions::Partitions};
 use rdkafka::{
     ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -174,6 +174,7 @@ pub(crate) struct ReaderContext {
     outage: AtomicBool,
     ends: Mutex<Option<Ends>>,
     partitions: Mutex<Partitions>,
+    lags: Lags,
 }
 
 /// Which partitions were read to their end, and when that was so.
@@ -206,6 +207,11 @@ impl Ends {
 }
 
 impl ReaderContext {
+    /// The context of a member, whose statistics go to `lags` as well.
+    pub(crate) fn with_lags(lags: Lags) -> Self {
+        Self { lags, ..Self::default() }
+    }
+
     /// What the topics of a member have: tasks are dealt by it.
     pub(crate) fn deal_by(&self, partitions: Partitions) {
         *lock(&self.partitions) = partitions;
@@ -241,6 +247,7 @@ impl ClientContext for ReaderContext {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.lags.hear(&statistics);
         *lock(&self.ends) = Some(Ends::of(&statistics));
     }
 }
@@ -255,6 +262,7 @@ impl ConsumerContext for ReaderContext {
     ) {
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             let ours = lock(&self.partitions).dealt(&pairs(given));
+            self.lags.keep(&pairs(&ours));
             lock(&self.events).push(GroupEvent::Assigned(pairs(&ours)));
             consumer.assign(&ours)
         } else {

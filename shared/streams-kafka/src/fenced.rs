@@ -3,7 +3,7 @@
 
 use crate::{
     ConsumerSettings, Pause, ThreadHandle, ThreadStatus, at_work, client::Failed, dlq::Marks,
-    group::GroupReader, log::LogReader, spawn, transactional::LOOK_EVERY,
+    group::GroupReader, log::LogReader, meters::LoopMeter, spawn, transactional::LOOK_EVERY,
 };
 use anyhow::anyhow;
 use streams::{
@@ -59,10 +59,12 @@ pub fn spawn_fenced<C: FencedConsumer + 'static>(
     stop: CancellationToken,
 ) -> ThreadHandle {
     spawn(settings.name, move |status| {
-        let engine = FencedEngine::new(&consumer.inputs());
+        let inputs = consumer.inputs();
+        let (engine, meter) =
+            (FencedEngine::new(&inputs), LoopMeter::new(&settings, &inputs, &status));
         let passed = Marks::new(settings.name);
         let (reader, failures, remarks) = (None, 0, Vec::new());
-        FencedDriver { settings, consumer, codec, engine, reader, passed, failures, remarks }
+        FencedDriver { settings, consumer, codec, engine, reader, passed, failures, remarks, meter }
             .run(&stop, &status)
     })
 }
@@ -78,6 +80,7 @@ struct FencedDriver<C> {
     failures: u32,
     /// What was deleted before it was read.
     remarks: Vec<String>,
+    meter: LoopMeter,
 }
 
 impl<C: FencedConsumer> FencedDriver<C> {
@@ -113,7 +116,10 @@ impl<C: FencedConsumer> FencedDriver<C> {
                         at_work(status, partitions, remarks.collect());
                     }
                     let done = self.perform(other);
-                    done.unwrap_or_else(|Failed { class, error }| Event::Failed(class, error))
+                    let event =
+                        done.unwrap_or_else(|Failed { class, error }| Event::Failed(class, error));
+                    self.meter.fenced(&event);
+                    event
                 }
             };
             effect = self.engine.next(event);
@@ -192,7 +198,8 @@ impl<C: FencedConsumer> FencedDriver<C> {
         })?;
         self.learn().map_err(Failed::fatal)?;
         let outputs = self.consumer.outputs();
-        let reader = GroupReader::join(&self.settings, self.consumer.inputs(), &outputs);
+        let (inputs, lags) = (self.consumer.inputs(), self.meter.lags());
+        let reader = GroupReader::join(&self.settings, inputs, &outputs, lags);
         self.reader = Some(reader.map_err(Failed::fatal)?);
         Ok(Event::Connected)
     }

@@ -3,6 +3,7 @@
 use crate::{
     ConsumerSettings,
     client::{Ends, GroupEvent, ReaderContext, TopicNames, member_config, to_record},
+    meters::{LAG_INTERVAL, Lags},
     partitions::Partitions,
 };
 use anyhow::Context;
@@ -55,13 +56,14 @@ impl GroupReader {
         settings: &ConsumerSettings,
         topics: Vec<&'static TopicSpec>,
         besides: &[&'static TopicSpec],
+        lags: Lags,
     ) -> anyhow::Result<Self> {
         let mut config = member_config(&settings.bootstrap, settings.name, &settings.member());
-        if settings.report_ends {
-            config.set("statistics.interval.ms", ENDS_INTERVAL_MS);
-        }
+        let lag_interval_ms = LAG_INTERVAL.as_millis().to_string();
+        let interval = if settings.report_ends { ENDS_INTERVAL_MS } else { &lag_interval_ms };
+        config.set("statistics.interval.ms", interval);
         let consumer: BaseConsumer<ReaderContext> =
-            config.create_with_context(ReaderContext::default())?;
+            config.create_with_context(ReaderContext::with_lags(lags))?;
         let partitions = Partitions::ask(&consumer, topics.iter().chain(besides).copied())
             .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
         partitions.suffice()?;

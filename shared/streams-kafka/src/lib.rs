@@ -9,6 +9,7 @@ pub mod dlq;
 mod fenced;
 mod group;
 mod log;
+mod meters;
 mod partitions;
 mod polled;
 mod registry;
@@ -34,7 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 use streams::{
-    Outage, clock as log_time,
+    Meters, Outage, clock as log_time,
     limits::{BATCH_RECORDS_MAX, BATCH_WAIT},
 };
 use tokio::sync::{oneshot, watch};
@@ -58,6 +59,8 @@ pub struct ConsumerSettings {
     pub report_ends: bool,
     /// An EndTxn that takes so long may have been sent twice, and its producer gets a new epoch.
     pub doubt_after: Duration,
+    /// What takes the loop's measurements; none by default.
+    pub meters: Meters,
 }
 
 impl ConsumerSettings {
@@ -71,7 +74,13 @@ impl ConsumerSettings {
             batch_wait: BATCH_WAIT,
             report_ends: false,
             doubt_after: client::DOUBT_AFTER,
+            meters: Meters::default(),
         }
+    }
+
+    /// The same, with its measurements for `meters`.
+    pub fn measured(self, meters: Meters) -> Self {
+        Self { meters, ..self }
     }
 
     fn member(&self) -> String {

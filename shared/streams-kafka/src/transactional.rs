@@ -7,6 +7,7 @@ use crate::{
     dlq::{Address, Marks, committed},
     group::{GroupReader, to_list},
     log::LogReader,
+    meters::LoopMeter,
     polled::Polled,
     spawn,
 };
@@ -58,6 +59,7 @@ pub struct TransactionalDriver<P> {
     passed: Marks,
     /// How often in a row it has failed.
     failures: u32,
+    meter: LoopMeter,
     status: watch::Sender<ThreadStatus>,
 }
 
@@ -87,7 +89,19 @@ impl<P: Processor> TransactionalDriver<P> {
         let (engine, next_tick) = (Engine::new(processor, codec), Instant::now());
         let passed = Marks::new(settings.name);
         let (clients, effect, failures) = (None, None, 0);
-        Self { settings, engine, store, clients, effect, next_tick, passed, failures, status }
+        let meter = LoopMeter::new(&settings, &engine.processor().inputs(), &status);
+        Self {
+            settings,
+            engine,
+            store,
+            clients,
+            effect,
+            next_tick,
+            passed,
+            failures,
+            meter,
+            status,
+        }
     }
 
     fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
@@ -188,12 +202,15 @@ impl<P: Processor> TransactionalDriver<P> {
     }
 
     fn perform(&mut self, effect: Effect) -> Event {
-        self.attempt(effect).unwrap_or_else(|Failed { class, error }| {
+        let asked = self.meter.asked(&effect);
+        let event = self.attempt(effect).unwrap_or_else(|Failed { class, error }| {
             if class == Class::Retriable {
                 pause_briefly();
             }
             Event::Failed(class, error)
-        })
+        });
+        self.meter.answered(&asked, &event);
+        event
     }
 
     fn attempt(&mut self, effect: Effect) -> Result<Event, Failed> {
@@ -335,7 +352,8 @@ impl<P: Processor> TransactionalDriver<P> {
         let processor = self.engine.processor();
         let sources = processor.sources().into_iter().map(|source| source.topic);
         let besides: Vec<_> = processor.outputs().into_iter().chain(sources).collect();
-        let reader = GroupReader::join(&self.settings, processor.inputs(), &besides);
+        let lags = self.meter.lags();
+        let reader = GroupReader::join(&self.settings, processor.inputs(), &besides, lags);
         let reader = reader.map_err(Failed::fatal)?;
         self.clients = Some(Clients { reader, producer, deliveries, log: None });
         Ok(Event::Connected)

@@ -12,7 +12,7 @@ mod topology;
 mod wait;
 
 pub use driver::{Driver, Fed, Logs, apply_twice};
-pub use http::get;
+pub use http::{get, metric, metrics};
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};
 pub use proxy::Proxy;
 pub use spoil::spoil;

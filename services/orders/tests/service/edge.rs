@@ -15,7 +15,7 @@ use orders::{
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use service_kit::{Health, Limits, Shutdown};
+use service_kit::{Health, Limits, Metrics, Shutdown};
 use streams::lineage::Cause;
 use streams_kafka::SendError;
 
@@ -93,7 +93,8 @@ async fn serve(app: App) -> SocketAddr {
     let (shutdown, health) = (app.shutdown.clone(), Health::new());
     let any = "127.0.0.1:0".parse().unwrap();
     let routes = router(app).unwrap();
-    let server = service_kit::serve(any, routes, &health, Limits::default(), shutdown).await;
+    let told = (&health, &Metrics::default());
+    let server = service_kit::serve(any, routes, told, Limits::default(), shutdown).await;
     server.unwrap().local_addr()
 }
 

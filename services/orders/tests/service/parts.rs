@@ -2,6 +2,7 @@
 //! while nothing that it needs is there.
 
 use clap::Parser;
+use contracts::{ServiceName, metrics::strangers};
 use service_kit::Shutdown;
 use std::{net::SocketAddr, time::Duration};
 use testkit::wait_for;
@@ -23,9 +24,18 @@ async fn every_part_is_a_check_and_is_awaited() {
     let shutdown = Shutdown::new();
     let running = orders::service::start(&config, shutdown.clone()).await.unwrap();
     wait_for("the parts to wait", DEADLINE, || parts_wait(running.local_addr())).await;
+    wait_for("the metrics", DEADLINE, || measured(running.local_addr())).await;
     shutdown.cancel();
     let stopped = tokio::time::timeout(DEADLINE, running.stopped()).await;
     stopped.expect("it ends").expect("each part ends in time, and well");
+}
+
+/// What it shows is in the table, and nothing has happened yet.
+async fn measured(address: SocketAddr) -> Result<(), String> {
+    let text = testkit::metrics(address);
+    assert_eq!(strangers(ServiceName::Orders, &text), Vec::<String>::new());
+    let value = testkit::metric(&text, "service_check_state{check=\"start-up\"}");
+    if value == Some(0.0) { Ok(()) } else { Err(text) }
 }
 
 async fn parts_wait(address: SocketAddr) -> Result<(), String> {

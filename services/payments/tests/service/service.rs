@@ -4,6 +4,7 @@
 use crate::shop::{SOON, Shop, apply, now, tomorrow};
 use axum::{Json, Router};
 use clap::Parser;
+use contracts::{ServiceName, metrics::strangers};
 use payments::{config::Config, service};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
@@ -55,6 +56,12 @@ async fn the_books_can_be_read_and_health_says_what_is_missing() {
     })
     .await;
     assert_eq!(get(&format!("{url}/health/live")).await.0, 200);
+    let text = testkit::metrics(running.local_addr());
+    assert_eq!(strangers(ServiceName::Payments, &text), Vec::<String>::new());
+    let answered = "http_server_request_duration_seconds_count{http_request_method=\"GET\",\
+        http_response_status_code=\"200\",http_route=\"/payments/{order_id}\"}";
+    assert_eq!(testkit::metric(&text, answered), Some(1.0), "{text}");
+    assert_eq!(testkit::metric(&text, "service_check_state{check=\"database\"}"), Some(2.0));
     shutdown.cancel();
     running.stopped().await.unwrap();
 }

@@ -2,26 +2,22 @@
 
 use super::Postgres;
 use crate::freshness::{Freshness, Reached};
+use contracts::metrics::STALENESS;
 use service_kit::{Outage, Readiness, Shutdown};
 use std::{collections::BTreeMap, time::Duration};
+use streams::Meters;
 
 /// How often the other instances' progress is read, and the database tested.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Export the gauge `view.staleness`.
-pub fn export(freshness: &Freshness) {
+/// Export how far the view is behind the log; nothing before that is known.
+pub fn export(freshness: &Freshness, meters: &Meters) {
     let freshness = freshness.clone();
-    // The meter keeps the callback; the handle is of no further use.
-    let _gauge = opentelemetry::global::meter("view")
-        .u64_observable_gauge("view.staleness")
-        .with_unit("ms")
-        .with_description("How far the view is behind the log, by its slowest partition")
-        .with_callback(move |gauge| {
-            if let Some(ms) = freshness.staleness_ms() {
-                gauge.observe(ms, &[]);
-            }
-        })
-        .build();
+    meters.observe(&STALENESS, move |tell| {
+        if let Some(staleness) = freshness.staleness() {
+            tell(&[], staleness.as_secs_f64());
+        }
+    });
 }
 
 /// Keep `freshness` and the database's `check` up to date until `shutdown`.

@@ -10,7 +10,7 @@ use contracts::{
 };
 use reqwest::{Client, Response, header::HeaderValue};
 use serde_json::Value;
-use service_kit::{Health, Limits, Shutdown, postgres::Database, waiters::Waiters};
+use service_kit::{Health, Limits, Metrics, Shutdown, postgres::Database, waiters::Waiters};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use streams::{
@@ -138,7 +138,9 @@ impl Instance {
         };
         let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
         let routes = http::router(app).unwrap();
-        let server = service_kit::serve(any, routes, &health, limits, shutdown.clone());
+        let metrics = Metrics::default();
+        adapters::export(&freshness, &metrics.meters());
+        let server = service_kit::serve(any, routes, (&health, &metrics), limits, shutdown.clone());
         let base = format!("http://{}", server.await.unwrap().local_addr());
         let repository = BlockingPostgres::new(tables.clone(), Handle::current());
         let processor = ViewProcessor::new(repository, freshness);

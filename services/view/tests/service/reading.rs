@@ -5,7 +5,7 @@ use crate::{
     harness::Instance,
     stories::{NOON, confirmed_story, order_id, requested},
 };
-use contracts::Timestamp;
+use contracts::{ServiceName, Timestamp, metrics::strangers};
 use std::{collections::BTreeSet, time::Duration};
 use testkit::wait_for;
 
@@ -47,6 +47,13 @@ async fn staleness(view: &Instance) -> Option<u64> {
     header.map(|ms| ms.to_str().unwrap().parse().unwrap())
 }
 
+/// The same in seconds, as `/metrics` has it.
+async fn gauge(view: &Instance) -> Option<f64> {
+    let text = view.ask("/metrics").await.text().await.unwrap();
+    assert_eq!(strangers(ServiceName::View, &text), Vec::<String>::new());
+    testkit::metric(&text, "view_staleness_seconds")
+}
+
 fn before(age: Duration) -> Timestamp {
     Timestamp(Timestamp::now().millis() - i64::try_from(age.as_millis()).unwrap())
 }
@@ -55,6 +62,7 @@ fn before(age: Duration) -> Timestamp {
 async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
     let mut view = Instance::start("staleness").await;
     assert_eq!(staleness(&view).await, None, "nothing has been read yet");
+    assert_eq!(gauge(&view).await, None);
 
     // Records from long ago: the view is as old as the last of them.
     view.now = NOON;
@@ -62,6 +70,9 @@ async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
     view.feed(&[requested(1)]);
     let since_noon = Timestamp::now() - NOON;
     let shown = staleness(&view).await.unwrap();
+    // A clock that counts milliseconds and one that counts fractions of seconds.
+    let told = Duration::from_secs_f64(gauge(&view).await.unwrap());
+    assert!(told + Duration::from_millis(1) >= Duration::from_millis(shown), "{told:?}, {shown}");
     assert!(shown >= u64::try_from(since_noon.as_millis()).unwrap(), "{shown}");
 
     // The input is drained: the view is up to date, and the others learn it.

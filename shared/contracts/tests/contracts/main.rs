@@ -6,6 +6,7 @@ mod asyncapi;
 mod choreography;
 mod guide;
 mod limits;
+mod metrics;
 mod registry;
 mod schemas;
 mod values;

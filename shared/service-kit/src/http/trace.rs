@@ -8,44 +8,15 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use opentelemetry::{KeyValue, global, metrics::Histogram, trace::TraceContextExt};
+use opentelemetry::trace::TraceContextExt;
+use streams::{Meters, meter::REQUESTS};
 use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::telemetry::trace_context;
 
-/// Upper bounds of the buckets, in seconds, as the semantic conventions for HTTP advise.
-const BUCKETS_S: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-
-/// Measures how long requests take until their response starts.
-#[derive(Clone, Debug)]
-pub(super) struct Meter {
-    duration_s: Histogram<f64>,
-}
-
-impl Meter {
-    pub(super) fn new() -> Self {
-        let duration_s = global::meter("service-kit")
-            .f64_histogram("http.server.request.duration")
-            .with_unit("s")
-            .with_boundaries(BUCKETS_S.to_vec())
-            .build();
-        Self { duration_s }
-    }
-
-    fn record(&self, method: &Method, route: &str, response: &Response, started: Instant) {
-        let attributes = [
-            KeyValue::new("http.request.method", known_method(method)),
-            KeyValue::new("http.route", route.to_owned()),
-            KeyValue::new("http.response.status_code", i64::from(response.status().as_u16())),
-        ];
-        self.duration_s.record(started.elapsed().as_secs_f64(), &attributes);
-    }
-}
-
 /// Runs the request in a span whose parent is the caller's.
-pub(super) async fn trace(State(meter): State<Meter>, request: Request, next: Next) -> Response {
+pub(super) async fn trace(State(meters): State<Meters>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -60,7 +31,8 @@ pub(super) async fn trace(State(meter): State<Meter>, request: Request, next: Ne
     }
     let elapsed_ms = started.elapsed().as_millis();
     span.in_scope(|| tracing::debug!(status = status.as_u16(), elapsed_ms, "answered"));
-    meter.record(&method, route, &response, started);
+    let labels = [known_method(&method), route, status.as_str()];
+    meters.record(&REQUESTS, &labels, started.elapsed().as_secs_f64());
     response
 }
 

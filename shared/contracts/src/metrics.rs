@@ -1,0 +1,86 @@
+//! Every metric of the shop as a table: the runtime's, which each service has, and those of single
+//! services. `docs/operating.md` shows it; the services measure by these rows.
+
+use crate::ServiceName;
+use std::fmt::Write as _;
+use streams::meter::{Metric, PROCESS, RUNTIME};
+
+/// A metric and the one service that has it.
+pub type Row = (ServiceName, &'static Metric);
+
+/// Staleness.
+pub static STALENESS: Metric = Metric::gauge(
+    "view.staleness",
+    "s",
+    &[],
+    "How far the view is behind the log, by its slowest partition: all its tables are written \
+     together",
+);
+/// The metrics of single services.
+pub static OF_SERVICES: &[Row] = &[(ServiceName::View, &STALENESS)];
+
+/// The names on `/metrics` that `service` may show.
+pub fn names(service: ServiceName) -> Vec<String> {
+    let own = OF_SERVICES.iter().filter(|(owner, _)| *owner == service).map(|(_, metric)| *metric);
+    let all = RUNTIME.iter().copied().chain(own).map(Metric::prometheus_name);
+    all.chain(PROCESS.iter().map(|(name, ..)| (*name).to_owned())).collect()
+}
+
+/// The metrics in `text`, as a service shows it, that have no row for `service`.
+pub fn strangers(service: ServiceName, text: &str) -> Vec<String> {
+    let known = names(service);
+    let told = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let told = told.filter_map(|line| line.split(' ').next());
+    told.filter(|name| !known.iter().any(|known| known == name)).map(ToOwned::to_owned).collect()
+}
+
+/// The whole table for people, in Markdown.
+pub fn table() -> String {
+    let mut text =
+        String::from("| metric | kind | labels | of | what |\n| --- | --- | --- | --- | --- |\n");
+    let all = RUNTIME.iter().map(|metric| ("all", *metric));
+    let own = OF_SERVICES.iter().map(|(service, metric)| (service.as_str(), *metric));
+    for (of, metric) in all.chain(own) {
+        let (name, kind) = (metric.prometheus_name(), metric.prometheus_kind());
+        let label = |label: &&str| format!("`{}`", label.replace('.', "_"));
+        let labels = metric.labels.iter().map(label).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "| `{name}` | {kind} | {labels} | {of} | {} |", metric.help);
+    }
+    for (name, kind, help) in PROCESS {
+        let _ = writeln!(text, "| `{name}` | {kind} | | all | {help} |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_name_stands_once_and_begins_with_its_service() {
+        for service in ServiceName::ALL {
+            let names = names(service);
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{service}");
+        }
+        for (service, metric) in OF_SERVICES {
+            assert!(metric.name.starts_with(service.as_str()), "{metric:?}");
+            assert!(!metric.help.ends_with('.') && !metric.help.contains('|'), "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn no_label_is_an_id() {
+        let all = RUNTIME.iter().copied().chain(OF_SERVICES.iter().map(|(_, metric)| *metric));
+        for label in all.flat_map(|metric| metric.labels) {
+            assert!(!label.ends_with("id") && !label.contains("key"), "{label}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_row_is_a_stranger() {
+        let text = "# TYPE view_staleness_seconds gauge\n# TYPE odd gauge\nodd 1\n";
+        assert_eq!(strangers(ServiceName::View, text), ["odd"]);
+        assert_eq!(strangers(ServiceName::Orders, text), ["view_staleness_seconds", "odd"]);
+    }
+}
