@@ -18,6 +18,8 @@ pub mod adapters;
 pub mod domain;
 mod inputs;
 pub mod mailer;
+#[cfg(feature = "service")]
+pub mod measured;
 pub mod processor;
 pub mod topology;
 

@@ -2,7 +2,7 @@
 //! server.
 
 use crate::{
-    adapters::smtp::SmtpMailer, config::Config, mailer::BATCH_RECORDS_MAX,
+    adapters::smtp::SmtpMailer, config::Config, mailer::BATCH_RECORDS_MAX, measured::Measured,
     processor::EmailProcessor,
 };
 use axum::Router;
@@ -30,7 +30,9 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         Handle::current(),
     )?;
     let codec = Codec::new(Arc::new(registry));
-    let store = Box::new(DiskStore::of::<EmailProcessor<SmtpMailer>>(&common.state_folder(NAME))?);
+    let store = Box::new(DiskStore::of::<EmailProcessor<Measured<SmtpMailer>>>(
+        &common.state_folder(NAME),
+    )?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let clock = spawn_clock(
@@ -42,6 +44,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
+    let mailer = Measured::new(mailer, lifecycle.meters());
     let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
         meters: lifecycle.meters(),

@@ -12,13 +12,14 @@ use crate::{
     topology,
 };
 use anyhow::anyhow;
-use contracts::{OrderId, Timestamp, topics};
+use contracts::{OrderId, ServiceName, Timestamp, topics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     slice,
 };
 use streams::{
-    Codec, Failure, Passed, Record, RegistryError, engine::Offsets, failpoint, lineage::Cause,
+    Codec, Failure, Meters, Passed, Record, RegistryError, engine::Offsets, failpoint,
+    lineage::Cause, meter::DEAD_LETTERS,
 };
 
 /// A record and what it asks for; poison has its cause.
@@ -34,12 +35,18 @@ pub struct PaymentsIntake {
     /// Of the partitions that this instance has claimed.
     epochs: HashMap<Place, i64>,
     passed: Passed,
+    meters: Meters,
 }
 
 impl PaymentsIntake {
     /// An intake that has no partition yet.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, epochs: HashMap::new(), passed: Passed::default() }
+        Self { codec, epochs: HashMap::new(), passed: Passed::default(), meters: Meters::default() }
+    }
+
+    /// The same, with its dead letters measured.
+    pub fn measured(self, meters: Meters) -> Self {
+        Self { meters, ..self }
     }
 
     /// Nothing comes of these records from now on ([`Passed::extend`]).
@@ -154,13 +161,19 @@ impl PaymentsIntake {
         let mut changes = Changes::new(&self.codec, rows);
         let next = gather(&mut changes, batch, &positions, now)?;
         let calls_for_work = changes.calls_for_work();
-        tx.write(changes.gathered()).await.map_err(failure)?;
+        let gathered = changes.gathered();
+        let letters = gathered.outbox.iter().filter(|row| !row.returns()).count();
+        tx.write(gathered).await.map_err(failure)?;
         if tx.advance(&next).await.map_err(failure)? != next.len() {
             return Err(fenced());
         }
         failpoint::reached("sql-open");
         tx.commit().await.map_err(failure)?;
         failpoint::reached("sql-committed");
+        if letters > 0 {
+            let of = [ServiceName::Payments.as_str(), topics::ORDERS.name()];
+            self.meters.count(&DEAD_LETTERS, &of, u64::try_from(letters).unwrap_or(u64::MAX));
+        }
         Ok(calls_for_work)
     }
 

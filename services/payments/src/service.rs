@@ -3,6 +3,7 @@
 use crate::{
     adapters::{Bank, Postgres},
     config::Config,
+    gauges::SlotGauge,
     http,
     processor::PaymentsIntake,
     supervisor::Supervisor,
@@ -18,7 +19,7 @@ use service_kit::{
     schemas::until_known,
 };
 use std::sync::Arc;
-use streams::{Codec, Failure, Record, clock::Reading, engine::Offsets};
+use streams::{Codec, Failure, Meters, Record, clock::Reading, engine::Offsets};
 use streams_kafka::{
     CheckedRegistry, ConsumerSettings, FencedConsumer, ThreadStatus, spawn_clock, spawn_fenced,
 };
@@ -99,15 +100,21 @@ fn work(
     checks: Checks,
 ) {
     let work = Arc::new(Notify::new());
-    let intake = Intake::new(database.clone(), codec.clone(), Arc::clone(&work), Handle::current());
+    let meters = lifecycle.meters();
+    let intake = Intake::new(database.clone(), codec.clone(), Arc::clone(&work), Handle::current())
+        .measured(meters.clone());
     let settings =
         ConsumerSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance)
-            .measured(lifecycle.meters());
+            .measured(meters.clone());
     let orders = spawn_fenced(settings, intake, codec.clone(), lifecycle.shutdown());
     lifecycle.thread("orders", orders.status(), ThreadStatus::health, orders.stopped());
 
     let supervisor = Supervisor::new(codec, config.supervisor(), Uuid::now_v7());
+    let slots = SlotGauge::default();
+    slots.show(&meters);
+    lifecycle.task("slots", |check, shutdown| slots.watch(database.clone(), check, shutdown));
     let worker = Worker::new(supervisor, database, bank, work, checks.bank, checks.relay);
+    let worker = worker.measured(&meters);
     let outage = streams::Outage::new(format!("Postgres at {}", config.database_place()));
     lifecycle.task("supervisor", |check, shutdown| async move {
         check.up();
@@ -129,6 +136,11 @@ impl Intake {
     /// An intake that has no partition yet. Its calls run on `runtime` and block the caller.
     pub fn new(database: Postgres, codec: Codec, work: Arc<Notify>, runtime: Handle) -> Self {
         Self { intake: PaymentsIntake::new(codec), database, work, runtime }
+    }
+
+    /// The same, with its dead letters measured.
+    pub fn measured(self, meters: Meters) -> Self {
+        Self { intake: self.intake.measured(meters), ..self }
     }
 
     /// Applies a batch at the time `now`. Blocks, as [`FencedConsumer::apply`].

@@ -234,6 +234,11 @@ impl Supervisor {
         (*silences >= UNANSWERED_MAX).then_some(last)
     }
 
+    /// What has not come back, as it was seen in the last step.
+    pub fn unreturned(&self) -> Option<Unreturned> {
+        self.unreturned
+    }
+
     /// Why the relay counts as broken, if it does: a message has not come back for longer than
     /// Connect needs after a crash.
     pub fn relay_problem(&self) -> Option<String> {

@@ -4,12 +4,13 @@
 use crate::{
     adapters::{Bank, Postgres},
     domain::Input,
+    gauges::OutboxGauge,
     supervisor::{Call, Called, Supervisor},
 };
 use contracts::Timestamp;
 use service_kit::{Readiness, Shutdown};
 use std::{fmt::Display, sync::Arc, time::Duration};
-use streams::{Outage, failpoint};
+use streams::{Meters, Outage, failpoint};
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -48,6 +49,7 @@ pub struct Worker {
     bank_watched: Watched,
     /// Whether what was said comes back.
     relay: Readiness,
+    outbox: OutboxGauge,
     calls: JoinSet<Called>,
     /// When the database was last found to be writable.
     writable_at: Option<Instant>,
@@ -69,8 +71,24 @@ impl Worker {
         let mut bank_watched = Watched { check: bank_check, outage };
         // Nothing is known against the bank before the first call.
         bank_watched.is_there();
-        let calls = JoinSet::new();
-        Self { supervisor, database, bank, work, bank_watched, relay, calls, writable_at: None }
+        let (outbox, calls) = (OutboxGauge::default(), JoinSet::new());
+        Self {
+            supervisor,
+            database,
+            bank,
+            work,
+            bank_watched,
+            relay,
+            outbox,
+            calls,
+            writable_at: None,
+        }
+    }
+
+    /// The same, with its calls and its outbox measured.
+    pub fn measured(self, meters: &Meters) -> Self {
+        self.outbox.show(meters);
+        Self { bank: self.bank.measured(meters.clone()), ..self }
     }
 
     /// Works until `shutdown`, and then as long as calls are under way. An outage of the database
@@ -118,6 +136,7 @@ impl Worker {
     /// When the database is away.
     pub async fn step(&mut self) -> anyhow::Result<Duration> {
         let next = self.supervisor.step(&mut self.database, Timestamp::now()).await?;
+        self.outbox.saw(self.supervisor.unreturned());
         match self.supervisor.relay_problem() {
             Some(problem) => self.relay.degraded(problem),
             None => self.relay.up(),

@@ -5,6 +5,10 @@ use crate::ServiceName;
 use std::fmt::Write as _;
 use streams::meter::{Metric, PROCESS, RUNTIME};
 
+/// Upper bounds for calls to other systems, in seconds.
+const CALL_BOUNDS_S: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
 /// A metric and the one service that has it.
 pub type Row = (ServiceName, &'static Metric);
 
@@ -16,8 +20,76 @@ pub static STALENESS: Metric = Metric::gauge(
     "How far the view is behind the log, by its slowest partition: all its tables are written \
      together",
 );
+/// Messages on their way.
+pub static OUTBOX: Metric = Metric::gauge(
+    "payments.outbox.unreturned",
+    "{message}",
+    &[],
+    "Messages of the outbox that have not come back on `orders`",
+);
+/// Their age.
+pub static OUTBOX_AGE: Metric = Metric::gauge(
+    "payments.outbox.oldest",
+    "s",
+    &[],
+    "Age of the first message that has not come back; 0 without one",
+);
+/// Slots.
+pub static SLOT: Metric = Metric::gauge(
+    "payments.slot.retained",
+    "By",
+    &["slot"],
+    "Write-ahead log that Postgres keeps for a replication slot, as at the last scrape",
+);
+/// Whether slots are valid.
+pub static SLOT_VALID: Metric = Metric::gauge(
+    "payments.slot.valid",
+    "{slot}",
+    &["slot"],
+    "1 if a replication slot can be read from, 0 if it is missing or lost",
+);
+/// Calls to the bank.
+pub static BANK_CALLS: Metric = Metric::counter(
+    "payments.bank.calls",
+    "{call}",
+    &["task", "outcome"],
+    "Calls to the bank: charge, void, refund; done, declined, refused, voided, unknown",
+);
+/// How long they took.
+pub static BANK_SECONDS: Metric = Metric::seconds(
+    "payments.bank.call.duration",
+    CALL_BOUNDS_S,
+    &["task"],
+    "How long the bank took to answer",
+);
+/// Mails.
+pub static MAILS: Metric = Metric::counter(
+    "email.mails",
+    "{mail}",
+    &["outcome"],
+    "Attempts to hand a mail to the server: accepted, refused, doubtful, under_way, permanent, \
+     outage",
+);
+/// How long the mail server took.
+pub static MAIL_SECONDS: Metric = Metric::seconds(
+    "email.delivery.duration",
+    CALL_BOUNDS_S,
+    &[],
+    "How long one attempt at a mail held up the loop",
+);
+
 /// The metrics of single services.
-pub static OF_SERVICES: &[Row] = &[(ServiceName::View, &STALENESS)];
+pub static OF_SERVICES: &[Row] = &[
+    (ServiceName::Payments, &OUTBOX),
+    (ServiceName::Payments, &OUTBOX_AGE),
+    (ServiceName::Payments, &SLOT),
+    (ServiceName::Payments, &SLOT_VALID),
+    (ServiceName::Payments, &BANK_CALLS),
+    (ServiceName::Payments, &BANK_SECONDS),
+    (ServiceName::Email, &MAILS),
+    (ServiceName::Email, &MAIL_SECONDS),
+    (ServiceName::View, &STALENESS),
+];
 
 /// The names on `/metrics` that `service` may show.
 pub fn names(service: ServiceName) -> Vec<String> {

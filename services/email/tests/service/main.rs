@@ -5,6 +5,7 @@
 
 mod fixtures;
 mod mail;
+mod metrics;
 mod notice;
 mod once;
 mod parts;

@@ -5,11 +5,15 @@ use crate::{
     domain::{Answer, Input, Task},
     supervisor::Call,
 };
-use contracts::Order;
+use contracts::{
+    Order,
+    metrics::{BANK_CALLS, BANK_SECONDS},
+};
 use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderValue, redirect::Policy};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use streams::Meters;
 
 /// Longest text of the bank that is kept, in characters.
 const TEXT_CHARS_MAX: usize = 200;
@@ -22,6 +26,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub struct Bank {
     url: String,
     http: reqwest::Client,
+    meters: Meters,
 }
 
 /// What the bank's answers have in common; a problem has `code` and `detail` as a decline has.
@@ -40,7 +45,15 @@ impl Bank {
     /// When no HTTP client can be made.
     pub fn new(url: &str) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().redirect(Policy::none()).build()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), http, meters: Meters::default() })
+    }
+
+    /// The same, with its calls measured.
+    pub fn measured(self, meters: Meters) -> Self {
+        for task in [Task::Charge, Task::Void, Task::Refund] {
+            meters.count(&BANK_CALLS, &[name(task), "unknown"], 0);
+        }
+        Self { meters, ..self }
     }
 
     /// Where it is.
@@ -51,6 +64,14 @@ impl Bank {
     /// Makes `call`; what came of it within `timeout`. What did not arrive, or does not say what
     /// the bank did, is [`Input::BankUnknown`].
     pub async fn perform(&self, call: &Call, timeout: Duration) -> Input {
+        let (begun, task) = (Instant::now(), name(call.task));
+        let input = self.ask(call, timeout).await;
+        self.meters.record(&BANK_SECONDS, &[task], begun.elapsed().as_secs_f64());
+        self.meters.count(&BANK_CALLS, &[task, outcome(&input)], 1);
+        input
+    }
+
+    async fn ask(&self, call: &Call, timeout: Duration) -> Input {
         let mut request = self.request(call.task, &call.payment.order).timeout(timeout);
         // A row may be older than the check of headers: the order counts, not its trace.
         let traceparent = call.traceparent.as_deref().map(HeaderValue::try_from);
@@ -93,6 +114,29 @@ impl Bank {
                 .post(format!("{}/charges/{key}/refund", self.url))
                 .json(&json!({ "amount_minor": total.amount_minor })),
         }
+    }
+}
+
+fn name(task: Task) -> &'static str {
+    match task {
+        Task::Charge => "charge",
+        Task::Void => "void",
+        Task::Refund => "refund",
+    }
+}
+
+fn outcome(input: &Input) -> &'static str {
+    match input {
+        Input::BankAnswered(Answer::Captured { .. })
+        | Input::VoidConfirmed
+        | Input::RefundConfirmed => "done",
+        Input::BankAnswered(Answer::Declined { .. }) => "declined",
+        Input::BankAnswered(Answer::Refused { .. }) => "refused",
+        Input::BankAnswered(Answer::Voided) => "voided",
+        Input::BankUnknown(_)
+        | Input::DeadlinePassed
+        | Input::OrderValidated(_)
+        | Input::RefundDue(_) => "unknown",
     }
 }
 

@@ -4,4 +4,4 @@ pub mod bank;
 pub mod postgres;
 
 pub use bank::Bank;
-pub use postgres::Postgres;
+pub use postgres::{Postgres, Slot};

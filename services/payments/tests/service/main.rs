@@ -7,6 +7,7 @@
 mod bad_rows;
 mod bank;
 mod database;
+mod metrics;
 mod outcomes;
 mod records;
 mod relay;

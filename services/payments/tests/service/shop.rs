@@ -15,7 +15,7 @@ use payments::{
     topology, worker,
 };
 use service_kit::{
-    Health, Shutdown,
+    Health, Metrics, Shutdown,
     postgres::{Database, Settings as DatabaseSettings},
 };
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions};
@@ -57,6 +57,8 @@ pub(crate) struct Shop {
     pub(crate) bank: BankDouble,
     pub(crate) database: PgConnectOptions,
     next_offset: AtomicI64,
+    /// What its intakes and workers have measured.
+    pub(crate) metrics: Metrics,
     _server: Option<Arc<postgres::Postgres>>,
 }
 
@@ -118,6 +120,7 @@ impl Shop {
             bank: BankDouble::start().await,
             database,
             next_offset: AtomicI64::new(0),
+            metrics: Metrics::default(),
             _server: server,
         }
     }
@@ -125,7 +128,8 @@ impl Shop {
     /// An intake that owns partition 0.
     pub(crate) async fn intake(&self, work: &Arc<Notify>) -> Intake {
         let (database, codec) = (self.postgres.clone(), self.remote.clone());
-        let mut intake = Intake::new(database, codec, Arc::clone(work), Handle::current());
+        let intake = Intake::new(database, codec, Arc::clone(work), Handle::current());
+        let mut intake = intake.measured(self.metrics.meters());
         block_in_place(|| intake.claim(&[("orders".into(), 0)])).unwrap();
         intake
     }
@@ -152,6 +156,7 @@ impl Shop {
             health.check("bank"),
             health.check("relay"),
         )
+        .measured(&self.metrics.meters())
     }
 
     pub(crate) fn worker(&self) -> Worker {

@@ -7,6 +7,9 @@ mod offsets;
 mod outbox;
 mod payments;
 pub mod report;
+mod slots;
+
+pub use slots::Slot;
 
 use crate::database::{Agenda, ChangeSet, DbError, PaymentsDb, PaymentsTx, Place, Position, Rows};
 use contracts::{OrderId, Timestamp};
@@ -74,6 +77,14 @@ impl Postgres {
     /// When the database is away.
     pub async fn balance(&self) -> Result<Balance, DbError> {
         read(|| self.run(async |connection| report::balance(connection).await)).await
+    }
+
+    /// The replication slots of its server.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn slots(&self) -> Result<Vec<Slot>, DbError> {
+        self.run(async |connection| slots::slots(connection).await).await
     }
 
     /// What `work` gives, on a connection of its own.

@@ -62,7 +62,7 @@ pub(super) async fn returned(tx: &mut PgConnection, rows: &[Uuid]) -> Result<(),
 }
 
 /// The slot by which Debezium reads the log of this database (`deploy/debezium`).
-const SLOT: &str = "outbox";
+pub(super) const SLOT: &str = "outbox";
 
 /// Writes up to `limit` rows again that have not come back within their pause, although the relay
 /// has confirmed more of the log than where they are; how many. Deleted and inserted, they are in
