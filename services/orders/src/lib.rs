@@ -17,6 +17,7 @@ pub mod adapters;
 pub mod catalog;
 pub mod domain;
 pub mod inputs;
+mod measures;
 pub mod processor;
 pub mod topology;
 

@@ -9,7 +9,7 @@ use contracts::{
     topics::{self, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, TopicSpec},
 };
 use streams::{
-    Failure, Processor, Record, Source, Tx,
+    Failure, Meters, Processor, Record, Source, Tx,
     lineage::Cause,
     store::{Layout, LayoutError},
 };
@@ -21,6 +21,7 @@ use crate::{
     inputs::{
         cancel_order, deadline, order_transition, order_validation, place_order, propose_next,
     },
+    measures::Measures,
     topology,
 };
 
@@ -29,14 +30,23 @@ use crate::{
 pub struct OrdersProcessor {
     catalog: Catalog,
     terms: Terms,
+    measures: Measures,
 }
 
 impl OrdersProcessor {
     /// A processor over `catalog`, which must be ready.
     pub fn new(catalog: Catalog, terms: Terms) -> Self {
-        Self { catalog, terms }
+        Self { catalog, terms, measures: Measures::default() }
+    }
+
+    /// The same, with what it does measured.
+    pub fn measured(self, meters: Meters) -> Self {
+        Self { measures: Measures::new(meters), ..self }
     }
 }
+
+/// Most open orders of a partition that are looked at for a scrape: the oldest ones.
+const OPEN_ORDERS_MAX: usize = 20_000;
 
 /// The kinds of record on the input topics.
 enum Input {
@@ -86,11 +96,24 @@ impl Processor for OrdersProcessor {
         // After any input, even one that changed nothing: after a restore the state is ahead of
         // the input, and what follows from it has not been proposed.
         let after = if tx.is_replay() { entry } else { propose_next(tx, entry)? };
-        store::save(tx, order_id, &before, &after, Cause::of(record))
+        store::save(tx, order_id, &before, &after, Cause::of(record))?;
+        if !tx.is_replay() {
+            self.measures.reached(before.order.as_ref(), after.order.as_ref());
+        }
+        Ok(())
     }
 
     fn tick(&mut self, tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
+        self.measures.look(tx.partition(), tx.now(), || store::open(tx, OPEN_ORDERS_MAX))?;
         deadline::handle(tx)
+    }
+
+    fn reset(&mut self) {
+        self.measures.reset();
+    }
+
+    fn committed(&mut self) {
+        self.measures.committed();
     }
 }
 

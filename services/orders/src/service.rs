@@ -79,6 +79,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let settings = ConsumerSettings::new(bootstrap, PROCESSOR_NAME, instance);
     let settings = settings.measured(lifecycle.meters());
     let processor = OrdersProcessor::new(catalog.clone(), config.terms());
+    let processor = processor.measured(lifecycle.meters());
     // Before the catalog is there every product would be unknown.
     lifecycle.start_up(|check, lifecycle| async move {
         let shutdown = lifecycle.shutdown();

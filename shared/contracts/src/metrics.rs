@@ -12,6 +12,42 @@ const CALL_BOUNDS_S: &[f64] =
 /// A metric and the one service that has it.
 pub type Row = (ServiceName, &'static Metric);
 
+/// Transitions of orders.
+pub static TRANSITIONS: Metric = Metric::counter(
+    "orders.transitions",
+    "{order}",
+    &["status", "reason"],
+    "Orders that came to a status, and why, where it is a way out; of others' reasons `other`",
+);
+/// Open orders.
+pub static OPEN_ORDERS: Metric = Metric::gauge(
+    "orders.open",
+    "{order}",
+    &["status"],
+    "Orders that have not ended, by status; those of this instance's partitions, as at the last \
+     scrape",
+);
+/// The oldest open order.
+pub static OLDEST_ORDER: Metric = Metric::gauge(
+    "orders.open.oldest",
+    "s",
+    &[],
+    "Age of the oldest order that has not ended; 0 without one",
+);
+/// The oldest baton.
+pub static OLDEST_BATON: Metric = Metric::gauge(
+    "orders.baton.oldest",
+    "s",
+    &["holder"],
+    "For how long the service that holds the baton has held that of one order, at the longest",
+);
+/// Overdue orders.
+pub static OVERDUE: Metric = Metric::gauge(
+    "orders.overdue",
+    "{order}",
+    &[],
+    "Orders that have not ended although their deadline has passed, refunds excepted",
+);
 /// Staleness.
 pub static STALENESS: Metric = Metric::gauge(
     "view.staleness",
@@ -80,6 +116,11 @@ pub static MAIL_SECONDS: Metric = Metric::seconds(
 
 /// The metrics of single services.
 pub static OF_SERVICES: &[Row] = &[
+    (ServiceName::Orders, &TRANSITIONS),
+    (ServiceName::Orders, &OPEN_ORDERS),
+    (ServiceName::Orders, &OLDEST_ORDER),
+    (ServiceName::Orders, &OLDEST_BATON),
+    (ServiceName::Orders, &OVERDUE),
     (ServiceName::Payments, &OUTBOX),
     (ServiceName::Payments, &OUTBOX_AGE),
     (ServiceName::Payments, &SLOT),

@@ -105,4 +105,8 @@ impl<P: Processor> Processor for Meddled<P> {
     fn reset(&mut self) {
         self.inner.reset();
     }
+
+    fn committed(&mut self) {
+        self.inner.committed();
+    }
 }

@@ -128,6 +128,9 @@ pub trait Processor: Send {
     /// The batch was dropped: forget what was gathered for it.
     fn reset(&mut self) {}
 
+    /// The batch is committed: what was gathered for it has happened.
+    fn committed(&mut self) {}
+
     /// Every input of `partition` was read to its end `at` that time, and all of it is handled.
     fn caught_up(&mut self, partition: i32, at: Timestamp) {
         let _ = (partition, at);

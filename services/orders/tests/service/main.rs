@@ -10,6 +10,7 @@ mod cancel_order;
 mod deadline;
 mod edge;
 mod fixtures;
+mod metrics;
 mod next_step;
 mod order_validation;
 mod parts;

@@ -465,6 +465,7 @@ impl<P: Processor> Engine<P> {
 
     fn succeeded(&mut self) -> Effect {
         (self.batch_failed, self.trouble) = (false, None);
+        self.processor.committed();
         self.made_up();
         self.handled()
     }
