@@ -82,6 +82,15 @@ impl Outside {
         self.send(self.http.get(self.at(process, path)).timeout(PATIENCE)).await
     }
 
+    /// `GET` from a process that answers with text.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub async fn text(&self, process: &str, path: &str) -> Result<String> {
+        let request = self.http.get(self.at(process, path)).timeout(PATIENCE);
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
     /// A `POST` to a process, to be sent.
     pub fn post(&self, process: &str, path: &str, body: &Value) -> RequestBuilder {
         self.http.post(self.at(process, path)).timeout(PATIENCE).json(body)

@@ -21,6 +21,7 @@ mod faults;
 mod happy_path;
 mod kills;
 mod mail;
+mod metrics;
 mod page;
 mod pass;
 mod registry;

@@ -1,5 +1,5 @@
 //! [`Measures`]: what orders tells of the orders. Counted is what is committed; how many are open,
-//! and since when, is looked up in the store when a scrape has asked for it.
+//! and since when, is looked up in the store while scrapes ask for it.
 
 use crate::adapters::store::OpenOrder;
 use contracts::{
@@ -7,13 +7,20 @@ use contracts::{
     metrics::{OLDEST_BATON, OLDEST_ORDER, OPEN_ORDERS, OVERDUE, TRANSITIONS},
 };
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
-use streams::Meters;
+use streams::{Meters, meter::Metric};
+
+/// After a scrape the open orders are looked at for so long,
+const LOOK_FOR: Duration = Duration::from_secs(5 * 60);
+/// and so often.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The partitions of an instance are looked at within this time.
+const ANSWERS_APART_MAX: Duration = Duration::from_secs(5);
+/// What was seen longer ago may be wrong by now.
+const ANSWER_AGE_MAX: Duration = Duration::from_secs(2 * 60);
 
 /// The reasons that have a name of their own: those of this shop's services. A validator that joins
 /// later, and the bank, may say what they like.
@@ -75,13 +82,10 @@ impl Measures {
         now: Timestamp,
         look: impl FnOnce() -> Result<Vec<OpenOrder>, E>,
     ) -> Result<(), E> {
-        match self.open.as_ref().and_then(|open| Some((open, open.wanted(partition)?))) {
-            Some((open, question)) => {
-                open.saw(partition, question, Summary::of(&look()?, now));
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(open) = self.open.as_ref().filter(|open| open.wants(partition)) {
+            open.saw(partition, Summary::of(&look()?, now));
         }
+        Ok(())
     }
 }
 
@@ -134,65 +138,82 @@ impl Summary {
     }
 }
 
-/// The open orders as they were at the last scrape but one. Clones share them.
+/// The open orders as they were a moment ago. Clones share them.
 #[derive(Clone, Default)]
-struct OpenOrders(Arc<Seen>);
+struct OpenOrders(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
-    /// How often they were asked for.
-    questions: AtomicU64,
-    /// Per partition, with the question that it answers.
-    answers: Mutex<BTreeMap<i32, (u64, Summary)>>,
+    /// When they were asked for last; they are looked at once before.
+    asked: Option<Instant>,
+    answers: BTreeMap<i32, Answer>,
+}
+
+struct Answer {
+    at: Instant,
+    summary: Summary,
 }
 
 impl OpenOrders {
-    /// The question that `partition` has not answered yet; there is one from the start.
-    fn wanted(&self, partition: i32) -> Option<u64> {
-        let question = self.0.questions.load(Ordering::Relaxed) + 1;
-        let answered = self.answers().get(&partition).map_or(0, |(answered, _)| *answered);
-        (answered < question).then_some(question)
+    /// Whether to look at `partition` now.
+    fn wants(&self, partition: i32) -> bool {
+        let seen = self.lock();
+        let Some(answer) = seen.answers.get(&partition) else { return true };
+        seen.asked.is_some_and(|asked| {
+            asked > answer.at || asked.elapsed() < LOOK_FOR && answer.at.elapsed() >= LOOK_INTERVAL
+        })
     }
 
-    fn saw(&self, partition: i32, question: u64, summary: Summary) {
-        self.answers().insert(partition, (question, summary));
+    fn saw(&self, partition: i32, summary: Summary) {
+        self.lock().answers.insert(partition, Answer { at: Instant::now(), summary });
     }
 
-    /// What the partitions have said. One that does not answer any more is another instance's now.
-    fn now(&self) -> Vec<Summary> {
-        let answers = self.answers();
-        let last = answers.values().map(|(question, _)| *question).max().unwrap_or(0);
-        let current = answers.values().filter(|(question, _)| question + 1 >= last);
-        current.map(|(_, summary)| summary.clone()).collect()
+    /// What the partitions have said. One that says nothing any more is another instance's now; and
+    /// if none does, nothing is known.
+    fn now(&self) -> Option<Vec<Summary>> {
+        let seen = self.lock();
+        let newest = seen.answers.values().map(|answer| answer.at).max()?;
+        let is_current = |answer: &&Answer| newest - answer.at < ANSWERS_APART_MAX;
+        let current = seen.answers.values().filter(is_current);
+        let current = current.map(|answer| answer.summary.clone()).collect();
+        (newest.elapsed() < ANSWER_AGE_MAX).then_some(current)
     }
 
-    fn answers(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, (u64, Summary)>> {
-        self.0.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(
+        &self,
+        meters: &Meters,
+        metric: &'static Metric,
+        tell: impl Fn(&[Summary], &mut dyn FnMut(&[&str], f64)) + Send + Sync + 'static,
+    ) {
+        let open = self.clone();
+        meters.observe(metric, move |told| {
+            open.lock().asked = Some(Instant::now());
+            if let Some(summaries) = open.now() {
+                tell(&summaries, told);
+            }
+        });
     }
 
     fn show(&self, meters: &Meters) {
-        let open = self.clone();
-        meters.observe(&OPEN_ORDERS, move |tell| {
-            let summaries = open.now();
-            open.0.questions.fetch_add(1, Ordering::Relaxed);
+        self.read(meters, &OPEN_ORDERS, |summaries, tell| {
             for status in Status::ALL.into_iter().filter(|status| !status.is_terminal()) {
                 let of = |summary: &Summary| summary.by_status.get(&status).copied();
                 tell(&[status.as_str()], number(summaries.iter().filter_map(of).sum()));
             }
         });
-        let open = self.clone();
-        meters.observe(&OVERDUE, move |tell| {
-            tell(&[], number(open.now().iter().map(|summary| summary.overdue).sum()));
+        self.read(meters, &OVERDUE, |summaries, tell| {
+            tell(&[], number(summaries.iter().map(|summary| summary.overdue).sum()));
         });
-        let open = self.clone();
-        meters.observe(&OLDEST_ORDER, move |tell| {
-            tell(&[], age(open.now().iter().filter_map(|summary| summary.oldest).min()));
+        self.read(meters, &OLDEST_ORDER, |summaries, tell| {
+            tell(&[], age(summaries.iter().filter_map(|summary| summary.oldest).min()));
         });
-        let open = self.clone();
-        meters.observe(&OLDEST_BATON, move |tell| {
-            let summaries = open.now();
+        self.read(meters, &OLDEST_BATON, |summaries, tell| {
             let holders = Status::ALL.into_iter().filter_map(Status::holder);
-            for holder in holders.collect::<std::collections::BTreeSet<_>>() {
+            for holder in holders.collect::<BTreeSet<_>>() {
                 let of = |summary: &Summary| summary.batons.get(&holder).copied();
                 tell(&[holder.as_str()], age(summaries.iter().filter_map(of).min()));
             }

@@ -24,8 +24,7 @@ pub static OPEN_ORDERS: Metric = Metric::gauge(
     "orders.open",
     "{order}",
     &["status"],
-    "Orders that have not ended, by status; those of this instance's partitions, as at the last \
-     scrape",
+    "Orders that have not ended, by status: those of this instance's partitions, 20000 each at most",
 );
 /// The oldest open order.
 pub static OLDEST_ORDER: Metric = Metric::gauge(

@@ -212,6 +212,11 @@ impl ReaderContext {
         Self { lags, ..Self::default() }
     }
 
+    /// How far it is behind.
+    pub(crate) fn lags(&self) -> &Lags {
+        &self.lags
+    }
+
     /// What the topics of a member have: tasks are dealt by it.
     pub(crate) fn deal_by(&self, partitions: Partitions) {
         *lock(&self.partitions) = partitions;

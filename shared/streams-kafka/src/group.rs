@@ -130,6 +130,9 @@ impl GroupReader {
             }
         }
         let outage = if batch.is_empty() { self.outage() } else { None };
+        let lags = self.consumer.context().lags();
+        lags.read(&batch);
+        lags.settle(&self.expected);
         Ok(Polled {
             owned: self.partitions(),
             assigned: std::mem::take(&mut self.fresh),

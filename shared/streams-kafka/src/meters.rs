@@ -1,34 +1,25 @@
 //! [`LoopMeter`]: what a loop measures while its driver does what the engine asks for. The engine
 //! knows nothing of it.
 
+mod lag;
+
+pub(crate) use lag::{LAG_INTERVAL, Lags};
+
 use crate::{ConsumerSettings, ThreadStatus};
-use rdkafka::{
-    Statistics,
-    error::{KafkaError, RDKafkaErrorCode},
-};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::{collections::BTreeMap, time::Instant};
 use streams::{
     Effect, Event, Meters, Outgoing,
     engine::Class,
     fenced,
     meter::{
-        BATCHES, CONNECTS, DEAD_LETTERS, FAILURES, FENCES, LAG, LAG_AGE, PARTITIONS, PHASES,
-        REBUILDS, RECORDS, RENEWALS, RESTORES, SENT, TRANSACTIONS,
+        BATCHES, CONNECTS, DEAD_LETTERS, FAILURES, FENCES, PARTITIONS, PHASES, REBUILDS, RECORDS,
+        RENEWALS, RESTORES, SENT, TRANSACTIONS,
     },
     topic::TopicSpec,
     tx::dlq_names,
 };
 use tokio::sync::watch;
-
-/// How often librdkafka says how far a member has read.
-pub(crate) const LAG_INTERVAL: Duration = Duration::from_secs(5);
-
-/// What was heard longer ago says nothing about now.
-const SILENCE_MAX: Duration = LAG_INTERVAL.saturating_mul(3);
 
 /// Measures one loop.
 pub(crate) struct LoopMeter {
@@ -240,84 +231,6 @@ fn is_fence(error: &anyhow::Error) -> bool {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn count(n: usize) -> f64 {
     n as f64
-}
-
-/// How far a member is behind the ends of its partitions. Clones share it.
-#[derive(Clone, Default)]
-pub(crate) struct Lags(Arc<Mutex<BTreeMap<(String, i32), Lag>>>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Lag {
-    records: i64,
-    heard_at: Instant,
-    /// When it was last at the end; where it never was, when it was first heard of.
-    at_end: Instant,
-}
-
-impl Lags {
-    /// What librdkafka's statistics say: what is not fetched yet, and what is queued. Control
-    /// records have offsets, too, and count until they are passed.
-    pub(crate) fn hear(&self, statistics: &Statistics) {
-        let now = Instant::now();
-        for topic in statistics.topics.values() {
-            for partition in topic.partitions.values() {
-                // Only those that are read from have a position.
-                if partition.partition >= 0 && partition.ls_offset >= 0 && partition.next_offset > 0
-                {
-                    let unread = (partition.ls_offset - partition.next_offset).max(0);
-                    let records = unread + partition.fetchq_cnt.max(0);
-                    self.note((topic.topic.clone(), partition.partition), records, now);
-                }
-            }
-        }
-    }
-
-    /// Only these are ours now.
-    pub(crate) fn keep(&self, ours: &[(String, i32)]) {
-        self.lock().retain(|place, _| ours.contains(place));
-    }
-
-    fn note(&self, place: (String, i32), records: i64, now: Instant) {
-        let mut lags = self.lock();
-        let lag = lags.entry(place).or_insert(Lag { records, heard_at: now, at_end: now });
-        (lag.records, lag.heard_at) = (records, now);
-        if records == 0 {
-            lag.at_end = now;
-        }
-    }
-
-    /// Records and age of each.
-    fn now(&self, now: Instant) -> Vec<((String, i32), i64, Duration)> {
-        let age = |lag: &Lag| {
-            let is_current = now.saturating_duration_since(lag.heard_at) < SILENCE_MAX;
-            match lag.records == 0 && is_current {
-                true => Duration::ZERO,
-                false => now.saturating_duration_since(lag.at_end),
-            }
-        };
-        let lags = self.lock();
-        lags.iter().map(|(place, lag)| (place.clone(), lag.records, age(lag))).collect()
-    }
-
-    fn show(&self, meters: &Meters, name: &'static str) {
-        let lags = self.clone();
-        meters.observe(&LAG, move |tell| {
-            for ((topic, partition), records, _) in lags.now(Instant::now()) {
-                let records = count(usize::try_from(records).unwrap_or(0));
-                tell(&[name, &topic, &partition.to_string()], records);
-            }
-        });
-        let lags = self.clone();
-        meters.observe(&LAG_AGE, move |tell| {
-            for ((topic, partition), _, age) in lags.now(Instant::now()) {
-                tell(&[name, &topic, &partition.to_string()], age.as_secs_f64());
-            }
-        });
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, i32), Lag>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]

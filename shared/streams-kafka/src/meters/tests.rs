@@ -1,7 +1,11 @@
-use super::*;
+use super::{lag::Fetched, *};
 use anyhow::anyhow;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use streams::{
-    Headers, Record,
+    Headers, Record, Timestamp,
     engine::{Offsets, Polled},
     meter::{Metric, Reader, Sink},
     topic::dead_letters,
@@ -182,16 +186,40 @@ fn the_partitions_at_work_are_those_of_the_status() {
 fn a_loop_is_behind_since_it_was_last_at_the_end() {
     let (lags, start) = (Lags::default(), Instant::now());
     let place = |partition| ("sums".to_owned(), partition);
-    let age = |now| lags.now(now).into_iter().map(|(_, _, age)| age).collect::<Vec<_>>();
+    let now = |now| lags.now(now, Timestamp(0));
+    let age = |at| now(at).into_iter().map(|(_, _, age)| age).collect::<Vec<_>>();
     lags.note(place(0), 0, start);
     assert_eq!(age(start + LAG_INTERVAL), [Duration::ZERO], "until it is heard again");
     assert_eq!(age(start + MINUTE), [MINUTE], "what was heard a minute ago says nothing");
     lags.note(place(0), 7, start + MINUTE);
-    assert_eq!(lags.now(start + MINUTE), [(place(0), 7, MINUTE)]);
+    assert_eq!(now(start + MINUTE), [(place(0), 7, MINUTE)]);
     lags.note(place(0), 0, start + 2 * MINUTE);
     assert_eq!(age(start + 2 * MINUTE), [Duration::ZERO]);
 
     lags.note(place(1), 3, start);
     lags.keep(&[place(1)]);
-    assert_eq!(lags.now(start + MINUTE), [(place(1), 3, MINUTE)], "the other one is not ours");
+    assert_eq!(now(start + MINUTE), [(place(1), 3, MINUTE)], "the other one is not ours");
+}
+
+#[test]
+fn under_load_it_is_behind_by_the_age_of_what_it_has_read_last() {
+    let (lags, start) = (Lags::default(), Instant::now());
+    let Event::Polled(batch) = polled(2) else { unreachable!() };
+    // They were written at 0.
+    lags.read(&batch.records);
+    lags.note(("sums".to_owned(), 0), 50, start);
+    let behind = |time| lags.now(start + MINUTE, Timestamp(time))[0].2;
+    assert_eq!(behind(200), Duration::from_millis(200));
+    assert_eq!(behind(3_600_000), MINUTE, "the topic was silent for an hour");
+}
+
+#[test]
+fn what_is_behind_are_the_records_between_the_position_and_the_end() {
+    let fetched = |next, end, is_queued| Fetched { next, end, is_queued };
+    assert_eq!(fetched(10, 10, false).behind(Some(9)), 0, "the last one is a marker");
+    assert_eq!(fetched(10, 10, true).behind(Some(9)), 0, "the queue is another partition's");
+    assert_eq!(fetched(10, 10, true).behind(Some(4)), 6, "it is in the queue");
+    assert_eq!(fetched(10, 30, false).behind(Some(10)), 20, "it is not fetched yet");
+    assert_eq!(fetched(10, 30, false).behind(None), 20);
+    assert_eq!(fetched(0, 0, false).behind(Some(0)), 0);
 }

@@ -114,7 +114,8 @@ pub static LAG_AGE: Metric = Metric::gauge(
     "streams.lag",
     "s",
     &["loop", "topic", "partition"],
-    "How long ago the loop was last at the end of the partition; 0 while it is",
+    "How far behind that is in time: since the record that was read last, at the longest since the \
+     end was seen; 0 at the end",
 );
 /// Checks.
 pub static CHECKS: Metric = Metric::gauge(
