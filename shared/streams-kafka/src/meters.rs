@@ -122,6 +122,8 @@ impl LoopMeter {
                 self.meters.count(&TRANSACTIONS, &[self.name, "aborted"], 1);
                 self.pending = Pending::default();
             }
+            // What was read comes again.
+            Event::Sought => self.pending = Pending::default(),
             Event::Renewed => self.count_one(&RENEWALS),
             Event::Failed(class, error) => self.failed(*class, error),
             _ => {}
