@@ -24,7 +24,8 @@ pub static OPEN_ORDERS: Metric = Metric::gauge(
     "orders.open",
     "{order}",
     &["status"],
-    "Orders that have not ended, by status: those of this instance's partitions, 20000 each at most",
+    "Orders that have not ended, by status: those of this instance's partitions, 20000 at most of \
+     each",
 );
 /// The oldest open order.
 pub static OLDEST_ORDER: Metric = Metric::gauge(
