@@ -26,6 +26,8 @@ pub mod topology;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod http;
+#[cfg(feature = "service")]
 pub mod service;
 
 pub use mailer::{DeliveryError, Mailer};

@@ -2,10 +2,9 @@
 //! server.
 
 use crate::{
-    adapters::smtp::SmtpMailer, config::Config, mailer::BATCH_RECORDS_MAX, measured::Measured,
-    processor::EmailProcessor,
+    adapters::smtp::SmtpMailer, config::Config, http, mailer::BATCH_RECORDS_MAX,
+    measured::Measured, processor::EmailProcessor,
 };
-use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::Codec;
@@ -41,7 +40,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         shutdown.clone(),
     );
     lifecycle.clock(clock.readings(), clock.stopped());
-    let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
+    let running = lifecycle.serve(config.addr(), http::router()?, Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
     let mailer = Measured::new(mailer, lifecycle.meters());

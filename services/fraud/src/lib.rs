@@ -20,6 +20,8 @@ pub mod topology;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod http;
+#[cfg(feature = "service")]
 pub mod service;
 
 #[cfg(feature = "service")]

@@ -2,10 +2,10 @@
 
 use crate::{
     config::Config,
+    http,
     processor::{CheckProcessor, SplitProcessor},
     topology::PROCESSORS,
 };
-use axum::Router;
 use service_kit::{Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
@@ -38,7 +38,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         shutdown.clone(),
     );
     lifecycle.clock(clock.readings(), clock.stopped());
-    let running = lifecycle.serve(config.addr(), Router::new(), Limits::default()).await?;
+    let running = lifecycle.serve(config.addr(), http::router()?, Limits::default()).await?;
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };

@@ -11,6 +11,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 /// The checks of one service. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +26,8 @@ pub struct Readiness {
     index: usize,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// Something that the service needs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct Check {
     name: String,
     status: Status,
@@ -33,16 +35,20 @@ struct Check {
     detail: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CheckStatus)]
 enum Status {
     Up,
     Degraded,
     Down,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
+/// How the service is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(crate) struct Report {
+    /// live; ready, degraded or not_ready.
     status: &'static str,
     checks: Vec<Check>,
 }
@@ -141,11 +147,19 @@ impl Readiness {
     }
 }
 
-async fn live() -> Json<Report> {
+/// The process answers
+#[utoipa::path(get, path = "/health/live", tag = "service", responses(
+    (status = 200, description = "it does, whatever else is away", body = Report)))]
+pub(crate) async fn live() -> Json<Report> {
     Json(Report { status: "live", checks: Vec::new() })
 }
 
-async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
+/// No check is down
+#[utoipa::path(get, path = "/health/ready", tag = "service", responses(
+    (status = 200, description = "ready, or degraded: it works, and a person should look",
+        body = Report),
+    (status = 503, description = "not ready: the checks say what is waited for", body = Report)))]
+pub(crate) async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
     let (code, status) = match health.worst() {
         Status::Up => (StatusCode::OK, "ready"),
         Status::Degraded => (StatusCode::OK, "degraded"),

@@ -1,6 +1,6 @@
 //! Extractors that answer unusable input with a [`Problem`] that names the field.
 
-use std::error::Error as _;
+use std::{error::Error as _, fmt};
 
 use axum::{
     body::Bytes,
@@ -11,7 +11,9 @@ use axum::{
     },
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use serde::de::{DeserializeOwned, value::Error as ValueError};
+use serde::de::{
+    DeserializeOwned, Deserializer, Error, Unexpected, Visitor, value::Error as ValueError,
+};
 use serde_json::error::Category;
 use serde_path_to_error as path_to_error;
 
@@ -72,6 +74,42 @@ where
         let path = Path::from_request_parts(parts, state).await;
         path.map(|Path(value)| Self(value)).map_err(invalid_path)
     }
+}
+
+/// Reads a whole number as JSON Schema has them: `2.0` is one, as to JavaScript, and `2.5` is none.
+///
+/// # Errors
+/// When it is none, or does not fit 64 bits.
+pub fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<i64, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number")
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+            Ok(number)
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+            let unfit = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+            i64::try_from(number).map_err(unfit)
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+            // Beyond these, a float no longer tells one whole number from the next.
+            const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+            if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
+                return Ok(number as i64);
+            }
+            Err(E::invalid_value(Unexpected::Float(number), &self))
+        }
+    }
+
+    number.deserialize_i64(Whole)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -219,6 +257,26 @@ mod tests {
             let errors = problem.errors();
             assert_eq!((&*errors[0].field, &*errors[0].code), (field, code), "{body}: {errors:?}");
             assert!(!errors[0].detail.contains("at line"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+        #[derive(Debug, Deserialize)]
+        struct Restock {
+            #[serde(deserialize_with = "whole")]
+            quantity: i64,
+        }
+        for (number, expected) in [("2", 2), ("2.0", 2), ("-3", -3), ("1e3", 1000), ("-0.0", 0)] {
+            let body = format!(r#"{{"quantity":{number}}}"#);
+            let restock: Restock = parse_json(body.as_bytes()).unwrap();
+            assert_eq!(restock.quantity, expected, "{number}");
+        }
+        for number in ["2.5", "1e300", "18446744073709551615", "\"2\"", "null", "true"] {
+            let body = format!(r#"{{"quantity":{number}}}"#);
+            let problem = parse_json::<Restock>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.errors()[0].field, "quantity", "{number}: {problem:?}");
+            assert!(problem.errors()[0].detail.contains("a whole number"), "{problem:?}");
         }
     }
 

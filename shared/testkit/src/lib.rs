@@ -1,6 +1,7 @@
 //! What the tests share. A test never sleeps: it waits for a condition with [`wait_for`], and what
 //! needs no Kafka runs in the [`Driver`].
 
+mod docs;
 pub mod driver;
 mod http;
 mod kill;
@@ -11,6 +12,7 @@ mod spoil;
 mod topology;
 mod wait;
 
+pub use docs::assert_fresh;
 pub use driver::{Driver, Fed, Logs, apply_twice};
 pub use http::{get, metric, metrics};
 pub use kill::{Step, died_once, kill_at_every_step, steps_of};

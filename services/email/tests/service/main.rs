@@ -3,6 +3,7 @@
 
 #![cfg(feature = "service")]
 
+mod document;
 mod fixtures;
 mod mail;
 mod metrics;

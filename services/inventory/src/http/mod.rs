@@ -2,7 +2,6 @@
 
 mod restock;
 
-use anyhow::Context;
 use axum::Router;
 use contracts::{Sku, catalog::Product, owns::Inventory};
 use service_kit::openapi;
@@ -22,24 +21,23 @@ pub struct App {
 
 #[derive(OpenApi)]
 #[openapi(info(
-    title = "Inventory",
+    title = "inventory",
     description = "Takes goods in. All else that changes stock arrives over Kafka."
 ))]
 struct Api;
 
-/// The routes, and `GET /openapi.json`.
+/// The routes, with their document at `/openapi.json` and `/docs`.
 ///
 /// # Errors
 /// Fails if the document cannot be written as JSON, which a test rules out.
 pub fn router(app: App) -> anyhow::Result<Router> {
-    let (routes, document) = api().split_for_parts();
-    let document = openapi::router(&document).context("the OpenAPI document")?;
-    Ok(routes.with_state(app).merge(document))
+    let (routes, _) = api().split_for_parts();
+    Ok(routes.with_state(app).merge(openapi::router(&document())?))
 }
 
 /// The OpenAPI document of this service.
 pub fn document() -> Document {
-    api().into_openapi()
+    openapi::complete(api().into_openapi())
 }
 
 fn api() -> OpenApiRouter<App> {

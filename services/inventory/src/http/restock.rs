@@ -8,7 +8,7 @@ use contracts::{
     topics::INVENTORY_COMMANDS,
 };
 use serde::{Deserialize, Serialize};
-use service_kit::{Problem, ValidJson, ValidPath, telemetry::trace_headers};
+use service_kit::{Problem, ValidJson, ValidPath, json::whole, telemetry::trace_headers};
 use std::fmt::Display;
 use streams::lineage::Cause;
 use streams_kafka::SendError;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 #[serde(deny_unknown_fields)]
 pub(super) struct RestockRequest {
     /// Pieces.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 10_000_000)]
     quantity: i64,
     /// A request that is sent again with the same id counts once. Made up if left out.
@@ -42,7 +43,7 @@ pub(super) struct RestockAccepted {
 #[utoipa::path(
     post,
     path = "/stock/{sku}/restock",
-    params(("sku" = String, Path, description = "a product of the catalog")),
+    params(("sku" = String, Path, example = "TEA", description = "a product of the catalog")),
     request_body = RestockRequest,
     responses(
         (status = 202, description = "accepted, counted soon", body = RestockAccepted),

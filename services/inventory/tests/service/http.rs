@@ -98,7 +98,8 @@ fn the_document_describes_the_restock() {
     let document = serde_json::to_value(document()).unwrap();
     let restock = &document["paths"]["/stock/{sku}/restock"]["post"];
     let codes: Vec<_> = restock["responses"].as_object().unwrap().keys().collect();
-    assert_eq!(codes, ["202", "404", "422", "503"]);
+    let expected = ["202", "400", "404", "408", "413", "414", "415", "422", "431", "500", "503"];
+    assert_eq!(codes, expected);
     let quantity = &document["components"]["schemas"]["RestockRequest"]["properties"]["quantity"];
     assert_eq!(quantity["maximum"], json!(contracts::inventory::RESTOCK_QUANTITY_MAX));
 }

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "service")]
 
+mod document;
 mod fixtures;
 mod http;
 mod parts;

@@ -23,8 +23,8 @@ pub(super) struct OrderPath {
     post,
     path = "/orders/{id}/cancellation",
     params(
-        ("id" = String, Path, description = "the order, a UUID"),
-        ("Idempotency-Key" = Option<String>, Header,
+        ("id" = String, Path, format = "uuid", description = "the order, a UUID"),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
             description = "1 to 255 visible ASCII characters; the same key gives the same command"),
         ("Prefer" = Option<String>, Header,
             description = "`wait=N`: wait up to N seconds, 60 at most, for the outcome (RFC 7240)"),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use service_kit::{Shutdown, openapi};
-use utoipa::OpenApi;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use edge::{CommandLog, Sent};
@@ -46,18 +46,25 @@ pub struct App {
     title = "orders",
     description = "Commands about orders. Questions are the view's to answer."
 ))]
-struct Document;
+struct Api;
 
-/// The routes, with their document at `/openapi.json`.
+/// The routes, with their document at `/openapi.json` and `/docs`.
 ///
 /// # Errors
 /// Fails if the document cannot be written, which a test rules out.
 pub fn router(app: App) -> anyhow::Result<Router> {
     let page = page::may_send_commands(&app.view_url);
-    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (routes, _) = api().split_for_parts();
+    Ok(routes.with_state(app).layer(page).merge(openapi::router(&document())?))
+}
+
+/// The OpenAPI document of this service.
+pub fn document() -> Document {
+    openapi::complete(api().into_openapi())
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(place_order::place_order))
         .routes(routes!(cancel_order::cancel_order))
-        .with_state(app)
-        .split_for_parts();
-    Ok(routes.layer(page).merge(openapi::router(&document)?))
 }

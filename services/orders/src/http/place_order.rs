@@ -6,7 +6,7 @@ use contracts::{
     orders::{Note, PlaceOrder, RequestedLine},
 };
 use serde::{Deserialize, Serialize};
-use service_kit::{Problem, ValidJson};
+use service_kit::{Problem, ValidJson, json::whole};
 use utoipa::ToSchema;
 
 use super::{
@@ -24,9 +24,10 @@ use crate::domain::place_order::price;
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrderBody {
     /// The customer.
-    #[schema(value_type = String, example = "ada")]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", example = "ada")]
     customer_id: CustomerId,
     /// 1 to 50 lines, each sku once.
+    #[schema(min_items = 1, max_items = 50)]
     lines: Vec<LineBody>,
     /// What the shop should know, in the customer's words: no control characters but line feed and
     /// tab.
@@ -34,6 +35,7 @@ pub(super) struct PlaceOrderBody {
     // were notes.
     #[serde(default, skip_serializing_if = "Note::is_empty")]
     #[schema(value_type = Option<String>, max_length = 500, example = "ring twice")]
+    #[schema(pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     note: Note,
 }
 
@@ -43,9 +45,10 @@ pub(super) struct PlaceOrderBody {
 #[schema(as = RequestedLine)]
 struct LineBody {
     /// Which one.
-    #[schema(value_type = String, example = "TEA")]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", example = "TEA")]
     sku: Sku,
     /// 1 to 1000 pieces.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1000, example = 2)]
     quantity: i64,
 }
@@ -59,7 +62,7 @@ struct LineBody {
     path = "/orders",
     request_body = PlaceOrderBody,
     params(
-        ("Idempotency-Key" = Option<String>, Header,
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
             description = "1 to 255 visible ASCII characters; a customer's key gives one order"),
         ("Prefer" = Option<String>, Header,
             description = "`wait=N`: wait up to N seconds, 60 at most, for the outcome (RFC 7240)"),

@@ -8,6 +8,7 @@
 mod arrival;
 mod cancel_order;
 mod deadline;
+mod document;
 mod edge;
 mod fixtures;
 mod metrics;

@@ -9,11 +9,10 @@ use crate::{
 };
 use axum::{Json, Router, extract::State, routing::get};
 use contracts::OrderId;
-use service_kit::{Problem, ValidPath};
-use utoipa::OpenApi;
+use service_kit::{Problem, ValidPath, openapi};
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use uuid::Uuid;
 
-/// The document at `/openapi.json`.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "payments", description = "The books of the shop, read-only."),
@@ -22,7 +21,7 @@ use uuid::Uuid;
 )]
 struct Api;
 
-/// The routes over `database`.
+/// The routes over `database`, with their document at `/openapi.json` and `/docs`.
 ///
 /// # Errors
 /// When the OpenAPI document cannot be written.
@@ -31,7 +30,12 @@ pub fn router(database: Postgres) -> anyhow::Result<Router> {
         .route("/payments/{order_id}", get(payment))
         .route("/ledger/balance", get(balance))
         .with_state(database);
-    Ok(routes.merge(service_kit::openapi::router(&Api::openapi())?))
+    Ok(routes.merge(openapi::router(&document())?))
+}
+
+/// The OpenAPI document of this service.
+pub fn document() -> Document {
+    openapi::complete(Api::openapi())
 }
 
 /// The state of an order's payment, with its ledger entries.

@@ -7,6 +7,7 @@
 mod bad_rows;
 mod bank;
 mod database;
+mod document;
 mod metrics;
 mod outcomes;
 mod records;

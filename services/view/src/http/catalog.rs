@@ -20,7 +20,7 @@ const LIMIT_MAX: u32 = 1000;
 #[into_params(parameter_in = Path)]
 pub(super) struct ProductPath {
     /// The product's sku.
-    #[param(example = "TEA")]
+    #[param(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "TEA")]
     sku: String,
 }
 
@@ -30,9 +30,10 @@ pub(super) struct ProductPath {
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Most entries: 1 to 1000, by default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Only those after this sku: the `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._-]{1,64}$")]
     after: Option<Sku>,
 }
 

@@ -20,7 +20,7 @@ const LIMIT_MAX: u32 = 100;
 #[into_params(parameter_in = Path)]
 pub(super) struct CustomerPath {
     /// The customer's id.
-    #[param(example = "ada")]
+    #[param(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "ada")]
     id: String,
 }
 
@@ -30,9 +30,10 @@ pub(super) struct CustomerPath {
 #[into_params(parameter_in = Query)]
 pub(super) struct CustomersQuery {
     /// Most customers: 1 to 100, by default 20.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Only those after this customer: the `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._-]{1,64}$")]
     after: Option<CustomerId>,
 }
 
@@ -40,6 +41,7 @@ pub(super) struct CustomersQuery {
 #[utoipa::path(
     get,
     path = "/customers",
+    operation_id = "customers",
     params(CustomersQuery),
     responses(
         (status = 200, body = Customers),
@@ -63,6 +65,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Most orders: 1 to 100, by default 20.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Only those older than this order: the `next` of the page before.
     #[param(value_type = Option<String>, format = "uuid")]
@@ -75,6 +78,7 @@ pub(super) struct PageQuery {
 #[utoipa::path(
     get,
     path = "/customers/{id}/orders",
+    operation_id = "customer_orders",
     params(CustomerPath, PageQuery),
     responses(
         (status = 200, body = CustomerOrders),

@@ -45,10 +45,11 @@ const REFUSED: &str = "refused";
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
     /// After the event with this id: for clients that cannot set `Last-Event-ID`. That counts more.
-    #[param(example = "0:12,1:-1,2:7")]
+    #[param(pattern = "^0:-?[0-9]+(,[0-9]+:-?[0-9]+)*$", example = "0:12,1:-1,2:7")]
     after: Option<String>,
     /// With so many of the latest transitions: 1 to 1000. Without this and without an id, with the
     /// next one.
+    #[param(minimum = 1, maximum = 1000)]
     latest: Option<u32>,
 }
 
@@ -71,6 +72,7 @@ pub(super) struct OrderEventsQuery {
 #[utoipa::path(
     get,
     path = "/events",
+    operation_id = "events",
     params(
         EventsQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "the id of the last event seen"),
@@ -126,6 +128,7 @@ async fn follow_all(mut follower: Follower, out: Out) -> Option<()> {
 #[utoipa::path(
     get,
     path = "/orders/{id}/events",
+    operation_id = "order_events",
     params(
         OrderPath,
         OrderEventsQuery,

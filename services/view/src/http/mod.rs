@@ -29,10 +29,10 @@ use axum::{
 };
 use contracts::{OrderId, ids::InvalidId};
 use serde::Serialize;
-use service_kit::{Problem, Shutdown, postgres::Database, waiters::Waiters};
+use service_kit::{Problem, Shutdown, openapi, postgres::Database, waiters::Waiters};
 use sqlx::PgPool;
 use std::future::Future;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// How far the view is behind the log, in milliseconds.
@@ -61,11 +61,11 @@ pub struct App {
 
 #[derive(OpenApi)]
 #[openapi(info(
-    title = "Murmuration: view",
+    title = "view",
     description = "Questions about orders, customers, products and sales. Each answer has the \
         header View-Staleness-Ms: how far the view is behind the log, by its slowest partition."
 ))]
-struct Document;
+struct Api;
 
 impl App {
     /// What `look` reads in the tables of `views`; 503 while one of these is dropped.
@@ -97,12 +97,27 @@ impl App {
     }
 }
 
-/// The routes of the view.
+/// The routes of the view, with their document at `/openapi.json` and `/docs`.
 ///
 /// # Errors
 /// When the OpenAPI document cannot be written.
 pub fn router(app: App) -> anyhow::Result<Router> {
-    let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (routes, _) = api().split_for_parts();
+    let routes = routes.layer(from_fn(etag::tag));
+    let routes = routes.layer(from_fn_with_state(app.freshness.clone(), tell_staleness));
+    let page = app.page.router();
+    Ok(routes.with_state(app).merge(page).merge(openapi::router(&document())?))
+}
+
+/// The OpenAPI document of this service.
+pub fn document() -> Document {
+    let mut document = api().into_openapi();
+    etag::document(&mut document);
+    openapi::complete(document)
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(index))
         .routes(routes!(orders::show))
         .routes(routes!(orders::timeline))
@@ -117,12 +132,6 @@ pub fn router(app: App) -> anyhow::Result<Router> {
         .routes(routes!(views::list))
         .routes(routes!(views::show, views::remove))
         .routes(routes!(views::rebuild))
-        .split_for_parts();
-    etag::document(&mut document);
-    let routes = routes.layer(from_fn(etag::tag));
-    let routes = routes.layer(from_fn_with_state(app.freshness.clone(), tell_staleness));
-    let page = app.page.router();
-    Ok(routes.with_state(app).merge(page).merge(service_kit::openapi::router(&document)?))
 }
 
 /// What there is to ask for.
@@ -160,6 +169,7 @@ const INDEX: Index = Index {
         "/products/{sku}",
         "/sales?limit={1..1000}&after={sku}",
         "/topology",
+        "/docs",
         "/views",
         "/views/{name}",
         "/openapi.json",

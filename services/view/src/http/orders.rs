@@ -35,17 +35,20 @@ pub(super) struct OrderPath {
 #[into_params(parameter_in = Query)]
 pub(super) struct ShowQuery {
     /// As in the timeline.
-    #[param(value_type = Option<String>, example = "settled")]
+    #[param(inline, example = "settled")]
     wait: Option<WaitFor>,
     /// As in the timeline.
+    #[param(maximum = 4_294_967_295_u32)]
     min_version: Option<u32>,
     /// As in the timeline.
+    #[param(maximum = 60_000)]
     timeout: Option<u64>,
     /// The order as it was after this transition, 1 for the first. Not with `wait` or
     /// `min_version`, as the past does not change.
+    #[param(maximum = 4_294_967_295_u32)]
     version: Option<u32>,
     /// The order as it was at this time, RFC 3339. Not with `version`, `wait` or `min_version`.
-    #[param(example = "2026-11-21T10:12:38.253Z")]
+    #[param(format = "date-time", example = "2026-11-21T10:12:38.253Z")]
     at: Option<String>,
 }
 
@@ -79,6 +82,7 @@ impl ShowQuery {
 #[utoipa::path(
     get,
     path = "/orders/{id}",
+    operation_id = "order",
     params(OrderPath, ShowQuery),
     responses(
         (status = 200, body = OrderView),
@@ -107,6 +111,7 @@ pub(super) async fn show(
 #[utoipa::path(
     get,
     path = "/orders/{id}/timeline",
+    operation_id = "order_timeline",
     params(OrderPath, WaitQuery),
     responses(
         (status = 200, body = TimelineView),

@@ -83,7 +83,8 @@ struct StatusView {
 /// Services, topics, flows and the baton table
 ///
 /// Made from the tables that the services run by.
-#[utoipa::path(get, path = "/topology", responses((status = 200, body = Topology)))]
+#[utoipa::path(get, path = "/topology", operation_id = "topology",
+    responses((status = 200, body = Topology)))]
 pub(super) async fn show() -> Json<Topology> {
     let names = |topics: &[&'static topics::TopicSpec]| topics.iter().map(|t| t.name).collect();
     let service = |row: &contracts::services::ServiceSpec| ServiceView {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use service_kit::Problem;
 use std::time::Duration;
 use tokio::time::Instant;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 const TIMEOUT_MS_DEFAULT: u64 = 10_000;
 const TIMEOUT_MS_MAX: u64 = 60_000;
@@ -29,16 +29,19 @@ const WAIT_TIMED_OUT: HeaderName = HeaderName::from_static("wait-timed-out");
 #[into_params(parameter_in = Query)]
 pub(super) struct WaitQuery {
     /// Wait until the order's checks are done (`validated`) or it has ended (`settled`).
-    #[param(value_type = Option<String>, example = "settled")]
+    #[param(inline, example = "settled")]
     pub(super) wait: Option<WaitFor>,
     /// Wait until at least this version is shown: read your own writes.
+    #[param(maximum = 4_294_967_295_u32)]
     pub(super) min_version: Option<u32>,
     /// How long, in milliseconds: 0 to 60000, by default 10000. When it is over, the answer is
     /// what is there, with the header `Wait-Timed-Out: true`.
+    #[param(maximum = 60_000)]
     pub(super) timeout: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// What to wait for.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum WaitFor {
     Validated,

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod crash;
+mod document;
 mod dropped;
 mod harness;
 mod page;

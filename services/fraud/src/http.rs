@@ -1,0 +1,25 @@
+//! Fraud over HTTP: how it is, and the document that says so.
+
+use axum::Router;
+use service_kit::openapi;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "fraud",
+    description = "Judges orders. It answers no question but how it is: the view shows orders."
+))]
+struct Api;
+
+/// The document at `/openapi.json` and `/docs`.
+///
+/// # Errors
+/// Fails if it cannot be written, which a test rules out.
+pub fn router() -> anyhow::Result<Router> {
+    openapi::router(&document())
+}
+
+/// The OpenAPI document of this service.
+pub fn document() -> Document {
+    openapi::complete(Api::openapi())
+}
