@@ -36,6 +36,8 @@ pub mod feed;
 #[cfg(feature = "service")]
 pub mod http;
 #[cfg(feature = "service")]
+pub mod questions;
+#[cfg(feature = "service")]
 pub mod rebuild;
 #[cfg(feature = "service")]
 pub mod service;

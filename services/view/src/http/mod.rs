@@ -6,6 +6,7 @@ mod etag;
 mod events;
 mod orders;
 mod page;
+mod questions;
 mod streams;
 mod topology;
 mod views;
@@ -132,6 +133,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(views::list))
         .routes(routes!(views::show, views::remove))
         .routes(routes!(views::rebuild))
+        .routes(routes!(questions::list))
+        .routes(routes!(questions::ask))
 }
 
 /// What there is to ask for.
@@ -169,6 +172,8 @@ const INDEX: Index = Index {
         "/products/{sku}",
         "/sales?limit={1..1000}&after={sku}",
         "/topology",
+        "/questions",
+        "/questions/{name}?limit={1..1000}",
         "/docs",
         "/views",
         "/views/{name}",

@@ -12,6 +12,7 @@ mod page;
 mod past;
 mod poison;
 mod projection;
+mod questions;
 mod reading;
 mod rebuild;
 mod stories;

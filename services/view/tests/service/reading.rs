@@ -168,6 +168,8 @@ async fn what_can_be_asked_is_told() {
         "/orders/{id}/timeline",
         "/products",
         "/products/{sku}",
+        "/questions",
+        "/questions/{name}",
         "/sales",
         "/topology",
         "/views",
