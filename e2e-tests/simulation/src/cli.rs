@@ -1,20 +1,25 @@
 //! The command line of `simulate`, which `./shop simulate` builds and runs.
 
-use crate::{Outcome, mutation, replay, run};
+use crate::{
+    Outcome,
+    failure::{Failure, complaints},
+    mutation,
+    page::{Failed, Shown},
+    replay, run,
+};
 use clap::Parser;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use streams_sim::{Fault, Mutation, Scenario, seeds::on_all_cores, shrink};
+use streams_sim::{Fault, Mutation, Scenario, seeds::on_all_cores};
 
-/// Most violations that are printed.
-const VIOLATIONS_MAX: usize = 12;
-
-/// Most events of a shrunk run that are printed.
-const EVENTS_MAX: usize = 300;
+/// The exit code for a command that cannot be carried out as it stands, as clap has it.
+const USAGE: u8 = 2;
 
 /// Runs the whole shop in simulation, once per seed, and lets the auditor look at each run. Ends
 /// with 0 if every law held in every run, and with 1 if one was broken: that run is made as small
@@ -40,6 +45,9 @@ pub struct Cli {
     /// Break a promise on purpose, and see it found: no-transactions, no-fencing and others.
     #[arg(long, value_name = "NAME", value_parser = mutation::named)]
     mutation: Option<Mutation>,
+    /// Write one HTML file: the faults that struck, and each violation with its shrunk trace.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Seeds at a time [default: as many as there are cores].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
@@ -61,15 +69,28 @@ struct Sum {
 impl Cli {
     /// Do what it says.
     pub fn run(&self) -> ExitCode {
+        if let Some(file) = self.html.as_ref().filter(|file| !is_writable(file)) {
+            eprintln!("--html {}: not a file in a folder that exists", file.display());
+            return ExitCode::from(USAGE);
+        }
         let started = Instant::now();
         let sum = self.simulate();
-        self.print_sum(&sum, started.elapsed());
-        let Some((seed, outcome)) = &sum.failed else {
+        let elapsed = started.elapsed();
+        self.sums(&sum, elapsed).iter().for_each(|line| println!("{line}"));
+        let first = sum.failed.as_ref().map(|(seed, outcome)| self.print_failure(*seed, outcome));
+        let is_clean = first.is_none();
+        if is_clean {
             println!("every law holds");
-            return ExitCode::SUCCESS;
-        };
-        self.print_failure(*seed, outcome);
-        ExitCode::FAILURE
+        }
+        if let Some(file) = &self.html {
+            let page = self.page(&sum, elapsed, first);
+            if let Err(error) = fs::write(file, page) {
+                eprintln!("cannot write {}: {error}", file.display());
+                return ExitCode::FAILURE;
+            }
+            println!("the runs are in {}", file.display());
+        }
+        if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     fn scenario(&self, seed: u64) -> Scenario {
@@ -97,49 +118,60 @@ impl Cli {
         sum.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn print_sum(&self, sum: &Sum, elapsed: Duration) {
+    fn sums(&self, sum: &Sum, elapsed: Duration) -> Vec<String> {
         let orders: usize = sum.statuses.values().sum();
         let seconds = elapsed.as_secs_f64();
         let rate = orders as f64 / seconds.max(0.001);
         let mutation = self.mutation.map(|name| format!(", mutation: {name}")).unwrap_or_default();
-        println!(
-            "{} seeds, {orders} orders, {} checks of the auditor in {seconds:.1} s: \
-             {rate:.0} orders/s{mutation}",
-            sum.seeds, sum.checks
-        );
         let virtual_minutes = sum.virtual_time.as_secs() / 60;
-        println!("{} steps, {virtual_minutes} minutes of the shop's time", sum.steps);
-        println!("orders: {}", list(&sum.statuses));
-        println!("faults: {}", list(&sum.faults));
+        vec![
+            format!(
+                "{} seeds, {orders} orders, {} checks of the auditor in {seconds:.1} s: \
+                 {rate:.0} orders/s{mutation}",
+                sum.seeds, sum.checks
+            ),
+            format!("{} steps, {virtual_minutes} minutes of the shop's time", sum.steps),
+            format!("orders: {}", list(&sum.statuses)),
+            format!("faults: {}", list(&sum.faults)),
+        ]
     }
 
-    fn print_failure(&self, seed: u64, outcome: &Outcome) {
+    /// The lowest seed that has failed, for the terminal; what was found out about it.
+    fn print_failure(&self, seed: u64, outcome: &Outcome) -> Failure {
         println!("\nseed {seed} fails:");
-        print_violations(outcome);
+        complaints(outcome).iter().for_each(|line| println!("  {line}"));
         println!("\nreplay: {}", replay(&self.scenario(seed)));
-        let law = outcome.verdict.violated().into_iter().next();
-        let shrunk = shrink(&self.scenario(seed), outcome, run, |candidate| match law {
-            Some(law) => candidate.verdict.violated().contains(&law),
-            None => !candidate.is_clean(),
-        });
-        let (scenario, outcome) = (&shrunk.scenario, &shrunk.outcome);
-        let left = scenario.requests - scenario.dropped.len();
-        let strikes: u32 = outcome.ran.faults.values().sum();
-        println!("\nshrunk in {} runs to {left} orders and {strikes} faults:", shrunk.runs);
-        print_violations(outcome);
+        let failure = Failure::first(&self.scenario(seed), outcome);
+        println!("\n{}:", failure.size());
+        complaints(failure.outcome()).iter().for_each(|line| println!("  {line}"));
         println!();
-        let first = outcome.verdict.violations.first().and_then(|violation| violation.order);
-        let concerned: BTreeSet<_> = first.iter().map(ToString::to_string).collect();
-        let events: Vec<_> = match concerned.is_empty() {
-            true => outcome.ran.trace.events().iter().collect(),
-            false => outcome.ran.trace.about(&concerned).collect(),
+        failure.trace().iter().for_each(|line| println!("{line}"));
+        failure
+    }
+
+    /// All of it as one HTML file.
+    fn page(&self, sum: &Sum, elapsed: Duration, first: Option<Failure>) -> String {
+        let failed = sum.failed.as_ref().zip(first).map(|((seed, outcome), first)| {
+            let scenario = self.scenario(*seed);
+            let mut failures = first.others(&scenario, outcome);
+            failures.insert(0, first);
+            let (replay, complaints) = (replay(&scenario), complaints(outcome));
+            Failed { seed: *seed, outcome, replay, complaints, failures }
+        });
+        let mut sums = self.sums(sum, elapsed);
+        sums.pop();
+        Shown { title: &self.title(), sums, faults: &sum.faults, failed }.page()
+    }
+
+    /// The command that was asked for.
+    fn title(&self) -> String {
+        let seeds = match (self.seed, self.from) {
+            (Some(seed), _) => format!("--seed {seed}"),
+            (None, 0) => format!("--seeds {}", self.seeds),
+            (None, from) => format!("--seeds {} --from {from}", self.seeds),
         };
-        // What went wrong is at the end.
-        let earlier = events.len().saturating_sub(EVENTS_MAX);
-        if earlier > 0 {
-            println!("... {earlier} events before");
-        }
-        events[earlier..].iter().for_each(|event| println!("{event}"));
+        let mutation = self.mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
+        format!("./shop simulate {seeds} --orders {}{mutation}", self.orders)
     }
 }
 
@@ -162,26 +194,25 @@ impl Sum {
     }
 }
 
-fn print_violations(outcome: &Outcome) {
-    for violation in outcome.verdict.violations.iter().take(VIOLATIONS_MAX) {
-        println!("  {}: {violation}", violation.law);
-    }
-    let more = outcome.verdict.violation_count().saturating_sub(VIOLATIONS_MAX);
-    if more > 0 {
-        println!("  ... and {more} more");
-    }
-    if outcome.verdict.pending() > 0 {
-        println!("  {} effects are still on their way", outcome.verdict.pending());
-    }
-    if let again @ 1.. = outcome.mails_again {
-        println!("  {again} mails were sent again by an instance that knew of their arrival");
-    }
-    if !outcome.ran.rested {
-        println!("  the shop did not come to rest after the faults");
-    }
+/// So that an hour of seeds does not end with a file that cannot be written.
+fn is_writable(file: &Path) -> bool {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.is_none_or(Path::is_dir) && !file.is_dir()
 }
 
 fn list<K: std::fmt::Display, V: std::fmt::Display>(counts: &BTreeMap<K, V>) -> String {
     let counts: Vec<_> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
     counts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_no_file() {
+        assert!(is_writable(Path::new("runs.html")));
+        assert!(!is_writable(&std::env::temp_dir()));
+        assert!(!is_writable(Path::new("no-such-folder/runs.html")));
+    }
 }

@@ -9,9 +9,11 @@
 pub mod cli;
 mod effects;
 mod evidence;
+mod failure;
 pub mod faults;
 pub mod mutation;
 mod outside;
+mod page;
 mod payments;
 mod process;
 mod read;

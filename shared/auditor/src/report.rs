@@ -26,7 +26,7 @@ impl fmt::Display for Verdict {
         }
         for order in self.stories.keys().take(STORIES_MAX) {
             writeln!(f, "\norder {order}")?;
-            self.stories[order].iter().try_for_each(|moment| moment.write(f))?;
+            self.stories[order].iter().try_for_each(|moment| writeln!(f, "  {moment}"))?;
         }
         writeln!(f)?;
         if self.mails_repeated > 0 {
@@ -92,13 +92,13 @@ impl fmt::Display for Violation {
     }
 }
 
-impl Moment {
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, place, who, what } = self;
         let (millis, seconds) = (at.millis().rem_euclid(1000), at.millis().div_euclid(1000));
         let (hour, minute) = (seconds.rem_euclid(86_400) / 3600, seconds.rem_euclid(3600) / 60);
         let second = seconds.rem_euclid(60);
         let time = format!("{hour:02}:{minute:02}:{second:02}.{millis:03}");
-        writeln!(f, "  {time}  {place:<28} {who:<10} {what}")
+        write!(f, "{time}  {place:<28} {who:<10} {what}")
     }
 }

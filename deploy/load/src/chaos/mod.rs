@@ -6,12 +6,15 @@
 //! - [`Ground`]: the shop in which it happens.
 //! - `act`: breaks it, and undoes it; `servers`: through the servers' own interfaces.
 //! - `recovery`: how long customers had to wait because of it.
-//! - `report` and `timeline`: the same in tables and as a picture.
+//! - `report` and `timeline`: the same in tables and as a picture; `page`: all of it as HTML.
+//! - `figures`: what customers saw in each second.
 //! - [`Run`]: all of it, with the verdict.
 
 mod act;
 mod fault;
+mod figures;
 mod ground;
+mod page;
 pub mod plan;
 mod recovery;
 mod report;

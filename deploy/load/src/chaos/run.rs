@@ -12,7 +12,7 @@ use super::act::Breaker;
 use super::ground::Ground;
 use super::plan::Plan;
 use super::recovery::{Happened, recovery};
-use super::{report, timeline};
+use super::{page, report, timeline};
 use crate::generator::{Load, Settings};
 use crate::journal::Stories;
 use crate::report::{progress as progress_line, summary};
@@ -30,6 +30,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Run {
     begin: Instant,
+    /// When every order had ended, or was not waited for any more.
+    end: Instant,
     stories: Stories,
     faults: Vec<Happened>,
     healed: Result<()>,
@@ -66,22 +68,43 @@ impl Run {
         let healed = breaker.heal().await;
         with_progress(&load, load.all_settled(SETTLED_WITHIN), progress).await;
         progress.step("chaos", load.journal().look(progress_line));
+        let end = Instant::now();
         let swept = breaker.sweep().await;
         let audited = audit_at_rest(state, AUDIT_GRACE, AUDIT_PATIENCE, auditor::audit).await;
         let stories = load.journal().look(Clone::clone);
-        Ok(Self { begin, stories, faults, healed, swept, audited })
+        Ok(Self { begin, end, stories, faults, healed, swept, audited })
     }
 
     /// The orders, the faults and what the auditor says, for a terminal.
     #[must_use]
     pub fn report(&self) -> String {
+        let audited =
+            self.audited.as_ref().map_or_else(|error| format!("{error:#}"), Verdict::to_string);
+        format!("\n{}\n{audited}\n", self.tables())
+    }
+
+    fn tables(&self) -> String {
         let seen =
             self.faults.iter().map(|fault| (fault.clone(), recovery(fault, &self.stories.orders)));
         let seen: Vec<_> = seen.collect();
         let (faults, kinds) = (report::faults(self.begin, &seen), report::kinds(&seen));
-        let audited =
-            self.audited.as_ref().map_or_else(|error| format!("{error:#}"), Verdict::to_string);
-        format!("\n{}\n{faults}\n{kinds}\n{audited}\n", summary(&self.stories))
+        format!("{}\n{faults}\n{kinds}", summary(&self.stories))
+    }
+
+    /// The run as one HTML file, which needs no other.
+    #[must_use]
+    pub fn html(&self, title: &str, is_interrupted: bool) -> String {
+        let shown = page::Shown {
+            title,
+            begin: self.begin,
+            end: self.end,
+            stories: &self.stories.orders,
+            faults: &self.faults,
+            tables: self.tables(),
+            audited: self.audited.as_ref().map_err(|error| format!("{error:#}")),
+            wrong: self.wrong(is_interrupted),
+        };
+        shown.page()
     }
 
     /// The run as SVG.
@@ -95,6 +118,15 @@ impl Run {
     /// # Errors
     /// With everything that is not.
     pub fn verdict(&self, is_interrupted: bool) -> Result<()> {
+        let wrong = self.wrong(is_interrupted);
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            bail!("verdict: NOT clean\n  {}", wrong.join("\n  "))
+        }
+    }
+
+    fn wrong(&self, is_interrupted: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         if is_interrupted {
             wrong.push("it was interrupted: this is a part of the run".to_owned());
@@ -124,11 +156,7 @@ impl Run {
             Some(format!("{} could not be done: {}", fault.act, fault.failed.as_ref()?))
         });
         wrong.extend(undone);
-        if wrong.is_empty() {
-            Ok(())
-        } else {
-            bail!("verdict: NOT clean\n  {}", wrong.join("\n  "))
-        }
+        wrong
     }
 }
 

@@ -30,9 +30,11 @@ text { font-family: ui-sans-serif, system-ui, sans-serif; font-size: 11px; fill:
 .mark { stroke: #c2410c66; stroke-width: .7; stroke-dasharray: 2 3 }
 .fault { fill: #c2410c }
 .what { font-size: 10px }
-.accepted, .settled { fill: none; stroke-width: 1.4; stroke-linejoin: round }
+.accepted, .settled, .p99, .unseen { fill: none; stroke-width: 1.4; stroke-linejoin: round }
 .accepted { stroke: #2563eb }
 .settled { stroke: #15803d }
+.p99 { stroke: #7c3aed }
+.unseen { stroke: #b45309 }
 @media (prefers-color-scheme: dark) {
   text { fill: #ddd }
   .paper { fill: #14161a }
@@ -41,42 +43,91 @@ text { font-family: ui-sans-serif, system-ui, sans-serif; font-size: 11px; fill:
   .fault { fill: #fb923c }
   .accepted { stroke: #7dadff }
   .settled { stroke: #4ade80 }
+  .p99 { stroke: #c4b5fd }
+  .unseen { stroke: #fbbf24 }
 }
 ";
+
+/// A figure in each second of the run.
+pub(super) struct Curve {
+    /// How it is drawn: a class of [`STYLE`].
+    pub(super) class: &'static str,
+    /// What it is, for the legend.
+    pub(super) words: &'static str,
+    /// The figure in each second.
+    pub(super) figures: Vec<usize>,
+}
+
+/// What is drawn: the faults, and below them curves of one unit.
+pub(super) struct Picture<'a> {
+    pub(super) title: &'a str,
+    pub(super) unit: &'a str,
+    pub(super) begin: Instant,
+    pub(super) faults: &'a [Happened],
+    pub(super) curves: &'a [Curve],
+    /// How long it is at least, so that pictures of one run have one width.
+    pub(super) seconds: usize,
+    /// The highest figure that has its place; what is higher is cut off, and its height written.
+    pub(super) highest: usize,
+}
 
 /// Draws the run that began at `begin`.
 #[must_use]
 pub(super) fn draw(title: &str, begin: Instant, stories: &[Story], faults: &[Happened]) -> String {
     let accepted = per_second(begin, stories.iter().filter_map(|story| Some(story.accepted()?.0)));
     let settled = per_second(begin, stories.iter().filter_map(|story| Some(story.settled?.0)));
-    let seconds = accepted.len().max(settled.len()).max(1);
-    let scale = Scale::new(seconds, highest_shown(&accepted, &settled));
-    let bars: Vec<_> = faults.iter().map(|fault| scale.bar(begin, fault)).collect();
-    let lanes = lanes(&bars);
-    let lane_count = lanes.iter().max().map_or(0, |lane| lane + 1);
-    let top = TITLE_HEIGHT + LANE_HEIGHT * count(lane_count) + 8.0;
-    let height = top + CHART_HEIGHT + BELOW;
+    let highest = highest_shown(&accepted, &settled);
+    let curves = [
+        Curve { class: "accepted", words: "accepted", figures: accepted },
+        Curve { class: "settled", words: "settled, as seen in the view", figures: settled },
+    ];
+    let (unit, curves) = ("orders per second", &curves[..]);
+    Picture { title, unit, begin, faults, curves, seconds: 0, highest }.draw()
+}
 
-    let mut chart = Group::new().set("transform", format!("translate(0 {top:.0})"));
-    chart = axes(chart, &scale);
-    for bar in &bars {
-        let line = Line::new().set("class", "mark");
-        chart = chart.add(place(line, (bar.from, 0.0), (bar.from, CHART_HEIGHT)));
+impl Picture<'_> {
+    /// As SVG.
+    #[must_use]
+    pub(super) fn draw(&self) -> String {
+        let longest = self.curves.iter().map(|curve| curve.figures.len()).max().unwrap_or(0);
+        let scale = Scale::new(longest.max(self.seconds).max(1), self.highest.max(1));
+        let bars: Vec<_> = self.faults.iter().map(|fault| scale.bar(self.begin, fault)).collect();
+        let lanes = lanes(&bars);
+        let lane_count = lanes.iter().max().map_or(0, |lane| lane + 1);
+        let top = TITLE_HEIGHT + LANE_HEIGHT * count(lane_count) + 8.0;
+        let height = top + CHART_HEIGHT + BELOW;
+
+        let mut chart = Group::new().set("transform", format!("translate(0 {top:.0})"));
+        chart = axes(chart, &scale, self.unit);
+        for bar in &bars {
+            let line = Line::new().set("class", "mark");
+            chart = chart.add(place(line, (bar.from, 0.0), (bar.from, CHART_HEIGHT)));
+        }
+        for Curve { class, figures, .. } in self.curves {
+            chart = chart.add(curve(class, &scale, figures));
+        }
+        for Curve { figures, .. } in self.curves {
+            chart = chart.add(cut_peaks(&scale, figures));
+        }
+        let mut document = self.paper(height);
+        for ((bar, lane), fault) in bars.iter().zip(&lanes).zip(self.faults) {
+            let y = TITLE_HEIGHT + LANE_HEIGHT * count(*lane);
+            document = document.add(fault_bar(bar, y, fault));
+        }
+        document.add(chart).add(legend(self.curves, height - 14.0)).to_string()
     }
-    chart = chart.add(curve("accepted", &scale, &accepted)).add(curve("settled", &scale, &settled));
-    chart = chart.add(cut_peaks(&scale, &accepted)).add(cut_peaks(&scale, &settled));
-    let paper = Rectangle::new().set("class", "paper").set("width", "100%").set("height", "100%");
-    let mut document = Document::new()
-        .set("viewBox", format!("0 0 {WIDTH:.0} {height:.0}"))
-        .set("role", "img")
-        .add(Title::new(title))
-        .add(Style::new(STYLE))
-        .add(paper)
-        .add(label(title, LEFT, 19.0).set("class", "title"));
-    for ((bar, lane), fault) in bars.iter().zip(&lanes).zip(faults) {
-        document = document.add(fault_bar(bar, TITLE_HEIGHT + LANE_HEIGHT * count(*lane), fault));
+
+    fn paper(&self, height: f64) -> Document {
+        let paper = Rectangle::new();
+        let paper = paper.set("class", "paper").set("width", "100%").set("height", "100%");
+        Document::new()
+            .set("viewBox", format!("0 0 {WIDTH:.0} {height:.0}"))
+            .set("role", "img")
+            .add(Title::new(self.title))
+            .add(Style::new(STYLE))
+            .add(paper)
+            .add(label(self.title, LEFT, 19.0).set("class", "title"))
     }
-    document.add(chart).add(legend(height - 14.0)).to_string()
 }
 
 /// How many of `moments` are in each second since `begin`.
@@ -182,7 +233,7 @@ fn fault_bar(bar: &Bar, y: f64, fault: &Happened) -> Group {
     Group::new().add(body).add(name)
 }
 
-fn axes(mut chart: Group, scale: &Scale) -> Group {
+fn axes(mut chart: Group, scale: &Scale, unit: &str) -> Group {
     let right = WIDTH - RIGHT;
     for orders in (0..=scale.highest).step_by(step_of(scale.highest)) {
         let y = scale.y(orders);
@@ -198,7 +249,7 @@ fn axes(mut chart: Group, scale: &Scale) -> Group {
         chart = chart.add(place(line, (x, CHART_HEIGHT), (x, CHART_HEIGHT + 4.0))).add(number);
     }
     let middle = CHART_HEIGHT / 2.0;
-    let upright = label("orders per second", 0.0, 0.0)
+    let upright = label(unit, 0.0, 0.0)
         .set("text-anchor", "middle")
         .set("transform", format!("translate(14 {middle}) rotate(-90)"));
     let below = label("seconds since the first order was due", LEFT, CHART_HEIGHT + 32.0);
@@ -227,20 +278,14 @@ fn cut_peaks(scale: &Scale, per_second: &[usize]) -> Group {
     numbers
 }
 
-fn legend(y: f64) -> Group {
-    let mut legend = Group::new();
-    for (class, words, x) in
-        [("accepted", "accepted", LEFT), ("settled", "settled, as seen in the view", LEFT + 90.0)]
-    {
-        let line = Line::new().set("class", class);
-        legend = legend.add(place(line, (x, y - 4.0), (x + 22.0, y - 4.0))).add(label(
-            words,
-            x + 28.0,
-            y,
-        ));
+fn legend(curves: &[Curve], y: f64) -> Group {
+    let (mut legend, mut x) = (Group::new(), LEFT);
+    for Curve { class, words, .. } in curves {
+        let line = place(Line::new().set("class", *class), (x, y - 4.0), (x + 22.0, y - 4.0));
+        legend = legend.add(line).add(label(words, x + 28.0, y));
+        x += 50.0 + count(words.len()) * LETTER;
     }
-    let x = LEFT + 290.0;
-    let bar = Rectangle::new().set("class", "fault").set("x", x).set("y", y - 6.0);
+    let bar = Rectangle::new().set("class", "fault").set("x", round(x)).set("y", round(y - 6.0));
     let words = "a fault while it lasts, above; the dotted line is its begin";
     legend.add(bar.set("width", 22).set("height", 3)).add(label(words, x + 28.0, y))
 }

@@ -34,6 +34,10 @@ pub(crate) struct ChaosArgs {
     /// Write a picture of the run: orders per second, and the faults
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Write the run as one HTML file: faults over rate and p99, orders that could not be seen, and
+    /// each violation with the story of its order
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Only show what would be broken, and when
     #[arg(long)]
     plan: bool,
@@ -70,8 +74,8 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
         return Ok(());
     }
     let orders = orders_in(args.minutes, args.rate)?;
-    if let Some(file) = &args.svg {
-        check_writable(file)?;
+    for (option, file) in [("--svg", &args.svg), ("--html", &args.html)] {
+        file.as_deref().map_or(Ok(()), |file| check_writable(option, file))?;
     }
     let progress = Progress::start();
     progress
@@ -84,12 +88,18 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
     let settings = Settings { seed, mix: args.mix, orders, rate: args.rate };
     let run = Run::through(&ground, plan, settings, &stop, progress).await?;
     print!("{}", run.report());
+    let title =
+        format!("./shop chaos --seed {seed} --minutes {} --rate {}", args.minutes, args.rate);
+    let write = |file: &Path, text: String| {
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        progress.step("chaos", format!("the run is in {}", file.display()));
+        anyhow::Ok(())
+    };
     if let Some(file) = &args.svg {
-        let title =
-            format!("./shop chaos --seed {seed} --minutes {} --rate {}", args.minutes, args.rate);
-        std::fs::write(file, run.picture(&title))
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        progress.step("chaos", format!("the picture is in {}", file.display()));
+        write(file, run.picture(&title))?;
+    }
+    if let Some(file) = &args.html {
+        write(file, run.html(&title, stop.is_cancelled()))?;
     }
     let verdict = run.verdict(stop.is_cancelled());
     ground.leave(args.keep, verdict.is_ok(), progress).await?;
@@ -98,11 +108,11 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
     Ok(())
 }
 
-/// So that five minutes of chaos do not end with a picture that cannot be written.
-fn check_writable(file: &Path) -> Result<()> {
+/// So that five minutes of chaos do not end with a file that cannot be written.
+fn check_writable(option: &str, file: &Path) -> Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let is_there = folder.is_none_or(Path::is_dir) && !file.is_dir();
-    ensure!(is_there, "--svg {}: not a file in a folder that exists", file.display());
+    ensure!(is_there, "{option} {}: not a file in a folder that exists", file.display());
     Ok(())
 }
 
@@ -136,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_picture_goes_into_a_folder_that_exists() {
-        assert!(check_writable(Path::new("chaos.svg")).is_ok());
+        assert!(check_writable("--svg", Path::new("chaos.svg")).is_ok());
         let folder = std::env::temp_dir();
-        assert!(check_writable(&folder.join("chaos.svg")).is_ok());
+        assert!(check_writable("--html", &folder.join("chaos.html")).is_ok());
         for wrong in [folder.clone(), folder.join("no-such-folder/chaos.svg")] {
-            let error = check_writable(&wrong).unwrap_err().to_string();
-            assert!(error.contains("--svg"), "{error}");
+            let error = check_writable("--html", &wrong).unwrap_err().to_string();
+            assert!(error.contains("--html"), "{error}");
         }
     }
 }
