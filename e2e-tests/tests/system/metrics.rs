@@ -53,7 +53,7 @@ async fn what_a_service_shows_is_in_the_table_and_its_gauges_are_there() {
         (ServiceName::Payments, "payments_outbox_oldest_seconds"),
         (ServiceName::Inventory, r#"streams_partitions{loop="inventory-stock"}"#),
         (ServiceName::Email, r#"service_check_state{check="smtp"}"#),
-        (ServiceName::View, "view_staleness_seconds"),
+        (ServiceName::View, r#"view_staleness_seconds{view="timeline"}"#),
         (ServiceName::View, r#"streams_lag_records{loop="view",partition="0",topic="orders"}"#),
     ];
     for (service, series) in gauges {

@@ -1,7 +1,7 @@
 //! [`start`]: the service: HTTP, the processor on its thread, and what watches Postgres.
 
 use crate::{
-    adapters::{self, BlockingPostgres, Postgres},
+    adapters::{self, BlockingPostgres, Postgres, Served},
     config::{Config, DEFAULT_PORT},
     feed::{Changes, Feed},
     freshness::Freshness,
@@ -41,7 +41,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let (feed, (streams, writers)) = (Feed::new(database.clone()), Streams::new(STREAMS_MAX));
 
     let lifecycle = Lifecycle::new(shutdown.clone());
-    adapters::export(&freshness, &lifecycle.meters());
+    let served = Served::default();
+    adapters::export(&freshness, &served, &lifecycle.meters());
     let clock = spawn_clock(
         &common.kafka_bootstrap,
         &format!("view-{}", common.instance),
@@ -49,7 +50,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     );
     lifecycle.clock(clock.readings(), clock.stopped());
     lifecycle.task("database", |check, shutdown| {
-        adapters::watch(tables.clone(), freshness.clone(), check, shutdown)
+        adapters::watch(tables.clone(), (freshness.clone(), served), check, shutdown)
     });
     lifecycle.task("notifications", |check, shutdown| {
         let changes = Changes { waiters: waiters.clone(), feed: feed.clone() };

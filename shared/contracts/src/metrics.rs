@@ -52,9 +52,9 @@ pub static OVERDUE: Metric = Metric::gauge(
 pub static STALENESS: Metric = Metric::gauge(
     "view.staleness",
     "s",
-    &[],
-    "How far the view is behind the log, by its slowest partition: all its tables are written \
-     together",
+    &["view"],
+    "How far each view is behind the log, by its slowest partition: the same for all that are \
+     served, as a batch is written into all together",
 );
 /// Messages on their way.
 pub static OUTBOX: Metric = Metric::gauge(

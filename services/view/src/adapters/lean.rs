@@ -268,6 +268,15 @@ pub async fn drop_view(database: &Database, view: ViewName) -> anyhow::Result<()
     database.within(away).await
 }
 
+/// The views that have tables now.
+pub(super) async fn served_now(database: &Database) -> anyhow::Result<Vec<ViewName>> {
+    const SERVED: &str = "SELECT name FROM public.views WHERE digest IS NOT NULL";
+    let look = || sqlx::query_scalar(SERVED).fetch_all(database.pool());
+    let names: Vec<String> = database.read(look).await?;
+    let is_served = |view: &ViewName| names.iter().any(|name| name == view.as_str());
+    Ok(ViewName::ALL.into_iter().filter(is_served).collect())
+}
+
 /// The views that are to be rebuilt by the definitions of this program.
 pub(crate) async fn wanted(database: &Database) -> anyhow::Result<Vec<ViewName>> {
     const WANTED: &str = "SELECT name, wanted FROM public.views WHERE wanted IS NOT NULL";

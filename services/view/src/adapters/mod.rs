@@ -11,4 +11,4 @@ mod watch;
 pub use lean::{RebuildStatus, Rebuilt, ViewStatus, drop_view, list, want};
 pub use notifications::{SILENCE_MAX, relay};
 pub use postgres::{BlockingPostgres, Postgres};
-pub use watch::{export, watch};
+pub use watch::{Served, export, watch};

@@ -1,21 +1,37 @@
 //! Watches the database and how far the view is behind, and reports both.
 
-use super::Postgres;
-use crate::freshness::{Freshness, Reached};
+use super::{Postgres, lean};
+use crate::{
+    freshness::{Freshness, Reached},
+    views::ViewName,
+};
 use contracts::metrics::STALENESS;
+use parking_lot::Mutex;
 use service_kit::{Outage, Readiness, Shutdown};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use streams::Meters;
 
 /// How often the other instances' progress is read, and the database tested.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Export how far the view is behind the log; nothing before that is known.
-pub fn export(freshness: &Freshness, meters: &Meters) {
-    let freshness = freshness.clone();
+/// The views that have tables, as they were seen last; all of them before. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Served(Arc<Mutex<Vec<ViewName>>>);
+
+impl Default for Served {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(ViewName::ALL.to_vec())))
+    }
+}
+
+/// Export how far each view is behind the log: all by the same, as a batch is written into all of
+/// them together. Nothing before that is known, and nothing of a view that is dropped.
+pub fn export(freshness: &Freshness, served: &Served, meters: &Meters) {
+    let (freshness, served) = (freshness.clone(), served.clone());
     meters.observe(&STALENESS, move |tell| {
         if let Some(staleness) = freshness.staleness() {
-            tell(&[], staleness.as_secs_f64());
+            let views = served.0.lock();
+            views.iter().for_each(|view| tell(&[view.as_str()], staleness.as_secs_f64()));
         }
     });
 }
@@ -26,7 +42,7 @@ pub fn export(freshness: &Freshness, meters: &Meters) {
 /// None that waiting could cure: a database that is away is asked again.
 pub async fn watch(
     tables: Postgres,
-    freshness: Freshness,
+    (freshness, served): (Freshness, Served),
     check: Readiness,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
@@ -34,9 +50,10 @@ pub async fn watch(
     let watch = async {
         loop {
             match look(&tables).await {
-                Ok(progress) => {
+                Ok((progress, views)) => {
                     outage.recovered();
                     check.up();
+                    *served.0.lock() = views;
                     for (partition, ages) in progress {
                         freshness.hear(partition, ages);
                     }
@@ -50,9 +67,13 @@ pub async fn watch(
     Ok(())
 }
 
-/// How far the others are; an error also if the tables can be read and not written.
-async fn look(tables: &Postgres) -> anyhow::Result<BTreeMap<i32, Reached<Duration>>> {
+/// How far the others are, and which views there are; an error also if the tables can be read and
+/// not written.
+async fn look(
+    tables: &Postgres,
+) -> anyhow::Result<(BTreeMap<i32, Reached<Duration>>, Vec<ViewName>)> {
     let progress = tables.progress().await?;
+    let views = lean::served_now(tables.database()).await?;
     tables.database().check_writable().await?;
-    Ok(progress)
+    Ok((progress, views))
 }

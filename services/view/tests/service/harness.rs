@@ -20,7 +20,7 @@ use streams::{
 use testkit::{Proxy, postgres::Postgres};
 use tokio::runtime::Handle;
 use view::{
-    adapters::{self, BlockingPostgres, Postgres as Tables},
+    adapters::{self, BlockingPostgres, Postgres as Tables, Served},
     feed::{Changes, Feed},
     freshness::Freshness,
     http::{self, App, Page, Streams},
@@ -114,6 +114,7 @@ impl Instance {
     ) -> Self {
         let (tables, freshness) = (Tables::new(&url.parse().unwrap()), Freshness::default());
         let (waiters, shutdown) = (Waiters::new(waiters_max), Shutdown::new());
+        let served = Served::default();
         tables.progress().await.unwrap();
         let health = Health::new();
         let (database, check) = (tables.database().clone(), health.check("notifications"));
@@ -124,7 +125,12 @@ impl Instance {
         tokio::spawn(feed.clone().run(health.check("feed"), shutdown.clone()));
         tokio::spawn(writers.run(health.check("streams"), shutdown.clone()));
         let check = health.check("database");
-        let watch = adapters::watch(tables.clone(), freshness.clone(), check, shutdown.clone());
+        let watch = adapters::watch(
+            tables.clone(),
+            (freshness.clone(), served.clone()),
+            check,
+            shutdown.clone(),
+        );
         tokio::spawn(watch);
         let app = App {
             database: tables.database().clone(),
@@ -139,7 +145,7 @@ impl Instance {
         let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
         let routes = http::router(app).unwrap();
         let metrics = Metrics::default();
-        adapters::export(&freshness, &metrics.meters());
+        adapters::export(&freshness, &served, &metrics.meters());
         let server = service_kit::serve(any, routes, (&health, &metrics), limits, shutdown.clone());
         let base = format!("http://{}", server.await.unwrap().local_addr());
         let repository = BlockingPostgres::new(tables.clone(), Handle::current());

@@ -7,7 +7,8 @@ use crate::{
 };
 use contracts::{ServiceName, Timestamp, metrics::strangers};
 use std::{collections::BTreeSet, time::Duration};
-use testkit::wait_for;
+use testkit::{metric, wait_for};
+use view::{adapters::drop_view, views::ViewName};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_makes_no_sense_names_the_parameter() {
@@ -51,7 +52,7 @@ async fn staleness(view: &Instance) -> Option<u64> {
 async fn gauge(view: &Instance) -> Option<f64> {
     let text = view.ask("/metrics").await.text().await.unwrap();
     assert_eq!(strangers(ServiceName::View, &text), Vec::<String>::new());
-    testkit::metric(&text, "view_staleness_seconds")
+    metric(&text, "view_staleness_seconds{view=\"timeline\"}")
 }
 
 fn before(age: Duration) -> Timestamp {
@@ -85,6 +86,15 @@ async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
     wait_for("the other instance to hear of it", Duration::from_secs(20), || async {
         let shown = staleness(&other).await;
         if shown.is_some_and(|ms| ms < 20_000) { Ok(()) } else { Err(shown) }
+    })
+    .await;
+
+    // One that is dropped has no age; the others do.
+    drop_view(view.database(), ViewName::Timeline).await.unwrap();
+    wait_for("the view to be missed", Duration::from_secs(20), || async {
+        let text = view.ask("/metrics").await.text().await.unwrap();
+        let told = |name| metric(&text, &format!("view_staleness_seconds{{view=\"{name}\"}}"));
+        if told("timeline").is_none() && told("orders").is_some() { Ok(()) } else { Err(text) }
     })
     .await;
 }

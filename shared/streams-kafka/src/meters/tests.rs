@@ -150,6 +150,19 @@ fn what_is_aborted_does_not_count_until_it_has_come_again() {
 }
 
 #[test]
+fn what_is_not_decided_on_is_read_again_and_batches_may_share_a_commit() {
+    let (kept, mut meter, _) = meter();
+    does(&mut meter, &Effect::Poll, &polled(3));
+    does(&mut meter, &Effect::Seek(Offsets::new()), &Event::Sought);
+    does(&mut meter, &Effect::Poll, &polled(3));
+    does(&mut meter, &Effect::Poll, &polled(2));
+    let committed = Event::Committed { doubtful: false };
+    does(&mut meter, &Effect::CommitOffsets(Offsets::new()), &committed);
+    assert_eq!(kept.counted("streams.records sums"), Some(5));
+    assert_eq!(kept.counted("streams.batches sums"), Some(1));
+}
+
+#[test]
 fn a_fence_is_told_from_other_ends_of_a_client() {
     let (kept, mut meter, _) = meter();
     let fenced = KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId);
