@@ -10,6 +10,10 @@ use clap::{Args, Parser, ValueEnum};
 
 use crate::probe;
 
+mod told;
+
+pub(crate) use told::settings;
+
 /// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
 pub const EXIT_USAGE: i32 = 64;
 
@@ -78,6 +82,7 @@ pub enum LogFormat {
 pub fn parse_config<C: Parser>() -> C {
     let matches =
         probe::flag(C::command()).try_get_matches().unwrap_or_else(|error| refuse(&error));
+    told::keep(&C::command(), &matches);
     if let Some(ready) = probe::asked(&matches) {
         if let Err(why) = &ready {
             println!("{why}");

@@ -109,6 +109,14 @@ pub async fn serve(
     let connections_max = limits.in_flight_max.saturating_mul(CONNECTIONS_PER_REQUEST);
     let connections_max = descriptors::make_room_for(connections_max);
     let task = tokio::spawn(connections::serve(listener, app, connections_max, shutdown, GRACE));
+    tracing::info!(
+        body_bytes_max = limits.body_bytes_max,
+        body_timeout_ms = limits.body_timeout.as_millis(),
+        in_flight_max = limits.in_flight_max,
+        request_timeout_ms = limits.request_timeout.as_millis(),
+        connections_max,
+        "limits of the server"
+    );
     tracing::info!("listening on http://{local_addr}");
     Ok(BoundServer { local_addr, task })
 }

@@ -11,7 +11,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Telemetry;
+use crate::{config, telemetry::Telemetry};
+use streams::limits;
 
 /// Cancelled when the process is asked to stop; hand a clone to everything that loops or waits.
 pub type Shutdown = CancellationToken;
@@ -39,6 +40,7 @@ where
     S: FnOnce(Shutdown) -> F,
 {
     let name = telemetry.service();
+    tell_start(name);
     let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(async {
             let shutdown = Shutdown::new();
@@ -60,6 +62,19 @@ where
     };
     telemetry.shutdown();
     code
+}
+
+/// What a reader of the log asks first: which settings the process has, and which limits hold.
+fn tell_start(name: &str) {
+    let version = env!("CARGO_PKG_VERSION");
+    let list = |of: &mut dyn Iterator<Item = String>| of.collect::<Vec<_>>().join(" ");
+    let settings = config::settings();
+    if !settings.is_empty() {
+        let settings = list(&mut settings.iter().map(|(name, value)| format!("{name}={value}")));
+        tracing::info!("{name} {version} starts with {settings}");
+    }
+    let limits = list(&mut limits::all().iter().map(|(name, value)| format!("{name}={value}")));
+    tracing::info!("limits of the runtime: {limits}");
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

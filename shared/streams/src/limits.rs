@@ -69,6 +69,31 @@ pub const CAUSE_BYTES_MAX: usize = 1000;
 /// Records that a restore folds per write to the store.
 pub const RESTORE_RECORDS_MAX: usize = 1_000;
 
+/// All of these, as the first log lines of a process tell them: milliseconds, bytes and numbers.
+pub fn all() -> Vec<(&'static str, String)> {
+    let ms = |duration: Duration| duration.as_millis().to_string();
+    vec![
+        ("call_timeout_ms", ms(CALL_TIMEOUT)),
+        ("transaction_timeout_ms", ms(TRANSACTION_TIMEOUT)),
+        ("session_timeout_ms", ms(SESSION_TIMEOUT)),
+        ("heartbeat_interval_ms", ms(HEARTBEAT_INTERVAL)),
+        ("tick_ms", ms(TICK)),
+        ("idle_ms", ms(IDLE)),
+        ("batch_wait_ms", ms(BATCH_WAIT)),
+        ("later_ms", ms(LATER)),
+        ("batch_records_max", BATCH_RECORDS_MAX.to_string()),
+        ("batch_bytes_max", BATCH_BYTES_MAX.to_string()),
+        ("message_bytes_max", MESSAGE_BYTES_MAX.to_string()),
+        ("value_bytes_max", VALUE_BYTES_MAX.to_string()),
+        ("key_bytes_max", KEY_BYTES_MAX.to_string()),
+        ("header_bytes_max", HEADER_BYTES_MAX.to_string()),
+        ("headers_max", HEADERS_MAX.to_string()),
+        ("record_bytes_max", RECORD_BYTES_MAX.to_string()),
+        ("cause_bytes_max", CAUSE_BYTES_MAX.to_string()),
+        ("restore_records_max", RESTORE_RECORDS_MAX.to_string()),
+    ]
+}
+
 /// The beginning of `text`, `max` bytes at most, cut between two characters.
 pub fn clip(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
@@ -90,6 +115,19 @@ mod tests {
         const { assert!(KAFKAS_DEFAULT <= MESSAGE_BYTES_MAX) };
         // A batch of the group takes one record more than it has room for.
         const { assert!(MESSAGE_BYTES_MAX <= BATCH_BYTES_MAX) };
+    }
+
+    #[test]
+    fn each_limit_is_told() {
+        let source = include_str!("limits.rs");
+        let constants = source.lines().filter_map(|line| line.strip_prefix("pub const "));
+        let names = constants.map(|line| line.split(':').next().unwrap_or_default().to_lowercase());
+        let told = all();
+        let is_told = |name: &str| {
+            told.iter().any(|(told, _)| *told == name || told.strip_suffix("_ms") == Some(name))
+        };
+        let missing: Vec<_> = names.filter(|name| !is_told(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
