@@ -193,7 +193,12 @@ fn attributes(metric: &'static Metric, labels: &[&str]) -> Vec<KeyValue> {
     labels.map(|(name, value)| KeyValue::new(*name, (*value).to_owned())).collect()
 }
 
-async fn show(State(metrics): State<Metrics>) -> Response {
+/// The figures of the service, for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "service", operation_id = "metrics", responses(
+    (status = 200, description = "text format 0.0.4", body = String),
+    (status = 500, description = "our own error", body = Problem,
+        content_type = "application/problem+json")))]
+pub(crate) async fn show(State(metrics): State<Metrics>) -> Response {
     match metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => Problem::internal(&error.into()).into_response(),

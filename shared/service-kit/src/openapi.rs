@@ -23,6 +23,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     health::{__path_live, __path_ready},
+    metrics,
     problem::{self, Problem},
 };
 
@@ -55,7 +56,7 @@ const ANY_BODY: [(StatusCode, &str); 3] = [
 struct Common;
 
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(live, ready))]
+#[openapi(paths(live, ready, metrics::show))]
 struct Health;
 
 /// This document
@@ -74,7 +75,7 @@ pub fn complete(document: OpenApi) -> OpenApi {
     for (status, about) in ANY_REQUEST.into_iter().chain(ANY_BODY) {
         shared.insert(name(status), RefOr::T(problem_about(about)));
     }
-    // Health is outside of the limits of the server, and its 503 is a report.
+    // Health and metrics are outside of the limits of the server; a 503 of health is a report.
     document.merge_from(Health::openapi())
 }
 

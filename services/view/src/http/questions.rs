@@ -1,6 +1,6 @@
 //! `GET /questions` and `GET /questions/{name}`.
 
-use super::App;
+use super::{App, views};
 use crate::questions::{Asked, Parameter, QUESTIONS, Question, find};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,9 @@ use serde_json::Value;
 use service_kit::{Problem, ValidPath, ValidQuery};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
+
+/// The SQLSTATE of a table that there is not.
+const NO_TABLE: &str = "42P01";
 
 /// Every question that has a name.
 #[derive(Serialize, ToSchema)]
@@ -114,8 +117,10 @@ pub(super) async fn ask(
         Problem::new(StatusCode::BAD_REQUEST, "invalid_query", "The query string is not valid")
             .field(wrong.name, wrong.code, wrong.detail)
     })?;
-    let answer = question.ask(&app.database, &asked).await;
-    let (rows, is_cut) = answer.map_err(|error| unanswered(&app, &error))?;
+    let (rows, is_cut) = match question.ask(&app.database, &asked).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(unanswered(&app, question, &error).await),
+    };
     let names = question.parameters.iter().map(|parameter| parameter.name);
     Ok(Json(Answer {
         question: question.name,
@@ -133,12 +138,18 @@ fn unknown(name: &str) -> Problem {
 }
 
 /// Why there is no answer, and the way out.
-fn unanswered(app: &App, error: &anyhow::Error) -> Problem {
+async fn unanswered(app: &App, question: &Question, error: &anyhow::Error) -> Problem {
     let known = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
     let known = known.and_then(|error| error.as_database_error());
     let words = known.map(|error| error.message().to_owned()).unwrap_or_default();
-    let (code, title, way_out) = match known.and_then(|error| error.code()).as_deref() {
-        Some("42P01") => (
+    let code = known.and_then(|error| error.code());
+    if code.as_deref() == Some(NO_TABLE)
+        && let Ok(Some(dropped)) = views::missing(app, &question.views()).await
+    {
+        return dropped;
+    }
+    let (code, title, way_out) = match code.as_deref() {
+        Some(NO_TABLE) => (
             "view_missing",
             "A view is missing",
             "the view makes its tables when it starts; ask again when `GET /health/ready` is 200",

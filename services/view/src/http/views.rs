@@ -72,6 +72,7 @@ pub(super) async fn missing(app: &App, views: &[ViewName]) -> Result<Option<Prob
 #[utoipa::path(
     get,
     path = "/views",
+    operation_id = "views",
     responses(
         (status = 200, body = Views),
         (status = 503, body = Problem, content_type = "application/problem+json"),
@@ -85,6 +86,7 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Views>, Problem>
 #[utoipa::path(
     get,
     path = "/views/{name}",
+    operation_id = "view",
     params(ViewPath),
     responses(
         (status = 200, body = ViewStatus),
@@ -105,6 +107,7 @@ pub(super) async fn show(
 #[utoipa::path(
     post,
     path = "/views/{name}/rebuild",
+    operation_id = "rebuild_view",
     params(ViewPath),
     responses(
         (status = 202, body = ViewStatus, description = "`GET /views/{name}` shows the progress"),
@@ -133,6 +136,7 @@ pub(super) async fn rebuild(
 #[utoipa::path(
     delete,
     path = "/views/{name}",
+    operation_id = "drop_view",
     params(ViewPath),
     responses(
         (status = 200, body = ViewStatus),

@@ -6,6 +6,7 @@ mod asked;
 
 pub use asked::{Asked, Parameter};
 
+use crate::views::ViewName;
 use serde_json::Value;
 use service_kit::postgres::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, types::Json};
@@ -133,6 +134,15 @@ pub fn find(name: &str) -> Option<&'static Question> {
 pub type Rows = (Vec<Vec<Value>>, bool);
 
 impl Question {
+    /// The views whose tables its SQL names.
+    pub fn views(&self) -> Vec<ViewName> {
+        let words: Vec<_> =
+            self.sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let is_named =
+            |view: &ViewName| view.definition().tables.iter().any(|table| words.contains(table));
+        ViewName::ALL.into_iter().filter(is_named).collect()
+    }
+
     /// Its answer from `database`.
     ///
     /// # Errors

@@ -172,6 +172,7 @@ async fn what_can_be_asked_is_told() {
         "/events",
         "/health/live",
         "/health/ready",
+        "/metrics",
         "/openapi.json",
         "/orders/{id}",
         "/orders/{id}/events",
