@@ -23,7 +23,7 @@ pub(super) const DEFINITION: Definition = Definition {
             customer      jsonb,
             log_partition integer NOT NULL,
             log_offset    bigint  NOT NULL,
-            log_timestamp bigint  NOT NULL
+            log_timestamp bigint  NOT NULL DEFAULT 0
         )",
     revision: 1,
     keep: None,

@@ -29,7 +29,7 @@ pub(super) const DEFINITION: Definition = Definition {
             product       jsonb,
             log_partition integer NOT NULL,
             log_offset    bigint  NOT NULL,
-            log_timestamp bigint  NOT NULL
+            log_timestamp bigint  NOT NULL DEFAULT 0
         );
         CREATE TABLE stock (
             sku       text   PRIMARY KEY,

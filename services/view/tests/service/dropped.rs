@@ -78,6 +78,16 @@ async fn a_dropped_view_names_the_way_out_and_the_others_serve_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_names_the_dropped_view_that_it_looks_at() {
+    let (view, log) = filled("asked_when_dropped").await;
+    drop_view(view.database(), ViewName::Orders).await.unwrap();
+    let problem = view.problem("/questions/orders-by-status", 503).await;
+    assert_eq!((&problem["code"], &problem["view"]), (&"view_dropped".into(), &"orders".into()));
+    rebuilt(&view, ViewName::Orders, log).await.1.unwrap();
+    view.get("/questions/orders-by-status").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_view_that_there_is_not_is_answered_with_those_that_there_are() {
     let view = Instance::start("no_such_view").await;
     let problem = view.problem("/views/order", 404).await;
