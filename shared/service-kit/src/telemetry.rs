@@ -2,7 +2,11 @@
 //!
 //! Every span has W3C ids, whether or not anyone collects them, so a trace can be followed through
 //! HTTP and Kafka headers and through the logs. They are exported (OTLP over HTTP, protobuf) only
-//! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Metrics are on [`/metrics`](crate::metrics) as well.
+//! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, and then records have spans as well
+//! ([`streams::tracer`]); `OTEL_TRACES_SAMPLER` says which traces are. Metrics are on
+//! [`/metrics`](crate::metrics) as well.
+
+mod spans;
 
 use std::{env, io::IsTerminal, panic, sync::Once, time::Duration};
 
@@ -69,11 +73,15 @@ impl Telemetry {
             Some(Err(error)) => export_error = Some(error),
             None => {}
         }
+        let is_collected = collector.is_some();
         let metrics = Metrics::new(resource, collector);
         metrics.install();
         global::set_meter_provider(metrics.provider().clone());
         let tracer_provider = tracer_provider.build();
         global::set_tracer_provider(tracer_provider.clone());
+        if is_collected {
+            streams::tracer::install(Box::new(spans::Spans::of(&tracer_provider)));
+        }
         install_subscriber(log_format, tracer_provider.tracer(service));
         install_panic_log();
         if let Some(error) = export_error {

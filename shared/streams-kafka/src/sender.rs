@@ -20,6 +20,7 @@ use streams::{
     lineage::Cause,
     partition::partition_for,
     topic::{Key, Topic},
+    tracer,
 };
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -142,16 +143,22 @@ impl<S: Service> Sender<S> {
             partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions);
         let subject = String::from_utf8_lossy(&key_bytes);
         let now = Timestamp::now();
-        let headers = cause.headers::<S>(&fact.name(), &subject, now);
+        let mut headers = cause.headers::<S>(&fact.name(), &subject, now);
+        let mut span = tracer::send(topic.name(), partition, &mut headers);
         let (acknowledge, acknowledged) = oneshot::channel();
         let record = BaseRecord::with_opaque_to(topic.name(), Box::new(acknowledge))
             .partition(partition)
             .key(&key_bytes)
             .payload(&value)
             .headers(to_headers(&headers));
-        let unavailable = |error: KafkaError| SendError::Unavailable(error.to_string());
-        self.producer.send(record).map_err(|(error, _)| unavailable(error))?;
-        let answer = acknowledged.await;
-        answer.unwrap_or(Err(KafkaError::Canceled)).map_err(unavailable)
+        let answer = match self.producer.send(record) {
+            Ok(()) => acknowledged.await.unwrap_or(Err(KafkaError::Canceled)),
+            Err((error, _)) => Err(error),
+        };
+        answer.map_err(|error| {
+            let cause = error.to_string();
+            span.iter_mut().for_each(|span| span.fail(&cause));
+            SendError::Unavailable(cause)
+        })
     }
 }

@@ -86,7 +86,8 @@ impl<P: Processor> TransactionalDriver<P> {
         codec: Codec,
         status: watch::Sender<ThreadStatus>,
     ) -> Self {
-        let (engine, next_tick) = (Engine::new(processor, codec), Instant::now());
+        let engine = Engine::new(processor, codec).named(settings.name);
+        let next_tick = Instant::now();
         let passed = Marks::new(settings.name);
         let (clients, effect, failures) = (None, None, 0);
         let meter = LoopMeter::new(&settings, &engine.processor().inputs(), &status);

@@ -30,6 +30,7 @@ pub mod store;
 mod table;
 pub mod time;
 pub mod topic;
+pub mod tracer;
 pub mod tx;
 
 pub use codec::Codec;

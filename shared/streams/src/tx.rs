@@ -13,6 +13,7 @@ use crate::{
     record::{Header, Headers, names},
     store::{Store, Writes},
     topic::{Key, Topic, TopicSpec},
+    tracer::{Attributes, Span, Spans, call},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, marker::PhantomData};
@@ -72,6 +73,7 @@ pub struct Tx<'a, S> {
     scratch_outgoing: Vec<Outgoing>,
     overlay: BTreeMap<i32, Writes>,
     outgoing: Vec<Outgoing>,
+    spans: Spans,
     /// A restore: what is sent is dropped.
     replay: bool,
     identity: PhantomData<S>,
@@ -90,6 +92,7 @@ impl<'a, S: Service> Tx<'a, S> {
             scratch_outgoing: Vec::new(),
             overlay: BTreeMap::new(),
             outgoing: Vec::new(),
+            spans: Spans::default(),
             replay: false,
             identity: PhantomData,
         }
@@ -98,6 +101,24 @@ impl<'a, S: Service> Tx<'a, S> {
     /// The same for a restore: state changes as ever, and whatever is sent is dropped.
     pub fn replay(store: &'a dyn Store, codec: &'a Codec, now: Timestamp) -> Self {
         Self { replay: true, ..Self::new(store, codec, now) }
+    }
+
+    /// The same with the spans of its batch.
+    pub fn traced(self, spans: Spans) -> Self {
+        Self { spans, ..self }
+    }
+
+    /// Open the span of a call to another system, as part of the trace of the record at hand.
+    pub fn call(&self, name: &str, attributes: Attributes) -> Option<Box<dyn Span>> {
+        if self.replay {
+            return None;
+        }
+        call(self.cause.traceparent.as_deref(), name, attributes)
+    }
+
+    /// The spans of the batch.
+    pub fn spans(&mut self) -> &mut Spans {
+        &mut self.spans
     }
 
     /// Whether this is a restore: the record was decided on before, and what came of it is in the
@@ -252,19 +273,21 @@ impl<'a, S: Service> Tx<'a, S> {
         if self.replay {
             return;
         }
+        let mut headers = record.headers.bounded();
+        self.spans.follow(record, &mut headers);
         self.scratch_outgoing.push(Outgoing {
             topic: topic.name(),
             partition: record.partition,
             key: record.key.clone(),
             value: record.value.clone(),
-            headers: record.headers.bounded(),
+            headers,
         });
     }
 
     /// Begin with `record`: its partition's state, its headers as the cause of what is sent.
     pub fn begin(&mut self, record: &Record) {
         self.begin_partition(record.partition);
-        self.cause = Cause::of(record);
+        self.cause = self.spans.process(record);
     }
 
     /// Begin with what time brings to `partition`.
@@ -289,6 +312,9 @@ impl<'a, S: Service> Tx<'a, S> {
         if !scratch.is_empty() {
             self.overlay.entry(self.partition).or_default().extend(scratch);
         }
+        for Outgoing { topic, partition, headers, .. } in &mut self.scratch_outgoing {
+            self.spans.send(topic, *partition, headers);
+        }
         self.outgoing.append(&mut self.scratch_outgoing);
     }
 
@@ -301,6 +327,7 @@ impl<'a, S: Service> Tx<'a, S> {
     /// The record at hand is poison: take back what it changed, and send it to the dead letters.
     pub fn dead_letter(&mut self, record: &Record, cause: &str) {
         self.drop_scratch();
+        self.spans.fail(record, cause);
         self.outgoing.push(dead_letter::<S>(record, cause, self.now));
     }
 
@@ -398,99 +425,4 @@ pub mod dlq_names {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        limits::{HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX},
-        topic::dead_letters,
-    };
-
-    struct Sums;
-
-    static LETTERS: TopicSpec = dead_letters("sums.dlq", "sums", 3);
-
-    impl Service for Sums {
-        const NAME: &'static str = "sums";
-        const VERSION: &'static str = "1.0.0";
-
-        fn dead_letters() -> &'static TopicSpec {
-            &LETTERS
-        }
-    }
-
-    fn record(key: usize, value: usize, headers: Headers) -> Record {
-        Record {
-            topic: "x".repeat(249).into(),
-            partition: i32::MAX,
-            offset: i64::MAX,
-            timestamp_ms: 1,
-            key: Some(vec![b'k'; key]),
-            value: Some(vec![b'v'; value]),
-            headers,
-        }
-    }
-
-    fn headers(number: usize, name: usize, value: usize) -> Headers {
-        Headers((0..number).map(|_| ("n".repeat(name), Some(vec![b'h'; value]))).collect())
-    }
-
-    /// Whatever is around a limit, and what a broker and a decompressor may hand out.
-    #[test]
-    fn a_dead_letter_always_fits() {
-        let around = |limit: usize| [0, limit - 1, limit, limit + 1];
-        let strange = [
-            headers(0, 1, 1),
-            headers(HEADERS_MAX, 1, HEADER_BYTES_MAX - 1),
-            headers(HEADERS_MAX + 1, 1, HEADER_BYTES_MAX - 1),
-            headers(1, 2_000_000, 1),
-            headers(1, 1, 2_000_000),
-            headers(60_000, 1, 30),
-        ];
-        let cause = "\u{1f375}".repeat(1_000_000);
-        let check = |key: usize, value: usize, headers: &Headers| {
-            let record = record(key, value, headers.clone());
-            let letter = dead_letter::<Sums>(&record, &cause, Timestamp(1));
-            let kept = letter.headers.get(dlq_names::SHA256).is_none();
-            assert_eq!(letter.headers.get(dlq_names::OFFSET), Some("9223372036854775807"));
-            assert!(letter.headers.get(dlq_names::CAUSE).is_some_and(|c| c.len() == 1000));
-            let fits = key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX;
-            assert_eq!(kept, fits && *headers == headers.bounded());
-            assert!(letter.size() <= RECORD_BYTES_MAX, "key {key}, value {value}");
-        };
-        for key in around(KEY_BYTES_MAX) {
-            strange.iter().for_each(|headers| check(key, 1, headers));
-        }
-        for value in around(VALUE_BYTES_MAX) {
-            check(KEY_BYTES_MAX, value, &strange[1]);
-        }
-        check(2_096_950, 1, &strange[0]);
-        check(1, 10_000_000, &strange[2]);
-    }
-
-    #[test]
-    fn a_letter_that_is_cut_says_of_what() {
-        let whole = record(3, VALUE_BYTES_MAX + 1, Headers::default());
-        let letter = dead_letter::<Sums>(&whole, "garbage", Timestamp(1));
-        assert_eq!(letter.value.as_ref().map(Vec::len), Some(VALUE_BYTES_MAX));
-        assert_eq!(letter.headers.get(dlq_names::BYTES), Some("900004"));
-        assert_eq!(letter.headers.get(dlq_names::SHA256), Some(&*whole.digest()));
-        let other = record(4, VALUE_BYTES_MAX, Headers::default());
-        assert_ne!(whole.digest(), other.digest());
-    }
-
-    /// A stranger's `dlq_done` would mark the dead letter as settled, and no operator would ever
-    /// see it.
-    #[test]
-    fn what_a_stranger_says_in_our_names_is_left_behind() {
-        let mut strange = Headers::default();
-        for name in ["dlq_done", dlq_names::SHA256, dlq_names::TOPIC, "theirs"] {
-            strange.push(name, "5 replayed");
-        }
-        let letter = dead_letter::<Sums>(&record(1, 1, strange), "garbage", Timestamp(1));
-        assert_eq!(letter.headers.get("dlq_done"), None);
-        assert_eq!(letter.headers.get(dlq_names::SHA256), None);
-        assert_eq!(letter.headers.get("theirs"), Some("5 replayed"));
-        let topics = letter.headers.0.iter().filter(|(name, _)| name == dlq_names::TOPIC);
-        assert_eq!(topics.count(), 1);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use crate::{
     partition::partition_for,
     store::{Store, Writes},
     topic::{TopicSpec, Writers},
+    tracer::Spans,
 };
 use std::collections::BTreeMap;
 use tracing::warn;
@@ -18,6 +19,8 @@ pub struct Decided {
     pub outgoing: Vec<Outgoing>,
     /// What to change in the state of each partition once that is committed.
     pub writes: BTreeMap<i32, Writes>,
+    /// The spans, which end with the batch.
+    pub spans: Spans,
 }
 
 impl Decided {
@@ -41,12 +44,16 @@ pub(super) fn decide<P: Processor>(
     processor: &mut P,
     store: &dyn Store,
     codec: &Codec,
-    (now, passed): (Timestamp, &Passed),
+    (now, passed, group): (Timestamp, &Passed, &str),
     polled: &Polled,
     (home, ticked): (Option<i32>, &[i32]),
 ) -> Result<Decided, Failed> {
-    let mut tx = Tx::new(store, codec, now);
-    let failed = |tx: &Tx<'_, P::Identity>, failure| Failed { partition: tx.partition(), failure };
+    let spans = Spans::of_batch(group, &polled.records);
+    let mut tx = Tx::new(store, codec, now).traced(spans);
+    let failed = |tx: &mut Tx<'_, P::Identity>, failure: Failure| {
+        tx.spans().fail_all(&failure.to_string());
+        Failed { partition: tx.partition(), failure }
+    };
     // What stands in for an input is none.
     let inputs = if home.is_none() { processor.inputs() } else { Vec::new() };
     for record in &polled.records {
@@ -66,18 +73,19 @@ pub(super) fn decide<P: Processor>(
                 warn!(record = record.address(), "dead letter: {cause}");
                 tx.dead_letter(record, cause);
             }
-            Err(failure) => return Err(failed(&tx, failure)),
+            Err(failure) => return Err(failed(&mut tx, failure)),
         }
     }
     for partition in ticked {
         tx.begin_partition(*partition);
-        processor.tick(&mut tx).map_err(|failure| failed(&tx, failure))?;
+        processor.tick(&mut tx).map_err(|failure| failed(&mut tx, failure))?;
         tx.keep();
     }
-    processor.flush(&mut tx).map_err(|failure| failed(&tx, failure))?;
+    processor.flush(&mut tx).map_err(|failure| failed(&mut tx, failure))?;
     tx.keep();
+    let spans = std::mem::take(tx.spans());
     let (outgoing, writes) = tx.into_parts();
-    Ok(Decided { outgoing, writes })
+    Ok(Decided { outgoing, writes, spans })
 }
 
 /// A topic may have been given more partitions than it has by contract. That does not change where

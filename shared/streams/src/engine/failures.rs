@@ -1,7 +1,7 @@
 //! The reactions of an [`Engine`] to failures: the table of its module, as code.
 
 use super::{Batch, Class, Effect, Engine, Phase, first_offsets};
-use crate::{Failure, Processor, Timestamp, limits::CALL_TIMEOUT};
+use crate::{Failure, Processor, Record, Timestamp, limits::CALL_TIMEOUT, tracer::Spans};
 
 impl<P: Processor> Engine<P> {
     /// An effect has failed.
@@ -76,8 +76,9 @@ impl<P: Processor> Engine<P> {
                 self.disconnect(format!("{error:#}"))
             }
             Failure::Retriable(error) => {
-                self.forget_batch();
-                self.rewind(format!("{error:#}"))
+                let cause = format!("{error:#}");
+                self.forget_batch(&cause);
+                self.rewind(cause)
             }
             Failure::Fatal(error) => self.clear(vec![partition], format!("{error:#}")),
             Failure::Poison(cause) => {
@@ -88,9 +89,36 @@ impl<P: Processor> Engine<P> {
 
     /// Give the transaction up.
     pub(super) fn abort(&mut self, cause: String) -> Effect {
-        self.forget_batch();
+        self.forget_batch(&cause);
         self.batch.doubtful = false;
         self.ask(Phase::Aborting { cause }, Effect::Abort)
+    }
+
+    /// Read the last record of each partition back: what is not there was not committed.
+    pub(super) fn verify(&mut self, left: Vec<((String, i32), i64)>) -> Effect {
+        match left.last() {
+            Some((place, last)) => {
+                let read = read_one(place, *last);
+                self.ask(Phase::Verifying(left), read)
+            }
+            None => {
+                let left = self.changes();
+                self.apply(left)
+            }
+        }
+    }
+
+    pub(super) fn read_back(
+        &mut self,
+        mut left: Vec<((String, i32), i64)>,
+        records: &[Record],
+    ) -> Effect {
+        let ((topic, partition), last) = left.pop().expect("a record was asked for");
+        if records.iter().any(|record| record.offset == last) {
+            return self.verify(left);
+        }
+        let place = format!("{topic}/{partition}/{last}");
+        self.disconnect(format!("{place} was committed and is not there: a torn transaction"))
     }
 
     /// The batch comes again.
@@ -121,7 +149,7 @@ impl<P: Processor> Engine<P> {
 
     /// Drop the clients. The next ones join the group and restore what they are given.
     pub(super) fn disconnect(&mut self, cause: String) -> Effect {
-        self.forget_batch();
+        self.forget_batch(&cause);
         self.connected = false;
         self.tasks.clear();
         self.unrestored.clear();
@@ -137,16 +165,18 @@ impl<P: Processor> Engine<P> {
         self.ask(Phase::Waiting, Effect::BackOff { cause })
     }
 
-    fn forget_batch(&mut self) {
+    fn forget_batch(&mut self, cause: &str) {
+        self.batch.decided.spans.fail_all(cause);
+        self.batch.decided.spans = Spans::default();
         self.processor.reset();
-        self.forget_held();
+        self.forget_held(cause);
         let Batch { polled, first, .. } = &self.batch;
         self.batch_failed |= !(polled.records.is_empty() && first.is_empty());
     }
 }
 
 /// Read one record.
-pub(super) fn read_one((topic, partition): &(String, i32), offset: i64) -> Effect {
+fn read_one((topic, partition): &(String, i32), offset: i64) -> Effect {
     let (topic, partition) = (topic.clone(), *partition);
     Effect::Read { topic, partition, from: offset, to: offset + 1 }
 }

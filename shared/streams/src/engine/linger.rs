@@ -2,7 +2,7 @@
 //! ([`Processor::linger`]).
 
 use super::{Engine, Offsets, first_offsets};
-use crate::{Outgoing, Processor, Timestamp, limits::BATCH_RECORDS_MAX};
+use crate::{Outgoing, Processor, Timestamp, limits::BATCH_RECORDS_MAX, tracer::Spans};
 
 /// Batches that were decided on, and flushed, and whose transaction has not begun.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) struct Held {
     first: Offsets,
     /// When their transaction begins.
     due: Timestamp,
+    spans: Spans,
 }
 
 impl<P: Processor> Engine<P> {
@@ -28,6 +29,7 @@ impl<P: Processor> Engine<P> {
             offsets: Offsets::new(),
             first: Offsets::new(),
             due: now + longest,
+            spans: Spans::default(),
         });
         held.due = held.due.min(now + longest);
         held.outgoing.append(&mut self.batch.decided.outgoing);
@@ -35,6 +37,7 @@ impl<P: Processor> Engine<P> {
         for (place, first) in first_offsets(records) {
             held.first.entry(place).or_insert(first);
         }
+        held.spans.append(&mut self.batch.decided.spans);
         self.held = Some(held);
         !self.has_lingered(now)
     }
@@ -42,17 +45,18 @@ impl<P: Processor> Engine<P> {
     /// Whether batches have waited long enough: then they are the batch at hand.
     pub(super) fn has_lingered(&mut self, now: Timestamp) -> bool {
         let is_due = |held: &mut Held| now >= held.due || held.outgoing.len() >= BATCH_RECORDS_MAX;
-        let Some(Held { outgoing, offsets, first, .. }) = self.held.take_if(is_due) else {
+        let Some(Held { outgoing, offsets, first, spans, .. }) = self.held.take_if(is_due) else {
             return false;
         };
-        self.batch.decided.outgoing = outgoing;
+        (self.batch.decided.outgoing, self.batch.decided.spans) = (outgoing, spans);
         (self.batch.offsets, self.batch.first) = (offsets, first);
         true
     }
 
     /// The batches that wait come again with the one at hand.
-    pub(super) fn forget_held(&mut self) {
-        if let Some(held) = self.held.take() {
+    pub(super) fn forget_held(&mut self, cause: &str) {
+        if let Some(mut held) = self.held.take() {
+            held.spans.fail_all(cause);
             self.batch.first = held.first;
         }
     }

@@ -32,11 +32,10 @@ pub use batch::{Decided, first_offsets, next_offsets};
 pub use effect::{Apply, Class, Effect, Event, Offsets, Polled};
 
 use crate::{
-    Codec, Passed, Processor, Record, Timestamp, UpTo,
+    Codec, Passed, Processor, Timestamp, UpTo,
     store::{Positions, Store, Writes},
 };
 use batch::Failed;
-use failures::read_one;
 use linger::Held;
 use make_up::MakeUp;
 use restore::{Restore, Step};
@@ -114,6 +113,8 @@ enum Phase {
 pub struct Engine<P> {
     processor: P,
     codec: Codec,
+    /// The consumer group, for spans.
+    group: &'static str,
     phase: Phase,
     connected: bool,
     tasks: BTreeMap<i32, Task>,
@@ -143,6 +144,7 @@ impl<P: Processor> Engine<P> {
         Self {
             processor,
             codec,
+            group: "",
             phase: Phase::Idle,
             connected: false,
             tasks: BTreeMap::new(),
@@ -158,6 +160,11 @@ impl<P: Processor> Engine<P> {
             batch_failed: false,
             trouble: None,
         }
+    }
+
+    /// The same as a member of this consumer group, which its spans name.
+    pub fn named(self, group: &'static str) -> Self {
+        Self { group, ..self }
     }
 
     /// The processor.
@@ -342,7 +349,7 @@ impl<P: Processor> Engine<P> {
         let (processor, polled) = (&mut self.processor, &self.batch.polled);
         let ticked: Vec<i32> =
             if polled.tick { self.tasks.keys().copied().collect() } else { Vec::new() };
-        let at = (now, &self.passed);
+        let at = (now, &self.passed, self.group);
         match batch::decide(processor, store, &self.codec, at, polled, (home, &ticked)) {
             Ok(decided) => {
                 self.batch.decided = decided;
@@ -394,29 +401,6 @@ impl<P: Processor> Engine<P> {
         }
         let left = self.changes();
         self.apply(left)
-    }
-
-    /// Read the last record of each partition back: what is not there was not committed.
-    fn verify(&mut self, left: Vec<((String, i32), i64)>) -> Effect {
-        match left.last() {
-            Some((place, last)) => {
-                let read = read_one(place, *last);
-                self.ask(Phase::Verifying(left), read)
-            }
-            None => {
-                let left = self.changes();
-                self.apply(left)
-            }
-        }
-    }
-
-    fn read_back(&mut self, mut left: Vec<((String, i32), i64)>, records: &[Record]) -> Effect {
-        let ((topic, partition), last) = left.pop().expect("a record was asked for");
-        if records.iter().any(|record| record.offset == last) {
-            return self.verify(left);
-        }
-        let place = format!("{topic}/{partition}/{last}");
-        self.disconnect(format!("{place} was committed and is not there: a torn transaction"))
     }
 
     /// What the store must take, now that the batch is committed.
