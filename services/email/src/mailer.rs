@@ -56,12 +56,17 @@ impl<M: Mailer> DedupingMailer<M> {
         Self { mailer, accepted: VecDeque::with_capacity(ACCEPTED_MAX) }
     }
 
+    /// Whether `mail` was handed over before.
+    pub fn has_sent(&self, mail: &Mail) -> bool {
+        self.accepted.contains(&mail.message_id)
+    }
+
     /// Hand `mail` over, unless that was done.
     ///
     /// # Errors
     /// As [`Mailer::deliver`].
     pub fn deliver(&mut self, mail: &Mail) -> Result<(), DeliveryError> {
-        if self.accepted.contains(&mail.message_id) {
+        if self.has_sent(mail) {
             return Ok(());
         }
         self.mailer.deliver(mail)?;

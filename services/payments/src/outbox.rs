@@ -6,6 +6,7 @@ use streams::{
     Codec, Fact, Failure, Outgoing, Record,
     lineage::Cause,
     record::names,
+    tracer,
     tx::{dead_letter, mark_cut},
 };
 use uuid::Uuid;
@@ -67,11 +68,15 @@ impl OutboxRow {
     {
         let order = fact.value();
         let subject = order.order_id.to_string();
-        let headers = cause.headers::<Payments>(&fact.name(), &subject, now);
+        let mut headers = cause.headers::<Payments>(&fact.name(), &subject, now);
+        let topic = topics::ORDERS.name();
+        // Without it, Debezium would choose by the partitions that the topic has now.
+        let partition = partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions);
+        // The row carries it to the header that Debezium writes.
+        drop(tracer::create(topic, partition, &mut headers));
         let message = Outgoing {
-            topic: topics::ORDERS.name(),
-            // Without it, Debezium would choose by the partitions that the topic has now.
-            partition: partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions),
+            topic,
+            partition,
             value: Some(codec.encode(&topics::ORDERS.spec, order)?),
             key: Some(subject.into_bytes()),
             headers,

@@ -16,10 +16,11 @@ use contracts::{OrderId, ServiceName, Timestamp, topics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     slice,
+    sync::Arc,
 };
 use streams::{
     Codec, Failure, Meters, Passed, Record, RegistryError, engine::Offsets, failpoint,
-    lineage::Cause, meter::DEAD_LETTERS,
+    meter::DEAD_LETTERS, tracer::Spans,
 };
 
 /// A record and what it asks for; poison has its cause.
@@ -27,6 +28,8 @@ use streams::{
 pub struct Decoded<'a> {
     record: &'a Record,
     asks: Result<Reaction, String>,
+    /// Those of its batch.
+    spans: Arc<Spans>,
 }
 
 /// What one instance of payments does about the records of `orders`.
@@ -91,16 +94,25 @@ impl PaymentsIntake {
         let read = |record: &'a Record| {
             if self.passed.has(record) {
                 tracing::warn!("{} is passed by, as an operator has asked for", record.address());
-                return Ok(Decoded { record, asks: Ok(Reaction::Nothing(NotForUs::PassedBy)) });
+                return Ok(Ok(Reaction::Nothing(NotForUs::PassedBy)));
             }
-            let asks = match reaction(&self.codec, record) {
-                Ok(reaction) => Ok(reaction),
-                Err(Failure::Poison(cause)) => Err(cause),
-                Err(failure) => return Err(failure),
-            };
-            Ok(Decoded { record, asks })
+            match reaction(&self.codec, record) {
+                Ok(reaction) => Ok(Ok(reaction)),
+                Err(Failure::Poison(cause)) => Ok(Err(cause)),
+                Err(failure) => Err(failure),
+            }
         };
-        batch.iter().map(read).collect()
+        let asked: Vec<_> = batch.iter().map(read).collect::<Result<_, _>>()?;
+        let mut spans = Spans::of_batch(ServiceName::Payments.as_str(), batch);
+        for (record, asks) in batch.iter().zip(&asked) {
+            spans.process(record);
+            if let Err(cause) = asks {
+                spans.fail(record, cause);
+            }
+        }
+        let spans = Arc::new(spans);
+        let decoded = |(record, asks)| Decoded { record, asks, spans: Arc::clone(&spans) };
+        Ok(batch.iter().zip(asked).map(decoded).collect())
     }
 
     /// Applies a batch at the time `now`: one transaction. Whether the bank is to be called now.
@@ -136,7 +148,8 @@ impl PaymentsIntake {
     ) -> Result<bool, Failure> {
         match self.write(database, slice::from_ref(one), now).await {
             Err(Failure::Poison(cause)) => {
-                let dead_letter = Decoded { asks: Err(cause), ..*one };
+                let (record, spans) = (one.record, Arc::clone(&one.spans));
+                let dead_letter = Decoded { record, asks: Err(cause), spans };
                 self.write(database, &[dead_letter], now).await
             }
             result => result,
@@ -219,7 +232,7 @@ fn gather(
 fn react(changes: &mut Changes<'_>, one: &Decoded<'_>, now: Timestamp) -> Result<(), Failure> {
     match &one.asks {
         Ok(Reaction::Decide(order_id, input)) => {
-            let cause = Some(Cause::of(one.record));
+            let cause = Some(one.spans.cause(one.record));
             changes.decide(*order_id, Box::as_ref(input).clone(), cause, now).map(drop)
         }
         Ok(Reaction::Returned(row)) => {

@@ -19,6 +19,7 @@ use contracts::{
 use streams::{
     Failure, Record, Tx, failpoint,
     limits::{CAUSE_BYTES_MAX, clip},
+    tracer::{Span, names as attribute},
 };
 
 /// A record that can be believed: of `order-views`, or of `orders` where that was deleted.
@@ -86,7 +87,13 @@ pub(super) fn make<M: Mailer>(
         Decision::Impossible(why) => return Err(Failure::poison(why)),
     };
     let mail = compose(&update.order, kind);
-    let (trouble, cause) = match mailer.deliver(&mail) {
+    let mut span = (!mailer.has_sent(&mail)).then(|| span(&mail, tx)).flatten();
+    let delivered = mailer.deliver(&mail);
+    if let (Some(span), Err(error)) = (&mut span, &delivered) {
+        span.fail(&error.to_string());
+    }
+    drop(span);
+    let (trouble, cause) = match delivered {
         Ok(()) => {
             failpoint::reached("mailed");
             tracing::debug!(%order_id, ?kind, to = mail.to_address, "mailed");
@@ -103,6 +110,15 @@ pub(super) fn make<M: Mailer>(
     };
     let waiting = wait(record, kind, before.as_ref(), (trouble, cause), tx)?;
     set_waiting(order_id, Some(waiting), tx)
+}
+
+/// The span in which `mail` is offered to the server.
+fn span(mail: &Mail, tx: &Tx<'_, Email>) -> Option<Box<dyn Span>> {
+    let attributes = vec![
+        (attribute::PROTOCOL, "smtp".into()),
+        (attribute::MESSAGE_ID, mail.message_id.as_str().into()),
+    ];
+    tx.call("smtp send", attributes)
 }
 
 /// Announce that the server has accepted `mail`. The kinds are on the topic as well, so that a

@@ -13,7 +13,10 @@ use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderValue, redirec
 use serde::Deserialize;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use streams::Meters;
+use streams::{
+    Meters,
+    tracer::{self, Attributes, Span, names as attribute},
+};
 
 /// Longest text of the bank that is kept, in characters.
 const TEXT_CHARS_MAX: usize = 200;
@@ -65,16 +68,48 @@ impl Bank {
     /// the bank did, is [`Input::BankUnknown`].
     pub async fn perform(&self, call: &Call, timeout: Duration) -> Input {
         let (begun, task) = (Instant::now(), name(call.task));
-        let input = self.ask(call, timeout).await;
+        let mut span = self.span(call);
+        let input = self.ask(call, timeout, span.as_deref_mut()).await;
+        if let (Some(span), Input::BankUnknown(cause)) = (&mut span, &input) {
+            span.fail(cause);
+        }
         self.meters.record(&BANK_SECONDS, &[task], begun.elapsed().as_secs_f64());
         self.meters.count(&BANK_CALLS, &[task, outcome(&input)], 1);
         input
     }
 
-    async fn ask(&self, call: &Call, timeout: Duration) -> Input {
+    /// The span of `call`; how often it was made before tells repeated ones apart.
+    fn span(&self, call: &Call) -> Option<Box<dyn Span>> {
+        let template = template(call.task);
+        let path = template.replace("{key}", &call.order_id().to_string());
+        let attributes: Attributes = vec![
+            (attribute::HTTP_METHOD, "POST".into()),
+            (attribute::HTTP_RESENDS, i64::from(call.attempt.saturating_sub(1)).into()),
+            (attribute::SERVER_ADDRESS, self.place().0.into()),
+            (attribute::SERVER_PORT, self.place().1.into()),
+            (attribute::URL_FULL, format!("{}{path}", self.url).into()),
+            (attribute::URL_TEMPLATE, template.into()),
+        ];
+        tracer::call(call.traceparent.as_deref(), &format!("POST {template}"), attributes)
+    }
+
+    /// Host and port.
+    fn place(&self) -> (String, i64) {
+        let url = reqwest::Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().to_owned();
+        (host, url.and_then(|url| url.port_or_known_default()).unwrap_or_default().into())
+    }
+
+    async fn ask(
+        &self,
+        call: &Call,
+        timeout: Duration,
+        mut span: Option<&mut (dyn Span + 'static)>,
+    ) -> Input {
         let mut request = self.request(call.task, &call.payment.order).timeout(timeout);
         // A row may be older than the check of headers: the order counts, not its trace.
-        let traceparent = call.traceparent.as_deref().map(HeaderValue::try_from);
+        let traceparent = span.as_deref().map(Span::traceparent).or(call.traceparent.clone());
+        let traceparent = traceparent.map(HeaderValue::try_from);
         if let Some(Ok(traceparent)) = traceparent {
             request = request.header("traceparent", traceparent);
         }
@@ -83,6 +118,9 @@ impl Bank {
             Err(error) => return Input::BankUnknown(format!("{:#}", anyhow::Error::new(error))),
         };
         let status = response.status();
+        if let Some(span) = &mut span {
+            span.set(attribute::HTTP_STATUS, i64::from(status.as_u16()).into());
+        }
         let body = match read(response).await {
             Ok(body) => body,
             Err(error) => return Input::BankUnknown(format!("{status}, but {error}")),
@@ -97,6 +135,7 @@ impl Bank {
     fn request(&self, task: Task, order: &Order) -> RequestBuilder {
         let key = order.order_id.to_string();
         let total = &order.total;
+        let url = format!("{}{}", self.url, template(task).replace("{key}", &key));
         match task {
             Task::Charge => {
                 let body = json!({
@@ -105,15 +144,21 @@ impl Bank {
                     "customer": order.customer.customer_id,
                     "reference": key,
                 });
-                let request = self.http.post(format!("{}/charges", self.url));
-                request.header("Idempotency-Key", key).json(&body)
+                self.http.post(url).header("Idempotency-Key", key).json(&body)
             }
-            Task::Void => self.http.post(format!("{}/charges/{key}/void", self.url)),
-            Task::Refund => self
-                .http
-                .post(format!("{}/charges/{key}/refund", self.url))
-                .json(&json!({ "amount_minor": total.amount_minor })),
+            Task::Void => self.http.post(url),
+            Task::Refund => {
+                self.http.post(url).json(&json!({ "amount_minor": total.amount_minor }))
+            }
         }
+    }
+}
+
+fn template(task: Task) -> &'static str {
+    match task {
+        Task::Charge => "/charges",
+        Task::Void => "/charges/{key}/void",
+        Task::Refund => "/charges/{key}/refund",
     }
 }
 
