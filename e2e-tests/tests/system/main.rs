@@ -31,4 +31,5 @@ mod sizes;
 mod stock;
 mod stores;
 mod support;
+mod traces;
 mod views;

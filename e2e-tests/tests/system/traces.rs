@@ -1,0 +1,219 @@
+//! One order is one trace: from its POST to its mail, through every service, every hop over Kafka,
+//! payments' outbox and Debezium.
+
+mod collector;
+
+use client::{Shop, StartOptions};
+use collector::{Collector, Seen};
+use contracts::OrderId;
+use e2e_tests::{Outside, PATIENCE};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use testkit::wait_for;
+use tokio::sync::OnceCell;
+
+/// The shop whose spans are collected: of processes, as a container would not find the collector.
+static TRACED: OnceCell<(Shop, Collector)> = OnceCell::const_new();
+
+const SERVICES: [&str; 5] = ["orders", "inventory", "payments", "email", "view"];
+
+async fn traced() -> (Outside, Collector) {
+    let start = || async {
+        let (collector, endpoint) = Collector::start().await;
+        let settings = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+        ];
+        let of = |service: &'static str| {
+            let set = move |(key, value): (&str, &str)| {
+                (service.to_owned(), key.to_owned(), value.to_owned())
+            };
+            settings.map(set)
+        };
+        let env = SERVICES.into_iter().flat_map(of).collect();
+        let shop = Shop::start(StartOptions { env, ..StartOptions::default() }).await;
+        (shop.expect("the shop starts"), collector)
+    };
+    let (shop, collector) = TRACED.get_or_init(start).await;
+    (Outside::new(shop), collector.clone())
+}
+
+/// Order one `sku` in a trace of our own; the trace and the order.
+async fn order(shop: &Outside, sku: &str) -> (Vec<u8>, OrderId) {
+    let body = json!({ "customer_id": "ada", "lines": [{ "sku": sku, "quantity": 1 }] });
+    let id = uuid::Uuid::new_v4();
+    let traceparent = format!("00-{}-b7ad6b7169203331-01", id.simple());
+    let request = shop.post("orders", "/orders", &body).header("traceparent", traceparent);
+    let answer = shop.send(request).await.unwrap();
+    let order: OrderId = answer.body["order_id"].as_str().unwrap().parse().unwrap();
+    (id.as_bytes().to_vec(), order)
+}
+
+/// The paths of a tree that is drawn with two spaces per generation.
+fn paths(drawn: &str) -> BTreeSet<Vec<String>> {
+    let mut path: Vec<String> = Vec::new();
+    let mut paths = BTreeSet::new();
+    for line in drawn.lines().filter(|line| !line.trim().is_empty()) {
+        let depth = (line.len() - line.trim_start().len()) / 2;
+        path.truncate(depth);
+        path.push(line.trim().to_owned());
+        paths.insert(path.clone());
+    }
+    paths
+}
+
+/// The same the other way round.
+fn draw(paths: &BTreeSet<Vec<String>>) -> String {
+    let line =
+        |path: &Vec<String>| format!("{}{}\n", "  ".repeat(path.len() - 1), path.last().unwrap());
+    paths.iter().map(line).collect()
+}
+
+async fn assert_tree(collector: &Collector, trace: &[u8], expected: &str) {
+    let expected = paths(expected);
+    wait_for("the tree of the trace", PATIENCE, || async {
+        let tree = collector.tree(trace);
+        if tree == expected {
+            return Ok(());
+        }
+        let missing: BTreeSet<_> = expected.difference(&tree).collect();
+        let strange: BTreeSet<_> = tree.difference(&expected).collect();
+        let tree = draw(&tree);
+        Err(format!("missing: {missing:#?}\nstrange: {strange:#?}\nthe tree:\n{tree}"))
+    })
+    .await;
+}
+
+/// What follows from what: service and span. Between `create orders` and what processes it is
+/// Debezium.
+const CONFIRMED: &str = "
+orders POST /orders
+  orders send orders.commands
+    orders process orders.commands
+      orders send orders
+        inventory process orders
+          inventory send inventory.commands
+            inventory process inventory.commands
+              inventory send inventory.reservations
+              inventory send order-validations
+                orders process order-validations
+                  orders send orders
+                    inventory process orders
+                    orders process orders
+                      orders send orders.latest
+                    payments process orders
+                      payments POST /charges
+                      payments create orders
+                        inventory process orders
+                        orders process orders
+                          orders send orders
+                            inventory process orders
+                              inventory send inventory.commands
+                                inventory process inventory.commands
+                                  inventory send inventory.reservations
+                                  inventory send stock
+                                    view process stock
+                            orders process orders
+                              orders send orders.latest
+                            payments process orders
+                            view process orders
+                              view send order-views
+                                email process order-views
+                                  email send emails
+                                  email smtp send
+                          orders send orders.latest
+                        payments process orders
+                        view process orders
+                          view send order-views
+                            email process order-views
+                    view process orders
+                      view send order-views
+                        email process order-views
+              inventory send stock
+                view process stock
+        orders process orders
+          orders send orders.latest
+        payments process orders
+        view process orders
+          view send order-views
+            email process order-views
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_one_trace_from_its_post_to_its_mail() {
+    let (shop, collector) = traced().await;
+    let (trace, order) = order(&shop, "TEA").await;
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    assert_tree(&collector, &trace, CONFIRMED).await;
+    let spans = collector.spans();
+    let of_trace = || spans.iter().filter(|span| span.trace == trace);
+    for span in of_trace().filter(|span| span.name.starts_with("process ")) {
+        assert_batched(&spans, span, order);
+    }
+    let bank = of_trace().find(|span| span.name == "POST /charges").unwrap();
+    assert_eq!(bank.attributes["http.response.status_code"], "201");
+}
+
+/// Nothing is paid, and what was held is given back.
+const REJECTED: &str = "
+orders POST /orders
+  orders send orders.commands
+    orders process orders.commands
+      orders send orders
+        inventory process orders
+          inventory send inventory.commands
+            inventory process inventory.commands
+              inventory send inventory.reservations
+              inventory send order-validations
+                orders process order-validations
+                  orders send orders
+                    inventory process orders
+                      inventory send inventory.commands
+                        inventory process inventory.commands
+                    orders process orders
+                      orders send orders.latest
+                    payments process orders
+                    view process orders
+                      view send order-views
+                        email process order-views
+                          email send emails
+                          email smtp send
+        orders process orders
+          orders send orders.latest
+        payments process orders
+        view process orders
+          view send order-views
+            email process order-views
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_order_is_one_trace_as_well() {
+    let (shop, collector) = traced().await;
+    let (trace, order) = order(&shop, "GONE").await;
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "rejected");
+    assert_tree(&collector, &trace, REJECTED).await;
+}
+
+/// A record's span is linked to that of its batch, which links back to the span that sent the
+/// record, with where the record stands.
+fn assert_batched(spans: &[Seen], process: &Seen, order: OrderId) {
+    let [(batch, _)] = &process.links[..] else { panic!("{process:#?}") };
+    let batch = spans.iter().find(|span| span.id == *batch);
+    let batch = batch.unwrap_or_else(|| panic!("the batch of {process:#?}"));
+    assert!(batch.name.starts_with("batch"), "{batch:#?}");
+    assert_ne!(batch.trace, process.trace, "a batch may have the records of many orders");
+    assert_eq!(batch.attributes["messaging.system"], "kafka");
+    let group = "messaging.consumer.group.name";
+    assert_eq!(batch.attributes[group], process.attributes[group]);
+    let to_sender = |(span, _): &&(Vec<u8>, _)| *span == process.parent;
+    let (_, placed) = batch.links.iter().find(to_sender).unwrap();
+    for name in [
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.kafka.offset",
+        "messaging.message.conversation_id",
+    ] {
+        assert_eq!(placed[name], process.attributes[name], "{name}");
+    }
+    assert_eq!(Value::from(order.to_string()), placed["messaging.message.conversation_id"]);
+}
