@@ -17,6 +17,8 @@ static TRACED: OnceCell<(Shop, Collector)> = OnceCell::const_new();
 
 const SERVICES: [&str; 5] = ["orders", "inventory", "payments", "email", "view"];
 
+const SAMPLED: &str = "01";
+
 async fn traced() -> (Outside, Collector) {
     let start = || async {
         let (collector, endpoint) = Collector::start().await;
@@ -38,11 +40,11 @@ async fn traced() -> (Outside, Collector) {
     (Outside::new(shop), collector.clone())
 }
 
-/// Order one `sku` in a trace of our own; the trace and the order.
-async fn order(shop: &Outside, sku: &str) -> (Vec<u8>, OrderId) {
+/// Order one `sku` in a trace of our own, with these flags; the trace and the order.
+async fn order(shop: &Outside, sku: &str, flags: &str) -> (Vec<u8>, OrderId) {
     let body = json!({ "customer_id": "ada", "lines": [{ "sku": sku, "quantity": 1 }] });
     let id = uuid::Uuid::new_v4();
-    let traceparent = format!("00-{}-b7ad6b7169203331-01", id.simple());
+    let traceparent = format!("00-{}-b7ad6b7169203331-{flags}", id.simple());
     let request = shop.post("orders", "/orders", &body).header("traceparent", traceparent);
     let answer = shop.send(request).await.unwrap();
     let order: OrderId = answer.body["order_id"].as_str().unwrap().parse().unwrap();
@@ -142,7 +144,7 @@ orders POST /orders
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_one_trace_from_its_post_to_its_mail() {
     let (shop, collector) = traced().await;
-    let (trace, order) = order(&shop, "TEA").await;
+    let (trace, order) = order(&shop, "TEA", SAMPLED).await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
     assert_tree(&collector, &trace, CONFIRMED).await;
     let spans = collector.spans();
@@ -189,9 +191,22 @@ orders POST /orders
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_order_is_one_trace_as_well() {
     let (shop, collector) = traced().await;
-    let (trace, order) = order(&shop, "GONE").await;
+    let (trace, order) = order(&shop, "GONE", SAMPLED).await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "rejected");
     assert_tree(&collector, &trace, REJECTED).await;
+}
+
+/// The first span decides for the whole story, also behind Kafka and the outbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_that_its_caller_does_not_sample_is_not_exported() {
+    let (shop, collector) = traced().await;
+    let (unsampled, first) = order(&shop, "TEA", "00").await;
+    assert_eq!(shop.settled(first).await.unwrap()["status"], "confirmed");
+    // What comes later is here: so would be what came before.
+    let (trace, second) = order(&shop, "TEA", SAMPLED).await;
+    assert_eq!(shop.settled(second).await.unwrap()["status"], "confirmed");
+    assert_tree(&collector, &trace, CONFIRMED).await;
+    assert_eq!(collector.tree(&unsampled), BTreeSet::new());
 }
 
 /// A record's span is linked to that of its batch, which links back to the span that sent the
