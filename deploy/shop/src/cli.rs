@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::place::Place;
 use crate::commands::{
-    audit, bench, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up, view,
+    acls, audit, bench, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up,
+    view,
 };
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
@@ -55,6 +56,12 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Show the choreography: every topic with its writers and readers
     Topics,
+    /// Print who may do what on a Kafka with access control, as lines for kafka-acls.sh
+    Acls {
+        /// As KafkaUser resources of Strimzi instead
+        #[arg(long)]
+        strimzi: bool,
+    },
     /// Look at the records that a service could not handle, and deal with them
     Dlq(dlq::DlqArgs),
     /// Look at change data capture, and make up for what it lost
@@ -168,6 +175,10 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Cdc(args) => cdc::run(args).await,
         Command::Topics => {
             topics::run();
+            Ok(())
+        }
+        Command::Acls { strimzi } => {
+            acls::run(strimzi);
             Ok(())
         }
         Command::Stop(named) => tell(&named.place, Request::Stop { name: named.name }).await,

@@ -4,6 +4,7 @@
 //! This crate does no IO and knows no Kafka. It has the contracts between the services and nothing
 //! else: the rules of a single service are in that service.
 
+pub mod acls;
 pub mod avro;
 pub mod baton;
 pub mod catalog;

@@ -17,22 +17,12 @@ use streams::{
     Outage, Timestamp,
     clock::{self, Reading},
     limits::CALL_TIMEOUT,
-    topic::{Cleanup, TopicSpec, Writers},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// Where processes ask for the time. It has no reader.
-pub static CLOCK: TopicSpec = TopicSpec {
-    name: "clock",
-    key: "process",
-    value: "none",
-    schemas: || &[],
-    writers: Writers::AnyProcess,
-    partitions: 1,
-    cleanup: Cleanup::Delete { retention_ms: 60 * 60 * 1000 },
-};
+pub use streams::topic::CLOCK;
 
 /// How often a process asks. In between it counts with its monotonic clock, which is off by
 /// fractions of a millisecond after that time.

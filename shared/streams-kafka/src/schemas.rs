@@ -24,22 +24,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use streams::{
-    Headers, Outgoing, Record, RegistryError, SchemaRegistry, is_same_schema,
-    topic::{Cleanup, TopicSpec, Writers},
-};
+use streams::{Headers, Outgoing, Record, RegistryError, SchemaRegistry, is_same_schema};
 use tracing::warn;
 
-/// Which schema each id stands for. Provisioning writes it.
-pub static SCHEMAS: TopicSpec = TopicSpec {
-    name: "schemas",
-    key: "schema id",
-    value: "schema, as JSON",
-    schemas: || &[],
-    writers: Writers::Several(&[]),
-    partitions: 1,
-    cleanup: Cleanup::Compact,
-};
+pub use streams::topic::SCHEMAS;
 
 /// The key of a copy of the whole registry, in the registry's own form.
 const EXPORT: &[u8] = b"export";

@@ -221,6 +221,28 @@ pub static PASSED_BY: TopicSpec = TopicSpec {
     cleanup: Cleanup::Compact,
 };
 
+/// The runtime's own topic: where processes ask for the time. It has no reader.
+pub static CLOCK: TopicSpec = TopicSpec {
+    name: "clock",
+    key: "process",
+    value: "none",
+    schemas: || &[],
+    writers: Writers::AnyProcess,
+    partitions: 1,
+    cleanup: Cleanup::Delete { retention_ms: 60 * 60 * 1000 },
+};
+
+/// The runtime's own topic: which schema each id stands for. Provisioning writes it.
+pub static SCHEMAS: TopicSpec = TopicSpec {
+    name: "schemas",
+    key: "schema id",
+    value: "schema, as JSON",
+    schemas: || &[],
+    writers: Writers::Several(&[]),
+    partitions: 1,
+    cleanup: Cleanup::Compact,
+};
+
 /// One line of a service's `topology.rs`: a topic, what handles it, and where its results go.
 #[derive(Clone, Copy)]
 pub struct Flow {

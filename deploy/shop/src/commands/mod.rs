@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod acls;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod cdc;
