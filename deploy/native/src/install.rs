@@ -37,6 +37,14 @@ pub async fn fetch() -> Result<()> {
     artifacts(&Progress::start()).await.map(drop)
 }
 
+/// The folder with Kafka's jars, for a broker with settings of its own.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn kafka_jars() -> Result<PathBuf> {
+    artifacts(&Progress::start()).await.map(|artifacts| artifacts.kafka)
+}
+
 /// Finds the servers in the cache, or fetches them.
 pub(crate) async fn artifacts(progress: &Progress) -> Result<Artifacts> {
     let cache = cache_dir()?;

@@ -23,7 +23,7 @@ mod up;
 
 pub use down::{Ended, down};
 pub use ending::told_to_end;
-pub use install::fetch;
+pub use install::{fetch, kafka_jars};
 pub use ports::{PortBlock, PortSetting, Ports};
 pub use settings::{EnvSetting, Scale, With};
 pub use up::{UpOptions, up};

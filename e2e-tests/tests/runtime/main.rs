@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod acls;
 mod dead_letters;
 mod example;
 mod proxy;
