@@ -8,6 +8,8 @@ use broker::{ADMIN, Broker};
 use contracts::{
     ServiceName,
     acls::{CONNECT_TOPICS, Operation, Principal, Resource, principals, provisioned},
+    services::Offsets,
+    topics,
 };
 use std::{collections::BTreeMap, thread};
 use tries::{Answer, Login};
@@ -102,6 +104,18 @@ async fn the_broker_allows_what_the_rules_say_and_denies_all_else() {
     // A fetch needs something to find.
     let written = login(ADMIN).produce(&all_topics());
     assert!(written.values().all(|answer| *answer == Answer::Allowed), "{written:?}");
+
+    for service in ServiceName::ALL {
+        let row = service.spec();
+        let kept = row.processors.iter().filter(|one| one.offsets == Offsets::Kafka);
+        for one in kept {
+            let (id, letters) = (format!("{}-0", one.name), topics::dlq(service).name);
+            let outputs = topics::outputs(one.flows).into_iter().map(|topic| topic.name);
+            let written: Vec<_> = outputs.chain([letters]).collect();
+            let done = login(service.as_str()).step((one.name, &id), &written);
+            assert_eq!(done, Ok(()), "a step of {}", one.name);
+        }
+    }
 
     let users = principals();
     let matrices: Vec<_> = thread::scope(|scope| {

@@ -149,6 +149,33 @@ impl Login<'_> {
         config.create_with_context(Quiet).unwrap()
     }
 
+    /// A step of a processor: records and offsets in one transaction.
+    pub fn step(&self, (group, id): (&str, &str), topics: &[&str]) -> Result<(), KafkaError> {
+        let consumer = self.consumer(group);
+        consumer.subscribe(&["schemas"])?;
+        testkit::wait_until(&format!("a member of {group}"), PATIENCE, || {
+            let polled = consumer.poll(Duration::from_millis(20)).map(|polled| polled.err());
+            let given = consumer.assignment().map_or(0, |given| given.count());
+            if given > 0 { Ok(()) } else { Err(polled) }
+        });
+        let member = consumer.group_metadata().expect("it is one");
+        let mut config = self.config();
+        config.set("transactional.id", id);
+        let producer: BaseProducer<Deliveries> =
+            config.create_with_context(Deliveries::default())?;
+        producer.init_transactions(PATIENCE)?;
+        producer.begin_transaction()?;
+        for topic in topics {
+            let record = BaseRecord::to(topic).partition(0).key("key").payload("value");
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        producer.flush(PATIENCE)?;
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset("schemas", 0, Offset::Offset(1))?;
+        producer.send_offsets_to_transaction(&offsets, &member, PATIENCE)?;
+        producer.commit_transaction(PATIENCE)
+    }
+
     /// Take over a transactional id.
     pub fn init_transactions(&self, id: &str) -> Answer {
         let mut config = self.config();
