@@ -188,6 +188,8 @@ async fn the_check_tells_that_the_database_is_read_only_also_when_there_is_nothi
 async fn read_only(shop: &Shop, is: &str) {
     let name = shop.database.get_database().unwrap();
     let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {is}");
+    // The pool may open a session for it, which is read-only as well.
+    let set = format!("BEGIN READ WRITE; {set}; COMMIT");
     sqlx::raw_sql(AssertSqlSafe(set)).execute(&shop.pool).await.unwrap();
 }
 
