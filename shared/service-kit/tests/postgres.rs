@@ -11,7 +11,7 @@ use testkit::{Proxy, postgres::Postgres, wait_for};
 use tokio::{sync::Barrier, task::JoinSet};
 
 /// Longer than anything here takes on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 const SETTINGS: Settings = Settings::new("kit", SynchronousCommit::On);
 
