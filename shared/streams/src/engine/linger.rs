@@ -3,6 +3,7 @@
 
 use super::{Engine, Offsets, first_offsets};
 use crate::{Outgoing, Processor, Timestamp, limits::BATCH_RECORDS_MAX, tracer::Spans};
+use std::time::Duration;
 
 /// Batches that were decided on, and flushed, and whose transaction has not begun.
 #[derive(Debug)]
@@ -22,8 +23,12 @@ impl<P: Processor> Engine<P> {
     pub(super) fn lingers(&mut self, now: Timestamp) -> bool {
         let records = &self.batch.polled.records;
         let longest = records.iter().map(|record| self.processor.linger(record)).min();
-        let may_be_repeated = self.processor.sources().is_empty() && !self.batch.made_up;
-        let Some(longest) = longest.filter(|_| may_be_repeated) else { return false };
+        // What goes at once, with nothing that waits for it, needs no more than that.
+        let waits = |longest: &Duration| self.held.is_some() || !longest.is_zero();
+        let Some(longest) = longest.filter(waits) else { return false };
+        if self.batch.made_up || !self.processor.sources().is_empty() {
+            return false;
+        }
         let mut held = self.held.take().unwrap_or_else(|| Held {
             outgoing: Vec::new(),
             offsets: Offsets::new(),
@@ -72,7 +77,7 @@ mod tests {
         topic::{Topic, TopicSpec, dead_letters},
     };
     use serde::{Deserialize, Serialize};
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Echo {
