@@ -12,7 +12,7 @@ const VIOLATIONS_MAX: usize = 12;
 /// Most events of a shrunk run that are told.
 const EVENTS_MAX: usize = 300;
 
-/// A failure as it is told.
+/// A failing run, as the terminal and the HTML file show it.
 pub(crate) struct Failure {
     /// The law that is broken; none if the shop did not come to rest, or a mail was repeated.
     pub(crate) law: Option<Law>,

@@ -119,7 +119,7 @@ pub static QUESTIONS: [Question; 12] = [
     ),
     question!(
         "best-customers",
-        "Who has spent the most in confirmed orders",
+        "Customers by what they have spent in confirmed orders, most first",
         [],
         ["customer_id", "name", "currency", "orders", "spent_minor"]
     ),

@@ -173,9 +173,9 @@ const HEAD: &str = "# Who may do what on Kafka\n\n\
     ./shop acls             # lines for kafka-acls.sh\n\
     ./shop acls --strimzi   # KafkaUser resources\n\
     ```\n\n\
-    All that no rule allows is denied (`allow.everyone.if.no.acl.found=false`, the default). \
+    Kafka denies what no rule allows (`allow.everyone.if.no.acl.found=false`, the default). \
     `Read` and `Write` allow `Describe` as well. An idempotent producer needs no right of its own \
-    since Kafka 2.8: one topic that it may write is enough. `name-*` stands for all names that \
+    since Kafka 2.8: the right to write one topic is enough. `name-*` stands for all names that \
     begin with `name-`: the number of the instance follows.\n\n\
     `e2e-tests/tests/runtime/acls/` adds these rules to a real broker and tries each principal \
     with each topic, group and transactional id.\n";
