@@ -1,9 +1,12 @@
 //! Settings: flags or environment variables, checked at start, each error naming its way out.
 
 use std::{
+    fmt::Display,
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
     process::exit,
+    str::FromStr,
 };
 
 use clap::{Args, Parser, ValueEnum};
@@ -127,6 +130,19 @@ pub fn http_url(text: &str) -> Result<String, String> {
         Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(url.to_owned()),
         _ => Err("expected a URL such as http://127.0.0.1:8085".to_owned()),
     }
+}
+
+/// Value parser for a number in `range`.
+///
+/// # Errors
+/// Says what is expected, such as "a number of requests", when the text is none of these.
+pub fn within<T>(text: &str, range: RangeInclusive<T>, what: &str, such_as: T) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    let (from, to) = range.into_inner();
+    number.ok_or_else(|| format!("expected {what} from {from} to {to}, such as {such_as}"))
 }
 
 /// The origin of a URL that [`http_url`] has taken (RFC 6454): scheme, host and port.

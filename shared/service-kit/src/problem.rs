@@ -107,6 +107,13 @@ impl Problem {
             .retry_after(1)
     }
 
+    /// 503: there is too much to do; after `retry_after_s` seconds there may be room.
+    pub fn overloaded(detail: impl Into<String>, retry_after_s: u32) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy")
+            .detail(detail)
+            .retry_after(retry_after_s)
+    }
+
     /// 500: our own error. This call logs the chain of causes, once, and hides it from the client.
     pub fn internal(error: &anyhow::Error) -> Self {
         tracing::error!("request failed: {error:#}");

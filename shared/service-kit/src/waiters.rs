@@ -15,10 +15,13 @@ pub struct Waiters<K, N> {
 struct Waiting<K, N> {
     next: u64,
     by_key: BTreeMap<(K, u64), Entry<N>>,
+    /// Those of them that have no place among the bounded number.
+    besides: usize,
 }
 
 struct Entry<N> {
-    wants: Box<dyn Fn(&N) -> bool + Send>,
+    is_besides: bool,
+    wants: Wants<N>,
     news: watch::Sender<Option<N>>,
 }
 
@@ -37,10 +40,28 @@ pub struct Waiter<K: Ord, N> {
 #[error("{0} requests are waiting, which is as many as may")]
 pub struct Full(pub usize);
 
+type Wants<N> = Box<dyn Fn(&N) -> bool + Send>;
+
+impl<K: Ord + Clone, N> Waiting<K, N> {
+    fn insert(
+        &mut self,
+        key: K,
+        wants: Wants<N>,
+        is_besides: bool,
+    ) -> ((K, u64), watch::Receiver<Option<N>>) {
+        let key = (key, self.next);
+        self.next += 1;
+        self.besides += usize::from(is_besides);
+        let (sender, news) = watch::channel(None);
+        self.by_key.insert(key.clone(), Entry { is_besides, wants, news: sender });
+        (key, news)
+    }
+}
+
 impl<K: Ord + Clone, N: Clone> Waiters<K, N> {
     /// None yet, and never more than `max`.
     pub fn new(max: usize) -> Self {
-        let waiting = Waiting { next: 0, by_key: BTreeMap::new() };
+        let waiting = Waiting { next: 0, by_key: BTreeMap::new(), besides: 0 };
         Self { max, waiting: Arc::new(Mutex::new(waiting)) }
     }
 
@@ -54,14 +75,21 @@ impl<K: Ord + Clone, N: Clone> Waiters<K, N> {
         wants: impl Fn(&N) -> bool + Send + 'static,
     ) -> Result<Waiter<K, N>, Full> {
         let mut waiting = self.waiting.lock();
-        if waiting.by_key.len() >= self.max {
+        if waiting.by_key.len() - waiting.besides >= self.max {
             return Err(Full(self.max));
         }
-        let key = (key, waiting.next);
-        waiting.next += 1;
-        let (sender, news) = watch::channel(None);
-        waiting.by_key.insert(key.clone(), Entry { wants: Box::new(wants), news: sender });
+        let (key, news) = waiting.insert(key, Box::new(wants), false);
         Ok(Waiter { key, news, waiting: Arc::clone(&self.waiting) })
+    }
+
+    /// The same without a place among the bounded number: the caller has a bound of its own.
+    pub fn register_besides(
+        &self,
+        key: K,
+        wants: impl Fn(&N) -> bool + Send + 'static,
+    ) -> Waiter<K, N> {
+        let (key, news) = self.waiting.lock().insert(key, Box::new(wants), true);
+        Waiter { key, news, waiting: Arc::clone(&self.waiting) }
     }
 
     /// There are news about `key`.
@@ -107,7 +135,9 @@ impl<K: Ord, N: Clone> Waiter<K, N> {
 
 impl<K: Ord, N> Drop for Waiter<K, N> {
     fn drop(&mut self) {
-        self.waiting.lock().by_key.remove(&self.key);
+        let mut waiting = self.waiting.lock();
+        let left = waiting.by_key.remove(&self.key);
+        waiting.besides -= usize::from(left.is_some_and(|entry| entry.is_besides));
     }
 }
 
@@ -172,5 +202,18 @@ mod tests {
         drop(first);
         assert_eq!(waiters.len(), 1);
         assert!(waiters.register(2, |()| true).is_ok());
+    }
+
+    #[test]
+    fn who_has_a_place_elsewhere_takes_none_here() {
+        let waiters = Waiters::new(1);
+        let mut besides = [1, 2].map(|key| waiters.register_besides(key, |_| true));
+        let one = waiters.register(1, |_| true).unwrap();
+        assert_eq!(waiters.register(1, |_| true).err(), Some(Full(1)));
+        waiters.tell(1, &"news");
+        assert_eq!(told(&mut besides[0]), Some("news"));
+        drop((besides, one));
+        assert_eq!(waiters.len(), 0);
+        assert!(waiters.register(1, |_| true).is_ok());
     }
 }

@@ -146,14 +146,12 @@ fn body_too_large(bytes_max: usize) -> Problem {
 /// Answers 503 for a request that is one too many, or whose response did not start in time: what
 /// the latter was about to do may or may not have happened.
 pub(super) async fn not_admitted(error: BoxError, timeout: Duration) -> Problem {
-    let problem = if error.is::<Elapsed>() {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "It took too long")
+    if error.is::<Elapsed>() {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "It took too long")
             .detail(format!("there was no answer within {timeout:?}"))
-    } else {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy")
-            .detail("too many requests are in flight")
-    };
-    problem.retry_after(1)
+            .retry_after(1);
+    }
+    Problem::overloaded("too many requests are in flight", 1)
 }
 
 /// Answers 500 for a handler that panicked. The panic hook has logged what and where.
