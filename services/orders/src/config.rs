@@ -1,12 +1,18 @@
 //! Settings of orders.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use clap::Parser;
 use contracts::{limits::CHECK_BYTES_MAX, orders::LINES_MAX};
-use service_kit::{CommonConfig, config::http_url};
+use service_kit::{
+    CommonConfig,
+    config::{http_url, within},
+};
 
-use crate::domain::{entry::DEADLINE_MAX, order_validation::OUTCOMES_MAX, place_order::Terms};
+use crate::{
+    domain::{entry::DEADLINE_MAX, order_validation::OUTCOMES_MAX, place_order::Terms},
+    http::admission::Bounds,
+};
 
 /// Orders' own port.
 pub const PORT: u16 = contracts::ServiceName::Orders.spec().port;
@@ -19,6 +25,14 @@ const DEADLINE_MS_MAX: u64 = DEADLINE_MAX.as_secs() * 1000;
 const EXTRA_CHECKS_MAX: usize = OUTCOMES_MAX - LINES_MAX;
 /// The checks of inventory are required by the lines.
 const INVENTORY_PREFIX: &str = "inventory:";
+
+/// Each waiting request has a connection, and a connection a file descriptor.
+const WAITERS_MAX_MAX: usize = 65_536;
+/// Below this the ordinary pace of an idle shop would look like a crowd; above it the customer has
+/// gone.
+const OVERLOAD_WAIT_MS: RangeInclusive<u64> = 100..=60_000;
+/// Far above what is tracked: then no order is refused.
+const OPEN_MIN: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Takes commands about orders and decides what is not about money.
 #[derive(Clone, Debug, Parser)]
@@ -43,8 +57,18 @@ pub struct Config {
     pub extra_checks: ExtraChecks,
 
     /// Most HTTP requests that wait for an outcome at a time; 503 above it.
-    #[arg(long, env = "WAITERS_MAX", default_value_t = 256)]
+    #[arg(long, env = "WAITERS_MAX", default_value_t = 256, value_parser = waiters_max)]
     pub waiters_max: usize,
+
+    /// How long, in milliseconds, orders may wait for one step of their way while the shop is
+    /// busy. Of a step for which most wait longer, so many may wait as pass it in this time; above
+    /// that, new orders are refused with 503.
+    #[arg(long, env = "OVERLOAD_WAIT_MS", default_value_t = 2_000, value_parser = overload_wait_ms)]
+    pub overload_wait_ms: u64,
+
+    /// So many orders of this instance may wait for a step, however long they do.
+    #[arg(long, env = "OVERLOAD_OPEN_MIN", default_value_t = 100, value_parser = open_min)]
+    pub overload_open_min: usize,
 }
 
 /// Names of checks, each once.
@@ -59,15 +83,28 @@ impl Config {
             extra_checks: self.extra_checks.0.clone(),
         }
     }
+
+    /// When new orders are refused.
+    pub fn bounds(&self) -> Bounds {
+        let wait = Duration::from_millis(self.overload_wait_ms);
+        Bounds { wait, open_min: self.overload_open_min }
+    }
+}
+
+fn waiters_max(text: &str) -> Result<usize, String> {
+    within(text, 1..=WAITERS_MAX_MAX, "a number of requests", 256)
+}
+
+fn overload_wait_ms(text: &str) -> Result<u64, String> {
+    within(text, OVERLOAD_WAIT_MS, "milliseconds", 2_000)
+}
+
+fn open_min(text: &str) -> Result<usize, String> {
+    within(text, OPEN_MIN, "a number of orders", 100)
 }
 
 fn deadline_ms(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(millis) if (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&millis) => Ok(millis),
-        _ => Err(format!(
-            "expected milliseconds from {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX}, such as 60000"
-        )),
-    }
+    within(text, DEADLINE_MS_MIN..=DEADLINE_MS_MAX, "milliseconds", 60_000)
 }
 
 fn extra_checks(text: &str) -> Result<ExtraChecks, String> {
@@ -123,6 +160,9 @@ mod tests {
             (["--extra-checks", "inventory:TEA"], "inventory's"),
             (["--extra-checks", "is it?"], "such as fraud"),
             (["--view-url", "view"], "http://"),
+            (["--waiters-max", "0"], "from 1 to 65536"),
+            (["--overload-wait-ms", "99"], "milliseconds from 100 to 60000"),
+            (["--overload-open-min", "many"], "such as 100"),
         ] {
             let error = parse(&args).unwrap_err();
             assert!(error.contains(hint), "{args:?}: {error}");

@@ -1,13 +1,13 @@
 //! [`start`]: the service: the processor on its thread, the catalog and the outcomes that it
 //! follows, and HTTP.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use contracts::{
     owns::Orders,
     topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX, ORDER_COMMANDS},
 };
-use service_kit::{Lifecycle, Limits, Running, Shutdown, schemas::until_known};
+use service_kit::{Lifecycle, Running, Shutdown, schemas::until_known};
 use streams::Codec;
 use streams_kafka::{
     CheckedRegistry, ConsumerSettings, DiskStore, Sender, ThreadHandle, ThreadStatus, spawn_clock,
@@ -24,9 +24,6 @@ use crate::{
 
 /// The name of consumer group and `transactional.id`.
 const PROCESSOR_NAME: &str = "orders";
-
-/// Room for a client that waits a minute after a command that took its time to be acknowledged.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Start the service; it ends at `shutdown`. Nothing that it depends on need be there yet.
 ///
@@ -60,11 +57,20 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let heartbeats = spawn_tail(bootstrap, name, topics, shutdown.clone(), move |_| pulse.beat());
     part("heartbeats", heartbeats);
     let waiters = Waiters::new(config.waiters_max);
-    part("outcomes", waiters.follow(bootstrap, codec.clone(), shutdown.clone()));
+    let limits = http::limits(config.waiters_max);
+    let admission = http::admission(config.bounds(), &limits).measured(lifecycle.meters());
+    let outcomes = waiters.follow(bootstrap, codec.clone(), admission.clone(), shutdown.clone());
+    part("outcomes", outcomes);
+    lifecycle.task("admission", |check, shutdown| {
+        let told = admission.clone().tell(check, shutdown);
+        async move {
+            told.await;
+            Ok(())
+        }
+    });
 
     let view_url = config.view_url.as_str().into();
-    let app = App { catalog: catalog.clone(), commands, waiters, view_url, shutdown };
-    let limits = Limits { request_timeout: REQUEST_TIMEOUT, ..Limits::default() };
+    let app = App { catalog: catalog.clone(), commands, waiters, admission, view_url, shutdown };
     let address = common.http_addr(config::PORT);
     let running = lifecycle.serve(address, http::router(app)?, limits).await?;
 

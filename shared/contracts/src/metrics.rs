@@ -48,6 +48,35 @@ pub static OVERDUE: Metric = Metric::gauge(
     &[],
     "Orders that have not ended although their deadline has passed, refunds excepted",
 );
+/// Orders refused at the edge.
+pub static EDGE_REFUSED: Metric = Metric::counter(
+    "orders.edge.refused",
+    "{order}",
+    &["behind"],
+    "Orders that were refused with 503 because too many wait for a step (shown, checked, paid, \
+     closed), or too many are being placed (in_flight)",
+);
+/// Accepted orders by the step that they wait for.
+pub static EDGE_WAITING: Metric = Metric::gauge(
+    "orders.edge.waiting",
+    "{order}",
+    &["step"],
+    "Orders that this instance has accepted, by the step that they wait for",
+);
+/// How many may wait.
+pub static EDGE_LIMIT: Metric = Metric::gauge(
+    "orders.edge.limit",
+    "{order}",
+    &["step"],
+    "So many orders may wait for a step, which is crowded; missing while it is not",
+);
+/// How long they wait.
+pub static STEP_WAIT: Metric = Metric::seconds(
+    "orders.step.wait.duration",
+    CALL_BOUNDS_S,
+    &["step"],
+    "How long an order that this instance has accepted waited for a step, as announced by the view",
+);
 /// Staleness.
 pub static STALENESS: Metric = Metric::gauge(
     "view.staleness",
@@ -121,6 +150,10 @@ pub static OF_SERVICES: &[Row] = &[
     (ServiceName::Orders, &OLDEST_ORDER),
     (ServiceName::Orders, &OLDEST_BATON),
     (ServiceName::Orders, &OVERDUE),
+    (ServiceName::Orders, &EDGE_REFUSED),
+    (ServiceName::Orders, &EDGE_WAITING),
+    (ServiceName::Orders, &EDGE_LIMIT),
+    (ServiceName::Orders, &STEP_WAIT),
     (ServiceName::Payments, &OUTBOX),
     (ServiceName::Payments, &OUTBOX_AGE),
     (ServiceName::Payments, &SLOT),

@@ -97,7 +97,13 @@ async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {
     let traceparent =
         trace_headers().get(names::TRACEPARENT).and_then(|v| v.to_str().ok().map(str::to_owned));
     let cause = Cause { traceparent, ..Cause::default() };
-    app.commands.send(command, cause).await.map_err(|error| match error {
+    let sending = app.admission.sending(command);
+    let sent = app.commands.send(command, cause).await;
+    let Err(error) = sent else {
+        sending.acknowledged();
+        return Ok(());
+    };
+    Err(match error {
         SendError::Unavailable(cause) => {
             tracing::debug!("{} was not taken: {cause}", command.name());
             Problem::unavailable(

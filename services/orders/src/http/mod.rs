@@ -4,6 +4,7 @@
 //! so that the answer names a wrong member; but the processor's later decision is the one that
 //! counts.
 
+pub mod admission;
 mod answer;
 mod cancel_order;
 mod edge;
@@ -14,17 +15,25 @@ mod prefer;
 pub mod representation;
 pub mod waiters;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use service_kit::{Shutdown, openapi};
+use service_kit::{Limits, Shutdown, openapi};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use edge::{CommandLog, Sent};
 
 use crate::catalog::Catalog;
+use admission::{Admission, Bounds};
 use waiters::Waiters;
+
+/// Room for a client that waits a minute after a command that took its time to be acknowledged.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Of the requests in flight, those that are kept for others than new orders: cancellations pass
+/// when orders are refused.
+const KEPT_FREE: usize = 64;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -35,6 +44,8 @@ pub struct App {
     pub commands: Arc<dyn CommandLog>,
     /// The waiting requests.
     pub waiters: Waiters,
+    /// Who may place an order now.
+    pub admission: Admission,
     /// Where orders can be seen.
     pub view_url: Arc<str>,
     /// Lets waiting requests go.
@@ -47,6 +58,18 @@ pub struct App {
     description = "Commands about orders. Questions are the view's to answer."
 ))]
 struct Api;
+
+/// What the server takes on: requests that wait for an outcome take no place of others.
+pub fn limits(waiters_max: usize) -> Limits {
+    let defaults = Limits::default();
+    let in_flight_max = waiters_max + defaults.in_flight_max;
+    Limits { in_flight_max, request_timeout: REQUEST_TIMEOUT, ..defaults }
+}
+
+/// Admission to a server with these `limits`.
+pub fn admission(bounds: Bounds, limits: &Limits) -> Admission {
+    Admission::new(bounds, limits.in_flight_max.saturating_sub(KEPT_FREE).max(1))
+}
 
 /// The routes, with their document at `/openapi.json` and `/docs`.
 ///

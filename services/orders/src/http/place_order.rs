@@ -88,6 +88,8 @@ pub(super) async fn place_order(
     if !app.catalog.is_ready() {
         return Err(Problem::unavailable("the catalog has not been read yet"));
     }
+    // Held until the answer: what is in flight is bounded, and leaves room for cancellations.
+    let _admitted = app.admission.admit()?;
     let command = command(&headers, body)?;
     let excerpt = app.catalog.excerpt(&command.customer_id, &command.lines);
     price(&command.customer_id, &command.lines, &excerpt)

@@ -19,6 +19,7 @@ use service_kit::{Shutdown, Waiter, waiters::Full};
 use streams::{Codec, Failure, Record};
 use streams_kafka::{ThreadHandle, spawn_tail};
 
+use super::admission::Admission;
 use crate::topology;
 
 /// Settled orders that are remembered, so that a request which is repeated after its outcome is
@@ -75,12 +76,18 @@ impl Waiters {
         Self { waiting: service_kit::Waiters::new(limit), limit, settled: Arc::default() }
     }
 
-    /// Hear what happens from now on, until `shutdown`.
-    pub fn follow(&self, bootstrap: &str, codec: Codec, shutdown: Shutdown) -> ThreadHandle {
+    /// Hear what happens from now on, until `shutdown`; `admission` hears it, too.
+    pub fn follow(
+        &self,
+        bootstrap: &str,
+        codec: Codec,
+        admission: Admission,
+        shutdown: Shutdown,
+    ) -> ThreadHandle {
         let waiters = self.clone();
         let topics = topology::WAITED_FOR.to_vec();
         spawn_tail(bootstrap, "orders-waiters", topics, shutdown, move |record| {
-            if let Err(failure) = waiters.hear(&codec, &record) {
+            if let Err(failure) = waiters.hear(&codec, &record, &admission) {
                 // A request that waits for it waits in vain; its answer says where to look.
                 tracing::warn!(record = record.address(), "not understood: {failure}");
             }
@@ -139,13 +146,17 @@ impl Waiters {
         self.settled.lock().orders.get(&order_id).cloned().map(Box::new).map(Outcome::Settled)
     }
 
-    fn hear(&self, codec: &Codec, record: &Record) -> Result<(), Failure> {
+    fn hear(&self, codec: &Codec, record: &Record, admission: &Admission) -> Result<(), Failure> {
         let value = record.value.as_deref();
         let value = value.ok_or_else(|| Failure::poison("the record has no value"))?;
         if record.is_on(&ORDER_VIEWS) {
-            self.on_view(codec.decode(&ORDER_VIEWS, value)?.order);
+            let order = codec.decode(&ORDER_VIEWS, value)?.order;
+            admission.on_view(&order);
+            self.on_view(order);
         } else {
-            self.on_refusal(codec.decode(&ORDER_REFUSALS, value)?);
+            let refusal = codec.decode(&ORDER_REFUSALS, value)?;
+            admission.on_refusal(&refusal);
+            self.on_refusal(refusal);
         }
         Ok(())
     }

@@ -4,20 +4,27 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use contracts::orders::OrderCommand;
 use orders::{
     adapters,
-    http::{App, CommandLog, Sent, router, waiters::Waiters},
+    http::{
+        self, App, CommandLog, Sent,
+        admission::{Admission, Bounds},
+        router,
+        waiters::Waiters,
+    },
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use service_kit::{Health, Limits, Metrics, Shutdown};
+use service_kit::{Health, Metrics, Shutdown};
 use streams::lineage::Cause;
 use streams_kafka::SendError;
+use tokio::sync::watch;
 
 use crate::fixtures;
 
@@ -31,6 +38,25 @@ pub(crate) struct MemoryLog {
     pub(crate) commands: Mutex<Vec<OrderCommand>>,
     away: AtomicBool,
     react: Mutex<Option<React>>,
+    /// Whether it takes its time, and how many wait for that.
+    stalls: watch::Sender<bool>,
+    stalled: AtomicUsize,
+}
+
+impl MemoryLog {
+    /// Acknowledge nothing until it goes on.
+    pub(crate) fn stall(&self) {
+        self.stalls.send_replace(true);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.stalls.send_replace(false);
+    }
+
+    /// How many commands have waited, or do.
+    pub(crate) fn stalled(&self) -> usize {
+        self.stalled.load(Ordering::Relaxed)
+    }
 }
 
 impl CommandLog for MemoryLog {
@@ -38,6 +64,11 @@ impl CommandLog for MemoryLog {
         Box::pin(async move {
             if self.away.load(Ordering::Relaxed) {
                 return Err(SendError::Unavailable("no broker".into()));
+            }
+            let mut stalls = self.stalls.subscribe();
+            if *stalls.borrow_and_update() {
+                self.stalled.fetch_add(1, Ordering::Relaxed);
+                stalls.wait_for(|stalls| !stalls).await.unwrap();
             }
             self.commands.lock().unwrap().push(command.clone());
             if let Some(react) = &*self.react.lock().unwrap() {
@@ -54,22 +85,32 @@ pub(crate) struct Edge {
     client: Client,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) waiters: Waiters,
+    pub(crate) admission: Admission,
     pub(crate) shutdown: Shutdown,
 }
 
+/// As by default.
+pub(crate) const BOUNDS: Bounds = Bounds { wait: Duration::from_secs(2), open_min: 100 };
+
 impl Edge {
     pub(crate) async fn start() -> Self {
+        Self::admitting(http::admission(BOUNDS, &http::limits(WAITERS_MAX))).await
+    }
+
+    /// An edge with this admission.
+    pub(crate) async fn admitting(admission: Admission) -> Self {
         let (log, shutdown) = (Arc::new(MemoryLog::default()), Shutdown::new());
         let waiters = Waiters::new(WAITERS_MAX);
         let app = App {
             catalog: fixtures::catalog(),
             commands: log.clone(),
             waiters: waiters.clone(),
+            admission: admission.clone(),
             view_url: "http://view".into(),
             shutdown: shutdown.clone(),
         };
         let address = serve(app).await;
-        Self { address, client: Client::new(), log, waiters, shutdown }
+        Self { address, client: Client::new(), log, waiters, admission, shutdown }
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
@@ -84,7 +125,7 @@ impl Edge {
         *self.log.react.lock().unwrap() = Some(Box::new(react));
     }
 
-    fn sent(&self) -> Vec<OrderCommand> {
+    pub(crate) fn sent(&self) -> Vec<OrderCommand> {
         self.log.commands.lock().unwrap().clone()
     }
 }
@@ -94,7 +135,8 @@ async fn serve(app: App) -> SocketAddr {
     let any = "127.0.0.1:0".parse().unwrap();
     let routes = router(app).unwrap();
     let told = (&health, &Metrics::default());
-    let server = service_kit::serve(any, routes, told, Limits::default(), shutdown).await;
+    let limits = http::limits(WAITERS_MAX);
+    let server = service_kit::serve(any, routes, told, limits, shutdown).await;
     server.unwrap().local_addr()
 }
 
@@ -315,6 +357,7 @@ async fn before_the_catalog_is_read_nobody_is_told_that_a_product_does_not_exist
         catalog,
         commands: edge.log.clone(),
         waiters: edge.waiters.clone(),
+        admission: edge.admission.clone(),
         view_url: "http://view".into(),
         shutdown: shutdown.clone(),
     };

@@ -14,6 +14,7 @@ mod fixtures;
 mod metrics;
 mod next_step;
 mod order_validation;
+mod overload;
 mod parts;
 mod place_order;
 mod poison;
