@@ -1,8 +1,13 @@
 //! The settings of the view.
 
 use clap::Parser;
-use service_kit::{CommonConfig, config::http_url, postgres::database_url};
+use service_kit::{
+    CommonConfig,
+    config::{http_url, within},
+    postgres::database_url,
+};
 use sqlx::postgres::PgConnectOptions;
+use std::ops::RangeInclusive;
 
 /// The port that the view listens on unless `HTTP_ADDR` says otherwise.
 pub const DEFAULT_PORT: u16 = contracts::ServiceName::View.spec().port;
@@ -34,6 +39,26 @@ pub struct Config {
         value_parser = http_url
     )]
     pub orders_url: String,
+
+    /// Most requests that wait for an order at a time; 503 above it. They take no place of other
+    /// questions.
+    #[arg(long, env = "WAITERS_MAX", default_value_t = 1024, value_parser = waiters_max)]
+    pub waiters_max: usize,
+
+    /// Most event streams at a time; 503 above it. They take no place of waiting requests.
+    #[arg(long, env = "STREAMS_MAX", default_value_t = 256, value_parser = streams_max)]
+    pub streams_max: usize,
+}
+
+/// Each has a connection, and a connection a file descriptor.
+const CLIENTS_MAX: RangeInclusive<usize> = 1..=65_536;
+
+fn waiters_max(text: &str) -> Result<usize, String> {
+    within(text, CLIENTS_MAX, "a number of requests", 1024)
+}
+
+fn streams_max(text: &str) -> Result<usize, String> {
+    within(text, CLIENTS_MAX, "a number of streams", 256)
 }
 
 #[cfg(test)]
@@ -48,5 +73,13 @@ mod tests {
         let refused = Config::try_parse_from(["view", "--database-url", "localhost"]);
         let message = refused.err().unwrap().to_string();
         assert!(message.contains("<DATABASE_URL>") && message.contains(":5433/"), "{message}");
+    }
+
+    #[test]
+    fn how_many_may_wait_and_follow_has_bounds() {
+        for (flag, number) in [("--waiters-max", "0"), ("--streams-max", "70000")] {
+            let error = Config::try_parse_from(["view", flag, number]).err().unwrap().to_string();
+            assert!(error.contains("from 1 to 65536, such as"), "{error}");
+        }
     }
 }

@@ -5,24 +5,18 @@ use crate::{
     config::{Config, DEFAULT_PORT},
     feed::{Changes, Feed},
     freshness::Freshness,
-    http::{self, App, Page, Streams},
+    http::{self, App, OrderLooks, Page, Streams},
     processor::{BATCH_RECORDS_MAX, ViewProcessor},
     rebuild::Rebuilds,
 };
 use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX};
-use service_kit::{Lifecycle, Limits, Running, Shutdown, waiters::Waiters};
+use service_kit::{Lifecycle, Running, Shutdown, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
     CheckedRegistry, ConsumerSettings, ThreadStatus, spawn_clock, spawn_processor, spawn_tail,
 };
 use tokio::runtime::Handle;
-
-/// Most waiting requests at a time.
-const WAITERS_MAX: usize = 1024;
-
-/// Most event streams at a time.
-const STREAMS_MAX: usize = 256;
 
 /// Start the service; it ends at `shutdown`. What it needs may come later.
 ///
@@ -36,9 +30,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         &common.kafka_bootstrap,
         Handle::current(),
     )?;
-    let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(WAITERS_MAX));
+    let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(config.waiters_max));
     let (database, freshness) = (tables.database().clone(), Freshness::default());
-    let (feed, (streams, writers)) = (Feed::new(database.clone()), Streams::new(STREAMS_MAX));
+    let (feed, (streams, writers)) =
+        (Feed::new(database.clone()), Streams::new(config.streams_max));
 
     let lifecycle = Lifecycle::new(shutdown.clone());
     let served = Served::default();
@@ -71,6 +66,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let app = App {
         database,
         waiters,
+        looks: OrderLooks::default(),
         feed,
         streams,
         page: Page::new(&config.orders_url)?,
@@ -78,9 +74,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         rebuilds,
         shutdown: shutdown.clone(),
     };
-    // Waiting requests do not take the place of other queries, and an event stream takes none.
-    let defaults = Limits::default();
-    let limits = Limits { in_flight_max: WAITERS_MAX + defaults.in_flight_max, ..defaults };
+    let limits = http::limits(config.waiters_max);
     let running =
         lifecycle.serve(common.http_addr(DEFAULT_PORT), http::router(app)?, limits).await?;
 

@@ -154,8 +154,8 @@ pub(super) async fn of_order(
         Some(Seen::Refused) => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
     let place = app.streams.place()?;
-    let waiter = app.waiters.register(id, |()| true);
-    let waiter = waiter.map_err(|full| Problem::unavailable(full.to_string()))?;
+    // It has a place among the streams.
+    let waiter = app.waiters.register_besides(id, |()| true);
     let known = app.read(TimelineView::NEEDS, || TimelineView::find(app.pool(), id)).await?;
     let last = known.as_ref().and_then(|timeline| timeline.transitions.last());
     if last.is_some_and(|last| last.is_terminal() && last.version <= seen) {
@@ -214,8 +214,7 @@ impl OrderStream {
             }
             self.waiter.news().await;
             let (app, id) = (&self.app, self.id);
-            known =
-                app.read(TimelineView::NEEDS, || TimelineView::find(app.pool(), id)).await.ok()?;
+            known = app.looks.timelines.find(app, id).await.ok()?;
         }
     }
 

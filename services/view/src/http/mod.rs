@@ -4,6 +4,7 @@ mod catalog;
 mod customers;
 mod etag;
 mod events;
+mod looks;
 mod orders;
 mod page;
 mod questions;
@@ -19,7 +20,7 @@ use crate::{
     feed::Feed,
     freshness::Freshness,
     rebuild::Rebuilds,
-    views::{ViewName, is_missing},
+    views::{ViewName, is_missing, order::OrderView, timeline::TimelineView},
 };
 use axum::{
     Json, Router,
@@ -29,8 +30,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contracts::{OrderId, ids::InvalidId};
+use looks::Looks;
 use serde::Serialize;
-use service_kit::{Problem, Shutdown, openapi, postgres::Database, waiters::Waiters};
+use service_kit::{Limits, Problem, Shutdown, openapi, postgres::Database, waiters::Waiters};
 use sqlx::PgPool;
 use std::future::Future;
 use utoipa::{OpenApi, ToSchema, openapi::OpenApi as Document};
@@ -46,6 +48,8 @@ pub struct App {
     pub database: Database,
     /// The waiting requests.
     pub waiters: Waiters<OrderId, ()>,
+    /// How they look.
+    pub looks: OrderLooks,
     /// The transitions as they come.
     pub feed: Feed,
     /// The clients that get them.
@@ -58,6 +62,13 @@ pub struct App {
     pub rebuilds: Rebuilds,
     /// Ends every wait.
     pub shutdown: Shutdown,
+}
+
+/// The looks of waiting requests.
+#[derive(Debug, Clone, Default)]
+pub struct OrderLooks {
+    orders: Looks<OrderView>,
+    timelines: Looks<TimelineView>,
 }
 
 #[derive(OpenApi)]
@@ -96,6 +107,13 @@ impl App {
     fn pool(&self) -> &PgPool {
         self.database.pool()
     }
+}
+
+/// What the server takes on: requests that wait do not take the place of other questions, and an
+/// event stream takes none.
+pub fn limits(waiters_max: usize) -> Limits {
+    let defaults = Limits::default();
+    Limits { in_flight_max: waiters_max + defaults.in_flight_max, ..defaults }
 }
 
 /// The routes of the view, with their document at `/openapi.json` and `/docs`.

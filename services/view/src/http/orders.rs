@@ -98,7 +98,8 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let Some(past) = query.past()? else {
         let ShowQuery { wait, min_version, timeout, .. } = query;
-        return wait_for::<OrderView>(&app, id, &WaitQuery { wait, min_version, timeout }).await;
+        let query = WaitQuery { wait, min_version, timeout };
+        return wait_for(&app, &app.looks.orders, id, &query).await;
     };
     let order = app.read(&[ViewName::Versions], || versions::find(app.pool(), id, past)).await?;
     let none = || Problem::not_found(format!("nothing is kept of the order {id} at this point"));
@@ -125,5 +126,5 @@ pub(super) async fn timeline(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
-    wait_for::<TimelineView>(&app, id, &query).await
+    wait_for(&app, &app.looks.timelines, id, &query).await
 }

@@ -1,6 +1,6 @@
 //! Long polling: look, and if the order is not there yet, wait for a change and look again.
 
-use super::{App, out_of_range};
+use super::{App, looks::Looks, out_of_range};
 use crate::{
     domain::goal::{Goal, Milestone, Standing},
     views::OfOrder,
@@ -69,12 +69,13 @@ impl WaitQuery {
 
 /// What a view shows of an order, as soon as the order has come as far as `query` wants, or else
 /// when the time is over or the process is asked to stop; 404 if nothing is known of it.
-pub(super) async fn wait_for<V: OfOrder>(
+pub(super) async fn wait_for<V: OfOrder + Clone>(
     app: &App,
+    looks: &Looks<V>,
     order_id: OrderId,
     query: &WaitQuery,
 ) -> Result<Response, Problem> {
-    let (found, timed_out) = look_until::<V>(app, order_id, query).await?;
+    let (found, timed_out) = look_until(app, looks, order_id, query).await?;
     let mut response = match found {
         Some(view) => Json(view).into_response(),
         None => {
@@ -88,15 +89,15 @@ pub(super) async fn wait_for<V: OfOrder>(
 }
 
 /// What is found, and whether the wait for more ran out.
-async fn look_until<V: OfOrder>(
+async fn look_until<V: OfOrder + Clone>(
     app: &App,
+    looks: &Looks<V>,
     order_id: OrderId,
     query: &WaitQuery,
 ) -> Result<(Option<V>, bool), Problem> {
     let (goal, timeout) = (query.goal(), query.timeout()?);
-    let look = || app.read(V::NEEDS, || V::find(app.pool(), order_id));
     if !goal.is_set() {
-        return Ok((look().await?, false));
+        return Ok((app.read(V::NEEDS, || V::find(app.pool(), order_id)).await?, false));
     }
     let mut waiter = app
         .waiters
@@ -105,7 +106,7 @@ async fn look_until<V: OfOrder>(
     let deadline = Instant::now() + timeout;
     let mut timed_out = false;
     loop {
-        let found = look().await?;
+        let found = looks.find(app, order_id).await?;
         let standing = found.as_ref().map_or(Standing::Unknown, V::standing);
         let is_reached = goal.is_reached(standing);
         if is_reached || timed_out {

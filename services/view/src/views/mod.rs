@@ -23,13 +23,23 @@ use crate::domain::goal::Standing;
 use contracts::{Money, OrderId, Reason, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use std::future::Future;
+use std::{collections::BTreeMap, future::Future};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// A view with an answer for one order, which a reader can wait for.
 pub trait OfOrder: Serialize + Sized + Send {
     /// The views that the answer is taken from.
     const NEEDS: &[ViewName];
+
+    /// The answers for those of these orders of which something is known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn find_all(
+        pool: &PgPool,
+        orders: &[OrderId],
+    ) -> impl Future<Output = sqlx::Result<BTreeMap<OrderId, Self>>> + Send;
 
     /// The answer; none if nothing is known of the order.
     ///
@@ -38,7 +48,9 @@ pub trait OfOrder: Serialize + Sized + Send {
     fn find(
         pool: &PgPool,
         order_id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Self>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Option<Self>>> + Send {
+        async move { Ok(Self::find_all(pool, &[order_id]).await?.remove(&order_id)) }
+    }
 
     /// The news for waiting requests.
     fn standing(&self) -> Standing;
@@ -104,6 +116,11 @@ fn cut<T>(rows: &mut Vec<T>, limit: u32) -> bool {
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     more
+}
+
+/// The ids as Postgres takes them.
+fn uuids(orders: &[OrderId]) -> Vec<Uuid> {
+    orders.iter().map(|order| order.0).collect()
 }
 
 /// Whether a table of the statement is not there: its view is dropped, or is rebuilt.

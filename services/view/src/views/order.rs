@@ -3,13 +3,15 @@
 use super::{
     Amount, Definition, OfOrder, ReasonView, ViewName,
     refusals::{self, RefusalRow, RefusalView},
-    time,
+    time, uuids,
 };
 use crate::{batch::Fresh, domain::goal::Standing};
 use contracts::{Order, OrderId, OrderLine, Payment, Status, topics::ORDERS};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Times are milliseconds since 1970, as in the events.
 pub(super) const DEFINITION: Definition = Definition {
@@ -143,6 +145,28 @@ impl From<&Order> for OrderView {
 }
 
 impl OrderView {
+    fn of(order_id: OrderId, order: Option<OrderRow>, refusals: Vec<RefusalRow>) -> Option<Self> {
+        let is_refused = refusals::no_order(&refusals);
+        let refusals: Vec<_> = refusals.into_iter().map(RefusalView::from).collect();
+        let Some(order) = order else {
+            return is_refused.then(|| Self::refused(order_id, refusals));
+        };
+        Some(Self {
+            order_id,
+            customer_id: Some(order.customer_id),
+            status: order.status,
+            version: order.version,
+            lines: order.lines,
+            note: order.note,
+            total: Some(Amount { amount_minor: order.total_minor, currency: order.currency }),
+            payment: order.payment,
+            reasons: order.reasons,
+            requested_at: Some(time(order.requested_at)),
+            deadline: Some(time(order.deadline)),
+            refusals,
+        })
+    }
+
     fn refused(order_id: OrderId, refusals: Vec<RefusalView>) -> Self {
         Self {
             order_id,
@@ -224,38 +248,26 @@ struct OrderRow {
 
 const FIND: &str = "
     SELECT
-        (SELECT to_jsonb(o) FROM orders AS o WHERE order_id = $1),
+        asked.order_id,
+        (SELECT to_jsonb(o) FROM orders AS o WHERE o.order_id = asked.order_id),
         (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.refused_at, r.command_id), '[]')
-         FROM (SELECT * FROM refusals WHERE order_id = $1
-               ORDER BY refused_at DESC, command_id DESC LIMIT 50) AS r)";
+         FROM (SELECT * FROM refusals AS all_of WHERE all_of.order_id = asked.order_id
+               ORDER BY refused_at DESC, command_id DESC LIMIT 50) AS r)
+    FROM unnest($1::uuid[]) AS asked (order_id)";
+
+type Found = (Uuid, Option<Json<OrderRow>>, Json<Vec<RefusalRow>>);
 
 impl OfOrder for OrderView {
     const NEEDS: &[ViewName] = &[ViewName::Orders, ViewName::Refusals];
 
-    /// The order, or how it was refused.
-    async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {
-        let found: (Option<Json<OrderRow>>, Json<Vec<RefusalRow>>) =
-            sqlx::query_as(FIND).bind(order_id.0).fetch_one(pool).await?;
-        let (order, Json(refusals)) = found;
-        let is_refused = refusals::no_order(&refusals);
-        let refusals: Vec<_> = refusals.into_iter().map(RefusalView::from).collect();
-        let Some(Json(order)) = order else {
-            return Ok(is_refused.then(|| Self::refused(order_id, refusals)));
-        };
-        Ok(Some(Self {
-            order_id,
-            customer_id: Some(order.customer_id),
-            status: order.status,
-            version: order.version,
-            lines: order.lines,
-            note: order.note,
-            total: Some(Amount { amount_minor: order.total_minor, currency: order.currency }),
-            payment: order.payment,
-            reasons: order.reasons,
-            requested_at: Some(time(order.requested_at)),
-            deadline: Some(time(order.deadline)),
-            refusals,
-        }))
+    /// Each order, or how it was refused.
+    async fn find_all(pool: &PgPool, orders: &[OrderId]) -> sqlx::Result<BTreeMap<OrderId, Self>> {
+        let found: Vec<Found> = sqlx::query_as(FIND).bind(uuids(orders)).fetch_all(pool).await?;
+        let views = found.into_iter().filter_map(|(id, order, Json(refusals))| {
+            let id = OrderId(id);
+            Some((id, Self::of(id, order.map(|Json(order)| order), refusals)?))
+        });
+        Ok(views.collect())
     }
 
     fn standing(&self) -> Standing {

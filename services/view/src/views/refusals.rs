@@ -1,7 +1,7 @@
 //! Refused commands, by command id. The view shows them with their order, or in its place if there
 //! is none.
 
-use super::{Definition, ReasonView, time};
+use super::{Definition, ReasonView, time, uuids};
 use crate::batch::Fresh;
 use contracts::{OrderId, orders::CommandRefused, topics::ORDER_REFUSALS};
 use serde::{Deserialize, Serialize};
@@ -101,12 +101,13 @@ pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sq
         .map(drop)
 }
 
-/// Whether the view knows that there is no such order, because every command about it was refused.
+/// Those of `orders` that do not exist, because every command about them was refused.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn is_refused(pool: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
-    const ALL: &str = "SELECT coalesce(bool_and(order_version IS NULL), false) FROM refusals
-        WHERE order_id = $1";
-    sqlx::query_scalar(ALL).bind(order_id.0).fetch_one(pool).await
+pub async fn refused_of(pool: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
+    const ALL: &str = "SELECT order_id FROM refusals WHERE order_id = ANY($1)
+        GROUP BY order_id HAVING bool_and(order_version IS NULL)";
+    let refused = sqlx::query_scalar(ALL).bind(uuids(orders)).fetch_all(pool).await?;
+    Ok(refused.into_iter().map(OrderId).collect())
 }

@@ -1,7 +1,7 @@
 //! Every transition of an order, with its place in the log. One row per (order, version),
 //! never changed.
 
-use super::{Definition, OfOrder, ViewName, order::standing, refusals, time};
+use super::{Definition, OfOrder, ViewName, order::standing, refusals, time, uuids};
 use crate::{
     batch::{Fresh, Transition},
     domain::goal::Standing,
@@ -9,8 +9,10 @@ use crate::{
 use contracts::{OrderId, topics::ORDERS};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
+use std::collections::BTreeMap;
 use streams::record::names;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// The index is for readers who go through the log: the transitions of a partition after an offset.
 pub(super) const DEFINITION: Definition = Definition {
@@ -165,19 +167,29 @@ impl From<Row> for TransitionView {
 }
 
 const FIND: &str = "
-    SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.version), '[]')
-    FROM timeline AS t WHERE order_id = $1";
+    SELECT t.order_id, jsonb_agg(to_jsonb(t) ORDER BY t.version)
+    FROM timeline AS t WHERE order_id = ANY($1) GROUP BY t.order_id";
 
 impl OfOrder for TimelineView {
     const NEEDS: &[ViewName] = &[ViewName::Timeline, ViewName::Refusals];
 
-    /// Only of an order without a transition, the refusals are asked.
-    async fn find(pool: &PgPool, order_id: OrderId) -> sqlx::Result<Option<Self>> {
-        let Json(rows): Json<Vec<Row>> =
-            sqlx::query_scalar(FIND).bind(order_id.0).fetch_one(pool).await?;
-        let transitions: Vec<_> = rows.into_iter().map(TransitionView::from).collect();
-        let is_known = !transitions.is_empty() || refusals::is_refused(pool, order_id).await?;
-        Ok(is_known.then_some(Self { order_id, transitions }))
+    /// Only of orders without a transition, the refusals are asked.
+    async fn find_all(pool: &PgPool, orders: &[OrderId]) -> sqlx::Result<BTreeMap<OrderId, Self>> {
+        let found: Vec<(Uuid, Json<Vec<Row>>)> =
+            sqlx::query_as(FIND).bind(uuids(orders)).fetch_all(pool).await?;
+        let timelines = found.into_iter().map(|(id, Json(rows))| {
+            let transitions = rows.into_iter().map(TransitionView::from).collect();
+            (OrderId(id), Self { order_id: OrderId(id), transitions })
+        });
+        let mut timelines: BTreeMap<_, _> = timelines.collect();
+        let unknown = orders.iter().filter(|order| !timelines.contains_key(order));
+        let unknown: Vec<_> = unknown.copied().collect();
+        if !unknown.is_empty() {
+            let refused = refusals::refused_of(pool, &unknown).await?;
+            let empty = |order_id| (order_id, Self { order_id, transitions: Vec::new() });
+            timelines.extend(refused.into_iter().map(empty));
+        }
+        Ok(timelines)
     }
 
     fn standing(&self) -> Standing {

@@ -10,7 +10,7 @@ use contracts::{
 };
 use reqwest::{Client, Response, header::HeaderValue};
 use serde_json::Value;
-use service_kit::{Health, Limits, Metrics, Shutdown, postgres::Database, waiters::Waiters};
+use service_kit::{Health, Metrics, Shutdown, postgres::Database, waiters::Waiters};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use streams::{
@@ -23,7 +23,7 @@ use view::{
     adapters::{self, BlockingPostgres, Postgres as Tables, Served},
     feed::{Changes, Feed},
     freshness::Freshness,
-    http::{self, App, Page, Streams},
+    http::{self, App, OrderLooks, Page, Streams},
     processor::ViewProcessor,
     rebuild::Rebuilds,
 };
@@ -135,6 +135,7 @@ impl Instance {
         let app = App {
             database: tables.database().clone(),
             waiters: waiters.clone(),
+            looks: OrderLooks::default(),
             feed,
             streams: streams.clone(),
             page: Page::new("http://127.0.0.1:8080").unwrap(),
@@ -142,7 +143,7 @@ impl Instance {
             rebuilds: Rebuilds::default(),
             shutdown: shutdown.clone(),
         };
-        let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
+        let (any, limits) = ("127.0.0.1:0".parse().unwrap(), http::limits(waiters_max));
         let routes = http::router(app).unwrap();
         let metrics = Metrics::default();
         adapters::export(&freshness, &served, &metrics.meters());

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod crash;
+mod crowd;
 mod document;
 mod dropped;
 mod harness;
