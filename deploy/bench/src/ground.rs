@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use client::{Found, OrderClient, OrderView, Shop, StartOptions, State};
+use client::{Found, Manners, OrderClient, OrderView, Shop, StartOptions, State};
 use load::journal::Stories;
 use load::mix::Mix;
 use load::usage::{Meter, Usage};
 use load::{Load, Settings};
 
-use contracts::Status;
+use contracts::{OrderId, Status};
 
 /// Longer than a burst takes to be worked off: no order shall end by its deadline.
 const DEADLINE_MS: &str = "86400000";
@@ -77,7 +77,8 @@ impl Ground {
     /// When they have not ended within five minutes.
     pub async fn place(&self, orders: u64, rate: f64) -> Result<(Stories, Usage)> {
         let before = self.meter().await?;
-        let settings = Settings { seed: fastrand::u64(..), mix: Mix::default(), orders, rate };
+        let (seed, mix, manners) = (fastrand::u64(..), Mix::default(), Manners::Patient);
+        let settings = Settings { seed, mix, orders, rate, manners };
         let mut load = Load::start(self.state(), settings).await?;
         load.placed().await?;
         ensure!(load.all_settled(PATIENCE).await, "orders have not ended at {rate}/s");
@@ -89,7 +90,7 @@ impl Ground {
     ///
     /// # Errors
     /// When it is not, within five minutes.
-    pub async fn confirm_one(&self) -> Result<()> {
+    pub async fn confirm_one(&self) -> Result<OrderId> {
         self.one(Status::Confirmed).await
     }
 
@@ -97,12 +98,20 @@ impl Ground {
     ///
     /// # Errors
     /// When it is not, within five minutes.
-    pub async fn validate_one(&self) -> Result<()> {
+    pub async fn validate_one(&self) -> Result<OrderId> {
         self.one(Status::Validated).await
     }
 
-    async fn one(&self, until: Status) -> Result<()> {
-        let client = OrderClient::new(self.shop.url("orders"), self.shop.url("view"))?;
+    /// A customer of this shop.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn client(&self) -> Result<OrderClient> {
+        OrderClient::new(self.shop.url("orders"), self.shop.url("view"))
+    }
+
+    async fn one(&self, until: Status) -> Result<OrderId> {
+        let client = self.client()?;
         let body = client::order_body("ada", &[("TEA", 1)]);
         let key = format!("bench-{}", fastrand::u64(..));
         let order = client.place(&key, &body, PATIENCE, |_| ()).await?.accepted()?;
@@ -112,7 +121,7 @@ impl Ground {
             let view = client.order(order).await.ok().flatten();
             let status = view.as_ref().map(|view| view.status.as_str());
             if [until, Status::Confirmed].iter().any(|good| status == Some(good.as_str())) {
-                return Ok(());
+                return Ok(order);
             }
             if let Some(other) = view.as_ref().and_then(OrderView::outcome) {
                 bail!("the order ended {}", other.as_str());

@@ -6,6 +6,7 @@
 //! - [`Ground`]: the shop that is measured, fresh and warm.
 //! - [`steady`]: CPU and latencies at rates that it holds, and the highest of them.
 //! - [`burst`]: how fast it works off what is on the log.
+//! - [`overload`]: twice what it holds.
 //! - [`restart`]: how soon it is back.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
 //! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
@@ -14,6 +15,7 @@ pub mod burst;
 mod ground;
 pub mod limits;
 mod machine;
+pub mod overload;
 pub mod report;
 pub mod restart;
 mod run;

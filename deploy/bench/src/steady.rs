@@ -126,7 +126,7 @@ impl Step {
 }
 
 /// How many orders there are in so many seconds, one at least.
-fn orders_in(rate: f64, seconds: u64) -> u64 {
+pub(crate) fn orders_in(rate: f64, seconds: u64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -24,7 +24,7 @@ mod status;
 pub use dirs::{Dirs, fingerprint};
 pub use find::Found;
 pub use health::Health;
-pub use order_client::{Answer, NotNow, OrderClient, OrderView, Outcome, order_body};
+pub use order_client::{Answer, Manners, NotNow, OrderClient, OrderView, Outcome, order_body};
 pub use processes::{HOST, PORTS, SERVICES, process_called, service_of};
 pub use progress::Progress;
 pub use shop::{Shop, StartOptions, program};

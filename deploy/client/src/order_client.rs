@@ -3,8 +3,10 @@
 //!
 //! Every POST has an `Idempotency-Key`. One that meets 429, 503 or silence is sent again under the
 //! same key, after what `Retry-After` asks for (RFC 9110, 10.2.3), or else with growing delays.
+//! Customers with other [`Manners`] do not heed that, or leave.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +16,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::Backoff;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// Longer than any service takes to say that it cannot answer now.
@@ -28,6 +31,20 @@ pub struct OrderClient {
     http: Client,
     orders: String,
     view: String,
+    manners: Manners,
+    turns: Option<Arc<Semaphore>>,
+}
+
+/// What a customer does whose order is refused with 429 or 503.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Manners {
+    /// Sends it again when `Retry-After` says.
+    #[default]
+    Patient,
+    /// Sends it again at once, or nearly so.
+    Hasty,
+    /// Leaves.
+    Leaves,
 }
 
 /// An HTTP answer other than "not now".
@@ -103,10 +120,24 @@ impl OrderClient {
     pub fn new(orders: &str, view: &str) -> Result<Self> {
         let http = Client::builder().timeout(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
         let base = |url: &str| url.trim_end_matches('/').to_owned();
-        Ok(Self { http: http.build()?, orders: base(orders), view: base(view) })
+        let (orders, view) = (base(orders), base(view));
+        Ok(Self { http: http.build()?, orders, view, manners: Manners::default(), turns: None })
     }
 
-    /// Sends an order under `key` until it is answered.
+    /// The same, for customers with these manners. A cancellation is always patient.
+    #[must_use]
+    pub fn with_manners(self, manners: Manners) -> Self {
+        Self { manners, ..self }
+    }
+
+    /// The same, of which `turns` requests at a time are under way: the others wait for their turn.
+    /// A customer who waits before it comes again has none.
+    #[must_use]
+    pub fn with_turns(self, turns: usize) -> Self {
+        Self { turns: Some(Arc::new(Semaphore::new(turns))), ..self }
+    }
+
+    /// Sends an order under `key` until it is answered, or refused to a customer who leaves.
     ///
     /// # Errors
     /// When it is not answered within `patience`, with what was seen last.
@@ -119,7 +150,7 @@ impl OrderClient {
     ) -> Result<Answer> {
         let url = format!("{}/orders", self.orders);
         let request = || self.http.post(&url).header("Idempotency-Key", key).json(body);
-        insist(request, patience, not_now).await
+        self.insist(self.manners, request, patience, not_now).await
     }
 
     /// Asks for a cancellation under `key` until that is answered.
@@ -135,7 +166,7 @@ impl OrderClient {
     ) -> Result<Answer> {
         let url = format!("{}/orders/{order}/cancellation", self.orders);
         let request = || self.http.post(&url).header("Idempotency-Key", key);
-        insist(request, patience, not_now).await
+        self.insist(Manners::Patient, request, patience, not_now).await
     }
 
     /// Takes goods in at the inventory at this base URL, once for each `command`, until that is
@@ -153,7 +184,8 @@ impl OrderClient {
     ) -> Result<Answer> {
         let url = format!("{inventory}/stock/{sku}/restock");
         let body = json!({ "command_id": command, "quantity": quantity });
-        insist(|| self.http.post(&url).json(&body), patience, not_now).await
+        let request = || self.http.post(&url).json(&body);
+        self.insist(Manners::Patient, request, patience, not_now).await
     }
 
     /// The order as the view shows it now; None while the view does not know it.
@@ -180,6 +212,48 @@ impl OrderClient {
     #[must_use]
     pub fn order_url(&self, order: OrderId) -> String {
         format!("{}/orders/{order}", self.view)
+    }
+
+    /// Sends a request until it is answered with something else than "not now", or its customer
+    /// leaves.
+    async fn insist(
+        &self,
+        manners: Manners,
+        request: impl Fn() -> RequestBuilder,
+        patience: Duration,
+        mut not_now: impl FnMut(NotNow),
+    ) -> Result<Answer> {
+        let mut started = None;
+        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+        loop {
+            let turn = match &self.turns {
+                Some(turns) => Some(turns.acquire().await?),
+                None => None,
+            };
+            let started = *started.get_or_insert_with(Instant::now);
+            let exchanged = exchange(request()).await;
+            drop(turn);
+            let (why, last, asked) = match exchanged {
+                Ok((answer, retry_after_s)) if matches!(answer.status, 429 | 503) => {
+                    let why = NotNow::Busy { status: answer.status, retry_after_s };
+                    if manners == Manners::Leaves {
+                        not_now(why);
+                        return Ok(answer);
+                    }
+                    (why, answer.problem(), retry_after_s)
+                }
+                Ok((answer, _)) => return Ok(answer),
+                Err(error) => (NotNow::Silence, format!("{:#}", anyhow::Error::from(error)), None),
+            };
+            not_now(why);
+            let asked = asked.filter(|_| manners == Manners::Patient).map(Duration::from_secs);
+            // Never sooner than asked for, and never all at the same moment.
+            let delay = backoff.next() + asked.unwrap_or_default();
+            if started.elapsed() + delay > patience {
+                bail!("not answered within {} s; last seen: {last}", patience.as_secs());
+            }
+            tokio::time::sleep(delay).await;
+        }
     }
 
     async fn look<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<Option<T>> {
@@ -230,8 +304,13 @@ impl Answer {
 /// Why a request has to be sent again.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum NotNow {
-    /// The service says so, with this status: 429 or 503.
-    Busy(u16),
+    /// The service says so.
+    Busy {
+        /// 429 or 503.
+        status: u16,
+        /// After how many seconds it says to come again, if it does.
+        retry_after_s: Option<u64>,
+    },
     /// No answer: no process listens, the connection broke, or the time was over.
     Silence,
 }
@@ -239,50 +318,23 @@ pub enum NotNow {
 impl fmt::Display for NotNow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy(status) => write!(f, "{status}"),
+            Self::Busy { status, .. } => write!(f, "{status}"),
             Self::Silence => f.write_str("no answer"),
         }
     }
 }
 
-/// Sends a request until it is answered with something else than "not now".
-async fn insist(
-    request: impl Fn() -> RequestBuilder,
-    patience: Duration,
-    mut not_now: impl FnMut(NotNow),
-) -> Result<Answer> {
-    let started = Instant::now();
-    let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-    loop {
-        let (why, last, asked) = match exchange(request()).await {
-            Ok((answer, asked)) if matches!(answer.status, 429 | 503) => {
-                (NotNow::Busy(answer.status), answer.problem(), asked)
-            }
-            Ok((answer, _)) => return Ok(answer),
-            Err(error) => (NotNow::Silence, format!("{:#}", anyhow::Error::from(error)), None),
-        };
-        not_now(why);
-        // Never sooner than asked for, and never all at the same moment.
-        let delay = backoff.next() + asked.unwrap_or_default();
-        if started.elapsed() + delay > patience {
-            bail!("not answered within {} s; last seen: {last}", patience.as_secs());
-        }
-        tokio::time::sleep(delay).await;
-    }
-}
-
-/// One request and its whole answer, with the delay that it asks for. An answer that breaks off is
-/// none.
-async fn exchange(request: RequestBuilder) -> reqwest::Result<(Answer, Option<Duration>)> {
+/// One request and its whole answer, with the seconds that it asks to wait. An answer that breaks
+/// off is none.
+async fn exchange(request: RequestBuilder) -> reqwest::Result<(Answer, Option<u64>)> {
     let answer = request.send().await?;
     let asked = retry_after(&answer);
     Ok((read(answer).await?, asked))
 }
 
 /// The seconds that `Retry-After` asks for; its form as a date is not one that the shop uses.
-fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+fn retry_after(answer: &Response) -> Option<u64> {
+    answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 async fn read(answer: Response) -> reqwest::Result<Answer> {
@@ -294,7 +346,7 @@ async fn read(answer: Response) -> reqwest::Result<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use axum::http::{HeaderMap, StatusCode};
     use axum::routing::post;
@@ -357,8 +409,18 @@ mod tests {
         let body = order_body("ada", &[("TEA", 1)]);
         let answer = client.place("k", &body, patience, |why| seen.push(why)).await.unwrap();
         assert_eq!(answer.accepted().unwrap(), OrderId(Uuid::from_u128(7)));
-        assert_eq!(seen, [NotNow::Busy(503), NotNow::Busy(503)]);
+        assert_eq!(seen, [NotNow::Busy { status: 503, retry_after_s: Some(0) }; 2]);
         assert_eq!(*keys.lock().unwrap(), ["k", "k", "k"]);
+    }
+
+    #[tokio::test]
+    async fn a_customer_who_leaves_sends_a_refused_order_once() {
+        let keys = Arc::default();
+        let url = busy_orders(Arc::clone(&keys)).await;
+        let client = OrderClient::new(&url, &url).unwrap().with_manners(Manners::Leaves);
+        let body = order_body("ada", &[("TEA", 1)]);
+        let answer = client.place("k", &body, Duration::from_secs(30), |_| {}).await.unwrap();
+        assert_eq!((answer.status, keys.lock().unwrap().len()), (503, 1));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use client::{Answer, OrderClient, Outcome, State, order_body};
+use client::{Answer, Manners, OrderClient, Outcome, State, order_body};
 use contracts::{
     OrderId, Status,
     topics::{EMAILS, ORDER_VIEWS, ORDERS},
@@ -16,7 +16,6 @@ use futures::StreamExt;
 use serde_json::Value;
 use streams::{Codec, Failure, Record};
 use streams_kafka::{HttpRegistry, spawn_tail};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -48,6 +47,8 @@ pub struct Settings {
     pub orders: u64,
     /// Orders per second.
     pub rate: f64,
+    /// What customers do whose order is refused for now.
+    pub manners: Manners,
 }
 
 /// A load that is under way.
@@ -75,11 +76,10 @@ impl Load {
         tokio::spawn(ask(client.clone(), Arc::clone(&journal), listening.clone()));
         let enough = CancellationToken::new();
         let crowd = Arc::new(Crowd {
-            client,
+            client: client.with_manners(settings.manners).with_turns(CONNECTIONS_MAX),
             inventory: state.url("inventory")?.to_owned(),
             run: Uuid::new_v4(),
             journal: Arc::clone(&journal),
-            turns: Semaphore::new(CONNECTIONS_MAX),
         });
         let placing = tokio::spawn(crowd.place_all(settings, enough.clone()));
         Ok(Self { journal, placing: Some(placing), enough, listening })
@@ -136,7 +136,6 @@ struct Crowd {
     /// Makes the keys of this run its own.
     run: Uuid,
     journal: Arc<Journal>,
-    turns: Semaphore,
 }
 
 impl Crowd {
@@ -162,17 +161,14 @@ impl Crowd {
 
     async fn customer(&self, n: u64, place: usize, intent: Intent) {
         let key = format!("{}-{n}", self.run);
-        let turn = self.turns.acquire().await.expect("nobody closes the semaphore");
         let order = async {
             let reply = self.order(&key, &intent).await;
             self.journal.replied(place, reply);
             reply
         };
         let (reply, ()) = tokio::join!(order, self.restock(intent.restock, &key));
-        drop(turn);
         if let (Reply::Accepted(order), Some(after)) = (reply, intent.cancel_after) {
             tokio::time::sleep(after).await;
-            let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
             self.cancel(order, &key).await;
         }
     }
@@ -184,7 +180,11 @@ impl Crowd {
         }
         let (first, second) =
             tokio::join!(self.place(key, &body, intent.kind), self.place(key, &body, intent.kind));
-        if first != second {
+        // One of them may have been refused for now, and left.
+        if Reply::is_busy(first) {
+            return second;
+        }
+        if first != second && !Reply::is_busy(second) {
             self.journal.trouble(format!("one key, two answers: {first:?} and {second:?}"));
         }
         first
@@ -200,7 +200,7 @@ impl Crowd {
             }
         };
         let expected = if kind == Kind::Wrong { 422 } else { 202 };
-        if answer.status != expected {
+        if answer.status != expected && !Reply::Refused(answer.status).is_busy() {
             let problem = answer.problem();
             self.journal
                 .trouble(format!("{expected} was expected, not {}: {problem}", answer.status));

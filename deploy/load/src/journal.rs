@@ -27,6 +27,14 @@ pub enum Reply {
     None,
 }
 
+impl Reply {
+    /// Whether it was refused for now only, and the customer has left.
+    #[must_use]
+    pub fn is_busy(self) -> bool {
+        matches!(self, Self::Refused(429 | 503))
+    }
+}
+
 /// One order of a run.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -97,8 +105,12 @@ impl Story {
 pub struct Stories {
     /// The orders.
     pub orders: Vec<Story>,
-    /// Requests that were sent again, by cause.
-    pub retries: BTreeMap<NotNow, u64>,
+    /// Requests that were refused for now or not answered, by cause: they are sent again, but for
+    /// orders of customers who leave.
+    pub retries: BTreeMap<String, u64>,
+    /// How many of the refused were told to come again after so many seconds; none, if they were
+    /// told nothing.
+    pub advice: BTreeMap<Option<u64>, u64>,
     /// Cancellations that were accepted.
     pub cancellations: u64,
     /// Restocks that were accepted.
@@ -187,9 +199,13 @@ impl Journal {
         reached.set(milestone, Instant::now());
     }
 
-    /// A request has to be sent again.
+    /// A request was refused for now, or not answered.
     pub fn retried(&self, why: NotNow) {
-        *self.state().stories.retries.entry(why).or_default() += 1;
+        let stories = &mut self.state().stories;
+        *stories.retries.entry(why.to_string()).or_default() += 1;
+        if let NotNow::Busy { retry_after_s, .. } = why {
+            *stories.advice.entry(retry_after_s).or_default() += 1;
+        }
     }
 
     /// A cancellation was accepted.

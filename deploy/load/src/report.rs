@@ -33,7 +33,7 @@ fn tally<T: ToString>(items: impl Iterator<Item = T>) -> (u64, String) {
 pub fn progress(stories: &Stories) -> String {
     let count = |is: fn(&Story) -> bool| stories.orders.iter().filter(|story| is(story)).count();
     format!(
-        "{} due, {} accepted, {} refused, {} settled, {} under way, {} sent again",
+        "{} due, {} accepted, {} refused, {} settled, {} under way, {} not now",
         stories.orders.len(),
         count(|story| story.accepted().is_some()),
         count(|story| matches!(story.reply, Some((_, Reply::Refused(_))))),
@@ -67,7 +67,9 @@ pub fn summary(stories: &Stories) -> String {
     line("under way", accepted.saturating_sub(settled), String::new());
     let again = stories.retries.iter().map(|(why, count)| format!("{count} after {why}"));
     let again = again.collect::<Vec<_>>().join(", ");
-    line("sent again", stories.retries.values().sum(), again);
+    line("not now", stories.retries.values().sum(), again);
+    let advised = stories.advice.values().sum();
+    line("come again", advised, advice(&stories.advice));
     line("cancellations", stories.cancellations, String::new());
     line("restocks", stories.restocks, String::new());
     out.push_str(&rates(orders));
@@ -80,6 +82,26 @@ pub fn summary(stories: &Stories) -> String {
         let _ = writeln!(out, "trouble: {more} more");
     }
     out
+}
+
+/// `in 1 to 7 s, half of them in 3; 2 were not told when`; empty for nothing.
+fn advice(advice: &BTreeMap<Option<u64>, u64>) -> String {
+    let told: Vec<_> = advice.iter().filter_map(|(seconds, n)| Some(((*seconds)?, *n))).collect();
+    let half = told.iter().map(|(_, n)| n).sum::<u64>().div_ceil(2);
+    let mut words = Vec::new();
+    if let (Some((from, _)), Some((to, _))) = (told.first(), told.last()) {
+        let mut below = 0;
+        let median = told.iter().find(|(_, n)| {
+            below += n;
+            below >= half
+        });
+        let median = median.map_or(*to, |(seconds, _)| *seconds);
+        words.push(format!("in {from} to {to} s, half of them in {median}"));
+    }
+    if let Some(silent) = advice.get(&None) {
+        words.push(format!("{silent} were not told when"));
+    }
+    words.join("; ")
 }
 
 /// From when the first order was due until the last one was accepted, and until the last one had
@@ -151,7 +173,7 @@ fn latency_table(orders: &[Story]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use client::{NotNow, Outcome};
+    use client::Outcome;
     use contracts::{OrderId, Status};
     use uuid::Uuid;
 
@@ -194,15 +216,19 @@ mod tests {
 
     #[test]
     fn what_is_not_settled_refused_or_sent_again_is_said() {
+        const ADVICE: &str = "4  in 2 to 7 s, half of them in 2; 1 were not told when";
         let mut stories = ten();
         stories.orders[0].settled = None;
         stories.orders[1].reply = Some((stories.orders[1].due, Reply::Refused(422)));
         stories.orders[1].settled = None;
-        stories.retries.insert(NotNow::Busy(503), 4);
+        stories.retries.insert("503".into(), 4);
+        stories.advice = BTreeMap::from([(None, 1), (Some(2), 2), (Some(7), 1)]);
         stories.troubles = 3;
         stories.told = vec!["one key, two answers".into()];
         let summary = summary(&stories);
-        for line in ["refused              1  1 422", "under way            1", "4 after 503"] {
+        for line in
+            ["refused              1  1 422", "under way            1", "4 after 503", ADVICE]
+        {
             assert!(summary.contains(line), "{line} is missing in\n{summary}");
         }
         assert!(summary.contains("two answers") && summary.contains("2 more"), "{summary}");

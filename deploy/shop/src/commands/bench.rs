@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bench::burst::Wish;
 use bench::steady::Staircase;
 use bench::{Figures, Ground, Machine, Run};
@@ -29,6 +29,8 @@ enum Part {
     Rates,
     /// The highest rate that the shop holds
     Staircase,
+    /// Twice that rate, or twice --held
+    Overload,
     /// Commands that are on the log already
     Burst,
     /// The same, all of them for one product
@@ -58,6 +60,12 @@ pub(crate) struct BenchArgs {
     /// Orders per second of the first step of the staircase
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     from: f64,
+    /// Orders per second that the shop holds, for `overload`; the staircase finds it if left out
+    #[arg(long, value_parser = rate)]
+    held: Option<f64>,
+    /// Measure debug builds all the same: their figures mean little, what must hold holds
+    #[arg(long)]
+    debug: bool,
     /// The staircase ends when 1 % of the orders take longer until they have ended
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     #[arg(value_parser = value_parser!(u32).range(10..=60_000))]
@@ -80,6 +88,7 @@ impl BenchArgs {
             ("seconds", self.seconds.to_string()),
             ("rates", rates.join(",")),
             ("p99_ms", self.p99.to_string()),
+            ("build", client::build().to_owned()),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value)).into()
     }
@@ -90,7 +99,7 @@ impl BenchArgs {
 /// # Errors
 /// When these are debug builds, the shop does not start, or orders do not end.
 pub(crate) async fn run(args: BenchArgs) -> Result<()> {
-    if client::build() != "release" {
+    if client::build() != "release" && !args.debug {
         bail!("these are debug builds, whose figures mean little: start it as `./shop bench`")
     }
     let before = match &args.out {
@@ -101,7 +110,7 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
     let machine = Machine::here();
     progress.step("bench", format!("{machine:?}"));
     let at = Timestamp::now().rfc3339();
-    let figures = measure(&args, progress).await?;
+    let (figures, wrong) = measure(&args, progress).await?;
     let run = Run { at, commit: commit(), machine, settings: args.settings(), figures };
     print!("{}", run.table());
     if let Some(before) = before {
@@ -111,15 +120,17 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
             println!("no ratio fell by more than a fifth since {}", before.commit);
         }
     }
-    match &args.out {
-        Some(path) => run.append_to(path),
-        None => Ok(()),
+    if let Some(path) = &args.out {
+        run.append_to(path)?;
     }
+    ensure!(wrong.is_empty(), "the overload was not borne:\n  {}", wrong.join("\n  "));
+    Ok(())
 }
 
-async fn measure(args: &BenchArgs, progress: Progress) -> Result<Figures> {
+/// The figures, and what must not be.
+async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<String>)> {
     let say = |what: String| progress.step("bench", what);
-    let mut figures = Figures::default();
+    let (mut figures, mut wrong) = (Figures::default(), Vec::new());
     let (ground, first_order) = Ground::start().await?;
     say(format!("the first order was confirmed after {first_order:.1} s"));
     if args.wants(Part::Start) {
@@ -138,9 +149,17 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<Figures> {
     for rate in args.rates.iter().filter(|_| args.wants(Part::Rates)) {
         figures.extend(told(bench::steady::at(&ground, *rate, seconds).await?, say));
     }
-    if args.wants(Part::Staircase) {
+    let overloads = args.wants(Part::Overload);
+    if args.wants(Part::Staircase) || overloads && args.held.is_none() {
         let stairs = Staircase { from: args.from, seconds, p99_ms: f64::from(args.p99) };
         figures.extend(bench::steady::staircase(&ground, stairs, say).await?);
+    }
+    if overloads {
+        let held = args.held.or(figures.get("held.orders_per_s"));
+        let held = held.context("the shop does not hold the first step: lower --from")?;
+        let drill = bench::overload::overload(&ground, held, seconds).await?;
+        figures.extend(told(drill.figures, say));
+        wrong = drill.wrong;
     }
     if args.wants(Part::Burst) {
         figures.extend(told(bench::burst::burst(&ground, Wish::Mixed, orders).await?, say));
@@ -152,7 +171,7 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<Figures> {
         figures.extend(told(bench::restart::restart(&ground, args.open as usize).await?, say));
     }
     ensure!(!figures.0.is_empty(), "nothing was measured");
-    Ok(figures)
+    Ok((figures, wrong))
 }
 
 /// Shows figures as soon as they are there: a run takes a while.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use client::Progress;
+use client::{Manners, Progress};
 use load::Settings;
 use load::chaos::plan::{self, Plan};
 use load::chaos::{Ground, Run};
@@ -85,7 +85,8 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
         true => Ground::running(args.place.dir(), progress).await?,
         false => Ground::start(seed, &stop, progress).await?,
     };
-    let settings = Settings { seed, mix: args.mix, orders, rate: args.rate };
+    let manners = Manners::Patient;
+    let settings = Settings { seed, mix: args.mix, orders, rate: args.rate, manners };
     let run = Run::through(&ground, plan, settings, &stop, progress).await?;
     print!("{}", run.report());
     let title =

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use clap::Args;
-use client::{Found, Progress};
+use clap::{Args, ValueEnum};
+use client::{Found, Manners, Progress};
 use load::{Load, Settings, mix::Mix, report, usage::Meter};
 
 use super::place::Place;
@@ -35,6 +35,10 @@ pub(crate) struct LoadArgs {
     /// wrong
     #[arg(long, default_value_t, value_name = "KIND=WEIGHT,...")]
     mix: Mix,
+    /// What customers do whose order is refused with 429 or 503: they come again when
+    /// Retry-After says, come again at once, or leave
+    #[arg(long, value_enum, default_value_t = Refused::Again)]
+    refused: Refused,
     /// Wait until every accepted order has ended
     #[arg(long)]
     wait: bool,
@@ -43,6 +47,26 @@ pub(crate) struct LoadArgs {
     patience: u64,
     #[command(flatten)]
     place: Place,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Refused {
+    /// When Retry-After says
+    Again,
+    /// At once
+    Hasty,
+    /// Never
+    Leave,
+}
+
+impl From<Refused> for Manners {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Again => Self::Patient,
+            Refused::Hasty => Self::Hasty,
+            Refused::Leave => Self::Leaves,
+        }
+    }
 }
 
 /// A positive number of minutes.
@@ -100,7 +124,8 @@ pub(crate) async fn run(args: LoadArgs) -> Result<()> {
             state.build.as_deref().unwrap_or("unknown")
         ),
     );
-    let settings = Settings { seed, mix: args.mix, orders, rate: args.rate };
+    let manners = args.refused.into();
+    let settings = Settings { seed, mix: args.mix, orders, rate: args.rate, manners };
     let before = Meter::read(&shop).await?;
     let mut load = Load::start(&state, settings).await?;
     let patience = Duration::from_secs(if args.wait { args.patience } else { 0 });
