@@ -186,22 +186,60 @@ fn the_whole_shop_fits_into_three_gigabytes() {
 
 #[test]
 fn our_programs_run_with_nothing_that_they_do_not_need() {
+    // All that are built from our Dockerfile, by the name of their image.
+    let is_ours = |service: &Value| {
+        let image = service["image"].as_str().unwrap();
+        image.starts_with("murmuration/") && image != "murmuration/connect:local"
+    };
     let services = services();
-    let ours = SERVICES.iter().chain(&[
-        "bank",
-        "topics",
-        "schemas",
-        "connectors",
-        "stock",
-        "catalog",
-        "caretaker",
-        "librarian",
-    ]);
-    for name in ours {
-        let service = &services[*name];
+    let ours: BTreeMap<_, _> = services.iter().filter(|(_, service)| is_ours(service)).collect();
+    let jobs = ["topics", "schemas", "connectors", "stock", "catalog", "caretaker", "librarian"];
+    for name in SERVICES.iter().chain(&["bank"]).chain(&jobs) {
+        assert!(ours.contains_key(&(*name).to_owned()), "{name} is none of {:?}", ours.keys());
+    }
+    for (name, service) in ours {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(text(&service["cap_drop"]), r#"["ALL"]"#, "{name}");
+        assert!(service["user"].is_null(), "{name}: the user is the image's");
+        // What it may write to: its state, and a /tmp of a size.
+        let tmpfs: Vec<_> = service["tmpfs"].as_array().unwrap().iter().map(text).collect();
+        assert!(tmpfs.iter().all(|tmpfs| tmpfs.contains(":size=")), "{name}: {tmpfs:?}");
+        for volume in service["volumes"].as_array().into_iter().flatten().map(text) {
+            assert!(volume.ends_with(":/var/lib/murmuration"), "{name}: {volume}");
+        }
+    }
+}
+
+#[test]
+fn the_images_of_our_programs_run_as_a_user_without_rights_and_hold_one_program() {
+    let dockerfile = read("deploy/docker/Dockerfile");
+    let program = between(&dockerfile, " AS program\n", "\nFROM ");
+    let user = between(program, "\nUSER ", "\n").split(':').next().unwrap();
+    assert!(user.parse::<u32>().is_ok_and(|user| user >= 10_000), "a number, as {user}");
+    let copied: Vec<_> = program.lines().filter(|line| line.starts_with("COPY ")).collect();
+    assert_eq!(copied.len(), 2, "a program and its empty state folder: {copied:?}");
+    // Nothing after it is root again, and nothing is run in it while it is built.
+    assert_eq!(dockerfile.matches("\nUSER ").count(), 1);
+    let (_, after) = dockerfile.split_once(" AS program\n").unwrap();
+    assert!(!after.contains("\nRUN "), "{after}");
+    // What is built does not depend on where.
+    assert!(dockerfile.contains("deploy/supply-chain/build.sh"));
+}
+
+#[test]
+fn no_container_can_gain_rights_or_reach_its_host() {
+    for (name, service) in services() {
         assert_eq!(text(&service["security_opt"]), r#"["no-new-privileges:true"]"#, "{name}");
+        let ways_out = ["privileged", "cap_add", "devices", "network_mode", "pid", "ipc", "userns"];
+        for way_out in ways_out {
+            assert!(service.get(way_out).is_none(), "{name}: {way_out}");
+        }
+        for volume in service["volumes"].as_array().into_iter().flatten().map(text) {
+            // Of the host, only what is ours, and only to read it.
+            let is_the_hosts = volume.starts_with(['/', '.', '~']);
+            let is_to_read = volume.starts_with("./deploy/") && volume.ends_with(":ro");
+            assert!(!is_the_hosts || is_to_read, "{name}: {volume}");
+        }
     }
 }
 

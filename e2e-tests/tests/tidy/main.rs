@@ -18,8 +18,15 @@ use std::{
 const FILE_LINES_MAX: usize = 500;
 const MAIN_LINES_MAX: usize = 60;
 const COLUMNS_MAX: usize = 100;
-/// What runs every service in one process: a simulation, a model, and what they share.
-const WHOLE_SHOPS: [&str; 3] = ["e2e-tests/simulation", "e2e-tests/model", "e2e-tests/teller"];
+/// What runs every service in one process: a simulation, a model, what they share, and what sends
+/// bytes into all of them.
+const WHOLE_SHOPS: [&str; 5] = [
+    "e2e-tests/simulation",
+    "e2e-tests/model",
+    "e2e-tests/teller",
+    "e2e-tests/fuzz",
+    "e2e-tests/micro-benchmarks",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

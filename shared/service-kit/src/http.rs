@@ -101,11 +101,7 @@ pub async fn serve(
         format!("cannot listen on {addr}; stop what uses it or set HTTP_ADDR to another address")
     })?;
     let local_addr = listener.local_addr().context("the listener has no address")?;
-    let app = health
-        .router()
-        .merge(metrics.router())
-        .fallback_service(limited(routes, &limits, metrics))
-        .layer(from_fn(layers::every_error_is_a_problem));
+    let app = app(routes, (health, metrics), &limits);
     let connections_max = limits.in_flight_max.saturating_mul(CONNECTIONS_PER_REQUEST);
     let connections_max = descriptors::make_room_for(connections_max);
     let task = tokio::spawn(connections::serve(listener, app, connections_max, shutdown, GRACE));
@@ -119,6 +115,15 @@ pub async fn serve(
     );
     tracing::info!("listening on http://{local_addr}");
     Ok(BoundServer { local_addr, task })
+}
+
+/// What [`serve`] answers with: `routes` within `limits`, `/health/*` and `/metrics`.
+pub fn app(routes: Router, (health, metrics): (&Health, &Metrics), limits: &Limits) -> Router {
+    health
+        .router()
+        .merge(metrics.router())
+        .fallback_service(limited(routes, limits, metrics))
+        .layer(from_fn(layers::every_error_is_a_problem))
 }
 
 /// Wraps the routes in the layers; the first is the innermost.

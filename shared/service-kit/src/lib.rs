@@ -48,7 +48,7 @@ pub mod waiters;
 pub use backoff::{Backoff, Outage};
 pub use config::{CommonConfig, LogFormat, parse_config};
 pub use health::{Health, Readiness};
-pub use http::{BoundServer, Limits, serve};
+pub use http::{BoundServer, Limits, app, serve};
 pub use json::{ValidJson, ValidPath, ValidQuery};
 pub use lifecycle::{Lifecycle, Pulse, Running};
 pub use metrics::Metrics;

@@ -121,14 +121,9 @@ impl Bank {
         if let Some(span) = &mut span {
             span.set(attribute::HTTP_STATUS, i64::from(status.as_u16()).into());
         }
-        let body = match read(response).await {
-            Ok(body) => body,
-            Err(error) => return Input::BankUnknown(format!("{status}, but {error}")),
-        };
-        match call.task {
-            Task::Charge => charged(status, body),
-            Task::Void => voided(status, &body),
-            Task::Refund => refunded(status, &body),
+        match read(response).await {
+            Ok(answer) => heard(call.task, status, &answer),
+            Err(error) => Input::BankUnknown(format!("{status}, but {error}")),
         }
     }
 
@@ -185,8 +180,7 @@ fn outcome(input: &Input) -> &'static str {
     }
 }
 
-/// A body that is not what was expected says nothing, but the status still does.
-async fn read(mut response: Response) -> Result<Body, String> {
+async fn read(mut response: Response) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(chunk) =
         response.chunk().await.map_err(|error| format!("the answer broke off: {error}"))?
@@ -196,7 +190,18 @@ async fn read(mut response: Response) -> Result<Body, String> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    Ok(bytes)
+}
+
+/// What the bank says about `task` with this `status` and the bytes of this `answer`.
+pub fn heard(task: Task, status: StatusCode, answer: &[u8]) -> Input {
+    // A body that is not what was expected says nothing, but the status still does.
+    let body = serde_json::from_slice(answer).unwrap_or_default();
+    match task {
+        Task::Charge => charged(status, body),
+        Task::Void => voided(status, &body),
+        Task::Refund => refunded(status, &body),
+    }
 }
 
 fn charged(status: StatusCode, body: Body) -> Input {

@@ -4,6 +4,7 @@
 //! lettre writes the mail, and not the conversation: its client needs `EHLO`, has one time-out for
 //! all steps, and does not tell a mail without an answer from a mail that was not handed over.
 
+use super::reply::Reply;
 use crate::{
     config::SmtpAddr,
     domain::reply::{Step, Verdict, judge},
@@ -24,12 +25,6 @@ const DATA_BLOCK: Duration = Duration::from_secs(3 * 60);
 
 /// Longest wait for the reason of a server that hangs up in the middle of a mail.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// Largest reply that is read, in bytes.
-const REPLY_BYTES_MAX: usize = 16 * 1024;
-
-/// Longest text of a reply that is told, in characters.
-const WORDS_MAX: usize = 500;
 
 /// Longest wait for the answer at `step` (RFC 5321, 4.5.3.2). It has no time for `EHLO`: as for the
 /// commands around it.
@@ -139,59 +134,34 @@ impl Conversation {
 
     /// The answer at `step`, which must be there in `limit`, whole.
     fn answer(&mut self, step: Step, limit: Duration) -> Result<Vec<String>, Stop> {
-        let (deadline, mut lines, mut left) = (Instant::now() + limit, Vec::new(), REPLY_BYTES_MAX);
-        loop {
-            let line = match self.line(deadline, &mut left) {
-                Ok(line) => line,
-                Err(error) if is_timeout(&error) => {
-                    let words = format!("no answer within {} s", limit.as_secs());
-                    return Err(Stop { step, code: None, words });
-                }
-                Err(error) => return Err(Stop::because(step, &error)),
-            };
-            let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
-            let (text, more) = match line.get(3..4) {
-                None => (String::new(), false),
-                Some(mark) => (line.get(4..).unwrap_or_default().to_owned(), mark == "-"),
-            };
-            lines.push(text);
-            if !more || code.is_none() {
-                let words = match code {
-                    Some(code) => format!("{code} {}", lines.join(" ")),
-                    None => format!("no SMTP: {line}"),
-                };
-                let words = words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
-                return match judge(step, code) {
-                    Verdict::Continue => Ok(lines),
-                    _ => Err(Stop { step, code, words }),
-                };
+        let (deadline, mut reply) = (Instant::now() + limit, Reply::default());
+        while !reply.is_whole() {
+            if let Err(error) = self.part(deadline, &mut reply) {
+                let is_late = is_timeout(&error);
+                let late = || format!("no answer within {} s", limit.as_secs());
+                let words = if is_late { late() } else { error.to_string() };
+                return Err(Stop { step, code: None, words });
             }
+        }
+        match judge(step, reply.code()) {
+            Verdict::Continue => Ok(reply.into_lines()),
+            _ => Err(Stop { step, code: reply.code(), words: reply.words() }),
         }
     }
 
-    /// The next line, without its end. `left`: how many bytes may still come.
-    fn line(&mut self, deadline: Instant, left: &mut usize) -> io::Result<String> {
-        let mut line = Vec::new();
-        loop {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            self.stream.get_ref().set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
-            let bytes = match self.stream.fill_buf() {
-                Ok([]) => return Err(io::Error::other("the server has closed the connection")),
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            let end = bytes.iter().position(|byte| *byte == b'\n');
-            let length = end.map_or(bytes.len(), |end| end + 1);
-            line.extend_from_slice(&bytes[..length]);
-            self.stream.consume(length);
-            *left = left
-                .checked_sub(length)
-                .ok_or_else(|| io::Error::other("the answer is longer than 16 KiB"))?;
-            if end.is_some() {
-                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
-            }
-        }
+    /// Reads what has come of `reply`.
+    fn part(&mut self, deadline: Instant, reply: &mut Reply) -> io::Result<()> {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        self.stream.get_ref().set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        let bytes = match self.stream.fill_buf() {
+            Ok([]) => return Err(io::Error::other("the server has closed the connection")),
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let taken = reply.take(bytes).map_err(io::Error::other)?;
+        self.stream.consume(taken);
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod address;
 mod conversation;
+pub mod reply;
 
 use crate::{
     config::SmtpAddr,
@@ -134,6 +135,19 @@ impl SmtpMailer {
         }
     }
 
+    /// `mail` as it goes to the server, and to whom.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Permanent`] if it has no address.
+    pub fn write(&self, mail: &Mail) -> Result<(Address, Message), DeliveryError> {
+        let to = travelling(&mail.to_address).map_err(|error| {
+            let cause = format!("{:?} is no address: {error}", mail.to_address);
+            DeliveryError::Permanent(cause)
+        })?;
+        let message = self.server.message(mail, to.clone())?;
+        Ok((to, message))
+    }
+
     /// Begin to hand `message` over, on a thread of its own.
     fn begin(
         &mut self,
@@ -171,13 +185,7 @@ impl Mailer for SmtpMailer {
         let (answer, patience) = match self.under_way.remove(&mail.message_id) {
             Some(answer) => (answer, Duration::ZERO),
             None => {
-                let to = travelling(&mail.to_address).map_err(|error| {
-                    DeliveryError::Permanent(format!(
-                        "{:?} is no address: {error}",
-                        mail.to_address
-                    ))
-                })?;
-                let message = self.server.message(mail, to.clone())?;
+                let (to, message) = self.write(mail)?;
                 (self.begin(to, message)?, PATIENCE)
             }
         };
