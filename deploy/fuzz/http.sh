@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sends the HTTP services of a running shop what their OpenAPI documents allow and what they forbid, and compares the
-# answers with the documents: `./shop up`, then `deploy/fuzz/http.sh`, or `deploy/fuzz/http.sh view --seed 1`.
+# answers with the documents: `./shop up`, then `./shop fuzz http`, or `./shop fuzz http view --seed 1`.
 # Needs schemathesis in PATH: `pipx install schemathesis`. It places orders and restocks, so use a shop for trials.
 set -euo pipefail
 

@@ -1,5 +1,5 @@
-//! Fuzz targets: one for each way on which bytes of strangers come in. A target takes any bytes, and
-//! panics if what is behind it does: or says something that it must never say.
+//! Fuzz targets: one for each way on which bytes of strangers come in. A target takes any bytes,
+//! and panics if what is behind it does: or says something that it must never say.
 //!
 //! `./shop fuzz` runs them under libFuzzer, which looks for bytes that reach new code; the test
 //! `replay` runs what was kept of that, in a second.

@@ -1,5 +1,5 @@
-//! [`Reply`]: what a server says at one step of the conversation (RFC 5321, 4.2), from its bytes. The
-//! server is a stranger: it may say anything, in any pieces.
+//! [`Reply`]: what a server says at one step of the conversation (RFC 5321, 4.2), from its bytes.
+//! The server is a stranger: it may say anything, in any pieces.
 
 /// Largest reply that is read, in bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
