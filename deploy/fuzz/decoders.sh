@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # `./shop fuzz [TARGET]... [--seconds N] [--keep]`: the targets of e2e-tests/fuzz under libFuzzer, one after the other.
-# `./shop fuzz TARGET FILE` runs one input again. It needs the pinned toolchain and a C++ compiler, nothing else: the
-# counters that libFuzzer reads come from a pass of LLVM that a stable rustc has as well.
+# `./shop fuzz TARGET FILE` runs one input again. It needs the pinned toolchain and a C++ compiler, nothing else.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -32,14 +31,11 @@ for target in "${targets[@]}"; do
     [[ " $known" == *" $target "* ]] || die "there is no target $target; there are $known"
 done
 
-host="$(rustc -vV | sed -n 's/^host: //p')"
 say "building the targets (minutes the first time)"
-# With --target, the flags are for what runs in the end, and not for what runs while it is built.
-flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
-flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=16"
-RUSTFLAGS="$flags" cargo build --quiet --profile fuzz --target "$host" --target-dir target/fuzz \
-    --package fuzz --bin fuzz --features fuzz/libfuzzer
-fuzz="target/fuzz/$host/fuzz/fuzz"
+# The tests' own dependencies are used as they are; our crates are built once more, by another rustc as cargo sees it.
+RUSTC_WORKSPACE_WRAPPER="$PWD/deploy/fuzz/instrument.sh" CARGO_INCREMENTAL=0 \
+    cargo build --quiet --package fuzz --bin fuzz --features fuzz/libfuzzer
+fuzz="target/debug/fuzz"
 
 if [ -n "$file" ]; then
     [ ${#targets[@]} -eq 1 ] || die "name the target that $file is for"
