@@ -30,7 +30,7 @@ pub struct Config {
     pub data_dir: PathBuf,
 
     /// How log lines are written.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     pub log_format: LogFormat,
 }
 

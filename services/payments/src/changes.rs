@@ -9,7 +9,7 @@ use crate::{
     },
     outbox::OutboxRow,
 };
-use contracts::{OrderId, Timestamp};
+use contracts::{OrderId, Timestamp, story};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -66,6 +66,7 @@ impl<'a> Changes<'a> {
         let state = known.map(|row| row.payment.clone());
         let cause = cause.or_else(|| known.map(|row| row.cause.clone())).unwrap_or_default();
         let attempts = known.map_or(0, |row| row.attempts);
+        let _story = story::of_order(order_id, cause.traceparent.as_deref()).entered();
         let decision = decide(&state, input, at);
 
         // The one step that can fail comes first, so that a failure leaves nothing behind.
@@ -86,7 +87,7 @@ impl<'a> Changes<'a> {
         if let Some(payment) = evolve(state, &decision) {
             let due_in = payment.task().map(|_| due_in);
             let (status, void_due) = (payment.status.as_str(), payment.void_due);
-            tracing::debug!(%order_id, status, void_due, "decided");
+            tracing::debug!(status, void_due, "decided");
             self.entries.extend(booked.into_iter().flat_map(|kind| entries(kind, &payment, at)));
             self.rows.insert(order_id, Row { payment, cause, attempts, last_error, due_in });
             self.changed.insert(order_id);
@@ -107,7 +108,8 @@ impl<'a> Changes<'a> {
         at: Timestamp,
     ) -> Result<(), Failure> {
         if !self.rows.contains_key(&order_id) && !self.unreadable.contains_key(&order_id) {
-            tracing::debug!(%order_id, "another instance has claimed it meanwhile");
+            let _story = story::of_order(order_id, None).entered();
+            tracing::debug!("another instance has claimed it meanwhile");
             return Ok(());
         }
         let expired = input == Input::DeadlinePassed;
@@ -124,6 +126,9 @@ impl<'a> Changes<'a> {
 
     /// Leaves a payment alone for a while; `expired`: although its deadline has come.
     pub fn set_aside(&mut self, order_id: OrderId, cause: String, expired: bool) {
+        let known = self.rows.get(&order_id);
+        let traceparent = known.and_then(|row| row.cause.traceparent.as_deref());
+        let _story = story::of_order(order_id, traceparent).entered();
         tracing::error!("order {order_id} is set aside for {SET_ASIDE:?}: {cause}");
         self.aside.push(Aside { order_id, cause, retry_in: SET_ASIDE, expired });
     }
@@ -135,7 +140,8 @@ impl<'a> Changes<'a> {
 
     /// `record` is poison: send it to the dead letters.
     pub fn dead_letter(&mut self, record: &Record, cause: &str, at: Timestamp) {
-        tracing::warn!("{} goes to the dead letters: {cause}", record.address());
+        let _story = story::span(&Cause::of(record), Some(record)).entered();
+        tracing::warn!(record = record.address(), "dead letter: {cause}");
         self.outbox.push(OutboxRow::dead_letter(record, cause, at));
     }
 

@@ -12,7 +12,7 @@ use crate::{
     topology,
 };
 use anyhow::anyhow;
-use contracts::{OrderId, ServiceName, Timestamp, topics};
+use contracts::{OrderId, ServiceName, Timestamp, story, topics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     slice,
@@ -20,7 +20,7 @@ use std::{
 };
 use streams::{
     Codec, Failure, Meters, Passed, Record, RegistryError, engine::Offsets, failpoint,
-    meter::DEAD_LETTERS, tracer::Spans,
+    lineage::Cause, meter::DEAD_LETTERS, tracer::Spans,
 };
 
 /// A record and what it asks for; poison has its cause.
@@ -93,7 +93,11 @@ impl PaymentsIntake {
         })?;
         let read = |record: &'a Record| {
             if self.passed.has(record) {
-                tracing::warn!("{} is passed by, as an operator has asked for", record.address());
+                let _story = story::span(&Cause::of(record), Some(record)).entered();
+                tracing::warn!(
+                    record = record.address(),
+                    "passed by, as an operator has asked for"
+                );
                 return Ok(Ok(Reaction::Nothing(NotForUs::PassedBy)));
             }
             match reaction(&self.codec, record) {
@@ -240,7 +244,8 @@ fn react(changes: &mut Changes<'_>, one: &Decoded<'_>, now: Timestamp) -> Result
             Ok(())
         }
         Ok(Reaction::Nothing(why)) => {
-            tracing::trace!("{}: {why:?}", one.record.address());
+            let _story = story::span(&Cause::of(one.record), Some(one.record)).entered();
+            tracing::debug!(record = one.record.address(), ?why, "ignored");
             Ok(())
         }
         Err(cause) => Err(Failure::poison(cause)),

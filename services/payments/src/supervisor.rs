@@ -14,7 +14,7 @@ use crate::{
     outbox::PAUSE_MIN,
 };
 use anyhow::Context;
-use contracts::{OrderId, Timestamp};
+use contracts::{OrderId, Timestamp, story};
 use std::{slice, time::Duration};
 use streams::{Codec, failpoint};
 use uuid::Uuid;
@@ -380,6 +380,7 @@ impl Supervisor {
         for (order_id, cause) in rows.unreadable {
             // If that fails, the claim keeps it aside for a while.
             if let Err(error) = self.set_aside(database, order_id, cause, false).await {
+                let _story = story::of_order(order_id, None).entered();
                 tracing::warn!("order {order_id} is not set aside: {error:#}");
             }
         }

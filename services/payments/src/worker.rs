@@ -7,7 +7,7 @@ use crate::{
     gauges::OutboxGauge,
     supervisor::{Call, Called, Supervisor},
 };
-use contracts::Timestamp;
+use contracts::{Timestamp, story};
 use service_kit::{Readiness, Shutdown};
 use std::{fmt::Display, sync::Arc, time::Duration};
 use streams::{Meters, Outage, failpoint};
@@ -16,6 +16,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use tracing::Instrument;
 
 /// How often the database is asked whether it can be written, besides all that is written.
 const WRITABLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -143,7 +144,9 @@ impl Worker {
         }
         for call in next.calls {
             failpoint::reached("bank-claimed");
-            self.calls.spawn(make(self.bank.clone(), call));
+            // What a call comes to is said in lines of its order.
+            let story = story::of_order(call.order_id(), call.traceparent.as_deref());
+            self.calls.spawn(make(self.bank.clone(), call).instrument(story));
         }
         Ok(next.idle)
     }
@@ -191,7 +194,7 @@ async fn make(bank: Bank, call: Call) -> Called {
         None => Input::DeadlinePassed,
     };
     failpoint::reached("bank-answered");
-    let (order_id, task, attempt) = (call.order_id(), call.task, call.attempt);
-    tracing::debug!(%order_id, ?task, attempt, ?input, "called the bank");
+    let (task, attempt) = (call.task, call.attempt);
+    tracing::debug!(?task, attempt, ?input, "called the bank");
     call.over(input, Timestamp::now())
 }

@@ -22,6 +22,7 @@ pub mod orders;
 pub mod owns;
 mod reason;
 pub mod services;
+pub mod story;
 mod text;
 pub mod topics;
 pub mod transitions;

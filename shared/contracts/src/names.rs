@@ -59,6 +59,13 @@ macro_rules! services {
                     fn dead_letters() -> &'static streams::topic::TopicSpec {
                         &super::DEAD_LETTERS[super::ServiceName::$service as usize]
                     }
+
+                    fn story(
+                        cause: &streams::lineage::Cause,
+                        record: Option<&streams::Record>,
+                    ) -> tracing::Span {
+                        $crate::story::span(cause, record)
+                    }
                 }
             )+
         }

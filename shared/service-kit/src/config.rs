@@ -16,6 +16,7 @@ use crate::probe;
 mod told;
 
 pub(crate) use told::settings;
+pub use told::without_secrets;
 
 /// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
 pub const EXIT_USAGE: i32 = 64;
@@ -50,7 +51,7 @@ pub struct CommonConfig {
     pub state_dir: PathBuf,
 
     /// How log lines are written.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     pub log_format: LogFormat,
 }
 
@@ -70,11 +71,24 @@ impl CommonConfig {
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text if stdout is a terminal, else JSON.
     #[default]
+    Auto,
+    /// For people.
     Text,
     /// One JSON object per line, for collectors.
     Json,
+}
+
+impl LogFormat {
+    /// What [`LogFormat::Auto`] comes to.
+    pub(crate) fn resolved(self, is_terminal: bool) -> Self {
+        match self {
+            Self::Auto if is_terminal => Self::Text,
+            Self::Auto => Self::Json,
+            chosen @ (Self::Text | Self::Json) => chosen,
+        }
+    }
 }
 
 /// Reads the settings from flags and environment.
@@ -171,7 +185,7 @@ mod tests {
     fn defaults_fit_a_shop_on_this_host() {
         let common = Config::parse_from(["orders"]).common;
         assert_eq!(common.http_addr(8080), "127.0.0.1:8080".parse().unwrap());
-        assert_eq!(common.log_format, LogFormat::Text);
+        assert_eq!(common.log_format, LogFormat::Auto);
     }
 
     #[test]

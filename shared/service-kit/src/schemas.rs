@@ -5,6 +5,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     backoff::{Outage, until_available},
+    config::without_secrets,
     health::Readiness,
     run::Shutdown,
 };
@@ -22,7 +23,7 @@ pub async fn until_known(
     check: &Readiness,
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
-    let outage = Outage::new("the schema registry", url);
+    let outage = Outage::new("the schema registry", without_secrets(url));
     let look_up = || async {
         let (codec, topics) = (codec.clone(), topics.to_vec());
         match spawn_blocking(move || codec.warm_up(&topics)).await? {

@@ -2,35 +2,32 @@
 //!
 //! Every span has W3C ids, whether or not anyone collects them, so a trace can be followed through
 //! HTTP and Kafka headers and through the logs. They are exported (OTLP over HTTP, protobuf) only
-//! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, and then records have spans as well
+//! if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and
+//! `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` for one of the two. Then records have spans as well
 //! ([`streams::tracer`]); `OTEL_TRACES_SAMPLER` says which traces are. Metrics are on
 //! [`/metrics`](crate::metrics) as well.
 
+mod lines;
 mod spans;
 
-use std::{env, io::IsTerminal, panic, sync::Once, time::Duration};
+use std::{env, fmt::Display, panic, sync::Once, time::Duration};
 
 use axum::http::HeaderMap;
 use opentelemetry::{Context, KeyValue, global, trace::TracerProvider as _};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter};
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    config::{CommonConfig, LogFormat},
+    config::{CommonConfig, LogFormat, without_secrets},
     metrics::Metrics,
 };
 
-/// Names the collector, and switches export on.
+/// Names the collector, and switches export on: for all, or for one kind of signal.
 const ENDPOINT_ENV: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-
-/// What is logged unless `RUST_LOG` says otherwise: libraries speak only when something is wrong.
-/// Those of the store not even then: what they say comes to us as an error, and is said once.
-const DEFAULT_FILTER: &str = "info,fjall=off,h2=warn,hyper=warn,hyper_util=warn,lettre=warn,\
-    librdkafka=warn,lsm_tree=off,opentelemetry=warn,opentelemetry_sdk=warn,\
-    opentelemetry_otlp=warn,rdkafka=warn,reqwest=warn,sqlx=warn";
+const TRACES_ENV: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const METRICS_ENV: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 
 /// How long the last export may hold up the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -60,20 +57,21 @@ impl Telemetry {
             .with_service_name(service)
             .with_attribute(KeyValue::new("service.instance.id", instance.to_string()))
             .build();
-        let wanted = env::var(ENDPOINT_ENV).is_ok_and(|url| !url.is_empty());
-
+        // They read the endpoint, headers and timeouts from the environment themselves.
+        let spans = wanted(TRACES_ENV, || SpanExporter::builder().with_http().build());
+        let numbers = wanted(METRICS_ENV, || MetricExporter::builder().with_http().build());
+        let is_collected = matches!(spans, Some(Ok(_)));
         let mut tracer_provider = SdkTracerProvider::builder().with_resource(resource.clone());
-        let mut collector = None;
-        let mut export_error = None;
-        match wanted.then(exporters) {
-            Some(Ok((spans, metrics))) => {
-                tracer_provider = tracer_provider.with_batch_exporter(spans);
-                collector = Some(metrics);
-            }
-            Some(Err(error)) => export_error = Some(error),
+        let mut export_errors = Vec::new();
+        match spans {
+            Some(Ok(spans)) => tracer_provider = tracer_provider.with_batch_exporter(spans),
+            Some(Err(error)) => export_errors.push(format!("no traces are exported: {error}")),
             None => {}
         }
-        let is_collected = collector.is_some();
+        let collector = numbers.and_then(|numbers| {
+            let failed = |error| export_errors.push(format!("no metrics are exported: {error}"));
+            numbers.map_err(failed).ok()
+        });
         let metrics = Metrics::new(resource, collector);
         metrics.install();
         global::set_meter_provider(metrics.provider().clone());
@@ -82,12 +80,10 @@ impl Telemetry {
         if is_collected {
             streams::tracer::install(Box::new(spans::Spans::of(&tracer_provider)));
         }
-        install_subscriber(log_format, tracer_provider.tracer(service));
+        lines::install(log_format, tracer_provider.tracer(service));
         install_panic_log();
-        if let Some(error) = export_error {
-            // A shop without traces is still a shop.
-            tracing::warn!("no traces or metrics are exported, check {ENDPOINT_ENV}: {error:#}");
-        }
+        // A shop without traces is still a shop.
+        export_errors.iter().for_each(|error| tracing::warn!("{error}"));
         Self { service, tracer_provider, metrics }
     }
 
@@ -122,28 +118,25 @@ pub fn trace_headers() -> HeaderMap {
     headers
 }
 
-/// They read the endpoint, headers and timeouts from the environment themselves.
-fn exporters() -> anyhow::Result<(SpanExporter, MetricExporter)> {
-    let spans = SpanExporter::builder().with_http().build()?;
-    let metrics = MetricExporter::builder().with_http().build()?;
-    Ok((spans, metrics))
+/// The request at hand is about this order: its log lines and its span say so.
+pub fn about_order(order_id: impl Display) {
+    tracing::Span::current().record("order_id", tracing::field::display(order_id));
 }
 
-fn install_subscriber(format: LogFormat, tracer: opentelemetry_sdk::trace::SdkTracer) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| DEFAULT_FILTER.into());
-    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
-    let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+/// What exports one kind of signal, whose own endpoint is in `variable`, if it has one; why not.
+fn wanted<T>(
+    variable: &str,
+    exporter: impl FnOnce() -> Result<T, ExporterBuildError>,
+) -> Option<Result<T, String>> {
+    let set = |name: &&str| env::var(name).is_ok_and(|url| !url.is_empty());
+    let variable = [variable, ENDPOINT_ENV].into_iter().find(set)?;
+    let why = |error: ExporterBuildError| {
+        // The error has the value, and the value may have a password.
+        let value = env::var(variable).unwrap_or_default();
+        let error = error.to_string().replace(&value, &without_secrets(&value));
+        format!("check {variable}: {error}")
     };
-    let installed = tracing_subscriber::registry()
-        .with(filter)
-        .with(tracing_opentelemetry::layer().with_tracer(tracer))
-        .with(lines)
-        .try_init();
-    if installed.is_err() {
-        tracing::debug!("a subscriber is already installed; this one is not used");
-    }
+    Some(exporter().map_err(why))
 }
 
 /// Makes a panic a log line like any other, so that it reaches the collector.

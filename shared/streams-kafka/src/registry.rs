@@ -25,6 +25,8 @@ const CODE_INVALID_SCHEMA: u32 = 42201;
 /// A real registry, spoken to over HTTP.
 pub struct HttpRegistry {
     url: Url,
+    /// The same for errors: they are logged and shown, and it may have a password.
+    told: String,
     http: reqwest::Client,
     runtime: tokio::runtime::Handle,
 }
@@ -50,7 +52,9 @@ impl HttpRegistry {
     /// # Errors
     /// When `url` is none, or no HTTP client can be made.
     pub fn new(url: &str, runtime: tokio::runtime::Handle) -> Result<Self, RegistryError> {
-        let unavailable = |error: String| RegistryError::Unavailable(format!("{url}: {error}"));
+        let unavailable = |error: String| {
+            RegistryError::Unavailable(format!("the URL of the schema registry: {error}"))
+        };
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .build()
@@ -59,7 +63,8 @@ impl HttpRegistry {
         if url.cannot_be_a_base() {
             return Err(unavailable("no base for a path".to_owned()));
         }
-        Ok(Self { url, http, runtime })
+        let told = without_secrets(&url);
+        Ok(Self { url, told, http, runtime })
     }
 
     /// Register `schema` under `subject`; its id. The same schema again gives the same id.
@@ -143,7 +148,10 @@ impl HttpRegistry {
             #[serde(default)]
             message: String,
         }
-        let reply = request.send().await.map_err(|error| self.unavailable(&causes(&error)))?;
+        let reply = request.send().await.map_err(|error| {
+            // Its URL has the parameters; `told` says where it was.
+            self.unavailable(&causes(&error.without_url()))
+        })?;
         let status = reply.status();
         let Some(body) = self.body(reply).await? else {
             return match status.is_success() {
@@ -189,8 +197,18 @@ impl HttpRegistry {
     }
 
     fn unavailable(&self, error: &str) -> RegistryError {
-        RegistryError::Unavailable(format!("{}: {error}", self.url))
+        RegistryError::Unavailable(format!("{}: {error}", self.told))
     }
+}
+
+/// The address alone: a password stands before the host, or among the parameters.
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    // Neither fails for a URL that can be a base.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
 }
 
 fn incompatible(subject: &str, detail: String) -> RegistryError {
@@ -259,6 +277,21 @@ mod tests {
             assert!(is_unavailable(&registry.id_of("orders-404", "{}")));
             assert!(is_unavailable(&runtime.block_on(registry.register("orders-409", "{}"))));
         }
+    }
+
+    #[test]
+    fn no_error_has_a_secret_of_the_url() {
+        let runtime = Runtime::new().unwrap();
+        let free = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let url = format!("http://shop:hunter1@{address}/apis?token=hunter2");
+        let registry = HttpRegistry::new(&url, runtime.handle().clone()).unwrap();
+        let error = registry.schema_by_id(7).unwrap_err().to_string();
+        assert!(error.contains(&format!("http://{address}/apis: ")), "{error}");
+        assert!(!error.contains("hunter"), "{error}");
+        let error = HttpRegistry::new("shop:hunter1", runtime.handle().clone()).err().unwrap();
+        assert!(!error.to_string().contains("hunter"), "{error}");
     }
 
     #[test]

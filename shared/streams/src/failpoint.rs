@@ -5,6 +5,9 @@
 //! for the third, `FAILPOINT=inventory-stock/sent` only in that processor. All of it is compiled
 //! out where debug assertions are off: a release build has neither the points nor the variable. A
 //! program lists its failpoints, and arms the one that the variable names when it starts ([`arm`]).
+//!
+//! The end is that of a process that is killed: nothing of it is left. With `FAILPOINT_END=panic`
+//! the thread panics instead, as at a bug, and the process ends as it does then.
 
 /// A place where a test can make a process die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,7 @@ mod switch {
     };
 
     const VARIABLE: &str = "FAILPOINT";
+    const END_VARIABLE: &str = "FAILPOINT_END";
 
     /// What `FAILPOINT` says.
     #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ mod switch {
         point: Failpoint,
         /// Dies when it gets there for this time, from 1.
         time: u32,
+        /// A panic, not the end of a process that is killed.
+        panics: bool,
     }
 
     /// A process has the failpoint that it was started with.
@@ -66,16 +72,29 @@ mod switch {
             in_processor: in_processor.map(str::to_owned),
             point,
             time,
+            panics: false,
         })
+    }
+
+    /// Whether it panics.
+    fn parse_end(text: &str) -> Result<bool, String> {
+        match text {
+            "" | "abort" => Ok(false),
+            "panic" => Ok(true),
+            other => Err(format!("{END_VARIABLE}: `{other}` is neither `abort` nor `panic`")),
+        }
     }
 
     /// Arm the one of `all` that the variable `FAILPOINT` names, if it is set.
     ///
     /// # Errors
-    /// When it names no failpoint; with those that there are.
+    /// When it names no failpoint, with those that there are; when `FAILPOINT_END` names no end.
     pub fn arm(all: &[Failpoint]) -> Result<(), String> {
         let armed = match std::env::var(VARIABLE) {
-            Ok(text) if !text.is_empty() => Some(parse(&text, all)?),
+            Ok(text) if !text.is_empty() => {
+                let panics = parse_end(&std::env::var(END_VARIABLE).unwrap_or_default())?;
+                Some(Armed { panics, ..parse(&text, all)? })
+            }
             _ => None,
         };
         // Several services in one process, as tests have them, share the variable.
@@ -94,7 +113,9 @@ mod switch {
             && here
             && TIMES.fetch_add(1, Ordering::Relaxed) + 1 == armed.time
         {
-            eprintln!("failpoint {} is reached: {}", armed.text, armed.point.when);
+            let text = format!("failpoint {} is reached: {}", armed.text, armed.point.when);
+            assert!(!armed.panics, "{text}");
+            eprintln!("{text}");
             abort();
         }
     }
@@ -127,6 +148,13 @@ mod switch {
             assert!(parse("sums/mailed").unwrap_err().contains("not in `sums`, but in counts"));
             assert!(parse("sent:0").unwrap_err().contains("`0` is no count"));
             assert!(parse("sent:often").unwrap_err().contains("`often` is no count"));
+        }
+
+        #[test]
+        fn a_failpoint_aborts_unless_it_is_to_panic() {
+            assert_eq!((parse_end(""), parse_end("abort")), (Ok(false), Ok(false)));
+            assert_eq!(parse_end("panic"), Ok(true));
+            assert!(parse_end("exit").unwrap_err().contains("neither `abort` nor `panic`"));
         }
     }
 }

@@ -4,7 +4,8 @@
 //! Both traits are here, the identities and the facts in the crate that declares the topics. So
 //! Rust's orphan rule seals the table: no third crate can give a service one fact more.
 
-use crate::topic::TopicSpec;
+use crate::{Record, lineage::Cause, story, topic::TopicSpec};
+use tracing::Span;
 
 /// A service's identity, as a type.
 pub trait Service: Send + Sync + 'static {
@@ -16,6 +17,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// Where it puts the records that it cannot handle.
     fn dead_letters() -> &'static TopicSpec;
+
+    /// The span of the log lines about what follows from `cause`, which is `record`, if one is at
+    /// hand.
+    fn story(cause: &Cause, record: Option<&Record>) -> Span {
+        story::span(cause, record)
+    }
 }
 
 /// `Self` is the one that may write `F`.

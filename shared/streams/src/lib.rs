@@ -27,6 +27,7 @@ mod processor;
 pub mod record;
 mod registry;
 pub mod store;
+pub mod story;
 mod table;
 pub mod time;
 pub mod topic;

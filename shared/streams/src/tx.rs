@@ -17,6 +17,7 @@ use crate::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, marker::PhantomData};
+use tracing::span::EnteredSpan;
 
 /// A record that will be sent when the transaction commits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -74,6 +75,8 @@ pub struct Tx<'a, S> {
     overlay: BTreeMap<i32, Writes>,
     outgoing: Vec<Outgoing>,
     spans: Spans,
+    /// What log lines say of the record at hand.
+    story: Option<EnteredSpan>,
     /// A restore: what is sent is dropped.
     replay: bool,
     identity: PhantomData<S>,
@@ -93,6 +96,7 @@ impl<'a, S: Service> Tx<'a, S> {
             overlay: BTreeMap::new(),
             outgoing: Vec::new(),
             spans: Spans::default(),
+            story: None,
             replay: false,
             identity: PhantomData,
         }
@@ -288,12 +292,14 @@ impl<'a, S: Service> Tx<'a, S> {
     pub fn begin(&mut self, record: &Record) {
         self.begin_partition(record.partition);
         self.cause = self.spans.process(record);
+        self.tell(Some(record));
     }
 
     /// Begin with what time brings to `partition`.
     pub fn begin_partition(&mut self, partition: i32) {
         self.partition = partition;
         self.cause = Cause::default();
+        self.story = None;
     }
 
     /// The record at hand is about the state of `partition`, wherever it stands.
@@ -304,6 +310,16 @@ impl<'a, S: Service> Tx<'a, S> {
     /// For a decision that a stored story causes, not the record at hand: keep its thread.
     pub fn continue_story(&mut self, cause: Cause) {
         self.cause = cause;
+        self.tell(None);
+    }
+
+    /// Log lines are about the cause at hand from now on. A restore has too many records for that,
+    /// and what is decided there was told before.
+    fn tell(&mut self, record: Option<&Record>) {
+        self.story = None;
+        if !self.replay {
+            self.story = Some(S::story(&self.cause, record).entered());
+        }
     }
 
     /// The record at hand is done: keep what it changed.
@@ -316,6 +332,7 @@ impl<'a, S: Service> Tx<'a, S> {
             self.spans.send(topic, *partition, headers);
         }
         self.outgoing.append(&mut self.scratch_outgoing);
+        self.story = None;
     }
 
     /// Take back what the record at hand has changed.

@@ -18,6 +18,8 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     set("SCHEMA_REGISTRY_URL", site.registry_url());
     set("INSTANCE", instance.to_string());
     set("STATE_DIR", state.to_string_lossy().into_owned());
+    // Its log is a file, and who reads it is a person with `./shop logs`.
+    set("LOG_FORMAT", "text".to_owned());
     if service == ServiceName::Orders.as_str() {
         set("VIEW_URL", site.http("view"));
         let checks: Vec<_> = site.extra_checks.iter().copied().collect();

@@ -96,7 +96,7 @@ pub(super) fn make<M: Mailer>(
     let (trouble, cause) = match delivered {
         Ok(()) => {
             failpoint::reached("mailed");
-            tracing::debug!(%order_id, ?kind, to = mail.to_address, "mailed");
+            tracing::debug!(?kind, to = mail.to_address, "mailed");
             if before.is_some() {
                 set_waiting(order_id, None, tx)?;
             }

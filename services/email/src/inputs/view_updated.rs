@@ -33,7 +33,7 @@ pub(super) fn mail<M: Mailer>(
     match notice::decide(&mails, &announced.update, tx.now()) {
         Decision::Send(_) => attempt::make(announced, mailer, tx),
         Decision::Ignored(why) => {
-            tracing::trace!(%order_id, ?why, "ignored");
+            tracing::trace!(?why, "ignored");
             Ok(())
         }
         Decision::Impossible(why) => Err(Failure::poison(why)),

@@ -15,8 +15,8 @@ pub(crate) fn handle(
 ) -> Result<(), Failure> {
     let customer = exposure.customer_id.clone();
     let decision = decide(&state, Input { exposure, terms }, tx.now());
-    if let Decision::Ignored(order_id, why) = &decision {
-        tracing::debug!(%order_id, ?why, "ignored");
+    if let Decision::Ignored(_, why) = &decision {
+        tracing::debug!(?why, "ignored");
         return Ok(());
     }
     if let Some(outcome) = decision.outcome() {

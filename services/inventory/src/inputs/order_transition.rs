@@ -17,8 +17,7 @@ pub(crate) fn handle(record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), 
             .iter()
             .try_for_each(|command| tx.send(&INVENTORY_COMMANDS, command.sku(), command)),
         Decision::Ignored(why) => {
-            let (order_id, transition) = (order.order_id, order.transition);
-            tracing::trace!(%order_id, %transition, ?why, "ignored");
+            tracing::trace!(transition = %order.transition, ?why, "ignored");
             Ok(())
         }
     }

@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contracts::{orders::OrderCommand, owns::Orders, topics::ORDER_COMMANDS};
-use service_kit::{Problem, telemetry::trace_headers};
+use service_kit::{
+    Problem,
+    telemetry::{about_order, trace_headers},
+};
 use streams::{lineage::Cause, record::names};
 use streams_kafka::{SendError, Sender};
 use tokio::time::timeout;
@@ -47,6 +50,7 @@ pub(super) async fn carry_out(
     command: OrderCommand,
     goal: Goal,
 ) -> Result<Response, Problem> {
+    about_order(command.order_id());
     let accepted = answer::Accepted::new(&command, &app.view_url);
     let Some(wait) = prefer::wait(headers) else {
         return match refused(app, headers, &command).await? {

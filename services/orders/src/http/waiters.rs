@@ -12,11 +12,12 @@ use std::{
 use contracts::{
     CommandId, Order, OrderId, Status,
     orders::CommandRefused,
+    story,
     topics::{ORDER_REFUSALS, ORDER_VIEWS},
 };
 use parking_lot::Mutex;
 use service_kit::{Shutdown, Waiter, waiters::Full};
-use streams::{Codec, Failure, Record};
+use streams::{Codec, Failure, Record, lineage::Cause};
 use streams_kafka::{ThreadHandle, spawn_tail};
 
 use super::admission::Admission;
@@ -89,6 +90,7 @@ impl Waiters {
         spawn_tail(bootstrap, "orders-waiters", topics, shutdown, move |record| {
             if let Err(failure) = waiters.hear(&codec, &record, &admission) {
                 // A request that waits for it waits in vain; its answer says where to look.
+                let _story = story::span(&Cause::of(&record), Some(&record)).entered();
                 tracing::warn!(record = record.address(), "not understood: {failure}");
             }
         })

@@ -27,7 +27,7 @@ pub fn handle(
         Decision::Refused(reason) => {
             refuse(tx, &after, "CancelOrder", command_id, order_id, vec![reason])?;
         }
-        Decision::Repeated => tracing::debug!(%order_id, "CancelOrder ignored: repeated"),
+        Decision::Repeated => tracing::debug!("CancelOrder ignored: repeated"),
     }
     Ok(after)
 }

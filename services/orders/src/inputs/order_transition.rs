@@ -24,7 +24,7 @@ pub fn handle(
 ) -> Result<Entry, Failure> {
     let key: OrderId = record.key_as()?;
     order.check_written(key, record.headers.source()).map_err(Failure::poison)?;
-    let (order_id, version) = (order.order_id, order.version);
+    let version = order.version;
     let input = Input { order, placed_at: placed_at(record) };
     let decision = order_transition::decide(&entry, input, tx.now());
     let after = order_transition::evolve(entry, &decision);
@@ -33,7 +33,7 @@ pub fn handle(
         // not committed was not copied either.
         Decision::Advanced(_) | Decision::Repeated => tx.forward(record, &ORDERS_LATEST),
         Decision::Outdated => {
-            tracing::debug!(%order_id, version, "transition ignored: outdated");
+            tracing::debug!(version, "transition ignored: outdated");
         }
         Decision::Impossible(why) => return Err(Failure::poison(why)),
     }

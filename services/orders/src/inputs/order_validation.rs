@@ -22,8 +22,7 @@ pub fn handle(
     match decision {
         Decision::Kept { .. } => Ok(after),
         Decision::Ignored(why) => {
-            let OrderValidation { order_id, check, .. } = validation;
-            tracing::debug!(%order_id, check, "OrderValidation ignored: {why:?}");
+            tracing::debug!(check = validation.check, "OrderValidation ignored: {why:?}");
             Ok(after)
         }
         Decision::Malformed(why) => Err(Failure::poison(why)),

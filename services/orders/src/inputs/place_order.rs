@@ -36,7 +36,7 @@ pub fn handle(
             refuse(tx, &after, "PlaceOrder", command_id, command.order_id, reasons)?;
         }
         Decision::Repeated => {
-            tracing::debug!(order_id = %command.order_id, "PlaceOrder ignored: repeated");
+            tracing::debug!("PlaceOrder ignored: repeated");
         }
     }
     Ok(after)

@@ -12,6 +12,7 @@ use contracts::{
 use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderValue, redirect::Policy};
 use serde::Deserialize;
 use serde_json::json;
+use service_kit::config::without_secrets;
 use std::time::{Duration, Instant};
 use streams::{
     Meters,
@@ -27,6 +28,9 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// A client of the bank. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Bank {
+    /// With a password, if it has one: for requests alone.
+    base: String,
+    /// Without it: for logs and spans.
     url: String,
     http: reqwest::Client,
     meters: Meters,
@@ -48,7 +52,9 @@ impl Bank {
     /// When no HTTP client can be made.
     pub fn new(url: &str) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().redirect(Policy::none()).build()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), http, meters: Meters::default() })
+        let base = url.trim_end_matches('/').to_owned();
+        let url = without_secrets(&base);
+        Ok(Self { base, url, http, meters: Meters::default() })
     }
 
     /// The same, with its calls measured.
@@ -59,7 +65,7 @@ impl Bank {
         Self { meters, ..self }
     }
 
-    /// Where it is.
+    /// Where it is, without a password.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -115,7 +121,11 @@ impl Bank {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Input::BankUnknown(format!("{:#}", anyhow::Error::new(error))),
+            Err(error) => {
+                // The answer is kept and logged, and the URL may have a secret.
+                let error = anyhow::Error::new(error.without_url());
+                return Input::BankUnknown(format!("{error:#}"));
+            }
         };
         let status = response.status();
         if let Some(span) = &mut span {
@@ -130,7 +140,7 @@ impl Bank {
     fn request(&self, task: Task, order: &Order) -> RequestBuilder {
         let key = order.order_id.to_string();
         let total = &order.total;
-        let url = format!("{}{}", self.url, template(task).replace("{key}", &key));
+        let url = format!("{}{}", self.base, template(task).replace("{key}", &key));
         match task {
             Task::Charge => {
                 let body = json!({

@@ -9,7 +9,7 @@ use crate::{
 };
 use axum::{Json, Router, extract::State, routing::get};
 use contracts::OrderId;
-use service_kit::{Problem, ValidPath, openapi};
+use service_kit::{Problem, ValidPath, openapi, telemetry::about_order};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use uuid::Uuid;
 
@@ -46,6 +46,7 @@ async fn payment(
     State(database): State<Postgres>,
     ValidPath(order_id): ValidPath<Uuid>,
 ) -> Result<Json<PaymentReport>, Problem> {
+    about_order(order_id);
     let found = database.payment(OrderId(order_id)).await.map_err(|e| away(&e))?;
     let nothing = || Problem::not_found(format!("there is no payment for order {order_id}"));
     found.map(Json).ok_or_else(nothing)

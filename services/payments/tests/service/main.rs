@@ -8,6 +8,7 @@ mod bad_rows;
 mod bank;
 mod database;
 mod document;
+mod logs;
 mod metrics;
 mod outcomes;
 mod records;

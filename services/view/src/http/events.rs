@@ -26,7 +26,7 @@ use axum::{
 };
 use contracts::OrderId;
 use serde::Deserialize;
-use service_kit::{Problem, ValidPath, ValidQuery, Waiter};
+use service_kit::{Problem, ValidPath, ValidQuery, Waiter, telemetry::about_order};
 use std::str::FromStr;
 use utoipa::IntoParams;
 
@@ -147,6 +147,7 @@ pub(super) async fn of_order(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<OrderEventsQuery>,
 ) -> Result<Response, Problem> {
+    about_order(id);
     let after: Option<Seen> = last_id(&headers, query.after.as_deref())?;
     let seen = match after {
         None => 0,

@@ -17,7 +17,7 @@ use axum::{
 };
 use contracts::{OrderId, Timestamp};
 use serde::Deserialize;
-use service_kit::{Problem, ValidPath, ValidQuery};
+use service_kit::{Problem, ValidPath, ValidQuery, telemetry::about_order};
 use utoipa::IntoParams;
 
 /// Which order.
@@ -96,6 +96,7 @@ pub(super) async fn show(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<ShowQuery>,
 ) -> Result<Response, Problem> {
+    about_order(id);
     let Some(past) = query.past()? else {
         let ShowQuery { wait, min_version, timeout, .. } = query;
         let query = WaitQuery { wait, min_version, timeout };
@@ -126,5 +127,6 @@ pub(super) async fn timeline(
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
+    about_order(id);
     wait_for(&app, &app.looks.timelines, id, &query).await
 }

@@ -9,10 +9,11 @@ use crate::{
     views::ViewName,
 };
 use anyhow::Context;
-use contracts::Timestamp;
+use contracts::{Timestamp, story};
 use service_kit::postgres::{Database, Fault, message};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{collections::BTreeMap, future::Future, time::Duration};
+use streams::lineage::Cause;
 use tokio::time::timeout;
 
 /// Longest time for one piece of work.
@@ -103,6 +104,8 @@ impl Shadow {
                     let (first, second) = match part.len() {
                         1 => {
                             let (record, cause) = (&part[0].record, message(error.as_ref()));
+                            let story = story::span(&Cause::of(record), Some(record));
+                            let _story = story.entered();
                             tracing::warn!(record = record.address(), "not rebuilt: {cause}");
                             (&part[1..], &part[1..])
                         }

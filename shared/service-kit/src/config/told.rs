@@ -36,8 +36,8 @@ fn told(command: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
     told
 }
 
-/// `value` without the password of a URL, and without the parameters of one.
-fn without_secrets(value: &str) -> String {
+/// `value`, without the password of a URL and without its parameters: for logs and answers.
+pub fn without_secrets(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
     let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

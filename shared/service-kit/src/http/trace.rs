@@ -37,7 +37,8 @@ pub(super) async fn trace(State(meters): State<Meters>, request: Request, next: 
 }
 
 fn request_span(method: &Method, route: &str, headers: &HeaderMap) -> Span {
-    let span = tracing::info_span!(
+    // Not `info`: with `RUST_LOG=warn`, warnings still say which request they are about.
+    let span = tracing::error_span!(
         "request",
         otel.name = format_args!("{method} {route}"),
         otel.kind = "server",
@@ -45,6 +46,7 @@ fn request_span(method: &Method, route: &str, headers: &HeaderMap) -> Span {
         http.request.method = %method,
         http.route = route,
         http.response.status_code = Empty,
+        order_id = Empty,
         trace_id = Empty,
     );
     // The parent has to be set first: asking for the context starts the span. Both fail only if

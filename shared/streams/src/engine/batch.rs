@@ -2,15 +2,16 @@
 
 use super::{Offsets, Polled};
 use crate::{
-    Codec, Failure, Outgoing, Passed, Processor, Record, Timestamp, Tx,
+    Codec, Failure, Outgoing, Passed, Processor, Record, Service, Timestamp, Tx,
     limits::{CAUSE_BYTES_MAX, clip},
+    lineage::Cause,
     partition::partition_for,
     store::{Store, Writes},
     topic::{TopicSpec, Writers},
     tracer::Spans,
 };
 use std::collections::BTreeMap;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// What a batch has come to.
 #[derive(Debug, Default)]
@@ -58,6 +59,7 @@ pub(super) fn decide<P: Processor>(
     let inputs = if home.is_none() { processor.inputs() } else { Vec::new() };
     for record in &polled.records {
         if passed.has(record) {
+            let _story = P::Identity::story(&Cause::of(record), Some(record)).entered();
             warn!(record = record.address(), "passed by, as an operator has asked for");
             continue;
         }
@@ -67,7 +69,10 @@ pub(super) fn decide<P: Processor>(
         }
         let handled = in_place(record, &inputs).and_then(|()| processor.process(record, &mut tx));
         match handled {
-            Ok(()) => tx.keep(),
+            Ok(()) => {
+                debug!(record = record.address(), "handled");
+                tx.keep();
+            }
             Err(Failure::Poison(cause)) => {
                 let cause = clip(&cause, CAUSE_BYTES_MAX);
                 warn!(record = record.address(), "dead letter: {cause}");

@@ -24,6 +24,22 @@ impl std::fmt::Debug for Open {
     }
 }
 
+/// A thread that panics in a batch has given it up, and says so before its spans are gone.
+impl Drop for Open {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fail("panicked");
+        }
+    }
+}
+
+impl Open {
+    fn fail(&mut self, cause: &str) {
+        let spans = self.records.values_mut().chain(&mut self.sent);
+        spans.chain([&mut self.batch]).for_each(|span| span.fail(cause));
+    }
+}
+
 impl Spans {
     /// The span of a batch of these records, which a member of `group` handles.
     pub fn of_batch(group: &str, records: &[Record]) -> Self {
@@ -91,9 +107,6 @@ impl Spans {
 
     /// All of it is given up, and comes again.
     pub fn fail_all(&mut self, cause: &str) {
-        for open in &mut self.0 {
-            let spans = open.records.values_mut().chain(&mut open.sent);
-            spans.chain([&mut open.batch]).for_each(|span| span.fail(cause));
-        }
+        self.0.iter_mut().for_each(|open| open.fail(cause));
     }
 }
