@@ -73,21 +73,32 @@ explain() {
     die "the shop did not come up: see above, and \`docker compose logs NAME\`"
 }
 
-# `--with NAME` is the profile of that name, and orders requires the check of that name.
+# `--with NAME` is the profile of that name. Orders requires the check of that name, unless it is `observability`: then
+# traces go to the profile's store.
+with() {
+    COMPOSE_PROFILES="${COMPOSE_PROFILES:+$COMPOSE_PROFILES,}$1"
+    if [ "$1" = observability ]; then
+        export OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-http://tempo:4318/v1/traces}"
+    else
+        EXTRA_CHECKS="${EXTRA_CHECKS:+$EXTRA_CHECKS,}$1"
+    fi
+}
+
+EXTRA_CHECKS="${EXTRA_CHECKS-${COMPOSE_PROFILES:-}}"
 declare -a words=()
 while [ $# -gt 0 ]; do
     case "$1" in
     --with)
         [ $# -ge 2 ] || die "--with wants the name of a service"
-        COMPOSE_PROFILES="${COMPOSE_PROFILES:+$COMPOSE_PROFILES,}$2"
+        with "$2"
         shift
         ;;
-    --with=*) COMPOSE_PROFILES="${COMPOSE_PROFILES:+$COMPOSE_PROFILES,}${1#--with=}" ;;
+    --with=*) with "${1#--with=}" ;;
     *) words+=("$1") ;;
     esac
     shift
 done
-export COMPOSE_PROFILES="${COMPOSE_PROFILES:-}"
+export COMPOSE_PROFILES="${COMPOSE_PROFILES:-}" EXTRA_CHECKS
 set -- "${words[@]+"${words[@]}"}"
 
 check_engine
@@ -97,6 +108,10 @@ MURMURATION_SOURCES="$(deploy/docker/sources.sh 2>/dev/null || true)"
 export MURMURATION_SOURCES
 docker compose up --detach --wait --build "$@" || explain
 view="http://$(docker compose port view 8080)"
+dashboards=""
+if [[ ",$COMPOSE_PROFILES," == *,observability,* ]]; then
+    dashboards="  http://$(docker compose port grafana 3000)                      dashboards and traces"$'\n'
+fi
 cat <<END
 
 The shop is open. Try:
@@ -104,6 +119,6 @@ The shop is open. Try:
   $view                      the shop in a browser
   http://$(docker compose port mail 8025)                      the mails it sends
   docker compose ps | logs -f orders         look around
-  docker compose down                        end it; what it knows is kept (down --volumes forgets it)
+${dashboards}  docker compose down                        end it; what it knows is kept (down --volumes forgets it)
 
 END

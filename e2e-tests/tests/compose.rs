@@ -11,10 +11,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use client::{PORTS, SERVICES};
+use client::{PORTS, SERVICES, State, metrics};
 use serde_json::{Map, Value};
 
 const MEMORY_MAX_MB: u64 = 3 * 1024;
+
+/// What the profile `observability` may take beside the shop.
+const OBSERVABILITY_MAX_MB: u64 = 1024;
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -24,6 +27,11 @@ fn read(path: &str) -> String {
 fn services() -> Map<String, Value> {
     let compose: Value = serde_saphyr::from_str(&read("docker-compose.yml")).unwrap();
     compose["services"].as_object().unwrap().clone()
+}
+
+/// Whether it is what looks at the shop, and not a part of it.
+fn observes(service: &Value) -> bool {
+    service["profiles"].as_array().is_some_and(|all| all.contains(&"observability".into()))
 }
 
 /// `key=value` lines, without those that hold a placeholder: addresses and folders differ by
@@ -154,8 +162,9 @@ fn connect_has_the_settings_of_the_native_shop() {
 
 #[test]
 fn every_port_has_its_default_a_variable_and_the_loopback_interface() {
-    let mut defaults = BTreeMap::new();
+    let (mut defaults, mut observing) = (BTreeMap::new(), BTreeMap::new());
     for (name, service) in services() {
+        let defaults = if observes(&service) { &mut observing } else { &mut defaults };
         for port in service["ports"].as_array().into_iter().flatten().map(text) {
             let (host, _) = port.rsplit_once(':').unwrap();
             let variable = format!("127.0.0.1:${{{}_PORT:-", name.to_uppercase());
@@ -168,20 +177,25 @@ fn every_port_has_its_default_a_variable_and_the_loopback_interface() {
     let native = PORTS.iter().filter(|(name, _)| !inner.contains(name));
     let native: BTreeMap<_, _> = native.map(|(name, port)| ((*name).to_owned(), *port)).collect();
     assert_eq!(defaults, native);
+    let names: Vec<_> = observing.keys().map(String::as_str).collect();
+    assert_eq!(names, ["grafana", "prometheus"]);
+    assert!(observing.values().all(|port| !native.values().any(|taken| taken == port)));
 }
 
 #[test]
 fn the_whole_shop_fits_into_three_gigabytes() {
-    let mut total = 0;
+    let (mut total, mut observing) = (0, 0);
     for (name, service) in services() {
         // Jobs end before the others need all of theirs.
         if service["restart"] == "no" {
             continue;
         }
         let limit = service["mem_limit"].as_str().unwrap_or_else(|| panic!("{name}: no limit"));
-        total += limit.strip_suffix('m').unwrap().parse::<u64>().unwrap();
+        let limit = limit.strip_suffix('m').unwrap().parse::<u64>().unwrap();
+        *if observes(&service) { &mut observing } else { &mut total } += limit;
     }
     assert!(total <= MEMORY_MAX_MB, "{total} MB");
+    assert!((1..=OBSERVABILITY_MAX_MB).contains(&observing), "{observing} MB");
 }
 
 #[test]
@@ -250,6 +264,76 @@ fn what_is_no_job_comes_back() {
         let policy = if jobs.contains(&name.as_str()) { "no" } else { "unless-stopped" };
         assert_eq!(service["restart"], policy, "{name}");
     }
+}
+
+/// Prometheus scrapes each service that runs by default, with the labels that a shop of processes
+/// has, and loads the alerts.
+#[test]
+fn what_observes_the_shop_is_told_where_it_is() {
+    let services = services();
+    let config: Value = serde_saphyr::from_str(&read("deploy/prometheus/prometheus.yml")).unwrap();
+    let urls = SERVICES.map(|name| (name.to_owned(), format!("http://{name}:8080")));
+    let state = State {
+        dir: "/".into(),
+        pid: 0,
+        ports: BTreeMap::new(),
+        urls: urls.into(),
+        project: None,
+        build: None,
+    };
+    let rules = Path::new("../alerts/shop.yml");
+    let native = metrics::config(&state, rules, metrics::INTERVAL);
+    let native: Value = serde_saphyr::from_str(&native).unwrap();
+    for part in ["global", "rule_files"] {
+        assert_eq!(config[part], native[part], "{part}");
+    }
+    let job = |config: &Value| config["scrape_configs"][0].clone();
+    assert_eq!(job(&config)["job_name"], job(&native)["job_name"]);
+    let targets = |config: &Value| -> BTreeSet<String> {
+        let targets = job(config)["static_configs"].as_array().unwrap().clone();
+        targets.iter().map(Value::to_string).collect()
+    };
+    assert_eq!(targets(&config), targets(&native));
+
+    let sources = read("deploy/grafana/provisioning/datasources/murmuration.yml");
+    let sources: Value = serde_saphyr::from_str(&sources).unwrap();
+    for source in sources["datasources"].as_array().unwrap() {
+        let uid = source["uid"].as_str().unwrap();
+        assert_eq!(source["url"], format!("http://{uid}:{}", port_of(uid)));
+        assert!(observes(&services[uid]), "{uid}");
+    }
+    let endpoint = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    for name in SERVICES {
+        assert!(environment(&services[name]).contains_key(endpoint), "{name}");
+    }
+    assert!(read("deploy/docker/up.sh").contains("http://tempo:4318/v1/traces"));
+    assert!(read("deploy/tempo/tempo.yml").contains(r#"endpoint: "0.0.0.0:4318""#));
+}
+
+/// Where Grafana reaches it within the containers' network.
+fn port_of(name: &str) -> u16 {
+    let tempo = read("deploy/tempo/tempo.yml");
+    match name {
+        "tempo" => between(&tempo, "http_listen_port: ", " ").parse().unwrap(),
+        _ => 9090,
+    }
+}
+
+#[test]
+fn what_is_mounted_is_there() {
+    let mut mounted = 0;
+    for (name, service) in services() {
+        for volume in service["volumes"].as_array().into_iter().flatten().map(text) {
+            if let Some(path) = volume.strip_prefix("./") {
+                let path = path.split(':').next().unwrap();
+                let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+                assert!(here.exists(), "{name}: {path}");
+                assert!(volume.ends_with(":ro"), "{name}: {volume}");
+                mounted += 1;
+            }
+        }
+    }
+    assert!(mounted >= 5, "{mounted}");
 }
 
 /// What `./shop up --docker` says on a machine whose `docker` is this script; none: there is no

@@ -5,6 +5,7 @@
 //!   are.
 //! - [`control`]: the requests to the keeper of a shop, and the socket that carries them.
 //! - [`Found`]: the shop that a command means. [`containers`] is one that Docker runs.
+//! - [`metrics`]: what Prometheus needs to know of it.
 //! - [`Shop`]: a shop that a program starts for itself, breaks and mends.
 //! - [`OrderClient`]: places orders as a careful client does.
 
@@ -14,6 +15,7 @@ mod dirs;
 mod find;
 mod health;
 pub mod log;
+pub mod metrics;
 mod order_client;
 mod processes;
 mod progress;

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::place::Place;
 use crate::commands::{
-    acls, audit, bench, cdc, chaos, dlq, down, load, logs, order, provision, status, topics, up,
-    view,
+    acls, audit, bench, cdc, chaos, dlq, down, load, logs, metrics, order, provision, status,
+    topics, up, view,
 };
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
@@ -54,6 +54,8 @@ enum Command {
     Chaos(chaos::ChaosArgs),
     /// Measure a fresh shop of release builds, next to the limits of the machine
     Bench(bench::BenchArgs),
+    /// Print a configuration of Prometheus that scrapes this shop and loads its alerts
+    Metrics(metrics::MetricsArgs),
     /// Show the choreography: every topic with its writers and readers
     Topics,
     /// Print who may do what on a Kafka with access control, as lines for kafka-acls.sh
@@ -173,6 +175,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Dlq(args) => dlq::run(args).await,
         Command::View(args) => view::run(args).await,
         Command::Cdc(args) => cdc::run(args).await,
+        Command::Metrics(args) => metrics::run(args).await,
         Command::Topics => {
             topics::run();
             Ok(())

@@ -10,6 +10,7 @@ pub(crate) mod dlq;
 pub(crate) mod down;
 pub(crate) mod load;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod provision;
