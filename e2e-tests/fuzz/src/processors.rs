@@ -144,7 +144,7 @@ impl Repository for Rows {
             *history = evolve(std::mem::take(history), decision);
         }
         // What the tables are written from.
-        (batch.refusals(), batch.products(), batch.customers(), batch.stock());
+        let _ = (batch.refusals(), batch.products(), batch.customers(), batch.stock());
         Ok(batch.outcomes(decisions))
     }
 }

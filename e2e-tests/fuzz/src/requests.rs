@@ -22,11 +22,11 @@ use contracts::{
 use http_body_util::BodyExt;
 use orders::{
     catalog::Catalog,
-    http::{CommandLog, Sent, waiters::Waiters},
+    http::{CommandLog, Sent, admission::Bounds, waiters::Waiters},
 };
 use serde_json::Value;
 use service_kit::{Health, Limits, Metrics, Shutdown};
-use std::{str::from_utf8, sync::Arc};
+use std::{str::from_utf8, sync::Arc, time::Duration};
 use streams::{Codec, GlobalTable, MemoryRegistry, lineage::Cause};
 use streams_kafka::Sender;
 use tokio::runtime::{Builder, Runtime};
@@ -35,7 +35,7 @@ use view::{
     adapters::Postgres,
     feed::Feed,
     freshness::Freshness,
-    http::{Page, Streams},
+    http::{OrderLooks, Page, Streams},
     rebuild::Rebuilds,
 };
 
@@ -140,10 +140,12 @@ impl CommandLog for Refusing {
 pub(crate) fn orders(bytes: &[u8]) {
     server!(|_| {
         let waiters = Waiters::new(8);
+        let bounds = Bounds { wait: Duration::MAX, open_min: usize::MAX };
         let app = orders::http::App {
             catalog: Catalog::fixed([seeds::product()], [seeds::customer()]),
             commands: Arc::new(Refusing(waiters.clone())),
             waiters,
+            admission: orders::http::admission(bounds, &Limits::default()),
             view_url: "http://view".into(),
             shutdown: Shutdown::new(),
         };
@@ -174,6 +176,7 @@ pub(crate) fn view(bytes: &[u8]) {
             feed: Feed::new(database.clone()),
             database,
             waiters: service_kit::Waiters::new(8),
+            looks: OrderLooks::default(),
             streams,
             page: Page::new("http://orders").expect("it is a URL"),
             freshness: Freshness::default(),
