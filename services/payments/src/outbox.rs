@@ -12,7 +12,7 @@ use streams::{
 use uuid::Uuid;
 
 /// The headers that a row has a column for.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     names::ID,
     names::SOURCE,
     names::TYPE,
@@ -23,6 +23,7 @@ const COLUMNS: [&str; 10] = [
     names::CORRELATION_ID,
     names::CAUSATION_ID,
     names::LINEAGE,
+    names::CALLER_ID,
 ];
 
 /// How long a message may take to come back when it is sent for the first time: Connect is back

@@ -31,6 +31,8 @@ pub struct Cause {
     pub traceparent: Option<String>,
     /// The services so far.
     pub lineage: Option<String>,
+    /// Who has asked for it at the edge.
+    pub caller: Option<String>,
 }
 
 impl Cause {
@@ -45,12 +47,13 @@ impl Cause {
             correlation_id: header(names::CORRELATION_ID),
             traceparent: header(names::TRACEPARENT),
             lineage: header(names::LINEAGE),
+            caller: header(names::CALLER_ID),
         }
     }
 
     /// The headers of an event of `kind` about `subject` that `S` writes because of this.
     pub fn headers<S: Service>(&self, kind: &str, subject: &str, at: Timestamp) -> Headers {
-        let mut headers = Headers(Vec::with_capacity(10));
+        let mut headers = Headers(Vec::with_capacity(11));
         headers.push(names::SPEC_VERSION, "1.0");
         headers.push(names::ID, uuid::Uuid::now_v7().to_string());
         headers.push(names::SOURCE, S::NAME);
@@ -64,6 +67,9 @@ impl Cause {
         }
         if let Some(traceparent) = &self.traceparent {
             headers.push(names::TRACEPARENT, traceparent.as_str());
+        }
+        if let Some(caller) = &self.caller {
+            headers.push(names::CALLER_ID, caller.as_str());
         }
         headers
     }
@@ -122,6 +128,19 @@ mod tests {
         let wide = "a".repeat(LINEAGE_BYTES_MAX);
         let wide = Cause { lineage: Some(wide), ..Cause::default() };
         assert_eq!(wide.lineage_through::<Counts>(), "counts@2.0.0");
+    }
+
+    #[test]
+    fn who_has_asked_is_told_with_all_that_follows() {
+        let cause = Cause { caller: Some("customer:ada".into()), ..Cause::default() };
+        let headers = cause.headers::<Sums>("Sum", "m-1", Timestamp(1));
+        assert_eq!(headers.get(names::CALLER_ID), Some("customer:ada"));
+        let (topic, key, value) = ("sums".into(), None, None);
+        let record =
+            Record { topic, partition: 0, offset: 1, timestamp_ms: 1, key, value, headers };
+        assert_eq!(Cause::of(&record).caller.as_deref(), Some("customer:ada"));
+        let none = Cause::default().headers::<Sums>("Sum", "m-1", Timestamp(1));
+        assert_eq!(none.get(names::CALLER_ID), None);
     }
 
     #[test]

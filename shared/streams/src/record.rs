@@ -132,10 +132,14 @@ fn is_well_formed(name: &str, text: &str) -> bool {
         names::TRACEPARENT => is_traceparent(text),
         names::LINEAGE => text.split(" > ").all(is_visible),
         names::CORRELATION_ID | names::CAUSATION_ID => is_visible(text),
+        names::CALLER_ID => is_visible(text) && text.len() <= CALLER_BYTES_MAX,
         _ if name.starts_with("ce_") => !text.chars().any(char::is_control),
         _ => true,
     }
 }
+
+/// Longest [`names::CALLER_ID`], in bytes: a role, a colon and a subject.
+const CALLER_BYTES_MAX: usize = 160;
 
 fn is_visible(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -182,6 +186,9 @@ pub mod names {
     pub const CAUSATION_ID: &str = "causationid";
     /// The services that the fact has passed through, each with its version, oldest first.
     pub const LINEAGE: &str = "lineage";
+    /// Who has asked for it at the edge, as the edge has believed: `customer:ada`. None in a shop
+    /// that does not ask its callers.
+    pub const CALLER_ID: &str = "callerid";
 }
 
 #[cfg(test)]
@@ -207,7 +214,9 @@ mod tests {
         for bad in ["", "00-1-2-01", "\0", "ff", &longer, &none, &upper, &control, &trace[..54]] {
             assert_eq!(get(names::TRACEPARENT, bad.as_bytes()), None, "{bad:?}");
         }
-        for name in [names::LINEAGE, names::CORRELATION_ID, names::CAUSATION_ID] {
+        assert_eq!(get(names::CALLER_ID, b"customer:ada").as_deref(), Some("customer:ada"));
+        assert_eq!(get(names::CALLER_ID, "c".repeat(161).as_bytes()), None);
+        for name in [names::LINEAGE, names::CORRELATION_ID, names::CAUSATION_ID, names::CALLER_ID] {
             assert_eq!(get(name, b"orders@0.1.0").as_deref(), Some("orders@0.1.0"));
             for bad in [&b""[..], b"a\0b", b"a\nb", b"\xff", "ä".as_bytes()] {
                 assert_eq!(get(name, bad), None, "{name}: {bad:?}");

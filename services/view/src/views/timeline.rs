@@ -33,6 +33,7 @@ pub(super) const DEFINITION: Definition = Definition {
             causation_id  text,
             occurred_at   bigint  NOT NULL,
             latency_ms    bigint  NOT NULL,
+            caller        text,
             PRIMARY KEY (order_id, version)
         );
         CREATE INDEX timeline_places ON timeline (log_partition, log_offset)",
@@ -78,6 +79,8 @@ pub struct TransitionView {
     pub occurred_at: String,
     /// Milliseconds since the order was requested.
     pub latency_ms: i64,
+    /// Who has asked for it at the edge, such as `customer:ada`; null in a shop that does not ask.
+    pub caller: Option<String>,
 }
 
 impl TransitionView {
@@ -92,9 +95,10 @@ impl TransitionView {
 
 const INSERT: &str = "
     INSERT INTO timeline (order_id, version, transition, status, topic, log_partition, log_offset,
-        writer, lineage, causation_id, occurred_at, latency_ms)
+        writer, lineage, causation_id, occurred_at, latency_ms, caller)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[],
-        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[])
+        $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
+        $13::text[])
     ON CONFLICT (order_id, version) DO NOTHING";
 
 /// Show the transitions.
@@ -116,6 +120,7 @@ pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sq
         .bind(all.iter().map(|arrived| header(arrived, names::CAUSATION_ID)).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| arrived.order.occurred_at.millis()).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| latency_ms(arrived)).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| header(arrived, names::CALLER_ID)).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)
@@ -145,6 +150,7 @@ pub(super) struct Row {
     causation_id: Option<String>,
     occurred_at: i64,
     latency_ms: i64,
+    caller: Option<String>,
 }
 
 impl From<Row> for TransitionView {
@@ -162,6 +168,7 @@ impl From<Row> for TransitionView {
             causation_id: row.causation_id,
             occurred_at: time(row.occurred_at),
             latency_ms: row.latency_ms,
+            caller: row.caller,
         }
     }
 }

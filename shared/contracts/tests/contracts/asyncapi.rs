@@ -164,6 +164,7 @@ fn headers() -> Value {
         names::TRACEPARENT: text("W3C Trace Context"),
         names::CORRELATION_ID: text("the same for all that follows from one request"),
         names::CAUSATION_ID: text("topic/partition/offset of the record that caused it"),
+        names::CALLER_ID: text("who has asked at the edge, such as customer:ada, if the shop asks"),
         names::LINEAGE: text("the services that it has passed through, with their versions"),
     } })
 }

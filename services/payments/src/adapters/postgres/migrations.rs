@@ -5,12 +5,13 @@ use sqlx::migrate::Migrator;
 use std::sync::LazyLock;
 
 /// Number, name and text of every file in `migrations/`.
-const FILES: [(i64, &str, &str); 5] = [
+const FILES: [(i64, &str, &str); 6] = [
     (1, "payments", include_str!("../../../migrations/0001_payments.sql")),
     (2, "set_aside", include_str!("../../../migrations/0002_set_aside.sql")),
     (3, "sizes", include_str!("../../../migrations/0003_sizes.sql")),
     (4, "outbox_partition", include_str!("../../../migrations/0004_outbox_partition.sql")),
     (5, "unreturned", include_str!("../../../migrations/0005_unreturned.sql")),
+    (6, "callers", include_str!("../../../migrations/0006_callers.sql")),
 ];
 
 /// Every migration, in the order of their numbers.

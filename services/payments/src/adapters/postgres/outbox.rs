@@ -18,7 +18,7 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
     sqlx::query(
         "INSERT INTO outbox (id, aggregatetype, aggregateid, partition, type, payload, \
              ce_id, ce_source, ce_type, ce_time, ce_subject, ce_specversion, \
-             traceparent, correlationid, causationid, lineage, \
+             traceparent, correlationid, causationid, lineage, callerid, \
              dlq_cause, dlq_topic, dlq_partition, dlq_offset, dlq_service, dlq_time, \
              dlq_bytes, dlq_sha256) \
          SELECT given.id, given.topic, given.key, given.partition, \
@@ -28,7 +28,8 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[OutboxRow]) -> Result<
              AS given (id, topic, key, payload, headers, partition), \
          json_to_record(given.headers::json) AS h (ce_id text, ce_source text, ce_type text, \
              ce_time text, ce_subject text, ce_specversion text, traceparent text, \
-             correlationid text, causationid text, lineage text, dlq_cause text, dlq_topic text, \
+             correlationid text, causationid text, lineage text, callerid text, \
+             dlq_cause text, dlq_topic text, \
              dlq_partition text, dlq_offset text, dlq_service text, dlq_time text, \
              dlq_bytes text, dlq_sha256 text)",
     )

@@ -14,7 +14,7 @@ use uuid::Uuid;
 macro_rules! columns {
     () => {
         "order_id, status, void_due, reference, \"order\"::text AS \"order\", \
-         causationid, correlationid, traceparent, lineage, attempts, last_error"
+         causationid, correlationid, traceparent, lineage, callerid, attempts, last_error"
     };
 }
 
@@ -149,21 +149,23 @@ pub(super) async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sq
         rows.iter().map(|row| serde_json::to_string(&row.payment.order)).collect();
     sqlx::query(
         "INSERT INTO payments AS known (order_id, status, void_due, reference, \"order\", \
-             deadline_ms, causationid, correlationid, traceparent, lineage, attempts, last_error, \
-             due_at) \
+             deadline_ms, causationid, correlationid, traceparent, lineage, callerid, attempts, \
+             last_error, due_at) \
          SELECT order_id, status, void_due, reference, order_text::json, deadline_ms, causationid, \
-             correlationid, traceparent, lineage, attempts, last_error, \
+             correlationid, traceparent, lineage, callerid, attempts, last_error, \
              now() + due_in_s * (0.5 + random() / 2) * interval '1 second' \
          FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::bigint[], \
-                 $7::text[], $8::text[], $9::text[], $10::text[], $11::int[], $12::text[], \
-                 $13::float8[]) \
+                 $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], \
+                 $13::text[], $14::float8[]) \
              AS given (order_id, status, void_due, reference, order_text, deadline_ms, \
-                 causationid, correlationid, traceparent, lineage, attempts, last_error, due_in_s) \
+                 causationid, correlationid, traceparent, lineage, callerid, attempts, last_error, \
+                 due_in_s) \
          ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, \
              void_due = excluded.void_due, reference = excluded.reference, \
              \"order\" = excluded.\"order\", \
              causationid = excluded.causationid, correlationid = excluded.correlationid, \
              traceparent = excluded.traceparent, lineage = excluded.lineage, \
+             callerid = excluded.callerid, \
              attempts = excluded.attempts, last_error = excluded.last_error, \
              due_at = excluded.due_at, lease_token = NULL, expire_again_at = NULL, \
              updated_at = now()",
@@ -178,6 +180,7 @@ pub(super) async fn upsert(tx: &mut PgConnection, rows: &[Row]) -> Result<(), sq
     .bind(column(rows, |row| text(&row.cause.correlation_id)))
     .bind(column(rows, |row| text(&row.cause.traceparent)))
     .bind(column(rows, |row| text(&row.cause.lineage)))
+    .bind(column(rows, |row| text(&row.cause.caller)))
     .bind(column(rows, |row| i32::try_from(row.attempts).unwrap_or(i32::MAX)))
     .bind(column(rows, |row| text(&row.last_error)))
     .bind(column(rows, |row| row.due_in.map(|wait| wait.as_secs_f64())))
@@ -234,6 +237,7 @@ fn row(from: &PgRow) -> Result<Row, sqlx::Error> {
         correlation_id: from.try_get("correlationid")?,
         traceparent: from.try_get("traceparent")?,
         lineage: from.try_get("lineage")?,
+        caller: from.try_get("callerid")?,
     };
     let attempts: i32 = from.try_get("attempts")?;
     let last_error = from.try_get("last_error")?;
