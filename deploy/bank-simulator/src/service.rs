@@ -2,7 +2,7 @@
 
 use crate::{Config, bank, http};
 use anyhow::Context;
-use service_kit::{Lifecycle, Limits, Running, Shutdown};
+use service_kit::{CallerSettings, Guarded, Lifecycle, Limits, Running, Shutdown};
 use std::sync::Arc;
 
 /// Opens the journal, replays it and serves until `shutdown`.
@@ -13,8 +13,9 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let lifecycle = Lifecycle::new(shutdown);
     let bank = bank::Bank::open(&config.data_dir, lifecycle.health().check("journal"))?;
     let routes = http::router(Arc::new(bank), lifecycle.shutdown());
+    let address = (config.addr(), &CallerSettings::default());
     lifecycle
-        .serve(config.addr(), routes, Limits::default())
+        .serve(address, Guarded::public(routes), Limits::default())
         .await
         .context("the address of the bank is BANK_ADDR, or else HTTP_ADDR")
 }

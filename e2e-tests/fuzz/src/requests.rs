@@ -25,7 +25,7 @@ use orders::{
     http::{CommandLog, Sent, admission::Bounds, waiters::Waiters},
 };
 use serde_json::Value;
-use service_kit::{Health, Limits, Metrics, Shutdown};
+use service_kit::{Callers, Guarded, Health, Limits, Metrics, Shutdown};
 use std::{str::from_utf8, sync::Arc, time::Duration};
 use streams::{Codec, GlobalTable, MemoryRegistry, lineage::Cause};
 use streams_kafka::Sender;
@@ -49,11 +49,12 @@ struct Server {
 }
 
 impl Server {
-    fn new(routes: impl FnOnce(&Runtime) -> Router) -> Self {
+    fn new(routes: impl FnOnce(&Runtime) -> Guarded) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let routes = routes(&runtime);
         let (health, metrics) = (Health::new(), Metrics::default());
-        let app = service_kit::app(routes, (&health, &metrics), &Limits::default());
+        let app =
+            service_kit::app(routes, (&health, &metrics, &Callers::open()), &Limits::default());
         Self { runtime, app }
     }
 
@@ -125,6 +126,7 @@ struct Refusing(Waiters);
 impl CommandLog for Refusing {
     fn send<'a>(&'a self, command: &'a OrderCommand, _: Cause) -> Sent<'a> {
         self.0.on_refusal(CommandRefused {
+            customer_id: None,
             command_id: command.command_id(),
             order_id: command.order_id(),
             command: command.name().to_owned(),

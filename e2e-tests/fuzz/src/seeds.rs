@@ -92,6 +92,7 @@ pub(crate) fn validation(outcome: Outcome) -> OrderValidation {
 
 fn refused() -> CommandRefused {
     CommandRefused {
+        customer_id: None,
         command_id: command_id(),
         order_id: order_id(),
         command: "PlaceOrder".to_owned(),
@@ -102,7 +103,12 @@ fn refused() -> CommandRefused {
 }
 
 fn cancel() -> CancelOrder {
-    CancelOrder { command_id: command_id(), order_id: order_id(), issued_at: NOW }
+    CancelOrder {
+        command_id: command_id(),
+        order_id: order_id(),
+        issued_at: NOW,
+        customer_id: None,
+    }
 }
 
 fn waiting() -> Waiting {

@@ -71,9 +71,12 @@ fn make(number: usize, command: Command) -> Message {
             issued_at: NOTED,
             note: contracts::orders::Note::default(),
         }),
-        Command::Cancel => {
-            OrderCommand::from(CancelOrder { command_id: id(0x200), order_id, issued_at: NOTED })
-        }
+        Command::Cancel => OrderCommand::from(CancelOrder {
+            command_id: id(0x200),
+            order_id,
+            issued_at: NOTED,
+            customer_id: None,
+        }),
     };
     Message::at_the_edge(&ORDER_COMMANDS, &order_id, &command)
 }

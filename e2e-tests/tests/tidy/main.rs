@@ -5,6 +5,7 @@
 
 mod imports;
 mod pages;
+mod security;
 mod tasks;
 
 use contracts::ServiceName;

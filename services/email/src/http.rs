@@ -1,7 +1,6 @@
 //! Email over HTTP: how it is, and the document that says so.
 
-use axum::Router;
-use service_kit::openapi;
+use service_kit::{Guarded, Routes, openapi};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 
 #[derive(OpenApi)]
@@ -15,11 +14,11 @@ struct Api;
 ///
 /// # Errors
 /// Fails if it cannot be written, which a test rules out.
-pub fn router() -> anyhow::Result<Router> {
+pub fn router() -> anyhow::Result<Guarded> {
     openapi::router(&document())
 }
 
 /// The OpenAPI document of this service.
 pub fn document() -> Document {
-    openapi::complete(Api::openapi())
+    openapi::complete(Routes::<()>::new(Api::openapi()).document())
 }

@@ -40,7 +40,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         shutdown.clone(),
     );
     lifecycle.clock(clock.readings(), clock.stopped());
-    let running = lifecycle.serve(config.addr(), http::router()?, Limits::default()).await?;
+    let address = (config.addr(), &common.callers);
+    let running = lifecycle.serve(address, http::router()?, Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
     let mailer = Measured::new(mailer, lifecycle.meters());

@@ -38,7 +38,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         shutdown.clone(),
     );
     lifecycle.clock(clock.readings(), clock.stopped());
-    let running = lifecycle.serve(config.addr(), http::router()?, Limits::default()).await?;
+    let address = (config.addr(), &common.callers);
+    let running = lifecycle.serve(address, http::router()?, Limits::default()).await?;
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };

@@ -57,7 +57,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let heartbeats = spawn_tail(bootstrap, name, topics, stop(), move |_| pulse.beat());
     part("heartbeats", heartbeats);
     let routes = http::router(http::App { products, commands })?;
-    let running = lifecycle.serve(config.addr(), routes, Limits::default()).await?;
+    let running =
+        lifecycle.serve((config.addr(), &common.callers), routes, Limits::default()).await?;
 
     let (edge, url) = (codec.clone(), common.schema_registry_url.clone());
     lifecycle.task("schemas", |check, shutdown| async move {

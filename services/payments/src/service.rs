@@ -57,7 +57,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
 
     let lifecycle = Lifecycle::new(shutdown);
     let routes = http::router(database.clone())?;
-    let running = lifecycle.serve(config.addr(), routes, Limits::default()).await?;
+    let running =
+        lifecycle.serve((config.addr(), &config.common.callers), routes, Limits::default()).await?;
     let common = &config.common;
     let process = format!("payments-{}", common.instance);
     let clock = spawn_clock(&common.kafka_bootstrap, &process, lifecycle.shutdown());

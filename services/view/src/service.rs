@@ -75,8 +75,8 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         shutdown: shutdown.clone(),
     };
     let limits = http::limits(config.waiters_max);
-    let running =
-        lifecycle.serve(common.http_addr(DEFAULT_PORT), http::router(app)?, limits).await?;
+    let address = (common.http_addr(DEFAULT_PORT), &common.callers);
+    let running = lifecycle.serve(address, http::router(app)?, limits).await?;
 
     let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,

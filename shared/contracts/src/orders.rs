@@ -135,6 +135,9 @@ pub struct CancelOrder {
     pub order_id: OrderId,
     /// When the command was accepted at the edge.
     pub issued_at: Timestamp,
+    /// The customer who asks, to whom no order of another one is there. None: the one who asks may
+    /// cancel every order.
+    pub customer_id: Option<CustomerId>,
 }
 
 avro_record!(CancelOrder, "orders/CancelOrder.avsc");
@@ -253,6 +256,8 @@ pub struct CommandRefused {
     pub order_version: Option<i64>,
     /// When it was decided.
     pub refused_at: Timestamp,
+    /// The customer of a PlaceOrder: whose order it would have been.
+    pub customer_id: Option<CustomerId>,
 }
 
 avro_record!(CommandRefused, "orders/CommandRefused.avsc");

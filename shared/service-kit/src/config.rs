@@ -11,10 +11,11 @@ use std::{
 
 use clap::{Args, Parser, ValueEnum};
 
-use crate::probe;
+use crate::{callers::CallerSettings, probe};
 
 mod told;
 
+pub use crate::addresses::http_url;
 pub(crate) use told::settings;
 pub use told::without_secrets;
 
@@ -53,6 +54,10 @@ pub struct CommonConfig {
     /// How log lines are written.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     pub log_format: LogFormat,
+
+    /// Who may call.
+    #[command(flatten)]
+    pub callers: CallerSettings,
 }
 
 impl CommonConfig {
@@ -132,20 +137,6 @@ pub fn socket_addr(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
-/// Value parser for a base URL: `http://` or `https://`; a trailing slash is dropped, so that
-/// callers can append `/path`.
-///
-/// # Errors
-/// Says what a URL looks like when the text is not one.
-pub fn http_url(text: &str) -> Result<String, String> {
-    let url = text.trim_end_matches('/');
-    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(url.to_owned()),
-        _ => Err("expected a URL such as http://127.0.0.1:8085".to_owned()),
-    }
-}
-
 /// Value parser for a number in `range`.
 ///
 /// # Errors
@@ -202,14 +193,6 @@ mod tests {
     fn an_unusable_value_is_named_with_the_way_out() {
         let error = error(&["--http-addr", "nowhere"]);
         assert!(error.contains("<HTTP_ADDR>") && error.contains("127.0.0.1:8080"), "{error}");
-    }
-
-    #[test]
-    fn a_url_needs_a_scheme_and_a_host_and_loses_its_last_slash() {
-        assert_eq!(http_url("http://bank:8087/").unwrap(), "http://bank:8087");
-        for bad in ["bank:8087", "http://", "", "ftp://bank"] {
-            assert!(http_url(bad).is_err(), "{bad} was accepted");
-        }
     }
 
     #[test]

@@ -16,7 +16,12 @@ use tower::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{health::Health, metrics::Metrics, run::Shutdown};
+use crate::{
+    callers::{Callers, Guarded},
+    health::Health,
+    metrics::Metrics,
+    run::Shutdown,
+};
 
 mod connections;
 mod descriptors;
@@ -84,6 +89,8 @@ impl BoundServer {
 /// Serves `routes`, `/health/*` and `/metrics` on `addr` (port 0: any free one) until `shutdown`,
 /// and then for at most 5 s more, so that open requests can finish.
 ///
+/// `callers` judges who may call which of them.
+///
 /// Every error that a client sees is problem+json: also unknown paths and methods, bodies that are
 /// too large, overload, timeouts and panics. Each request is a span in the trace that its
 /// `traceparent` names, and is measured as `http.server.request.duration`.
@@ -92,8 +99,8 @@ impl BoundServer {
 /// Fails if the address cannot be listened on; the message names the setting to change.
 pub async fn serve(
     addr: SocketAddr,
-    routes: Router,
-    (health, metrics): (&Health, &Metrics),
+    routes: Guarded,
+    (health, metrics, callers): (&Health, &Metrics, &Callers),
     limits: Limits,
     shutdown: Shutdown,
 ) -> anyhow::Result<BoundServer> {
@@ -101,7 +108,7 @@ pub async fn serve(
         format!("cannot listen on {addr}; stop what uses it or set HTTP_ADDR to another address")
     })?;
     let local_addr = listener.local_addr().context("the listener has no address")?;
-    let app = app(routes, (health, metrics), &limits);
+    let app = app(routes, (health, metrics, callers), &limits);
     let connections_max = limits.in_flight_max.saturating_mul(CONNECTIONS_PER_REQUEST);
     let connections_max = descriptors::make_room_for(connections_max);
     let task = tokio::spawn(connections::serve(listener, app, connections_max, shutdown, GRACE));
@@ -118,11 +125,16 @@ pub async fn serve(
 }
 
 /// What [`serve`] answers with: `routes` within `limits`, `/health/*` and `/metrics`.
-pub fn app(routes: Router, (health, metrics): (&Health, &Metrics), limits: &Limits) -> Router {
+pub fn app(
+    routes: Guarded,
+    (health, metrics, callers): (&Health, &Metrics, &Callers),
+    limits: &Limits,
+) -> Router {
+    let numbers = Guarded::all(callers.metrics_access(), metrics.router());
     health
         .router()
-        .merge(metrics.router())
-        .fallback_service(limited(routes, limits, metrics))
+        .merge(numbers.judged_by(callers.clone()))
+        .fallback_service(limited(routes.judged_by(callers.clone()), limits, metrics))
         .layer(from_fn(layers::every_error_is_a_problem))
 }
 

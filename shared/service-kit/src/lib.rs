@@ -6,7 +6,7 @@
 //! ```no_run
 //! use std::process::ExitCode;
 //!
-//! use service_kit::{CommonConfig, Lifecycle, Limits, Telemetry};
+//! use service_kit::{CommonConfig, Guarded, Lifecycle, Limits, Telemetry};
 //!
 //! #[derive(clap::Parser)]
 //! struct Config {
@@ -19,8 +19,9 @@
 //!     let telemetry = Telemetry::init("orders", &config.common);
 //!     service_kit::run(telemetry, |shutdown| async move {
 //!         let lifecycle = Lifecycle::new(shutdown);
-//!         let (addr, api) = (config.common.http_addr(8080), axum::Router::new());
-//!         lifecycle.serve(addr, api, Limits::default()).await?.stopped().await
+//!         let (addr, callers) = (config.common.http_addr(8080), &config.common.callers);
+//!         let api = Guarded::default();
+//!         lifecycle.serve((addr, callers), api, Limits::default()).await?.stopped().await
 //!     })
 //! }
 //! ```
@@ -28,7 +29,9 @@
 //! The crate knows nothing of Kafka, and of Postgres only with the feature `postgres`, so each
 //! service pays only for what it uses.
 
+mod addresses;
 pub mod backoff;
+pub mod callers;
 pub mod config;
 pub mod health;
 pub mod http;
@@ -36,6 +39,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod metrics;
 pub mod openapi;
+mod operations;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod probe;
@@ -46,6 +50,7 @@ pub mod telemetry;
 pub mod waiters;
 
 pub use backoff::{Backoff, Outage};
+pub use callers::{Access, Caller, CallerSettings, Callers, Guarded, Routes};
 pub use config::{CommonConfig, LogFormat, parse_config};
 pub use health::{Health, Readiness};
 pub use http::{BoundServer, Limits, app, serve};

@@ -4,13 +4,13 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use axum::Router;
 use parking_lot::Mutex;
 use streams::{Meters, clock::Reading, meter::CHECKS};
 use tokio::{sync::watch, task::JoinError, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    callers::{CallerSettings, Callers, Guarded},
     health::{Health, Readiness},
     http::{Limits, serve},
     metrics::Metrics,
@@ -27,7 +27,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 /// others, and the service with an error that names it. Clones register parts with the same owner.
 ///
 /// ```no_run
-/// # use service_kit::{Lifecycle, Limits, Running, Shutdown};
+/// # use service_kit::{CallerSettings, Guarded, Lifecycle, Limits, Running, Shutdown};
 /// async fn start(shutdown: Shutdown) -> anyhow::Result<Running> {
 ///     let lifecycle = Lifecycle::new(shutdown);
 ///     lifecycle.task("clock", |check, shutdown| async move {
@@ -35,7 +35,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 ///         shutdown.cancelled().await;
 ///         Ok(())
 ///     });
-///     lifecycle.serve(([127, 0, 0, 1], 8080).into(), axum::Router::new(), Limits::default()).await
+///     let (addr, callers) = (([127, 0, 0, 1], 8080).into(), CallerSettings::default());
+///     lifecycle.serve((addr, &callers), Guarded::default(), Limits::default()).await
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -101,16 +102,22 @@ impl Lifecycle {
     /// Call it before the parts that take something over from another process: a second copy of a
     /// service, which fails at the address, must not fence the first one.
     ///
+    /// If callers need a token, the part `callers` reads the keys of their issuer.
+    ///
     /// # Errors
     /// Fails if the address cannot be listened on; the message names the setting to change.
     pub async fn serve(
         &self,
-        addr: SocketAddr,
-        routes: Router,
+        (addr, callers): (SocketAddr, &CallerSettings),
+        routes: Guarded,
         limits: Limits,
     ) -> anyhow::Result<Running> {
-        let server =
-            serve(addr, routes, (&self.health, &self.metrics), limits, self.shutdown()).await?;
+        let (callers, keys) = Callers::new(callers);
+        let told = (&self.health, &self.metrics, &callers);
+        let server = serve(addr, routes, told, limits, self.shutdown()).await?;
+        if let Some(keys) = keys {
+            self.task("callers", |check, shutdown| keys.run(check, shutdown));
+        }
         let local_addr = server.local_addr();
         self.task("http", |check, _| {
             check.up();

@@ -14,16 +14,17 @@ use axum::{
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Components, Content, OpenApi, Ref, RefOr, ResponseBuilder,
-        path::{Operation, PathItem},
+        Components, OpenApi, Ref, RefOr, extensions::Extensions, path::Operation,
         response::Response as Answer,
     },
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
+    callers::{ACCESS, Access, Guarded},
     health::{__path_live, __path_ready},
     metrics,
+    operations::{name, operations, problem_about, problem_content},
     problem::{self, Problem},
 };
 
@@ -35,10 +36,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     frame-ancestors 'none'";
 
 /// What [`serve`](crate::serve) may answer to any request before a handler has it, or instead.
-const ANY_REQUEST: [(StatusCode, &str); 5] = [
+const ANY_REQUEST: [(StatusCode, &str); 6] = [
     (StatusCode::BAD_REQUEST, "The path, the query, a header or the body cannot be read"),
     (StatusCode::URI_TOO_LONG, "Path and query are too long"),
     (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large, or too many"),
+    (StatusCode::TOO_MANY_REQUESTS, "Too often; `Retry-After` says when to come again"),
     (StatusCode::INTERNAL_SERVER_ERROR, "Our own error; the log of the service has the cause"),
     (StatusCode::SERVICE_UNAVAILABLE, "Not now; `Retry-After` says when to come again"),
 ];
@@ -48,6 +50,15 @@ const ANY_BODY: [(StatusCode, &str); 3] = [
     (StatusCode::REQUEST_TIMEOUT, "The body has not arrived in time"),
     (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON, or is encoded"),
+];
+
+/// Who may call what every service answers beside its own routes.
+const OURS: [(&str, Access); 4] = [
+    ("/openapi.json", Access::Public),
+    ("/health/live", Access::Public),
+    ("/health/ready", Access::Public),
+    // Unless METRICS_ACCESS says otherwise.
+    ("/metrics", Access::Staff),
 ];
 
 /// What every service answers beside its own routes.
@@ -76,14 +87,15 @@ pub fn complete(document: OpenApi) -> OpenApi {
         shared.insert(name(status), RefOr::T(problem_about(about)));
     }
     // Health and metrics are outside of the limits of the server; a 503 of health is a report.
-    document.merge_from(Health::openapi())
-}
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
-    let PathItem { get, put, post, delete, patch, .. } = item;
-    let reads = get.iter_mut().map(|operation| (false, operation));
-    let writes = [put, post, delete, patch].into_iter().flatten();
-    reads.chain(writes.map(|operation| (true, operation)))
+    let mut document = document.merge_from(Health::openapi());
+    for (path, access) in OURS {
+        let item = document.paths.paths.get_mut(path);
+        for (_, operation) in item.into_iter().flat_map(operations) {
+            let extensions = operation.extensions.get_or_insert_with(Extensions::default);
+            extensions.insert(ACCESS.to_owned(), access.as_str().into());
+        }
+    }
+    document
 }
 
 fn complete_operation((may_have_body, operation): (bool, &mut Operation)) {
@@ -111,29 +123,13 @@ fn make_problem(answer: &mut Answer) {
     }
 }
 
-fn problem_content() -> Content {
-    Content::new(Some(Ref::from_schema_name("Problem")))
-}
-
-fn problem_about(about: &str) -> Answer {
-    ResponseBuilder::new()
-        .description(about)
-        .content(problem::CONTENT_TYPE, problem_content())
-        .build()
-}
-
-/// `URI Too Long` is `URITooLong`.
-fn name(status: StatusCode) -> String {
-    status.canonical_reason().unwrap_or(status.as_str()).replace(' ', "")
-}
-
 /// `GET /openapi.json`, written once and then served from memory, and a page that shows it to
 /// people at `GET /docs`. The page and all its files come from the binary.
 ///
 /// # Errors
 /// Fails if two operations have one id, or the document cannot be written as JSON: faults of its
 /// author, and found by its test.
-pub fn router(document: &OpenApi) -> anyhow::Result<Router> {
+pub fn router(document: &OpenApi) -> anyhow::Result<Guarded> {
     let mut ids = BTreeSet::new();
     for (_, operation) in document.paths.paths.clone().values_mut().flat_map(operations) {
         let id = operation.operation_id.clone();
@@ -144,7 +140,8 @@ pub fn router(document: &OpenApi) -> anyhow::Result<Router> {
     // A validator would be another host, and the bar of the other layout has inline styles.
     let config = Config::from("../openapi.json").validator_url("none").use_base_layout();
     let page = Router::from(SwaggerUi::new("/docs").config(config));
-    Ok(Router::new().route("/openapi.json", get(answer)).merge(page.layer(map_response(guard))))
+    let files = Router::new().route("/openapi.json", get(answer));
+    Ok(Guarded::public(files.merge(page.layer(map_response(guard)))))
 }
 
 /// The headers of a page that trusts nothing but this service.
@@ -169,6 +166,7 @@ mod tests {
     use utoipa::OpenApi as _;
 
     use super::*;
+    use crate::Callers;
 
     #[utoipa::path(post, path = "/lines", responses(
         (status = 202), (status = 409, body = Problem), (status = 422)))]
@@ -189,7 +187,7 @@ mod tests {
         let answers = document["paths"]["/lines"]["post"]["responses"].as_object().unwrap();
         let statuses: Vec<_> = answers.keys().map(String::as_str).collect();
         let expected =
-            ["202", "400", "408", "409", "413", "414", "415", "422", "431", "500", "503"];
+            ["202", "400", "408", "409", "413", "414", "415", "422", "429", "431", "500", "503"];
         assert_eq!(statuses, expected);
         for (status, answer) in answers.iter().filter(|(status, _)| **status != *"202") {
             let answer = match answer["$ref"].as_str() {
@@ -216,7 +214,8 @@ mod tests {
 
     async fn get_text(path: &str) -> (StatusCode, String, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let answer = router(&lines()).unwrap().oneshot(request).await.unwrap();
+        let routes = router(&lines()).unwrap().judged_by(Callers::open());
+        let answer = routes.oneshot(request).await.unwrap();
         let policy = answer.headers().get(header::CONTENT_SECURITY_POLICY);
         let policy = policy.map(|policy| policy.to_str().unwrap().to_owned()).unwrap_or_default();
         let status = answer.status();

@@ -74,7 +74,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::{Health, Limits, Metrics, Shutdown, serve};
+    use crate::{Callers, Guarded, Health, Limits, Metrics, Shutdown, serve};
 
     #[test]
     fn an_address_to_listen_on_is_asked_on_the_loopback() {
@@ -89,8 +89,9 @@ mod tests {
         let health = Health::new();
         let kafka = health.check("kafka");
         kafka.down("waiting for 127.0.0.1:9092");
-        let (address, api) = (([127, 0, 0, 1], 0).into(), axum::Router::new());
-        let (limits, told) = (Limits::default(), (&health, &Metrics::default()));
+        let (address, api) = (([127, 0, 0, 1], 0).into(), Guarded::default());
+        let told = (&health, &Metrics::default(), &Callers::open());
+        let limits = Limits::default();
         let server = serve(address, api, told, limits, Shutdown::new()).await.unwrap();
         let address = server.local_addr();
 

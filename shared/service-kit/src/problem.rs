@@ -100,6 +100,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail(detail)
     }
 
+    /// 403: the caller may not do this, whatever is there.
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed")
+    }
+
     /// 503: the service cannot do this now; the client should try again in a second.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment")

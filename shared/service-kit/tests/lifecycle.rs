@@ -14,7 +14,9 @@ use anyhow::anyhow;
 use axum::Router;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use service_kit::{Lifecycle, Limits, Readiness, Running, Shutdown, config::loopback};
+use service_kit::{
+    CallerSettings, Guarded, Lifecycle, Limits, Readiness, Running, Shutdown, config::loopback,
+};
 use tokio::{
     net::TcpStream,
     sync::{oneshot, watch},
@@ -32,7 +34,8 @@ async fn until(check: Readiness, shutdown: Shutdown) -> anyhow::Result<()> {
 }
 
 async fn serve(lifecycle: &Lifecycle) -> Running {
-    let served = lifecycle.serve(loopback(0), Router::new(), Limits::default());
+    let open = CallerSettings::default();
+    let served = lifecycle.serve((loopback(0), &open), Guarded::default(), Limits::default());
     served.await.expect("a free port can be bound")
 }
 
@@ -247,7 +250,9 @@ async fn metrics_show_each_check_and_each_request() {
     let sick = lifecycle.health().check("sick");
     sick.degraded("as asked");
     let routes = Router::new().route("/tea/{leaf}", axum::routing::get(async || "brewed"));
-    let running = lifecycle.serve(loopback(0), routes, Limits::default()).await.unwrap();
+    let address = (loopback(0), &CallerSettings::default());
+    let running = lifecycle.serve(address, Guarded::public(routes), Limits::default());
+    let running = running.await.unwrap();
     let url = format!("http://{}/tea/7", running.local_addr());
     assert_eq!(reqwest::get(url).await.unwrap().status(), StatusCode::OK);
 

@@ -8,7 +8,8 @@ use reqwest::{Client, Method, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
-    BoundServer, Health, Limits, Metrics, Shutdown, ValidJson, ValidPath, config::loopback,
+    BoundServer, Callers, Guarded, Health, Limits, Metrics, Shutdown, ValidJson, ValidPath,
+    config::loopback,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -59,7 +60,9 @@ impl Server {
             .route("/wait", get(wait))
             .route("/panic", get(panics));
         let (metrics, stop) = (Metrics::default(), shutdown.clone());
-        let bound = service_kit::serve(loopback(0), routes, (&health, &metrics), limits, stop);
+        let (routes, open) = (Guarded::public(routes), Callers::open());
+        let told = (&health, &metrics, &open);
+        let bound = service_kit::serve(loopback(0), routes, told, limits, stop);
         let bound = bound.await.expect("a free port can be bound");
         let url = format!("http://{}", bound.local_addr());
         Self { url, shutdown, bound, health, entered, released }
@@ -299,8 +302,9 @@ async fn a_taken_port_is_an_error_that_names_the_setting() {
     let server = Server::start(Limits::default()).await;
     let addr = server.bound.local_addr();
     let (health, metrics) = (Health::new(), Metrics::default());
-    let (told, limits) = ((&health, &metrics), Limits::default());
-    let second = service_kit::serve(addr, Router::new(), told, limits, Shutdown::new());
+    let open = Callers::open();
+    let (told, limits) = ((&health, &metrics, &open), Limits::default());
+    let second = service_kit::serve(addr, Guarded::default(), told, limits, Shutdown::new());
     let error = format!("{:#}", second.await.unwrap_err());
     assert!(error.contains("HTTP_ADDR") && error.contains(&addr.to_string()), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use axum::{Router, routing::get};
 use service_kit::{
-    Health, Limits, LogFormat, Metrics, Shutdown, Telemetry, config::loopback,
+    Callers, Guarded, Health, Limits, LogFormat, Metrics, Shutdown, Telemetry, config::loopback,
     telemetry::trace_headers,
 };
 
@@ -21,8 +21,10 @@ fn a_request_continues_the_trace_of_its_caller() {
     let answer = runtime.block_on(async {
         let routes = Router::new().route("/", get(traceparent_sent_on));
         let (health, metrics) = (Health::new(), Metrics::of_process());
-        let (told, limits) = ((&health, &metrics), Limits::default());
-        let server = service_kit::serve(loopback(0), routes, told, limits, Shutdown::new());
+        let open = Callers::open();
+        let (told, limits) = ((&health, &metrics, &open), Limits::default());
+        let server =
+            service_kit::serve(loopback(0), Guarded::public(routes), told, limits, Shutdown::new());
         let url = format!("http://{}/", server.await.unwrap().local_addr());
         let request = reqwest::Client::new().get(url);
         let request = request.header("traceparent", format!("00-{TRACE_ID}-{CALLER}-01"));

@@ -1,6 +1,8 @@
 //! What the tests share. A test never sleeps: it waits for a condition with [`wait_for`], and what
 //! needs no Kafka runs in the [`Driver`].
 
+#[cfg(feature = "callers")]
+pub mod callers;
 mod docs;
 pub mod driver;
 mod http;

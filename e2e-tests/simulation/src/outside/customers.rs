@@ -224,7 +224,8 @@ fn customer(
         let latest = if dice.bool() { 1_000 } else { deadline.as_millis() as u64 * 5 / 4 };
         let cancelled_at = at + millis(dice, latest);
         let command_id = CommandId(order_id.derive(format!("cancellation/{nth}").as_bytes()));
-        let cancel = CancelOrder { command_id, order_id, issued_at: cancelled_at };
+        let cancel =
+            CancelOrder { command_id, order_id, issued_at: cancelled_at, customer_id: None };
         add(cancelled_at, Request::Order(cancel.into()));
     }
 }

@@ -3,6 +3,7 @@
 
 #![cfg(feature = "service")]
 
+mod callers;
 mod document;
 mod fixtures;
 mod mail;

@@ -3,6 +3,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod callers;
 mod check;
 mod document;
 mod fixtures;

@@ -2,13 +2,12 @@
 
 mod restock;
 
-use axum::Router;
 use contracts::{Sku, catalog::Product, owns::Inventory};
-use service_kit::openapi;
+use service_kit::{Access, Guarded, Routes, openapi};
 use streams::GlobalTable;
 use streams_kafka::Sender;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -30,16 +29,15 @@ struct Api;
 ///
 /// # Errors
 /// Fails if the document cannot be written as JSON, which a test rules out.
-pub fn router(app: App) -> anyhow::Result<Router> {
-    let (routes, _) = api().split_for_parts();
-    Ok(routes.with_state(app).merge(openapi::router(&document())?))
+pub fn router(app: App) -> anyhow::Result<Guarded> {
+    Ok(api().guarded(app).merge(openapi::router(&document())?))
 }
 
 /// The OpenAPI document of this service.
 pub fn document() -> Document {
-    openapi::complete(api().into_openapi())
+    openapi::complete(api().document())
 }
 
-fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Api::openapi()).routes(routes!(restock::restock))
+fn api() -> Routes<App> {
+    Routes::new(Api::openapi()).with(Access::Staff, routes!(restock::restock))
 }

@@ -8,7 +8,7 @@ use contracts::{
     topics::INVENTORY_COMMANDS,
 };
 use serde::{Deserialize, Serialize};
-use service_kit::{Problem, ValidJson, ValidPath, json::whole, telemetry::trace_headers};
+use service_kit::{Caller, Problem, ValidJson, ValidPath, json::whole, telemetry::trace_headers};
 use std::fmt::Display;
 use streams::lineage::Cause;
 use streams_kafka::SendError;
@@ -54,6 +54,7 @@ pub(super) struct RestockAccepted {
 )]
 pub(super) async fn restock(
     State(app): State<App>,
+    caller: Caller,
     ValidPath(sku): ValidPath<String>,
     ValidJson(request): ValidJson<RestockRequest>,
 ) -> Result<(StatusCode, Json<RestockAccepted>), Problem> {
@@ -70,13 +71,14 @@ pub(super) async fn restock(
     let issued_at = Timestamp::now();
     let command: InventoryCommand =
         Restock { sku: sku.clone(), command_id, quantity, issued_at }.into();
-    app.commands.send(&INVENTORY_COMMANDS, &sku, &command, cause(command_id)).await.map_err(
-        |error| match error {
+    app.commands
+        .send(&INVENTORY_COMMANDS, &sku, &command, cause(command_id, &caller))
+        .await
+        .map_err(|error| match error {
             SendError::Unavailable(why) => Problem::unavailable(why),
             error @ SendError::NoSchema(_) => Problem::unavailable(error.to_string()),
             SendError::Invalid(why) => Problem::invalid(why),
-        },
-    )?;
+        })?;
     Ok((StatusCode::ACCEPTED, Json(RestockAccepted { command_id: command_id.0, sku })))
 }
 
@@ -97,12 +99,13 @@ fn unknown(why: impl Display) -> Problem {
 }
 
 /// The person at the edge is the cause; the story is named after the command.
-fn cause(command_id: CommandId) -> Cause {
+fn cause(command_id: CommandId, caller: &Caller) -> Cause {
     let headers = trace_headers();
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     Cause {
         correlation_id: Some(command_id.to_string()),
         traceparent: traceparent.map(str::to_owned),
+        caller: caller.identity().map(ToString::to_string),
         ..Cause::default()
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 use contracts::{Currency, catalog::Product, topics::PRODUCTS};
 use inventory::http::{App, document, router};
 use serde_json::{Value, json};
-use service_kit::Shutdown;
+use service_kit::{Callers, Shutdown};
 use std::sync::Arc;
 use streams::{Codec, GlobalTable, MemoryRegistry};
 use streams_kafka::Sender;
@@ -17,18 +17,19 @@ use tower::ServiceExt;
 use crate::fixtures::sku;
 
 /// Nothing listens there, so nothing is ever acknowledged.
-const NO_KAFKA: &str = "127.0.0.1:1";
+pub(crate) const NO_KAFKA: &str = "127.0.0.1:1";
 
-fn codec() -> Codec {
+pub(crate) fn codec() -> Codec {
     Codec::new(Arc::new(MemoryRegistry::default()))
 }
 
 fn api(products: GlobalTable<contracts::Sku, Product>) -> Router {
     let commands = Sender::new(NO_KAFKA, codec()).expect("a sender needs no Kafka to begin with");
-    router(App { products, commands }).expect("the document can be written")
+    let routes = router(App { products, commands }).expect("the document can be written");
+    routes.judged_by(Callers::open())
 }
 
-fn catalog() -> GlobalTable<contracts::Sku, Product> {
+pub(crate) fn catalog() -> GlobalTable<contracts::Sku, Product> {
     let product = Product {
         sku: sku("TEA"),
         name: "Tea".parse().expect("a name"),
@@ -98,7 +99,8 @@ fn the_document_describes_the_restock() {
     let document = serde_json::to_value(document()).unwrap();
     let restock = &document["paths"]["/stock/{sku}/restock"]["post"];
     let codes: Vec<_> = restock["responses"].as_object().unwrap().keys().collect();
-    let expected = ["202", "400", "404", "408", "413", "414", "415", "422", "431", "500", "503"];
+    let expected =
+        "202 400 401 403 404 408 413 414 415 422 429 431 500 503".split(' ').collect::<Vec<_>>();
     assert_eq!(codes, expected);
     let quantity = &document["components"]["schemas"]["RestockRequest"]["properties"]["quantity"];
     assert_eq!(quantity["maximum"], json!(contracts::inventory::RESTOCK_QUANTITY_MAX));

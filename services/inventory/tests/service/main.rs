@@ -2,6 +2,7 @@
 
 #![cfg(feature = "service")]
 
+mod callers;
 mod document;
 mod fixtures;
 mod http;

@@ -34,6 +34,11 @@ pub fn decide(entry: &Entry, Input { command, offset }: Input<'_>, _now: Timesta
     if entry.placed_at.is_some_and(|placed_at| offset < placed_at) {
         return Decision::Refused(unknown(command));
     }
+    // Nor is one of another customer, to whom it must look as if it were not there.
+    let owner = &order.customer.customer_id;
+    if command.customer_id.as_ref().is_some_and(|customer| customer != owner) {
+        return Decision::Refused(unknown(command));
+    }
     if entry.cancellation.is_some() {
         return Decision::Repeated;
     }

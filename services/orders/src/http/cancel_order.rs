@@ -1,9 +1,9 @@
 //! `POST /orders/{id}/cancellation`.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use contracts::{OrderId, Timestamp, orders::CancelOrder};
+use contracts::{CustomerId, OrderId, Timestamp, orders::CancelOrder};
 use serde::Deserialize;
-use service_kit::{Problem, ValidPath};
+use service_kit::{Caller, Problem, ValidPath};
 
 use super::{
     App, answer::Accepted, edge::carry_out, idempotency, representation::OrderBody, waiters::Goal,
@@ -41,10 +41,15 @@ pub(super) struct OrderPath {
 )]
 pub(super) async fn cancel_order(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
 ) -> Result<Response, Problem> {
-    let command_id = idempotency::cancel_order(&headers, id)?;
-    let command = CancelOrder { command_id, order_id: id, issued_at: Timestamp::now() };
-    carry_out(&app, &headers, command.into(), Goal::Cancelled).await
+    // A subject that cannot be a customer has no order.
+    let customer_id = caller.customer().map(str::parse::<CustomerId>).transpose();
+    let customer_id = customer_id.map_err(|_| Problem::forbidden())?;
+    let command_id = idempotency::cancel_order(&headers, id, customer_id.as_ref())?;
+    let issued_at = Timestamp::now();
+    let command = CancelOrder { command_id, order_id: id, issued_at, customer_id };
+    carry_out(&app, (&caller, &headers), command.into(), Goal::Cancelled).await
 }

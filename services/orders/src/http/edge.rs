@@ -8,7 +8,7 @@ use axum::{
 };
 use contracts::{orders::OrderCommand, owns::Orders, topics::ORDER_COMMANDS};
 use service_kit::{
-    Problem,
+    Caller, Problem,
     telemetry::{about_order, trace_headers},
 };
 use streams::{lineage::Cause, record::names};
@@ -46,23 +46,28 @@ impl CommandLog for Sender<Orders> {
 /// A [`Problem`]: the command could not be sent.
 pub(super) async fn carry_out(
     app: &App,
-    headers: &HeaderMap,
+    (caller, headers): (&Caller, &HeaderMap),
     command: OrderCommand,
     goal: Goal,
 ) -> Result<Response, Problem> {
     about_order(command.order_id());
     let accepted = answer::Accepted::new(&command, &app.view_url);
     let Some(wait) = prefer::wait(headers) else {
-        return match refused(app, headers, &command).await? {
+        return match refused(app, (caller, headers), &command).await? {
             Some(refused) => Ok(answer::settled(refused, Goal::Decided, &accepted)),
             None => Ok(accepted.into_response()),
         };
     };
-    let ticket = app.waiters.register(command.order_id(), command.command_id(), goal);
+    let customer = match &command {
+        OrderCommand::CancelOrder(cancel) => cancel.customer_id.clone(),
+        OrderCommand::PlaceOrder(_) => None,
+    };
+    let (order_id, command_id) = (command.order_id(), command.command_id());
+    let ticket = app.waiters.register_for(customer, order_id, command_id, goal);
     let ticket = ticket.map_err(|_| {
         Problem::unavailable("too many requests wait for an outcome; come without `Prefer: wait`")
     })?;
-    send(app, &command).await?;
+    send(app, caller, &command).await?;
     let mut response = match outcome(app, ticket, wait).await {
         Some(outcome) => answer::settled(outcome, goal, &accepted),
         None => accepted.into_response(),
@@ -81,7 +86,7 @@ pub(super) async fn carry_out(
 /// nothing that could be heard, so it is accepted when that time is over.
 async fn refused(
     app: &App,
-    headers: &HeaderMap,
+    (caller, headers): (&Caller, &HeaderMap),
     command: &OrderCommand,
 ) -> Result<Option<Outcome>, Problem> {
     let ticket = match command {
@@ -91,16 +96,17 @@ async fn refused(
         }
         OrderCommand::PlaceOrder(_) | OrderCommand::CancelOrder(_) => None,
     };
-    send(app, command).await?;
+    send(app, caller, command).await?;
     let Some(ticket) = ticket else { return Ok(None) };
     let decided = outcome(app, ticket, DECISION_TIMEOUT).await;
     Ok(decided.filter(|outcome| matches!(outcome, Outcome::Refused(_))))
 }
 
-async fn send(app: &App, command: &OrderCommand) -> Result<(), Problem> {
+async fn send(app: &App, caller: &Caller, command: &OrderCommand) -> Result<(), Problem> {
     let traceparent =
         trace_headers().get(names::TRACEPARENT).and_then(|v| v.to_str().ok().map(str::to_owned));
-    let cause = Cause { traceparent, ..Cause::default() };
+    let caller = caller.identity().map(ToString::to_string);
+    let cause = Cause { traceparent, caller, ..Cause::default() };
     let sending = app.admission.sending(command);
     let sent = app.commands.send(command, cause).await;
     let Err(error) = sent else {

@@ -33,14 +33,23 @@ pub(super) fn place_order(
     Ok((order_id, CommandId(order_id.derive(body))))
 }
 
-/// The id of a CancelOrder.
+/// The id of a CancelOrder. A customer's key is that customer's: to another one, who has no such
+/// order, it names another command.
 ///
 /// # Errors
 /// A [`Problem`] that names the header.
-pub(super) fn cancel_order(headers: &HeaderMap, order_id: OrderId) -> Result<CommandId, Problem> {
-    let id = match key(headers)? {
-        Some(key) => order_id.derive(format!("cancellation/{key}").as_bytes()),
-        None => Uuid::now_v7(),
+pub(super) fn cancel_order(
+    headers: &HeaderMap,
+    order_id: OrderId,
+    customer_id: Option<&CustomerId>,
+) -> Result<CommandId, Problem> {
+    let id = match (key(headers)?, customer_id) {
+        (Some(key), None) => order_id.derive(format!("cancellation/{key}").as_bytes()),
+        // No key holds a blank, so no other caller has this name.
+        (Some(key), Some(customer)) => {
+            order_id.derive(format!("cancellation by {customer}/{key}").as_bytes())
+        }
+        (None, _) => Uuid::now_v7(),
     };
     Ok(CommandId(id))
 }
@@ -88,7 +97,7 @@ mod tests {
         assert_eq!(first.0, other_body.0);
         assert_ne!(first.1, other_body.1);
         assert_ne!(first.0, place(&with("K"), "ada", b"tea").0);
-        assert_ne!(first.1, cancel_order(&with("k"), first.0).unwrap());
+        assert_ne!(first.1, cancel_order(&with("k"), first.0, None).unwrap());
     }
 
     #[test]

@@ -17,10 +17,9 @@ pub mod waiters;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
-use service_kit::{Limits, Shutdown, openapi};
+use service_kit::{Access, Guarded, Limits, Routes, Shutdown, openapi};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 pub use edge::{CommandLog, Sent};
 
@@ -75,19 +74,18 @@ pub fn admission(bounds: Bounds, limits: &Limits) -> Admission {
 ///
 /// # Errors
 /// Fails if the document cannot be written, which a test rules out.
-pub fn router(app: App) -> anyhow::Result<Router> {
+pub fn router(app: App) -> anyhow::Result<Guarded> {
     let page = page::may_send_commands(&app.view_url);
-    let (routes, _) = api().split_for_parts();
-    Ok(routes.with_state(app).layer(page).merge(openapi::router(&document())?))
+    Ok(api().guarded(app).layer(page).merge(openapi::router(&document())?))
 }
 
 /// The OpenAPI document of this service.
 pub fn document() -> Document {
-    openapi::complete(api().into_openapi())
+    openapi::complete(api().document())
 }
 
-fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(place_order::place_order))
-        .routes(routes!(cancel_order::cancel_order))
+fn api() -> Routes<App> {
+    Routes::new(Api::openapi())
+        .with(Access::Owner, routes!(place_order::place_order))
+        .with(Access::Owner, routes!(cancel_order::cancel_order))
 }

@@ -22,7 +22,12 @@ pub(super) fn may_send_commands(view_url: &str) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
         .allow_methods([Method::POST])
-        .allow_headers([header::CONTENT_TYPE, header("idempotency-key"), header("prefer")])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header("idempotency-key"),
+            header("prefer"),
+        ])
         .expose_headers([header::LOCATION, header::RETRY_AFTER, header("preference-applied")])
         .max_age(MAX_AGE)
 }

@@ -6,7 +6,7 @@ use contracts::{
     orders::{Note, PlaceOrder, RequestedLine},
 };
 use serde::{Deserialize, Serialize};
-use service_kit::{Problem, ValidJson, json::whole};
+use service_kit::{Caller, Problem, ValidJson, json::whole};
 use utoipa::ToSchema;
 
 use super::{
@@ -82,9 +82,13 @@ struct LineBody {
 )]
 pub(super) async fn place_order(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     ValidJson(body): ValidJson<PlaceOrderBody>,
 ) -> Result<Response, Problem> {
+    if !caller.may_see(body.customer_id.as_str()) {
+        return Err(Problem::forbidden());
+    }
     if !app.catalog.is_ready() {
         return Err(Problem::unavailable("the catalog has not been read yet"));
     }
@@ -94,7 +98,7 @@ pub(super) async fn place_order(
     let excerpt = app.catalog.excerpt(&command.customer_id, &command.lines);
     price(&command.customer_id, &command.lines, &excerpt)
         .map_err(|reasons| answer::invalid(&reasons))?;
-    carry_out(&app, &headers, command.into(), Goal::Placed).await
+    carry_out(&app, (&caller, &headers), command.into(), Goal::Placed).await
 }
 
 fn command(headers: &HeaderMap, body: PlaceOrderBody) -> Result<PlaceOrder, Problem> {

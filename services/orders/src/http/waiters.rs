@@ -10,7 +10,7 @@ use std::{
 };
 
 use contracts::{
-    CommandId, Order, OrderId, Status,
+    CommandId, CustomerId, Order, OrderId, Status,
     orders::CommandRefused,
     story,
     topics::{ORDER_REFUSALS, ORDER_VIEWS},
@@ -106,8 +106,25 @@ impl Waiters {
         command_id: CommandId,
         goal: Goal,
     ) -> Result<Ticket, Full> {
-        let is_answered = move |outcome: &Outcome| is_answered(goal, command_id, outcome);
-        let waiter = self.waiting.register(order_id, is_answered)?;
+        self.register_for(None, order_id, command_id, goal)
+    }
+
+    /// The same for `customer`, who hears of no order of another one.
+    ///
+    /// # Errors
+    /// [`Full`]: come again later.
+    pub fn register_for(
+        &self,
+        customer: Option<CustomerId>,
+        order_id: OrderId,
+        command_id: CommandId,
+        goal: Goal,
+    ) -> Result<Ticket, Full> {
+        let is_answered = move |outcome: &Outcome| {
+            is_answered(goal, command_id, outcome)
+                && customer.as_ref().is_none_or(|customer| may_hear(customer, outcome))
+        };
+        let waiter = self.waiting.register(order_id, is_answered.clone())?;
         // A cancellation is a new command, and wants an answer of its own.
         let known = (goal != Goal::Cancelled).then(|| self.settled(order_id)).flatten();
         Ok(Ticket { known: known.filter(is_answered), waiter })
@@ -190,6 +207,14 @@ fn is_answered(goal: Goal, command_id: CommandId, outcome: &Outcome) -> bool {
         (Goal::Cancelled, Outcome::Settled(order)) => {
             matches!(order.status, Status::Cancelled | Status::Refunded)
         }
+    }
+}
+
+fn may_hear(customer: &CustomerId, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Settled(order) | Outcome::Shown(order) => order.customer.customer_id == *customer,
+        // It answers a command of theirs.
+        Outcome::Refused(_) => true,
     }
 }
 

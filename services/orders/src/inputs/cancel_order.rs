@@ -25,7 +25,7 @@ pub fn handle(
     match decision {
         Decision::Remembered(_) => {}
         Decision::Refused(reason) => {
-            refuse(tx, &after, "CancelOrder", command_id, order_id, vec![reason])?;
+            refuse(tx, &after, ("CancelOrder", None), command_id, order_id, vec![reason])?;
         }
         Decision::Repeated => tracing::debug!("CancelOrder ignored: repeated"),
     }

@@ -10,7 +10,7 @@ pub mod order_validation;
 pub mod place_order;
 
 use contracts::{
-    CommandId, OrderId, Reason,
+    CommandId, CustomerId, OrderId, Reason,
     orders::CommandRefused,
     owns::Orders,
     topics::{ORDER_REFUSALS, ORDERS},
@@ -51,14 +51,19 @@ pub fn propose_next(tx: &mut Tx<'_, Orders>, entry: Entry) -> Result<Entry, Fail
 fn refuse(
     tx: &mut Tx<'_, Orders>,
     entry: &Entry,
-    command: &str,
+    (command, customer_id): (&str, Option<CustomerId>),
     command_id: CommandId,
     order_id: OrderId,
     reasons: Vec<Reason>,
 ) -> Result<(), Failure> {
-    let (command, refused_at) = (command.to_owned(), tx.now());
-    let order_version = entry.standing().map(|order| order.version);
-    let refused =
-        CommandRefused { command_id, order_id, command, reasons, order_version, refused_at };
+    let refused = CommandRefused {
+        command_id,
+        order_id,
+        command: command.to_owned(),
+        reasons,
+        order_version: entry.standing().map(|order| order.version),
+        refused_at: tx.now(),
+        customer_id,
+    };
     tx.send(&ORDER_REFUSALS, &order_id, &refused)
 }

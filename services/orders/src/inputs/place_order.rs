@@ -33,7 +33,8 @@ pub fn handle(
     match decision {
         Decision::Accepted(requested) => tx.send(&ORDERS, &command.order_id, &requested)?,
         Decision::Refused { command_id, reasons } => {
-            refuse(tx, &after, "PlaceOrder", command_id, command.order_id, reasons)?;
+            let command_and_customer = ("PlaceOrder", Some(command.customer_id.clone()));
+            refuse(tx, &after, command_and_customer, command_id, command.order_id, reasons)?;
         }
         Decision::Repeated => {
             tracing::debug!("PlaceOrder ignored: repeated");

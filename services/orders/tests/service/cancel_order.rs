@@ -1,6 +1,6 @@
 //! CancelOrder in each status.
 
-use contracts::Status;
+use contracts::{Status, orders::CancelOrder};
 use orders::domain::{
     Entry,
     cancel_order::{Decision, Input, decide},
@@ -57,4 +57,23 @@ fn one_from_before_the_order_was_placed_stays_refused() {
     let placed = Entry { placed_at: Some(5), ..entry_at(Status::Requested) };
     check(&placed, 4, "unknown_order");
     check(&placed, 6, "Remembered");
+}
+
+#[test]
+fn to_a_customer_no_order_of_another_one_is_there() {
+    let told = |customer: &str, given: &Entry| {
+        let command = CancelOrder { customer_id: customer.parse().ok(), ..cancel(1, 9) };
+        match decide(given, Input { command: &command, offset: 5 }, NOW) {
+            Decision::Refused(reason) => (reason.code, reason.detail),
+            decision => (format!("{decision:?}"), String::new()),
+        }
+    };
+    let none = told("eve", &Entry::default());
+    let remembered = Entry { cancellation: Some(command_id(8)), ..entry_at(Status::Requested) };
+    for entry in [entry_at(Status::Requested), entry_at(Status::Confirmed), remembered] {
+        assert_eq!(told("eve", &entry), none);
+    }
+    let owner = entry_at(Status::Requested);
+    let owner_id = owner.standing().unwrap().customer.customer_id.to_string();
+    assert!(told(&owner_id, &owner).0.starts_with("Remembered"));
 }

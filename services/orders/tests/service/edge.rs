@@ -21,7 +21,7 @@ use orders::{
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use service_kit::{Health, Metrics, Shutdown};
+use service_kit::{Callers, Health, Metrics, Shutdown};
 use streams::lineage::Cause;
 use streams_kafka::SendError;
 use tokio::sync::watch;
@@ -94,11 +94,20 @@ pub(crate) const BOUNDS: Bounds = Bounds { wait: Duration::from_secs(2), open_mi
 
 impl Edge {
     pub(crate) async fn start() -> Self {
-        Self::admitting(http::admission(BOUNDS, &http::limits(WAITERS_MAX))).await
+        Self::start_for(Callers::open()).await
+    }
+
+    /// The edge for `callers`.
+    pub(crate) async fn start_for(callers: Callers) -> Self {
+        Self::with(http::admission(BOUNDS, &http::limits(WAITERS_MAX)), &callers).await
     }
 
     /// An edge with this admission.
     pub(crate) async fn admitting(admission: Admission) -> Self {
+        Self::with(admission, &Callers::open()).await
+    }
+
+    async fn with(admission: Admission, callers: &Callers) -> Self {
         let (log, shutdown) = (Arc::new(MemoryLog::default()), Shutdown::new());
         let waiters = Waiters::new(WAITERS_MAX);
         let app = App {
@@ -109,7 +118,7 @@ impl Edge {
             view_url: "http://view".into(),
             shutdown: shutdown.clone(),
         };
-        let address = serve(app).await;
+        let address = serve(app, callers).await;
         Self { address, client: Client::new(), log, waiters, admission, shutdown }
     }
 
@@ -125,16 +134,20 @@ impl Edge {
         *self.log.react.lock().unwrap() = Some(Box::new(react));
     }
 
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn sent(&self) -> Vec<OrderCommand> {
         self.log.commands.lock().unwrap().clone()
     }
 }
 
-async fn serve(app: App) -> SocketAddr {
+async fn serve(app: App, callers: &Callers) -> SocketAddr {
     let (shutdown, health) = (app.shutdown.clone(), Health::new());
     let any = "127.0.0.1:0".parse().unwrap();
     let routes = router(app).unwrap();
-    let told = (&health, &Metrics::default());
+    let told = (&health, &Metrics::default(), callers);
     let limits = http::limits(WAITERS_MAX);
     let server = service_kit::serve(any, routes, told, limits, shutdown).await;
     server.unwrap().local_addr()
@@ -361,7 +374,7 @@ async fn before_the_catalog_is_read_nobody_is_told_that_a_product_does_not_exist
         view_url: "http://view".into(),
         shutdown: shutdown.clone(),
     };
-    let edge = Edge { address: serve(app).await, ..edge };
+    let edge = Edge { address: serve(app, &Callers::open()).await, ..edge };
     let response = edge.order(&tea_and_mug()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));

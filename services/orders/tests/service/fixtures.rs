@@ -96,7 +96,12 @@ pub(crate) fn place(id: u128) -> PlaceOrder {
 
 /// Command `command` to cancel order `id`.
 pub(crate) fn cancel(id: u128, command: u128) -> CancelOrder {
-    CancelOrder { command_id: command_id(command), order_id: order_id(id), issued_at: NOW }
+    CancelOrder {
+        command_id: command_id(command),
+        order_id: order_id(id),
+        issued_at: NOW,
+        customer_id: None,
+    }
 }
 
 pub(crate) fn passed(id: u128, name: &str) -> OrderValidation {

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod arrival;
+mod callers;
 mod cancel_order;
 mod deadline;
 mod document;

@@ -177,6 +177,7 @@ async fn a_repeated_command_is_not_waited_for() {
     // One that was refused has been handled as well.
     let refused = place_many(&edge, 1).await;
     edge.admission.on_refusal(&CommandRefused {
+        customer_id: None,
         command_id: refused[0].command_id(),
         order_id: refused[0].order_id(),
         command: refused[0].name().into(),

@@ -18,13 +18,14 @@ use crate::{
 };
 
 /// An order at `status` that `command` has made, or is about.
-fn order_of(command: &OrderCommand, status: Status) -> Order {
+pub(crate) fn order_of(command: &OrderCommand, status: Status) -> Order {
     let order = order_at(status, 1);
     Order { order_id: command.order_id(), placed_by: command.command_id(), ..order }
 }
 
-fn refusal(command: &OrderCommand, check: &str, code: &str) -> CommandRefused {
+pub(crate) fn refusal(command: &OrderCommand, check: &str, code: &str) -> CommandRefused {
     CommandRefused {
+        customer_id: None,
         command_id: command.command_id(),
         order_id: command.order_id(),
         command: command.name().into(),

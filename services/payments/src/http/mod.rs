@@ -3,39 +3,38 @@
 use crate::{
     adapters::{
         Postgres,
-        postgres::report::{AccountBalance, Balance, EntryReport, PaymentReport},
+        postgres::report::{Balance, PaymentReport},
     },
     database::DbError,
 };
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
 use contracts::OrderId;
-use service_kit::{Problem, ValidPath, openapi, telemetry::about_order};
+use service_kit::{Access, Guarded, Problem, Routes, ValidPath, openapi, telemetry::about_order};
 use utoipa::{OpenApi, openapi::OpenApi as Document};
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 #[derive(OpenApi)]
-#[openapi(
-    info(title = "payments", description = "The books of the shop, read-only."),
-    paths(payment, balance),
-    components(schemas(PaymentReport, EntryReport, Balance, AccountBalance))
-)]
+#[openapi(info(title = "payments", description = "The books of the shop, read-only."))]
 struct Api;
 
 /// The routes over `database`, with their document at `/openapi.json` and `/docs`.
 ///
 /// # Errors
 /// When the OpenAPI document cannot be written.
-pub fn router(database: Postgres) -> anyhow::Result<Router> {
-    let routes = Router::new()
-        .route("/payments/{order_id}", get(payment))
-        .route("/ledger/balance", get(balance))
-        .with_state(database);
-    Ok(routes.merge(openapi::router(&document())?))
+pub fn router(database: Postgres) -> anyhow::Result<Guarded> {
+    Ok(api().guarded(database).merge(openapi::router(&document())?))
 }
 
 /// The OpenAPI document of this service.
 pub fn document() -> Document {
-    openapi::complete(Api::openapi())
+    openapi::complete(api().document())
+}
+
+fn api() -> Routes<Postgres> {
+    Routes::new(Api::openapi())
+        .with(Access::Staff, routes!(payment))
+        .with(Access::Staff, routes!(balance))
 }
 
 /// The state of an order's payment, with its ledger entries.

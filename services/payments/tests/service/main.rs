@@ -6,6 +6,7 @@
 
 mod bad_rows;
 mod bank;
+mod callers;
 mod database;
 mod document;
 mod logs;

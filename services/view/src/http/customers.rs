@@ -9,7 +9,7 @@ use crate::views::{
 use axum::{Json, extract::State};
 use contracts::{CustomerId, OrderId};
 use serde::Deserialize;
-use service_kit::{Problem, ValidPath, ValidQuery};
+use service_kit::{Caller, Problem, ValidPath, ValidQuery};
 use utoipa::IntoParams;
 
 const LIMIT_DEFAULT: u32 = 20;
@@ -88,10 +88,14 @@ pub(super) struct PageQuery {
 )]
 pub(super) async fn orders(
     State(app): State<App>,
+    caller: Caller,
     ValidPath(CustomerPath { id }): ValidPath<CustomerPath>,
     ValidQuery(page): ValidQuery<PageQuery>,
 ) -> Result<Json<CustomerOrders>, Problem> {
     let customer_id: CustomerId = path_id("id", id)?;
+    if !caller.may_see(customer_id.as_str()) {
+        return Err(Problem::forbidden());
+    }
     let limit = checked_limit(page.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
     let list = || customer_orders::list(app.pool(), &customer_id, page.before, limit);
     app.read(&[ViewName::CustomerOrders], list).await.map(Json)

@@ -13,7 +13,7 @@ use crate::{
     domain::position::Position,
     feed::{self, Follower},
     views::{
-        OfOrder, ViewName,
+        ViewName,
         events::{self, EventView},
         order::OrderView,
         timeline::TimelineView,
@@ -26,7 +26,7 @@ use axum::{
 };
 use contracts::OrderId;
 use serde::Deserialize;
-use service_kit::{Problem, ValidPath, ValidQuery, Waiter, telemetry::about_order};
+use service_kit::{Caller, Problem, ValidPath, ValidQuery, Waiter, telemetry::about_order};
 use std::str::FromStr;
 use utoipa::IntoParams;
 
@@ -143,6 +143,7 @@ async fn follow_all(mut follower: Follower, out: Out) -> Option<()> {
 )]
 pub(super) async fn of_order(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<OrderEventsQuery>,
@@ -157,13 +158,13 @@ pub(super) async fn of_order(
     let place = app.streams.place()?;
     // It has a place among the streams.
     let waiter = app.waiters.register_besides(id, |()| true);
-    let known = app.read(TimelineView::NEEDS, || TimelineView::find(app.pool(), id)).await?;
+    let known: Option<TimelineView> = app.find(&caller, id).await?;
     let last = known.as_ref().and_then(|timeline| timeline.transitions.last());
     if last.is_some_and(|last| last.is_terminal() && last.version <= seen) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let first = Event::default().id(seen.to_string()).retry(RETRY);
-    let order = OrderStream { app: app.clone(), id, waiter, seen };
+    let order = OrderStream { app: app.clone(), caller, id, waiter, seen };
     place.stream(first, |out| order.run(known, out))
 }
 
@@ -187,6 +188,7 @@ impl FromStr for Seen {
 
 struct OrderStream {
     app: App,
+    caller: Caller,
     id: OrderId,
     waiter: Waiter<OrderId, ()>,
     seen: i64,
@@ -215,13 +217,13 @@ impl OrderStream {
             }
             self.waiter.news().await;
             let (app, id) = (&self.app, self.id);
-            known = app.looks.timelines.find(app, id).await.ok()?;
+            let found = app.looks.timelines.find(app, id).await.ok()?;
+            known = app.shown(&self.caller, id, found).await.ok()?;
         }
     }
 
     async fn refused(&self, out: &Out) -> Option<()> {
-        let (app, id) = (&self.app, self.id);
-        let order = app.read(OrderView::NEEDS, || OrderView::find(app.pool(), id)).await.ok()??;
+        let order: OrderView = self.app.find(&self.caller, self.id).await.ok()??;
         let event = Event::default().event(REFUSED).id(REFUSED);
         out.send(event.json_data(order).ok()?).await
     }

@@ -20,10 +20,10 @@ use crate::{
     feed::Feed,
     freshness::Freshness,
     rebuild::Rebuilds,
-    views::{ViewName, is_missing, order::OrderView, timeline::TimelineView},
+    views::{OfOrder, ViewName, is_missing, order::OrderView, owner, timeline::TimelineView},
 };
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -32,11 +32,14 @@ use axum::{
 use contracts::{OrderId, ids::InvalidId};
 use looks::Looks;
 use serde::Serialize;
-use service_kit::{Limits, Problem, Shutdown, openapi, postgres::Database, waiters::Waiters};
+use service_kit::{
+    Access, Caller, Guarded, Limits, Problem, Routes, Shutdown, openapi, postgres::Database,
+    waiters::Waiters,
+};
 use sqlx::PgPool;
 use std::future::Future;
 use utoipa::{OpenApi, ToSchema, openapi::OpenApi as Document};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// How far the view is behind the log, in milliseconds.
 const STALENESS: HeaderName = HeaderName::from_static("view-staleness-ms");
@@ -103,6 +106,27 @@ impl App {
         }
     }
 
+    /// What a view shows of an order, if the caller may see it; else what it shows of an order that
+    /// there is not, and not sooner.
+    async fn find<V: OfOrder>(&self, caller: &Caller, id: OrderId) -> Result<Option<V>, Problem> {
+        let found = self.read(V::NEEDS, || V::find(self.pool(), id)).await?;
+        self.shown(caller, id, found).await
+    }
+
+    /// What was found of an order, if the caller may see it.
+    async fn shown<V>(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        found: Option<V>,
+    ) -> Result<Option<V>, Problem> {
+        if caller.sees_all() {
+            return Ok(found);
+        }
+        let owner = self.read(owner::NEEDS, || owner::find(self.pool(), id)).await?;
+        Ok(found.filter(|_| owner.is_some_and(|owner| caller.may_see(&owner))))
+    }
+
     /// The connections, for what [`App::read`] is given.
     fn pool(&self) -> &PgPool {
         self.database.pool()
@@ -120,39 +144,39 @@ pub fn limits(waiters_max: usize) -> Limits {
 ///
 /// # Errors
 /// When the OpenAPI document cannot be written.
-pub fn router(app: App) -> anyhow::Result<Router> {
-    let (routes, _) = api().split_for_parts();
-    let routes = routes.layer(from_fn(etag::tag));
-    let routes = routes.layer(from_fn_with_state(app.freshness.clone(), tell_staleness));
+pub fn router(app: App) -> anyhow::Result<Guarded> {
     let page = app.page.router();
-    Ok(routes.with_state(app).merge(page).merge(openapi::router(&document())?))
+    let staleness = from_fn_with_state(app.freshness.clone(), tell_staleness);
+    let routes = api().guarded(app).layer(from_fn(etag::tag)).layer(staleness);
+    Ok(routes.merge(page).merge(openapi::router(&document())?))
 }
 
 /// The OpenAPI document of this service.
 pub fn document() -> Document {
-    let mut document = api().into_openapi();
+    let mut document = api().document();
     etag::document(&mut document);
     openapi::complete(document)
 }
 
-fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(index))
-        .routes(routes!(orders::show))
-        .routes(routes!(orders::timeline))
-        .routes(routes!(events::all))
-        .routes(routes!(events::of_order))
-        .routes(routes!(customers::list))
-        .routes(routes!(customers::orders))
-        .routes(routes!(catalog::products))
-        .routes(routes!(catalog::product))
-        .routes(routes!(catalog::sales))
-        .routes(routes!(topology::show))
-        .routes(routes!(views::list))
-        .routes(routes!(views::show, views::remove))
-        .routes(routes!(views::rebuild))
-        .routes(routes!(questions::list))
-        .routes(routes!(questions::ask))
+fn api() -> Routes<App> {
+    use Access::{Owner, Public, Staff};
+    Routes::new(Api::openapi())
+        .with(Public, routes!(index))
+        .with(Owner, routes!(orders::show))
+        .with(Owner, routes!(orders::timeline))
+        .with(Staff, routes!(events::all))
+        .with(Owner, routes!(events::of_order))
+        .with(Staff, routes!(customers::list))
+        .with(Owner, routes!(customers::orders))
+        .with(Public, routes!(catalog::products))
+        .with(Public, routes!(catalog::product))
+        .with(Staff, routes!(catalog::sales))
+        .with(Public, routes!(topology::show))
+        .with(Staff, routes!(views::list))
+        .with(Staff, routes!(views::show, views::remove))
+        .with(Staff, routes!(views::rebuild))
+        .with(Staff, routes!(questions::list))
+        .with(Staff, routes!(questions::ask))
 }
 
 /// What there is to ask for.

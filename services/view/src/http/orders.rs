@@ -17,7 +17,7 @@ use axum::{
 };
 use contracts::{OrderId, Timestamp};
 use serde::Deserialize;
-use service_kit::{Problem, ValidPath, ValidQuery, telemetry::about_order};
+use service_kit::{Caller, Problem, ValidPath, ValidQuery, telemetry::about_order};
 use utoipa::IntoParams;
 
 /// Which order.
@@ -93,6 +93,7 @@ impl ShowQuery {
 )]
 pub(super) async fn show(
     State(app): State<App>,
+    caller: Caller,
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<ShowQuery>,
 ) -> Result<Response, Problem> {
@@ -100,11 +101,15 @@ pub(super) async fn show(
     let Some(past) = query.past()? else {
         let ShowQuery { wait, min_version, timeout, .. } = query;
         let query = WaitQuery { wait, min_version, timeout };
-        return wait_for(&app, &app.looks.orders, id, &query).await;
+        return wait_for(&app, (&app.looks.orders, &caller), id, &query).await;
     };
     let order = app.read(&[ViewName::Versions], || versions::find(app.pool(), id, past)).await?;
     let none = || Problem::not_found(format!("nothing is kept of the order {id} at this point"));
-    order.map(|order| Json(order).into_response()).ok_or_else(none)
+    let is_theirs = |order: &OrderView| {
+        let owner = order.customer_id.as_deref();
+        owner.map_or(caller.sees_all(), |owner| caller.may_see(owner))
+    };
+    order.filter(is_theirs).map(|order| Json(order).into_response()).ok_or_else(none)
 }
 
 /// Every transition of the order, with its place in the log
@@ -124,9 +129,10 @@ pub(super) async fn show(
 )]
 pub(super) async fn timeline(
     State(app): State<App>,
+    caller: Caller,
     ValidPath(OrderPath { id }): ValidPath<OrderPath>,
     ValidQuery(query): ValidQuery<WaitQuery>,
 ) -> Result<Response, Problem> {
     about_order(id);
-    wait_for(&app, &app.looks.timelines, id, &query).await
+    wait_for(&app, (&app.looks.timelines, &caller), id, &query).await
 }

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use service_kit::{Problem, config::origin};
+use service_kit::{Guarded, Problem, config::origin};
 use std::sync::Arc;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -82,8 +82,8 @@ impl Page {
     }
 
     /// `GET /page/{name}`.
-    pub(super) fn router(&self) -> Router {
-        Router::new().route("/page/{name}", get(file)).with_state(self.clone())
+    pub(super) fn router(&self) -> Guarded {
+        Guarded::public(Router::new().route("/page/{name}", get(file)).with_state(self.clone()))
     }
 
     /// The page itself.

@@ -12,7 +12,7 @@ use axum::{
 };
 use contracts::OrderId;
 use serde::Deserialize;
-use service_kit::Problem;
+use service_kit::{Caller, Problem};
 use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -71,11 +71,11 @@ impl WaitQuery {
 /// when the time is over or the process is asked to stop; 404 if nothing is known of it.
 pub(super) async fn wait_for<V: OfOrder + Clone>(
     app: &App,
-    looks: &Looks<V>,
+    (looks, caller): (&Looks<V>, &Caller),
     order_id: OrderId,
     query: &WaitQuery,
 ) -> Result<Response, Problem> {
-    let (found, timed_out) = look_until(app, looks, order_id, query).await?;
+    let (found, timed_out) = look_until(app, (looks, caller), order_id, query).await?;
     let mut response = match found {
         Some(view) => Json(view).into_response(),
         None => {
@@ -91,13 +91,13 @@ pub(super) async fn wait_for<V: OfOrder + Clone>(
 /// What is found, and whether the wait for more ran out.
 async fn look_until<V: OfOrder + Clone>(
     app: &App,
-    looks: &Looks<V>,
+    (looks, caller): (&Looks<V>, &Caller),
     order_id: OrderId,
     query: &WaitQuery,
 ) -> Result<(Option<V>, bool), Problem> {
     let (goal, timeout) = (query.goal(), query.timeout()?);
     if !goal.is_set() {
-        return Ok((app.read(V::NEEDS, || V::find(app.pool(), order_id)).await?, false));
+        return Ok((app.find(caller, order_id).await?, false));
     }
     let mut waiter = app
         .waiters
@@ -107,6 +107,7 @@ async fn look_until<V: OfOrder + Clone>(
     let mut timed_out = false;
     loop {
         let found = looks.find(app, order_id).await?;
+        let found = app.shown(caller, order_id, found).await?;
         let standing = found.as_ref().map_or(Standing::Unknown, V::standing);
         let is_reached = goal.is_reached(standing);
         if is_reached || timed_out {

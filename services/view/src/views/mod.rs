@@ -11,6 +11,7 @@ pub mod customers;
 mod definition;
 pub mod events;
 pub mod order;
+pub mod owner;
 pub mod products;
 pub mod refusals;
 pub mod sales;

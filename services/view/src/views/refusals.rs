@@ -21,14 +21,16 @@ pub(super) const DEFINITION: Definition = Definition {
             command       text   NOT NULL,
             reasons       jsonb  NOT NULL,
             refused_at    bigint NOT NULL,
-            order_version bigint
+            order_version bigint,
+            customer_id   text
         );
         CREATE INDEX refusals_by_order ON refusals (order_id, refused_at)",
     revision: 1,
     keep: Some(
         "
-        INSERT INTO refusals (command_id, order_id, command, reasons, refused_at, order_version)
-        SELECT command_id, order_id, command, reasons, refused_at, order_version
+        INSERT INTO refusals (command_id, order_id, command, reasons, refused_at, order_version,
+            customer_id)
+        SELECT command_id, order_id, command, reasons, refused_at, order_version, customer_id
         FROM public.refusals
         ON CONFLICT (command_id) DO NOTHING",
     ),
@@ -75,9 +77,10 @@ impl From<RefusalRow> for RefusalView {
 }
 
 const INSERT: &str = "
-    INSERT INTO refusals (command_id, order_id, command, reasons, order_version, refused_at)
+    INSERT INTO refusals (command_id, order_id, command, reasons, order_version, refused_at,
+        customer_id)
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[],
-        $6::bigint[])
+        $6::bigint[], $7::text[])
     ON CONFLICT (command_id) DO NOTHING";
 
 /// Show the refusals.
@@ -86,6 +89,8 @@ pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sq
     if refusals.is_empty() {
         return Ok(());
     }
+    let customer =
+        |refusal: &&CommandRefused| refusal.customer_id.as_ref().map(ToString::to_string);
     let reasons = |refusal: &&CommandRefused| {
         Json(refusal.reasons.iter().map(ReasonView::from).collect::<Vec<_>>())
     };
@@ -96,6 +101,7 @@ pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sq
         .bind(refusals.iter().map(reasons).collect::<Vec<_>>())
         .bind(refusals.iter().map(|refusal| refusal.order_version).collect::<Vec<_>>())
         .bind(refusals.iter().map(|refusal| refusal.refused_at.millis()).collect::<Vec<_>>())
+        .bind(refusals.iter().map(customer).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)

@@ -10,7 +10,9 @@ use contracts::{
 };
 use reqwest::{Client, Response, header::HeaderValue};
 use serde_json::Value;
-use service_kit::{Health, Metrics, Shutdown, postgres::Database, waiters::Waiters};
+use service_kit::{
+    Callers, Health, Limits, Metrics, Shutdown, postgres::Database, waiters::Waiters,
+};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use streams::{
@@ -43,6 +45,7 @@ pub(crate) struct Instance {
     url: String,
     shutdown: Shutdown,
     processor: ViewProcessor<BlockingPostgres>,
+    app: App,
     codec: Codec,
     /// Next offsets of the log.
     offsets: BTreeMap<(&'static str, i32), i64>,
@@ -99,6 +102,21 @@ impl Instance {
         Self::open(postgres, url, codec, waiters_max, adapters::SILENCE_MAX).await
     }
 
+    /// The same view on another port, for `callers`; its address.
+    pub(crate) async fn serve_for(&self, callers: &Callers) -> String {
+        let (health, metrics) = (Health::new(), Metrics::default());
+        let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
+        let (told, shutdown) = ((&health, &metrics, callers), self.shutdown.clone());
+        let routes = http::router(self.app.clone()).unwrap();
+        let server = service_kit::serve(any, routes, told, limits, shutdown);
+        format!("http://{}", server.await.unwrap().local_addr())
+    }
+
+    /// Ends all that it serves.
+    pub(crate) fn stop(&self) {
+        self.shutdown.cancel();
+    }
+
     /// Another instance on the same database; also what a restart makes.
     pub(crate) async fn another(&self) -> Self {
         let (postgres, codec) = (Arc::clone(&self.postgres), self.codec.clone());
@@ -144,10 +162,11 @@ impl Instance {
             shutdown: shutdown.clone(),
         };
         let (any, limits) = ("127.0.0.1:0".parse().unwrap(), http::limits(waiters_max));
-        let routes = http::router(app).unwrap();
+        let routes = http::router(app.clone()).unwrap();
         let metrics = Metrics::default();
         adapters::export(&freshness, &served, &metrics.meters());
-        let server = service_kit::serve(any, routes, (&health, &metrics), limits, shutdown.clone());
+        let told = (&health, &metrics, &Callers::open());
+        let server = service_kit::serve(any, routes, told, limits, shutdown.clone());
         let base = format!("http://{}", server.await.unwrap().local_addr());
         let repository = BlockingPostgres::new(tables.clone(), Handle::current());
         let processor = ViewProcessor::new(repository, freshness);
@@ -162,6 +181,7 @@ impl Instance {
             url,
             shutdown,
             processor,
+            app,
             codec,
             offsets,
             postgres,

@@ -53,6 +53,7 @@ pub(crate) fn writer(order: &Order) -> &'static str {
 
 pub(crate) fn refusal(n: u128, command: &str) -> CommandRefused {
     CommandRefused {
+        customer_id: (command == "PlaceOrder").then(|| "ada".parse().unwrap()),
         command_id: CommandId(Uuid::new_v5(&order_id(n).0, command.as_bytes())),
         order_id: order_id(n),
         command: command.into(),

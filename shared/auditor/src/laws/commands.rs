@@ -10,7 +10,7 @@ use crate::{
     verdict::Findings,
 };
 use contracts::{
-    CommandId, OrderId, Status, Timestamp,
+    CommandId, CustomerId, Order, OrderId, Status, Timestamp,
     orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder},
     topics::{ORDER_COMMANDS, ORDER_REFUSALS, ORDERS},
 };
@@ -71,7 +71,10 @@ fn answers_gone(case: &Case<'_>, order_id: OrderId, at: Timestamp) -> Option<&'s
 struct Cancels {
     /// The first place of each: its offset on the order's partition.
     offsets: BTreeMap<CommandId, i64>,
-    orders: BTreeSet<OrderId>,
+    /// The customers who may cancel their own orders alone.
+    customers: BTreeMap<CommandId, CustomerId>,
+    /// Who has asked for the end of which order: a customer, or a caller who may cancel all.
+    asked: BTreeMap<OrderId, BTreeSet<Option<CustomerId>>>,
 }
 
 impl Cancels {
@@ -80,10 +83,27 @@ impl Cancels {
         for record in commands {
             if let Some(OrderCommand::CancelOrder(cancel)) = record.read() {
                 cancels.offsets.entry(cancel.command_id).or_insert(record.offset);
-                cancels.orders.insert(cancel.order_id);
+                if let Some(customer) = &cancel.customer_id {
+                    cancels.customers.insert(cancel.command_id, customer.clone());
+                }
+                let asked = cancels.asked.entry(cancel.order_id).or_default();
+                asked.insert(cancel.customer_id.clone());
             }
         }
         cancels
+    }
+
+    /// Whether one has asked for the end of this order who may.
+    fn is_asked(&self, order: &Order) -> bool {
+        let customer = Some(order.customer.customer_id.clone());
+        let asked = self.asked.get(&order.order_id);
+        asked.is_some_and(|asked| asked.contains(&None) || asked.contains(&customer))
+    }
+
+    /// Whether the order is not that of the customer who asks.
+    fn is_of_another(&self, cancel: CommandId, step: &Step<'_>) -> bool {
+        let customer = self.customers.get(&cancel);
+        customer.is_some_and(|customer| *customer != step.order.customer.customer_id)
     }
 
     /// Whether the command comes before the PlaceOrder of this history, or there is none.
@@ -104,12 +124,19 @@ fn refusals(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
         let judged_by = order_version.and_then(|version| history?.at(version));
         let right = match (command.as_str(), order_version) {
             ("CancelOrder", None) => cancels.is_early(*command_id, history),
-            ("CancelOrder", Some(_)) => judged_by.is_some_and(|step| is_cancelled_or_over(&step)),
+            ("CancelOrder", Some(_)) => judged_by.is_some_and(|step| {
+                is_cancelled_or_over(&step) || cancels.is_of_another(*command_id, &step)
+            }),
             (_, version) => version.is_none() || judged_by.is_some(),
         };
         let holds = right && !reasons.is_empty();
         let is_gone = !case.retained.is_whole(ORDERS.name(), &record.key) && !reasons.is_empty();
-        let (at, gone) = (record.timestamp, gone(is_gone, ORDERS.name()));
+        // Without the command, nothing tells who has asked.
+        let is_unheard = !cancels.offsets.contains_key(command_id)
+            && !case.retained.is_whole(ORDER_COMMANDS.name(), &record.key)
+            && !reasons.is_empty();
+        let gone = gone(is_gone, ORDERS.name()).or(gone(is_unheard, ORDER_COMMANDS.name()));
+        let at = record.timestamp;
         findings.check_kept(Law::Refusal, *order_id, at, holds, gone, || {
             format!("{command} {command_id} was refused at {order_version:?} for {reasons:?}")
         });
@@ -130,7 +157,7 @@ fn asked_for(case: &Case<'_>, cancels: &Cancels, findings: &mut Findings<'_>) {
             let placed = first.record.causation.as_deref().unwrap_or_default();
             let is_gone = history.is_cut || case.retained.is_gone(placed);
             let gone = gone(is_gone, ORDER_COMMANDS.name());
-            let holds = cancels.orders.contains(order_id);
+            let holds = cancels.is_asked(last.order);
             findings.check_kept(Law::Cancellation, *order_id, NEVER, holds, gone, || {
                 "it was cancelled by its customer, who has not asked for that".into()
             });

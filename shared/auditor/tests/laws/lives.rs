@@ -4,7 +4,7 @@ use crate::shop::{Shop, captured, declined};
 use auditor::{Booking, Evidence};
 use contracts::{
     Order, OrderId, PaymentStatus, Reason, ServiceName, Status as S, TransitionKind as T,
-    inventory::ReservationState,
+    inventory::ReservationState, orders::OrderCommand,
 };
 use std::sync::Arc;
 
@@ -39,6 +39,7 @@ pub fn lives() -> Lives {
     let confirmed = confirmed(&mut shop, "TEA", 2);
     let last = self::confirmed(&mut shop, "LAST", 1);
     shop.cancel(last, false);
+    cancelled_by_another(&mut shop, last);
     let rejected = rejected(&mut shop);
     let declined = declined_order(&mut shop, false);
     let late = declined_order(&mut shop, true);
@@ -48,6 +49,16 @@ pub fn lives() -> Lives {
     let refused = shop.refuse("NOTHING");
     forged_and_refused(&mut shop, confirmed);
     Lives { shop, confirmed, rejected, declined, late, cancelled, refunded, refused }
+}
+
+/// A customer asks for the cancellation of another one's order, and hears that there is none.
+fn cancelled_by_another(shop: &mut Shop, order_id: OrderId) {
+    shop.cancel(order_id, true);
+    let command = shop.evidence.log.order_commands.last_mut().unwrap();
+    let Ok(OrderCommand::CancelOrder(cancel)) = &mut command.value else { panic!("a CancelOrder") };
+    cancel.customer_id = "eve".parse().ok();
+    let command_id = cancel.command_id;
+    shop.refusal(order_id, command_id, "CancelOrder", "unknown_order", Some(1));
 }
 
 fn validated(shop: &mut Shop, sku: &str, quantity: i32) -> Order {

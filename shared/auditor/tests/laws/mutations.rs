@@ -155,6 +155,16 @@ pub const MUTATIONS: &[Mutation] = &[
     (Law::Refusal, "a CancelOrder was refused as if there were no order", |l| {
         refuse_cancellation(l, "unknown_order", None);
     }),
+    (Law::Cancellation, "an order is cancelled that another customer has asked for", |l| {
+        let id = l.cancelled;
+        for record in &mut l.evidence().log.order_commands {
+            if let Ok(OrderCommand::CancelOrder(cancel)) = &mut record.value
+                && cancel.order_id == id
+            {
+                cancel.customer_id = "eve".parse().ok();
+            }
+        }
+    }),
     (Law::Refusal, "a refusal has no reason", |l| {
         let e = l.evidence();
         e.log.order_refusals[0].value.as_mut().unwrap().reasons.clear();

@@ -233,6 +233,7 @@ impl Shop {
         let reasons = vec![Reason::new("order", code, "")];
         let (command, refused_at) = (command.to_owned(), self.tick());
         let refusal = CommandRefused {
+            customer_id: None,
             command_id,
             order_id,
             command: command.clone(),
@@ -249,7 +250,7 @@ impl Shop {
     /// Ask for a cancellation, which is `accepted` or refused.
     pub fn cancel(&mut self, order_id: OrderId, accepted: bool) {
         let (command_id, issued_at) = (CommandId(self.id()), self.tick());
-        let command = CancelOrder { command_id, order_id, issued_at };
+        let command = CancelOrder { command_id, order_id, issued_at, customer_id: None };
         let (key, at) = (order_id.to_string(), (issued_at, "orders"));
         append(&mut self.evidence.log.order_commands, &key, at, None, command.into());
         if !accepted {

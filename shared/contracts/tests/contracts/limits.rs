@@ -121,6 +121,7 @@ fn the_largest_of_everything_fits_into_a_value() {
         active: true,
     };
     let refused = CommandRefused {
+        customer_id: None,
         command_id: CommandId(Uuid::max()),
         order_id,
         command: "PlaceOrder".into(),

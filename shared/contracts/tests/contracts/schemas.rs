@@ -71,10 +71,16 @@ fn every_message_survives_the_wire() {
     let lines = vec![RequestedLine { sku: sku.clone(), quantity: 1000 }];
     let place = PlaceOrder::new(command_id, uuid, "ada".parse().unwrap(), lines, NOW);
     round_trips(OrderCommand::from(place));
-    round_trips(OrderCommand::from(CancelOrder { command_id, order_id: uuid, issued_at: NOW }));
+    round_trips(OrderCommand::from(CancelOrder {
+        command_id,
+        order_id: uuid,
+        issued_at: NOW,
+        customer_id: None,
+    }));
     let reasons = vec![Reason::new("lines[0].sku", "unknown_sku", "no such product")];
     let command = "PlaceOrder".to_owned();
     let refused = CommandRefused {
+        customer_id: None,
         command_id,
         order_id: uuid,
         command,

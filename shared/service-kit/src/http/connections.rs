@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,7 +18,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Extension, Request},
+    extract::{ConnectInfo, Extension, Request},
     http::Request as HttpRequest,
     middleware::Next,
     response::Response,
@@ -167,11 +168,11 @@ pub(super) async fn serve(
             () = shutdown.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 is_failing = false;
                 // All of them serve: the client sees its connection closed, and comes again.
                 let Some(open) = all.admit() else { continue };
-                tasks.spawn(connection(stream, open, app.clone(), &graceful));
+                tasks.spawn(connection((stream, address), open, app.clone(), &graceful));
                 while tasks.try_join_next().is_some() {}
             }
             Err(error) if is_about_the_client(&error) => {}
@@ -199,7 +200,7 @@ fn is_about_the_client(error: &io::Error) -> bool {
 
 /// Serves one connection to its end. What is not HTTP ends it, which is the client's affair.
 fn connection(
-    stream: TcpStream,
+    (stream, address): (TcpStream, SocketAddr),
     open: Open,
     app: Router,
     graceful: &GracefulShutdown,
@@ -209,6 +210,7 @@ fn connection(
     let connection = Arc::clone(&open.connection);
     let service = service_fn(move |mut request: HttpRequest<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&connection));
+        request.extensions_mut().insert(ConnectInfo(address));
         app.clone().oneshot(request)
     });
     let served = http1::Builder::new()

@@ -1,0 +1,28 @@
+//! Goal: each route is called by those who may call it, and by no other caller.
+
+use crate::shop::Shop;
+use payments::http::{document, router};
+use service_kit::{Callers, Health, Limits, Metrics, Shutdown, config::loopback};
+use testkit::callers::{Badges, Operation, Sample, assert_callers};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_caller_gets_what_the_routes_declare() {
+    let shop = Shop::open().await;
+    let badges = Badges::default();
+    let callers = Callers::with_keys(badges.verifier(), badges.keys());
+    let (health, metrics) = (Health::new(), Metrics::default());
+    let told = (&health, &metrics, &callers);
+    let routes = router(shop.postgres.clone()).unwrap();
+    let server = service_kit::serve(loopback(0), routes, told, Limits::default(), Shutdown::new());
+    let base = format!("http://{}", server.await.unwrap().local_addr());
+    assert_callers(&base, &document().to_json().unwrap(), &badges, samples).await;
+}
+
+fn samples(operation: &Operation) -> Vec<Sample> {
+    vec![match operation.path.as_str() {
+        "/payments/{order_id}" => {
+            Sample::of("/payments/6d75726d-7572-5174-a96f-6e006f726465", None)
+        }
+        _ => Sample::plain(operation),
+    }]
+}

@@ -1,0 +1,174 @@
+//! The settings about callers.
+
+use std::{num::NonZeroU32, path::PathBuf};
+
+use clap::{ArgGroup, Args, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+
+use super::Access;
+use crate::addresses::http_url;
+
+/// Most requests per second and caller that can be set.
+const RATE_MAX: i64 = 1_000_000;
+/// Shortest and longest time between two readings of `JWKS_URL`, in seconds.
+const REFRESH_S: std::ops::RangeInclusive<i64> = 10..=86_400;
+
+/// Who may call. Without an issuer, all callers may do all: the open profile, which is for the
+/// loopback address.
+#[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("jwks").args(["jwks_url", "jwks_file"])))]
+pub struct CallerSettings {
+    /// Who issues the tokens of callers (`iss`). With it, callers need a token; without it, all
+    /// callers may do all.
+    #[arg(long, env = "JWT_ISSUER", requires_all = ["jwt_audience", "jwks"])]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub jwt_issuer: Option<String>,
+
+    /// For whom the tokens are (`aud`), such as murmuration.
+    #[arg(long, env = "JWT_AUDIENCE", requires = "jwt_issuer")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub jwt_audience: Option<String>,
+
+    /// Where the public keys of the issuer are, as JWK Set.
+    #[arg(long, env = "JWKS_URL", requires = "jwt_issuer", value_parser = plain_http_url)]
+    pub jwks_url: Option<String>,
+
+    /// The public keys of the issuer, as a JWK Set in a file, which is read again as it changes.
+    #[arg(long, env = "JWKS_FILE", requires = "jwt_issuer")]
+    pub jwks_file: Option<PathBuf>,
+
+    /// How long the keys of JWKS_URL are used before they are read again, in seconds. A key that is
+    /// not known yet is asked for at once.
+    #[arg(long, env = "JWKS_REFRESH_S", default_value_t = 300)]
+    #[arg(value_parser = value_parser!(u32).range(REFRESH_S))]
+    pub jwks_refresh_s: u32,
+
+    /// Where a token has the roles, `customer` or `staff`: a JSON pointer into its claims, such as
+    /// /realm_access/roles.
+    #[arg(long, env = "JWT_ROLES", default_value = "/roles", value_parser = pointer)]
+    pub jwt_roles: String,
+
+    /// Who may read /metrics when callers need a token.
+    #[arg(long, env = "METRICS_ACCESS", value_enum, default_value_t = MetricsAccess::Staff)]
+    pub metrics_access: MetricsAccess,
+
+    /// Most requests of one caller in a second, in the long run; 429 above it. Without it, there is
+    /// no limit. A caller is a subject, or the address of one without a token.
+    #[arg(long, env = "RATE_LIMIT_PER_S", value_parser = rate)]
+    pub rate_limit_per_s: Option<NonZeroU32>,
+
+    /// Most requests of one caller at once; by default as many as in two seconds.
+    #[arg(long, env = "RATE_LIMIT_BURST", requires = "rate_limit_per_s", value_parser = rate)]
+    pub rate_limit_burst: Option<NonZeroU32>,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MetricsAccess {
+    /// Every caller, without a token.
+    Public,
+    /// Staff, with a token.
+    #[default]
+    Staff,
+}
+
+impl MetricsAccess {
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Public => Access::Public,
+            Self::Staff => Access::Staff,
+        }
+    }
+}
+
+impl Default for CallerSettings {
+    /// The open profile, without a limit.
+    fn default() -> Self {
+        Self {
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwks_url: None,
+            jwks_file: None,
+            jwks_refresh_s: 300,
+            jwt_roles: "/roles".to_owned(),
+            metrics_access: MetricsAccess::default(),
+            rate_limit_per_s: None,
+            rate_limit_burst: None,
+        }
+    }
+}
+
+fn pointer(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && text.len() <= 256 {
+        true => Ok(text.to_owned()),
+        false => Err("expected a JSON pointer such as /roles or /realm_access/roles".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    let in_bounds = |rate: &NonZeroU32| i64::from(rate.get()) <= RATE_MAX;
+    let rate = text.parse().ok().filter(in_bounds);
+    rate.ok_or_else(|| format!("expected a number of requests from 1 to {RATE_MAX}, such as 50"))
+}
+
+/// No TLS is built in.
+fn plain_http_url(text: &str) -> Result<String, String> {
+    match http_url(text)? {
+        url if url.starts_with("https:") => {
+            Err("https is not built in: let a sidecar keep the keys in JWKS_FILE, or give an http \
+             address on the same host or in a network that you trust"
+                .to_owned())
+        }
+        url => Ok(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Config {
+        #[command(flatten)]
+        callers: CallerSettings,
+    }
+
+    fn parse(args: &[&str]) -> Result<CallerSettings, String> {
+        let args = std::iter::once("orders").chain(args.iter().copied());
+        Config::try_parse_from(args).map(|config| config.callers).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn without_settings_all_callers_may_do_all() {
+        let settings = parse(&[]).unwrap();
+        assert!(settings.jwt_issuer.is_none() && settings.rate_limit_per_s.is_none());
+        assert_eq!(settings.metrics_access, MetricsAccess::Staff);
+    }
+
+    #[test]
+    fn half_of_the_settings_is_refused_with_the_way_out() {
+        let issuer = ["--jwt-issuer", "http://issuer"];
+        let audience = ["--jwt-audience", "shop"];
+        let file = ["--jwks-file", "jwks.json"];
+        let url = ["--jwks-url", "http://127.0.0.1:8090/jwks.json"];
+        parse(&[issuer, audience, file].concat()).unwrap();
+        parse(&[issuer, audience, url].concat()).unwrap();
+        for (args, hint) in [
+            (&[issuer, audience][..], "--jwks-url"),
+            (&[issuer, file], "--jwt-audience"),
+            (&[audience, file], "--jwt-issuer"),
+            (&[url], "--jwt-issuer"),
+            (&[issuer, audience, file, url], "cannot be used with"),
+            (&[issuer, audience, ["--jwks-url", "https://issuer/jwks"]], "JWKS_FILE"),
+            (&[["--jwt-issuer", ""]], "JWT_ISSUER"),
+            (&[["--jwt-roles", "roles"]], "/realm_access/roles"),
+            (&[["--rate-limit-per-s", "0"]], "from 1 to 1000000"),
+            (&[["--rate-limit-burst", "5"]], "--rate-limit-per-s"),
+            (&[["--jwks-refresh-s", "1"]], "10..=86400"),
+        ] {
+            let error = parse(&args.concat()).unwrap_err();
+            assert!(error.contains(hint), "{args:?}: {error}");
+        }
+    }
+}
