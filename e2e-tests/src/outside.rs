@@ -41,7 +41,7 @@ pub struct Outside {
 impl Outside {
     /// The outside of `shop`.
     pub fn new(shop: &'static Shop) -> Self {
-        let customer = OrderClient::new(shop.url("orders"), shop.url("view"));
+        let customer = OrderClient::of(shop.state());
         let customer = customer.expect("an HTTP client can be made");
         Self { shop, http: reqwest::Client::new(), customer }
     }

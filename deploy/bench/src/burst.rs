@@ -198,7 +198,7 @@ pub(crate) fn command(wish: Wish, seed: u64, n: u64) -> PlaceOrder {
 
 /// Nothing may be out of stock: what is rejected is never validated.
 async fn restock(state: &State) -> Result<()> {
-    let client = OrderClient::new(state.url("orders")?, state.url("view")?)?;
+    let client = OrderClient::of(state)?;
     let inventory = state.url("inventory")?;
     for sku in STOCKED {
         let answer = client.restock(inventory, (sku, PIECES), Uuid::now_v7(), STANDSTILL, |_| ());

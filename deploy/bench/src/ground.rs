@@ -107,7 +107,7 @@ impl Ground {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn client(&self) -> Result<OrderClient> {
-        OrderClient::new(self.shop.url("orders"), self.shop.url("view"))
+        OrderClient::of(self.shop.state())
     }
 
     async fn one(&self, until: Status) -> Result<OrderId> {

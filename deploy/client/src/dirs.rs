@@ -85,6 +85,12 @@ impl Dirs {
         self.root.join("config")
     }
 
+    /// Keys and passwords, for their owner alone. They stay when the data is wiped.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
     /// Pid files.
     #[must_use]
     pub fn run(&self) -> PathBuf {

@@ -9,6 +9,7 @@
 //! - [`Shop`]: a shop that a program starts for itself, breaks and mends.
 //! - [`OrderClient`]: places orders as a careful client does.
 
+mod badge;
 pub mod containers;
 pub mod control;
 mod dirs;
@@ -23,6 +24,7 @@ mod shop;
 mod state;
 mod status;
 
+pub use badge::{AUDIENCE, Badge, Development, ISSUER, issue};
 pub use dirs::{Dirs, fingerprint};
 pub use find::Found;
 pub use health::Health;

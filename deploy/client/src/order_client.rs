@@ -19,6 +19,9 @@ use streams::Backoff;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::badge::Badge;
+use crate::state::State;
+
 /// Longer than any service takes to say that it cannot answer now.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,6 +34,7 @@ pub struct OrderClient {
     http: Client,
     orders: String,
     view: String,
+    badge: Badge,
     manners: Manners,
     turns: Option<Arc<Semaphore>>,
 }
@@ -120,8 +124,24 @@ impl OrderClient {
     pub fn new(orders: &str, view: &str) -> Result<Self> {
         let http = Client::builder().timeout(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
         let base = |url: &str| url.trim_end_matches('/').to_owned();
-        let (orders, view) = (base(orders), base(view));
-        Ok(Self { http: http.build()?, orders, view, manners: Manners::default(), turns: None })
+        let (orders, view, badge) = (base(orders), base(view), Badge::default());
+        let manners = Manners::default();
+        Ok(Self { http: http.build()?, orders, view, badge, manners, turns: None })
+    }
+
+    /// A client of the shop that `state` describes, who is staff there.
+    ///
+    /// # Errors
+    /// When the shop has no such services, or its issuer's key cannot be read.
+    pub fn of(state: &State) -> Result<Self> {
+        let client = Self::new(state.url("orders")?, state.url("view")?)?;
+        Ok(client.with_badge(Badge::staff(state)?))
+    }
+
+    /// The same client, who shows `badge` with each request.
+    #[must_use]
+    pub fn with_badge(self, badge: Badge) -> Self {
+        Self { badge, ..self }
     }
 
     /// The same, for customers with these manners. A cancellation is always patient.
@@ -149,7 +169,8 @@ impl OrderClient {
         not_now: impl FnMut(NotNow),
     ) -> Result<Answer> {
         let url = format!("{}/orders", self.orders);
-        let request = || self.http.post(&url).header("Idempotency-Key", key).json(body);
+        let post = || self.http.post(&url).header("Idempotency-Key", key).json(body);
+        let request = || self.badge.on(post());
         self.insist(self.manners, request, patience, not_now).await
     }
 
@@ -165,7 +186,7 @@ impl OrderClient {
         not_now: impl FnMut(NotNow),
     ) -> Result<Answer> {
         let url = format!("{}/orders/{order}/cancellation", self.orders);
-        let request = || self.http.post(&url).header("Idempotency-Key", key);
+        let request = || self.badge.on(self.http.post(&url).header("Idempotency-Key", key));
         self.insist(Manners::Patient, request, patience, not_now).await
     }
 
@@ -184,7 +205,7 @@ impl OrderClient {
     ) -> Result<Answer> {
         let url = format!("{inventory}/stock/{sku}/restock");
         let body = json!({ "command_id": command, "quantity": quantity });
-        let request = || self.http.post(&url).json(&body);
+        let request = || self.badge.on(self.http.post(&url).json(&body));
         self.insist(Manners::Patient, request, patience, not_now).await
     }
 
@@ -257,8 +278,8 @@ impl OrderClient {
     }
 
     async fn look<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<Option<T>> {
-        let answer =
-            self.http.get(url).send().await.with_context(|| format!("no answer at {url}"))?;
+        let answer = self.badge.on(self.http.get(url)).send().await;
+        let answer = answer.with_context(|| format!("no answer at {url}"))?;
         match answer.status().as_u16() {
             404 => Ok(None),
             200 => {

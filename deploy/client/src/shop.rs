@@ -20,6 +20,8 @@ use crate::status::ProcessStatus;
 pub struct StartOptions {
     /// Kafka, registry, Connect, PostgreSQL and the mail sink only.
     pub infra_only: bool,
+    /// Callers of the services need a token.
+    pub auth: bool,
     /// How many instances of a service, where not one.
     pub scale: Vec<(String, u16)>,
     /// Variables of services: service, name, value.
@@ -66,6 +68,9 @@ impl Shop {
         }
         if options.infra_only {
             command.arg("--infra-only");
+        }
+        if options.auth {
+            command.arg("--auth");
         }
         for (service, instances) in &options.scale {
             command.args(["--scale", &format!("{service}={instances}")]);

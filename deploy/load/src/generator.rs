@@ -69,7 +69,7 @@ impl Load {
     /// # Errors
     /// When the shop has no such parts, or Kafka does not answer within half a minute.
     pub async fn start(state: &State, settings: Settings) -> Result<Self> {
-        let client = OrderClient::new(state.url("orders")?, state.url("view")?)?;
+        let client = OrderClient::of(state)?;
         let journal = Arc::new(Journal::default());
         let listening = CancellationToken::new();
         watch(state, Arc::clone(&journal), listening.clone()).await?;

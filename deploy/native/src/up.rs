@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use client::{Dirs, Progress, SERVICES, State, control};
+use client::{Badge, Development, Dirs, Progress, SERVICES, State, control};
 use contracts::ServiceName;
 
 use crate::down::down;
@@ -52,6 +52,8 @@ pub struct UpOptions {
     pub forget: bool,
     /// Goes on when the terminal is gone.
     pub detached: bool,
+    /// Callers of the services need a token, of the issuer of development.
+    pub auth: bool,
 }
 
 impl UpOptions {
@@ -104,6 +106,7 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
             env: args.env.clone(),
             extra_checks: args.with.iter().map(|with| with.check).collect(),
             bin: bin_dir()?,
+            jwks: jwks(args.auth, &dirs)?,
             dirs: dirs.clone(),
         };
         anyhow::Ok(Arc::new(Running::new(site, ports)))
@@ -211,9 +214,10 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
     tokio::try_join!(connect, services)?;
     tokio::spawn(schemas::keep(places.clone(), progress, running.stop.clone()));
     if !args.infra_only {
-        stock::ensure(&site.http("inventory"), SERVICE_DEADLINE).await?;
+        let badge = Badge::staff(&running.state())?;
+        stock::ensure(&site.http("inventory"), &badge, SERVICE_DEADLINE).await?;
         progress.step("inventory", "has its first stock");
-        catalog::known(&running.instances_of("orders"), SERVICE_DEADLINE).await?;
+        catalog::known(&running.instances_of("orders"), &badge, SERVICE_DEADLINE).await?;
         progress.step("orders", "knows the catalog");
         // So the connectors have registered the schemas of their tables.
         if let Err(error) = schemas::keep_new(&places).await {
@@ -270,6 +274,16 @@ fn clean(dirs: &Dirs, fresh: bool, progress: &Progress) -> Result<()> {
         progress.step("shop", "data wiped");
     }
     Ok(())
+}
+
+/// The public keys of the issuer of development, if callers need a token.
+fn jwks(auth: bool, dirs: &Dirs) -> Result<Option<PathBuf>> {
+    if !auth {
+        return Ok(None);
+    }
+    let development = Development::of(dirs);
+    development.ensure()?;
+    Ok(Some(development.jwks()))
 }
 
 /// Cargo puts all executables of the workspace into one folder: the one of this program.

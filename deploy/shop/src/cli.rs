@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::place::Place;
 use crate::commands::{
     acls, audit, bench, cdc, chaos, dlq, down, load, logs, metrics, order, provision, status,
-    topics, up, view,
+    token, topics, up, view,
 };
 
 /// Runs the whole shop on this machine without Docker, and looks into a running one.
@@ -56,6 +56,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Print a configuration of Prometheus that scrapes this shop and loads its alerts
     Metrics(metrics::MetricsArgs),
+    /// Issue a token, with which a caller shows who they are to a shop that runs with --auth
+    Token(token::TokenArgs),
     /// Show the choreography: every topic with its writers and readers
     Topics,
     /// Print who may do what on a Kafka with access control, as lines for kafka-acls.sh
@@ -176,6 +178,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::View(args) => view::run(args).await,
         Command::Cdc(args) => cdc::run(args).await,
         Command::Metrics(args) => metrics::run(args).await,
+        Command::Token(args) => token::run(&args),
         Command::Topics => {
             topics::run();
             Ok(())

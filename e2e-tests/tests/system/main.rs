@@ -10,6 +10,7 @@
 mod audit;
 mod bad_input;
 mod browser;
+mod callers;
 mod cancellation;
 mod capture;
 mod catalog;

@@ -1,5 +1,7 @@
 // What the page asks, and what it hears without asking.
 
+import * as session from './session.js';
+
 export const ordersUrl = document.querySelector('meta[name=orders-url]').content;
 
 const states = new Map();
@@ -28,11 +30,13 @@ export class Refusal extends Error {
 async function ask(url, options = {}) {
   let response;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(20_000), ...options });
+    const headers = { ...options.headers, ...session.bearer() };
+    response = await fetch(url, { signal: AbortSignal.timeout(20_000), ...options, headers });
   } catch (error) {
     throw new Refusal(0, { detail: `${new URL(url, location.href).host} does not answer.` });
   }
   const body = await response.json().catch(() => ({}));
+  if (response.status === 401) session.ask();
   if (!response.ok) throw new Refusal(response.status, body);
   return body;
 }
@@ -48,6 +52,10 @@ export async function get(path) {
     throw error;
   }
 }
+
+/** The customers to choose from: all of them, or the one who has signed in. */
+export const people = async () =>
+  session.customer ? { customers: [{ customer_id: session.customer, name: session.customer, active: true }] } : get('/customers?limit=100');
 
 /** A command to orders, under a key, so that it may be sent again. */
 export const post = (path, key, body) =>
@@ -67,13 +75,15 @@ export const newKey = () =>
  * seen follows nothing: browsers have six connections to a server, for all of its pages.
  */
 export function follow(path, first, listeners) {
+  // What happens to others is not for customers.
+  if (path === '/events' && session.customer) return () => {};
   let source, timer, after, delay = 1000, over = false;
   const open = () => {
     const url = new URL(path, location.origin);
     const begin = after === undefined ? first : { after };
     for (const [name, value] of Object.entries(begin)) url.searchParams.set(name, value);
     report(path, 'waiting');
-    source = new EventSource(url);
+    source = session.events(url);
     source.onopen = () => {
       delay = 1000;
       report(path, 'live');

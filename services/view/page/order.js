@@ -3,6 +3,7 @@
 import { h, s, show, hidden, isStill } from './dom.js';
 import { get, post, follow, theTopology, newKey, report } from './live.js';
 import { bird, causedBy, fly } from './picture.js';
+import { customer } from './session.js';
 import { cause, clock, mark, money, place, short, span, statusMeans, statusName, tone } from './words.js';
 
 const chip = (status) => h('span', { class: `chip ${tone(status)}` }, h('span', { 'aria-hidden': 'true' }, mark(status)), ' ', statusName(status));
@@ -39,6 +40,13 @@ export function orders(main) {
       soon();
     },
   });
+  const mine = async ({ order_id }) => {
+    const { transitions } = await get(`/orders/${order_id}/timeline`);
+    if (transitions.length) known.set(order_id, transitions.map((step) => ({ ...step, order_id })));
+    soon();
+  };
+  // A customer who has signed in hears of their own orders alone.
+  if (customer) get(`/customers/${customer}/orders?limit=40`).then((list) => Promise.all(list.orders.map(mine))).catch(() => {});
   setTimeout(soon, 400);
   return stop;
 }

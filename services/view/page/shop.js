@@ -1,7 +1,7 @@
 // The shop: products with their stock, a basket, and what becomes of the order.
 
 import { h, s, show, hidden, isStill } from './dom.js';
-import { get, post, follow, newKey, report, theTopology } from './live.js';
+import { get, post, follow, newKey, people, report, theTopology } from './live.js';
 import { bird } from './picture.js';
 import { count, mark, money, short, span, statusName, tone } from './words.js';
 
@@ -140,14 +140,14 @@ export function shop(main) {
 
   async function look() {
     try {
-      const [shown, people] = await Promise.all([get('/products?limit=100'), customers.length ? null : get('/customers?limit=100')]);
+      const [shown, known] = await Promise.all([get('/products?limit=100'), customers.length ? null : people()]);
       if (over) return;
-      if (people) customers = people.customers;
-      if (people && !customers.some(({ customer_id }) => customer_id === basket.customer)) basket.customer = customers[0]?.customer_id;
+      if (known) customers = known.customers;
+      if (known && !customers.some(({ customer_id }) => customer_id === basket.customer)) basket.customer = customers[0]?.customer_id;
       const news = JSON.stringify(shown.products) !== JSON.stringify(products);
       products = shown.products;
       if (news) drawShelf();
-      if (people) drawBasket();
+      if (known) drawBasket();
     } catch (error) {
       // What is there stays: the line in the header says that it may be old.
       if (!products && !over) show(shelf, h('li', { class: 'empty' }, h('h2', null, 'The view does not answer'), h('p', null, error.message, ' The page tries again by itself.')));

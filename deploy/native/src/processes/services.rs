@@ -28,6 +28,13 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     if service == ServiceName::View.as_str() {
         set("ORDERS_URL", site.http("orders"));
     }
+    if let Some(jwks) = &site.jwks {
+        set("JWT_ISSUER", client::ISSUER.to_owned());
+        set("JWT_AUDIENCE", client::AUDIENCE.to_owned());
+        set("JWKS_FILE", jwks.to_string_lossy().into_owned());
+        // They listen on the loopback address alone, and Prometheus has no token.
+        set("METRICS_ACCESS", "public".to_owned());
+    }
     let row = service.parse::<ServiceName>().map(ServiceName::spec);
     for dependency in row.iter().flat_map(|row| row.waits_for) {
         match dependency {

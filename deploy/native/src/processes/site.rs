@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) env: Vec<EnvSetting>,
     /// The checks that orders requires of validators that were asked for, each once.
     pub(crate) extra_checks: BTreeSet<&'static str>,
+    /// The keys of callers, if these need a token.
+    pub(crate) jwks: Option<PathBuf>,
     /// The folder with the executables of the services.
     pub(crate) bin: PathBuf,
 }

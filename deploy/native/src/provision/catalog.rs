@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use client::Badge;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -23,21 +24,21 @@ const PRODUCTS: [&str; 11] =
 ///
 /// # Errors
 /// When one is not known within `deadline`, or orders does not answer.
-pub async fn known(orders_urls: &[String], deadline: Duration) -> Result<()> {
+pub async fn known(orders_urls: &[String], badge: &Badge, deadline: Duration) -> Result<()> {
     let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
     let until = Instant::now() + deadline;
     for url in orders_urls {
         for customer in CUSTOMERS {
-            retry_until(until, || knows(&client, url, customer)).await?;
+            retry_until(until, || knows(&client, badge, url, customer)).await?;
         }
     }
     Ok(())
 }
 
-async fn knows(client: &Client, url: &str, customer: &str) -> Result<()> {
+async fn knows(client: &Client, badge: &Badge, url: &str, customer: &str) -> Result<()> {
     let lines: Vec<Value> = PRODUCTS.map(|sku| json!({ "sku": sku, "quantity": 0 })).into();
     let order = json!({ "customer_id": customer, "lines": lines });
-    let answer = client.post(format!("{url}/orders")).json(&order).send().await?;
+    let answer = badge.on(client.post(format!("{url}/orders")).json(&order)).send().await?;
     let status = answer.status().as_u16();
     let unknown = unknown(&answer.json().await?);
     ensure!(status == 422, "{url}/orders answers {status} to an order of no pieces");

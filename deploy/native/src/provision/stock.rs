@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use client::Badge;
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::Instant;
@@ -33,21 +34,26 @@ const STOCK: [(&str, u32); 10] = [
 ///
 /// # Errors
 /// When a product is still refused then, or inventory does not answer.
-pub async fn ensure(inventory_url: &str, deadline: Duration) -> Result<()> {
+pub async fn ensure(inventory_url: &str, badge: &Badge, deadline: Duration) -> Result<()> {
     let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
     let until = Instant::now() + deadline;
     for (sku, quantity) in STOCK {
-        retry_until(until, || restock(&client, inventory_url, sku, quantity)).await?;
+        retry_until(until, || restock(&client, badge, inventory_url, (sku, quantity))).await?;
     }
     Ok(())
 }
 
-async fn restock(client: &Client, inventory_url: &str, sku: &str, quantity: u32) -> Result<()> {
+async fn restock(
+    client: &Client,
+    badge: &Badge,
+    inventory_url: &str,
+    (sku, quantity): (&str, u32),
+) -> Result<()> {
     let command_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("demo-{sku}").as_bytes());
     let url = format!("{inventory_url}/stock/{sku}/restock");
     let body = json!({ "command_id": command_id, "quantity": quantity });
-    let answer =
-        client.post(url).json(&body).send().await.with_context(|| format!("restock {sku}"))?;
+    let answer = badge.on(client.post(url).json(&body)).send().await;
+    let answer = answer.with_context(|| format!("restock {sku}"))?;
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
     ensure!(status.is_success(), "restocking {sku}: inventory answers {status}: {text}");

@@ -15,6 +15,7 @@ pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod provision;
 pub(crate) mod status;
+pub(crate) mod token;
 pub(crate) mod topics;
 pub(crate) mod up;
 pub(crate) mod view;

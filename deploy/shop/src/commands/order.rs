@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use client::{Found, OrderClient, OrderView, order_body};
+use client::{Badge, Found, OrderClient, OrderView, order_body};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -43,12 +43,13 @@ pub(crate) struct OrderArgs {
 /// in time.
 pub(crate) async fn run(args: OrderArgs) -> Result<()> {
     let client = match (args.orders_url, args.view_url) {
-        (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?,
+        (Some(orders), Some(view)) => OrderClient::new(&orders, &view)?.with_badge(Badge::given()),
         (orders, view) => {
             let state = Found::at(args.place.dir()).await?.state()?;
             let orders = orders.as_deref().map_or_else(|| state.url("orders"), Ok)?;
             let view = view.as_deref().map_or_else(|| state.url("view"), Ok)?;
-            OrderClient::new(orders, view)?
+            let badge = Badge::customer(&state, &args.customer)?;
+            OrderClient::new(orders, view)?.with_badge(badge)
         }
     };
     let patience = Duration::from_secs(args.patience_s);

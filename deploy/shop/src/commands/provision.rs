@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use capture::Addresses;
-use client::{Found, Progress};
+use client::{Badge, Found, Progress};
 use native::provision::{
     catalog, connectors,
     schemas::{self, Places},
@@ -157,11 +157,11 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
             }
         }
         Step::Stock { inventory } => {
-            stock::ensure(&inventory, patience).await?;
+            stock::ensure(&inventory, &Badge::given(), patience).await?;
             progress.step("inventory", "has its first stock");
         }
         Step::Catalog { orders } => {
-            catalog::known(&orders, patience).await?;
+            catalog::known(&orders, &Badge::given(), patience).await?;
             progress.step("orders", "knows the catalog");
         }
     }

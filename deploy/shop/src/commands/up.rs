@@ -62,6 +62,10 @@ pub(crate) struct UpArgs {
     /// Run release builds, which the script builds first: minutes the first time
     #[arg(long, conflicts_with = "docker")]
     release: bool,
+    /// Callers of the services need a token: `./shop token` issues one. The other commands show
+    /// one by themselves
+    #[arg(long, conflicts_with = "docker")]
+    auth: bool,
     /// This process was started by --detach
     #[arg(long, hide = true)]
     detached: bool,
@@ -88,7 +92,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
     if args.detach {
         return detach::run(&args.dir).await;
     }
-    let infra_only = args.infra_only;
+    let (infra_only, auth) = (args.infra_only, args.auth);
     let options = UpOptions {
         dir: args.dir,
         fresh: args.fresh,
@@ -101,10 +105,14 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         until_stdin_closes: args.until_stdin_closes,
         forget: args.forget,
         detached: args.detached,
+        auth: args.auth,
     };
     let ready = |state: &State| {
         if !infra_only {
             print!("{}", what_next(state));
+            if auth {
+                println!("callers need a token: `./shop token ada` or `./shop token --staff`");
+            }
         }
     };
     native::up(options, ready).await

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use client::Found;
+use client::{Badge, Found};
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -89,11 +89,14 @@ struct Views {
 /// # Errors
 /// When there is no shop or no such view, or the view does not do it.
 pub(crate) async fn run(args: ViewArgs) -> Result<()> {
-    let url = match args.view_url {
-        Some(url) => url,
-        None => Found::at(&args.dir).await?.state()?.url("view")?.to_owned(),
+    let (url, badge) = match args.view_url {
+        Some(url) => (url, Badge::given()),
+        None => {
+            let state = Found::at(&args.dir).await?.state()?;
+            (state.url("view")?.to_owned(), Badge::staff(&state)?)
+        }
     };
-    let view = View { client: Client::new(), url: url.trim_end_matches('/').to_owned() };
+    let view = View { client: Client::new(), badge, url: url.trim_end_matches('/').to_owned() };
     match args.action {
         Action::List => {
             print!("{}", table(&view.all().await?));
@@ -127,13 +130,15 @@ pub(crate) async fn run(args: ViewArgs) -> Result<()> {
 /// The view service.
 struct View {
     client: Client,
+    badge: Badge,
     url: String,
 }
 
 impl View {
     async fn ask(&self, method: Method, path: &str) -> Result<Value> {
         let request = self.client.request(method, format!("{}{path}", self.url));
-        let answer = request.timeout(Duration::from_secs(30)).send().await;
+        let request = self.badge.on(request.timeout(Duration::from_secs(30)));
+        let answer = request.send().await;
         let answer = answer.with_context(|| format!("the view at {} does not answer", self.url))?;
         let status = answer.status();
         let body: Value = answer.json().await.unwrap_or_default();

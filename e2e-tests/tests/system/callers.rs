@@ -1,0 +1,100 @@
+//! In a shop whose callers need a token, an order is its customer's, and says who has asked for it
+//! at every step, also after the bank and the relay.
+
+use client::{Badge, Development, Dirs, Shop, StartOptions};
+use e2e_tests::PATIENCE;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+/// Such a shop, of processes: its keys are files on this machine.
+struct Secured {
+    shop: Shop,
+    http: Client,
+}
+
+impl Secured {
+    async fn start() -> Self {
+        let options = StartOptions { auth: true, ..StartOptions::default() };
+        let shop = Shop::start(options).await.expect("the shop starts");
+        Self { shop, http: Client::new() }
+    }
+
+    fn customer(&self, id: &str) -> Badge {
+        Badge::customer(self.shop.state(), id).unwrap()
+    }
+
+    fn get(&self, process: &str, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.shop.url(process))).timeout(PATIENCE)
+    }
+
+    fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("{}{path}", self.shop.url("orders"))).timeout(PATIENCE)
+    }
+
+    /// Places an order of ada; its id.
+    async fn place(&self) -> String {
+        let order = json!({ "customer_id": "ada", "lines": [{ "sku": "TEA", "quantity": 1 }] });
+        let placed = self.customer("ada").on(self.post("/orders").json(&order));
+        let (status, body) = answer(placed).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        body["order_id"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_its_customers_and_says_who_has_asked_for_it() {
+    let secured = Secured::start().await;
+    let (ada, grace) = (secured.customer("ada"), secured.customer("grace"));
+    let staff = Badge::staff(secured.shop.state()).unwrap();
+    let (status, _) = answer(secured.post("/orders").json(&json!({}))).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+
+    let order = secured.place().await;
+    let settled = format!("/orders/{order}?wait=settled&timeout=60000");
+    let (status, body) = answer(ada.on(secured.get("view", &settled))).await;
+    assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("confirmed")), "{body}");
+    let timeline = format!("/orders/{order}/timeline");
+    let (_, body) = answer(staff.on(secured.get("view", &timeline))).await;
+    let transitions = body["transitions"].as_array().unwrap();
+    let callers: Vec<_> = transitions.iter().map(|one| one["caller"].as_str()).collect();
+    assert_eq!(callers, [Some("customer:ada"); 4], "{body:#}");
+
+    for path in [format!("/orders/{order}"), timeline] {
+        let (status, _) = answer(grace.on(secured.get("view", &path))).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let cancel = |badge: &Badge, order: &str| {
+        let request = secured.post(&format!("/orders/{order}/cancellation"));
+        badge.on(request.header("Prefer", "wait=30"))
+    };
+    let none = "6d75726d-7572-4174-a96f-6e006f726465";
+    for order in [order.as_str(), none] {
+        let (status, body) = answer(cancel(&grace, order)).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{body}");
+        assert_eq!(body["reasons"][0]["code"], "unknown_order", "{body}");
+    }
+    let (_, body) = answer(cancel(&ada, &order)).await;
+    assert_eq!(body["reasons"][0]["code"], "already_confirmed", "it is hers: {body}");
+    for path in ["/payments/6d75726d-7572-4174-a96f-6e006f726465", "/ledger/balance"] {
+        let (status, _) = answer(ada.on(secured.get("payments", path))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+    }
+
+    // A new key: what is signed with it is believed, and what the old one has signed as well.
+    let development = Development::of(&Dirs::at(&secured.shop.state().dir));
+    development.rotate().unwrap();
+    let renewed = secured.customer("ada");
+    testkit::wait_for("the new key to be known", PATIENCE, || async {
+        let path = format!("/orders/{order}");
+        let (status, _) = answer(renewed.on(secured.get("view", &path))).await;
+        if status == StatusCode::OK { Ok(()) } else { Err(status) }
+    })
+    .await;
+    let (status, _) = answer(ada.on(secured.get("view", &format!("/orders/{order}")))).await;
+    assert_eq!(status, StatusCode::OK);
+}
