@@ -2,9 +2,12 @@
 
 use crate::outside::{Outside, PATIENCE};
 use anyhow::Result;
-use client::{OrderClient, order_body};
+use client::{NotNow, OrderClient, order_body};
 use contracts::OrderId;
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -21,22 +24,43 @@ pub struct Placed {
 /// a careful client does, so that an outage delays it and loses nothing.
 pub struct Traffic {
     orders: JoinSet<Result<Placed>>,
+    not_now: Refusals,
+}
+
+/// Why orders had to be sent again, so far. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals(Arc<Mutex<Vec<NotNow>>>);
+
+impl Refusals {
+    /// Each of them.
+    pub fn seen(&self) -> Vec<NotNow> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, why: NotNow) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(why);
+    }
 }
 
 impl Traffic {
     /// Begin: `number` orders of one piece of `sku` each, `per_second` of them.
     pub fn start(outside: &Outside, sku: &'static str, number: u32, per_second: u32) -> Self {
-        let mut orders = JoinSet::new();
+        let (mut orders, not_now) = (JoinSet::new(), Refusals::default());
         let interval = Duration::from_secs(1) / per_second;
         let begin = tokio::time::Instant::now();
         for n in 0..number {
-            let client = outside.customer().clone();
+            let (client, refusals) = (outside.customer().clone(), not_now.clone());
             orders.spawn(async move {
                 tokio::time::sleep_until(begin + interval * n).await;
-                place(&client, sku).await
+                place(&client, sku, |why| refusals.note(why)).await
             });
         }
-        Self { orders }
+        Self { orders, not_now }
+    }
+
+    /// Why orders have to be sent again.
+    pub fn not_now(&self) -> Refusals {
+        self.not_now.clone()
     }
 
     /// Wait until all are accepted.
@@ -48,8 +72,12 @@ impl Traffic {
     }
 }
 
-async fn place(orders: &OrderClient, sku: &'static str) -> Result<Placed> {
+async fn place(
+    orders: &OrderClient,
+    sku: &'static str,
+    not_now: impl FnMut(NotNow),
+) -> Result<Placed> {
     let key = Uuid::new_v4().to_string();
-    let answer = orders.place(&key, &order_body("ada", &[(sku, 1)]), PATIENCE, |_| {}).await?;
+    let answer = orders.place(&key, &order_body("ada", &[(sku, 1)]), PATIENCE, not_now).await?;
     Ok(Placed { id: answer.accepted()?, sku })
 }

@@ -23,6 +23,7 @@ mod happy_path;
 mod kills;
 mod mail;
 mod metrics;
+mod overload;
 mod page;
 mod pass;
 mod registry;

@@ -1,0 +1,93 @@
+//! Past what the shop can do, orders are refused and told when to come again; what was accepted
+//! ends as it should, and the shop is well again by itself. A service that is away is no overload.
+
+use crate::support::alone;
+use client::NotNow;
+use e2e_tests::{Outside, PATIENCE, Traffic, audit};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Instant};
+
+/// Orders that refuses sooner than by default, so that a small load is too much.
+const NARROW: [(&str, &str); 2] = [("OVERLOAD_WAIT_MS", "1500"), ("OVERLOAD_OPEN_MIN", "20")];
+
+async fn narrow(shop: &Outside) {
+    shop.shop().stop("orders").await.unwrap();
+    shop.shop().start_process_with("orders", &NARROW).await.unwrap();
+}
+
+/// The check of orders that says whether it refuses.
+async fn admission(shop: &Outside) -> Value {
+    let health = shop.get("orders", "/health/ready").await.unwrap();
+    assert_eq!(health.status, 200, "{health:?}");
+    let mut checks = health.body["checks"].as_array().unwrap().iter();
+    checks.find(|check| check["name"] == "admission").unwrap().clone()
+}
+
+async fn until_admission_is(shop: &Outside, status: &str) -> Value {
+    testkit::wait_for(&format!("admission to be {status}"), PATIENCE, || async {
+        let check = admission(shop).await;
+        if check["status"] == status { Ok(check) } else { Err(check) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_slow_bank_orders_are_refused_for_now_and_all_end_well() {
+    let shop = alone().await;
+    narrow(&shop).await;
+    // 32 calls at a time, and so 40 orders in a second.
+    shop.bank_faults(&json!({ "latency_ms": { "min": 800, "max": 800 } })).await.unwrap();
+    let traffic = Traffic::start(&shop, "TEA", 640, 80);
+    let refusals = traffic.not_now();
+
+    let check = until_admission_is(&shop, "degraded").await;
+    let detail = check["detail"].as_str().unwrap();
+    assert!(detail.contains("new orders are refused"), "{check}");
+    let known = shop.place("ada", &[("TEA", 1)]).await;
+    if let Err(refused) = &known {
+        assert!(format!("{refused:#}").contains("overloaded"), "{refused:#}");
+    }
+    let nonsense = contracts::OrderId(uuid::Uuid::now_v7());
+    let cancellation = shop.cancel(nonsense).await.unwrap();
+    assert_eq!(cancellation.status, 202, "a cancellation passes: {cancellation:?}");
+    let question = shop.get("view", "/products").await.unwrap();
+    assert_eq!(question.status, 200, "questions are answered: {question:?}");
+    let metrics = shop.text("orders", "/metrics").await.unwrap();
+    assert!(metrics.contains("orders_edge_refused_total{"), "{metrics}");
+
+    let placed = traffic.finish().await.unwrap();
+    let refused = refusals.seen();
+    let is_silent =
+        |why: &&NotNow| matches!(why, NotNow::Busy { retry_after_s: None | Some(0), .. });
+    assert!(!refused.is_empty());
+    let silent: Vec<_> = refused.iter().filter(is_silent).collect();
+    assert!(silent.is_empty(), "each is told when to come again: {silent:?}");
+
+    // The load is over, and so is the slow day.
+    shop.bank_faults(&json!({})).await.unwrap();
+    let ended = Instant::now();
+    until_admission_is(&shop, "up").await;
+    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    let took = ended.elapsed();
+    println!("{} times an order was refused first; well again after {took:?}", refused.len());
+
+    let verdict = audit(&shop, &placed).await.unwrap();
+    assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 640)]));
+    shop.shop().restart("orders").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_payments_no_order_is_refused() {
+    let shop = alone().await;
+    shop.shop().stop("payments").await.unwrap();
+    // Ten seconds, and twice as many as may wait for a step that is crowded.
+    let traffic = Traffic::start(&shop, "TEA", 200, 20);
+    let refusals = traffic.not_now();
+    let placed = traffic.finish().await.unwrap();
+    assert_eq!(refusals.seen(), [], "they wait for payments, and are not refused");
+    assert_eq!(admission(&shop).await["status"], "up");
+    shop.shop().start_process("payments").await.unwrap();
+    let verdict = audit(&shop, &placed).await.unwrap();
+    assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 200)]));
+}
