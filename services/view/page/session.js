@@ -70,8 +70,9 @@ class Stream extends EventTarget {
     this.readyState = EventSource.OPEN;
     this.onopen?.();
     let text = '';
-    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-      const blocks = (text + chunk).split('\n\n');
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let chunk; !(chunk = await reader.read()).done; ) {
+      const blocks = (text + chunk.value).split('\n\n');
       text = blocks.pop();
       for (const block of blocks) this.#tell(block);
     }
