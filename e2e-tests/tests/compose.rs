@@ -11,7 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use client::{PORTS, SERVICES, State, metrics};
+use client::{PORTS, ProcessStatus, SERVICES, State, metrics};
+use contracts::ServiceName;
 use serde_json::{Map, Value};
 
 const MEMORY_MAX_MB: u64 = 3 * 1024;
@@ -272,17 +273,19 @@ fn what_is_no_job_comes_back() {
 fn what_observes_the_shop_is_told_where_it_is() {
     let services = services();
     let config: Value = serde_saphyr::from_str(&read("deploy/prometheus/prometheus.yml")).unwrap();
-    let urls = SERVICES.map(|name| (name.to_owned(), format!("http://{name}:8080")));
+    let names: Vec<_> = ServiceName::by_default().map(ServiceName::as_str).collect();
+    let url = |name: &&str| ((*name).to_owned(), format!("http://{name}:8080"));
     let state = State {
         dir: "/".into(),
         pid: 0,
         ports: BTreeMap::new(),
-        urls: urls.into(),
+        urls: names.iter().map(url).collect(),
         project: None,
         build: None,
     };
     let rules = Path::new("../alerts/shop.yml");
-    let native = metrics::config(&state, rules, metrics::INTERVAL);
+    let processes: Vec<_> = names.iter().map(|name| ProcessStatus::new(name, 8080)).collect();
+    let native = metrics::config(&state, &processes, rules, metrics::INTERVAL);
     let native: Value = serde_saphyr::from_str(&native).unwrap();
     for part in ["global", "rule_files"] {
         assert_eq!(config[part], native[part], "{part}");

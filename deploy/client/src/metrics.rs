@@ -8,6 +8,7 @@ use contracts::ServiceName;
 
 use crate::processes::service_of;
 use crate::state::State;
+use crate::status::ProcessStatus;
 
 /// The job of every series: alerts and dashboards go by it. `deploy/prometheus/prometheus.yml` has
 /// the same for containers.
@@ -16,30 +17,31 @@ pub const JOB: &str = "murmuration";
 /// How often a target is scraped and a rule is evaluated, unless it is said otherwise.
 pub const INTERVAL: &str = "15s";
 
-/// Every instance of each service: the service, the instance, where it listens.
-#[must_use]
-pub fn targets(state: &State) -> Vec<(ServiceName, String, String)> {
+/// Every instance of each service: the service, the instance, where it listens. A shop has the
+/// address of a service that it does not run, so only those of `processes` count.
+fn targets(state: &State, processes: &[ProcessStatus]) -> BTreeMap<(ServiceName, String), String> {
     let mut targets = BTreeMap::new();
-    for (process, url) in &state.urls {
+    let runs = |name: &str| processes.iter().any(|process| process.name == name);
+    for (process, url) in state.urls.iter().filter(|(name, _)| runs(name)) {
         let service = service_of(process).parse();
         if let (Ok(service), Some(address)) = (service, url.strip_prefix("http://")) {
             targets.insert((service, process.clone()), address.to_owned());
         }
     }
-    let target = |((service, process), address)| (service, process, address);
-    targets.into_iter().map(target).collect()
+    targets
 }
 
-/// A configuration of Prometheus that scrapes each instance of `state`, and loads `rules`.
+/// A configuration of Prometheus that scrapes each instance of a service among `processes`, and
+/// loads `rules`.
 #[must_use]
-pub fn config(state: &State, rules: &Path, interval: &str) -> String {
+pub fn config(state: &State, processes: &[ProcessStatus], rules: &Path, interval: &str) -> String {
     let mut text = format!(
         "global:\n  scrape_interval: {interval}\n  evaluation_interval: {interval}\n\
          rule_files: [{:?}]\n\
          scrape_configs:\n  - job_name: {JOB}\n    static_configs:\n",
         rules.display().to_string()
     );
-    for (service, instance, address) in targets(state) {
+    for ((service, instance), address) in targets(state, processes) {
         let labels = format!("service: {service}, instance: {instance}");
         let _ = writeln!(text, "      - {{ targets: [\"{address}\"], labels: {{ {labels} }} }}");
     }
@@ -57,6 +59,7 @@ mod tests {
             ("orders", "http://127.0.0.1:8080"),
             ("orders-1", "http://127.0.0.1:18100"),
             ("view", "http://127.0.0.1:8084"),
+            ("fraud", "http://127.0.0.1:8088"),
             ("bank", "http://127.0.0.1:8087"),
             ("kafka", "127.0.0.1:9092"),
             ("registry", "http://127.0.0.1:8085/apis/ccompat/v7"),
@@ -69,7 +72,9 @@ mod tests {
             project: None,
             build: None,
         };
-        let config = config(&state, Path::new("/alerts/shop.yml"), INTERVAL);
+        let run = ["orders", "orders-1", "view", "bank", "kafka", "registry"];
+        let processes = run.map(|name| ProcessStatus::new(name, 1));
+        let config = config(&state, &processes, Path::new("/alerts/shop.yml"), INTERVAL);
         let lines = config.lines().filter_map(|line| line.strip_prefix("      - { targets: "));
         let lines: Vec<_> = lines.collect();
         assert_eq!(

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use client::control::Request;
 use client::{Found, metrics};
 
 use super::place::Place;
@@ -20,9 +21,10 @@ pub(crate) struct MetricsArgs {
 
 /// Prints it.
 pub(crate) async fn run(args: MetricsArgs) -> Result<()> {
-    let state = Found::at(args.place.dir()).await?.state()?;
+    let shop = Found::at(args.place.dir()).await?;
+    let (state, processes) = (shop.state()?, shop.ask(Request::Status).await?.processes()?);
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alerts/shop.yml");
     let rules = rules.canonicalize().with_context(|| format!("no {}", rules.display()))?;
-    print!("{}", metrics::config(&state, &rules, &args.interval));
+    print!("{}", metrics::config(&state, &processes, &rules, &args.interval));
     Ok(())
 }
