@@ -132,6 +132,11 @@ impl Visit for Fields {
         self.put(field, value);
     }
 
+    /// A number of milliseconds, as `Duration` has it.
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.put(field, u64::try_from(value).unwrap_or(u64::MAX));
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, value);
     }
@@ -180,7 +185,13 @@ mod tests {
         let _request = request.entered();
         let order = error_span!("order", order_id = "m-1", trace_id = TRACE, empty = None::<&str>);
         let _order = order.entered();
-        warn!(record = "orders/0/7", attempt = 2, late = true, "dead letter: \"a\"\nb");
+        warn!(
+            record = "orders/0/7",
+            attempt = 2,
+            took_ms = 7_u128,
+            late = true,
+            "dead letter: \"a\"\nb"
+        );
     }
 
     #[test]
@@ -196,6 +207,7 @@ mod tests {
             "message": "dead letter: \"a\"\nb",
             "record": "orders/0/7",
             "attempt": 2,
+            "took_ms": 7,
             "late": true,
             "order_id": "m-1",
             "trace_id": TRACE,
