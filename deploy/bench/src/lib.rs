@@ -8,6 +8,7 @@
 //! - [`burst`]: how fast it works off what is on the log.
 //! - [`overload`]: twice what it holds.
 //! - [`restart`]: how soon it is back.
+//! - [`telemetry`]: what traces, metrics and logs for collectors cost.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
 //! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
 
@@ -20,6 +21,7 @@ pub mod report;
 pub mod restart;
 mod run;
 pub mod steady;
+pub mod telemetry;
 
 pub use ground::Ground;
 pub use machine::Machine;

@@ -102,14 +102,14 @@ pub async fn staircase(
     Ok(figures)
 }
 
-struct Step {
-    p99_ms: f64,
-    answered_per_s: f64,
-    cpu_s_per_1000: f64,
+pub(crate) struct Step {
+    pub(crate) p99_ms: f64,
+    pub(crate) answered_per_s: f64,
+    pub(crate) cpu_s_per_1000: f64,
 }
 
 impl Step {
-    fn of(stories: &Stories, usage: &Usage) -> Self {
+    pub(crate) fn of(stories: &Stories, usage: &Usage) -> Self {
         let settled =
             latencies(&stories.orders).into_iter().find(|latency| latency.to == "settled");
         let orders = whole(stories.orders.len() as u64);

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use bench::burst::Wish;
 use bench::steady::Staircase;
+use bench::telemetry::Paired;
 use bench::{Figures, Ground, Machine, Run};
 use clap::{Args, ValueEnum, value_parser};
 use client::Progress;
@@ -37,6 +38,8 @@ enum Part {
     Sale,
     /// Orders killed while many orders are open, with its state and without
     Restart,
+    /// The same load without telemetry and with it, in pairs; only when it is named
+    Telemetry,
 }
 
 /// What to measure.
@@ -70,6 +73,15 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     #[arg(value_parser = value_parser!(u32).range(10..=60_000))]
     p99: u32,
+    /// Orders per second for `telemetry`
+    #[arg(long, default_value_t = 500.0, value_parser = rate)]
+    paired_rate: f64,
+    /// How often `telemetry` measures each of the two
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=20))]
+    pairs: u32,
+    /// The share of the traces that `telemetry` exports
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = share)]
+    sampled: f64,
     /// Append the run to this file, one line of JSON, and compare it with the run before
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -170,8 +182,19 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<S
     if args.wants(Part::Restart) {
         figures.extend(told(bench::restart::restart(&ground, args.open as usize).await?, say));
     }
+    // Its services start again and again: not a part of what is compared from run to run.
+    if args.parts.contains(&Part::Telemetry) {
+        let (rate, pairs, sampled) = (args.paired_rate, args.pairs as usize, args.sampled);
+        let paired = Paired { rate, seconds, pairs, sampled };
+        figures.extend(bench::telemetry::telemetry(&ground, paired, say).await?);
+    }
     ensure!(!figures.0.is_empty(), "nothing was measured");
     Ok((figures, wrong))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("`{text}` is no share from 0 to 1"))
 }
 
 /// Shows figures as soon as they are there: a run takes a while.
