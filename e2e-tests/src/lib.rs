@@ -9,10 +9,12 @@
 mod audit;
 pub mod containers;
 mod outside;
+mod prometheus;
 mod traffic;
 mod way;
 
 pub use audit::audit;
 pub use outside::{Answer, Outside, PATIENCE};
+pub use prometheus::{Alert, Prometheus, rules};
 pub use traffic::{Placed, Traffic};
 pub use way::start;

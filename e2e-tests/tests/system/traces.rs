@@ -10,21 +10,26 @@ use e2e_tests::{Outside, PATIENCE};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::wait_for;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 
 /// The shop whose spans are collected: of processes, as a container would not find the collector.
 static TRACED: OnceCell<(Shop, Collector)> = OnceCell::const_new();
 
-const SERVICES: [&str; 5] = ["orders", "inventory", "payments", "email", "view"];
+/// A test that kills a service has that shop for itself.
+static TURN: RwLock<()> = RwLock::const_new(());
 
-const SAMPLED: &str = "01";
+pub(crate) const SERVICES: [&str; 5] = ["orders", "inventory", "payments", "email", "view"];
 
-async fn traced() -> (Outside, Collector) {
+pub(crate) const SAMPLED: &str = "01";
+
+pub(crate) async fn traced() -> (Outside, Collector) {
     let start = || async {
         let (collector, endpoint) = Collector::start().await;
         let settings = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
             ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+            ("LOG_FORMAT", "json"),
+            ("RUST_LOG", "info,streams=debug,service_kit=debug,payments=debug"),
         ];
         let of = |service: &'static str| {
             let set = move |(key, value): (&str, &str)| {
@@ -41,7 +46,7 @@ async fn traced() -> (Outside, Collector) {
 }
 
 /// Order one `sku` in a trace of our own, with these flags; the trace and the order.
-async fn order(shop: &Outside, sku: &str, flags: &str) -> (Vec<u8>, OrderId) {
+pub(crate) async fn order(shop: &Outside, sku: &str, flags: &str) -> (Vec<u8>, OrderId) {
     let body = json!({ "customer_id": "ada", "lines": [{ "sku": sku, "quantity": 1 }] });
     let id = uuid::Uuid::new_v4();
     let traceparent = format!("00-{}-b7ad6b7169203331-{flags}", id.simple());
@@ -143,6 +148,7 @@ orders POST /orders
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_one_trace_from_its_post_to_its_mail() {
+    let _turn = TURN.read().await;
     let (shop, collector) = traced().await;
     let (trace, order) = order(&shop, "TEA", SAMPLED).await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
@@ -190,6 +196,7 @@ orders POST /orders
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_order_is_one_trace_as_well() {
+    let _turn = TURN.read().await;
     let (shop, collector) = traced().await;
     let (trace, order) = order(&shop, "GONE", SAMPLED).await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "rejected");
@@ -199,6 +206,7 @@ async fn a_rejected_order_is_one_trace_as_well() {
 /// The first span decides for the whole story, also behind Kafka and the outbox.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_that_its_caller_does_not_sample_is_not_exported() {
+    let _turn = TURN.read().await;
     let (shop, collector) = traced().await;
     let (unsampled, first) = order(&shop, "TEA", "00").await;
     assert_eq!(shop.settled(first).await.unwrap()["status"], "confirmed");
@@ -208,6 +216,66 @@ async fn a_trace_that_its_caller_does_not_sample_is_not_exported() {
     assert_tree(&collector, &trace, CONFIRMED).await;
     assert_eq!(collector.tree(&unsampled), BTreeSet::new());
 }
+
+/// Starts inventory again, to end at a failpoint with `env`, and orders something: the trace.
+async fn interrupted(shop: &Outside, env: &[(&str, &str)]) -> Vec<u8> {
+    // What was sent to Kafka, and is not committed: no one has read it.
+    const SENT: (&str, &str) = ("FAILPOINT", "inventory-split/sent");
+    let restarts = || async {
+        let status = shop.shop().status().await.unwrap();
+        status.iter().find(|process| process.name == "inventory").unwrap().restarts
+    };
+    shop.shop().stop("inventory").await.unwrap();
+    shop.shop().start_process_with("inventory", &[&[SENT], env].concat()).await.unwrap();
+    let before = restarts().await;
+    let (trace, order) = order(shop, "TEA", SAMPLED).await;
+    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    assert_eq!(restarts().await, before + 1, "it has died once");
+    trace
+}
+
+/// What a killed process has done without committing it comes again in the same trace, and that is
+/// whole: its spans so far went with the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_an_order_is_whole_though_a_service_was_killed_in_it() {
+    let _turn = TURN.write().await;
+    let (shop, collector) = traced().await;
+    let trace = interrupted(&shop, &[]).await;
+    assert_tree(&collector, &trace, CONFIRMED).await;
+    let failed: Vec<_> = collector.spans().into_iter().filter(|it| it.trace == trace).collect();
+    assert!(failed.iter().all(|span| span.failed.is_none()), "{failed:#?}");
+}
+
+/// A service that crashes by itself says which attempt has failed, and why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_shows_as_a_failed_attempt_beside_the_one_that_went_well() {
+    let _turn = TURN.write().await;
+    let (shop, collector) = traced().await;
+    let trace = interrupted(&shop, &[("FAILPOINT_END", "panic")]).await;
+    assert_tree(&collector, &trace, CONFIRMED).await;
+    let spans = collector.spans();
+    let failed = |name: &str| {
+        let wanted = |span: &&Seen| span.trace == trace && span.name == name;
+        let failed: Vec<_> =
+            spans.iter().filter(wanted).filter(|span| span.failed.is_some()).collect();
+        let [failed] = &failed[..] else { panic!("{name}: {failed:#?}") };
+        assert_eq!((failed.service.as_str(), failed.failed.as_deref()), ("inventory", PANICKED));
+        Seen::clone(failed)
+    };
+    let (handled, sent) = (failed("process orders"), failed("send inventory.commands"));
+    assert_eq!(sent.parent, handled.id);
+    let again = |span: &&Seen| span.name == handled.name && span.parent == handled.parent;
+    let offset = "messaging.kafka.offset";
+    let again: Vec<_> = spans
+        .iter()
+        .filter(again)
+        .filter(|span| span.service == "inventory" && span.failed.is_none())
+        .collect();
+    let [again] = &again[..] else { panic!("{again:#?}") };
+    assert_eq!((&again.trace, &again.attributes[offset]), (&trace, &handled.attributes[offset]));
+}
+
+const PANICKED: Option<&str> = Some("panicked");
 
 /// A record's span is linked to that of its batch, which links back to the span that sent the
 /// record, with where the record stands.

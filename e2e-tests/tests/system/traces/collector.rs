@@ -4,7 +4,7 @@ use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post}
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
-    trace::v1::Span,
+    trace::v1::{Span, status::StatusCode as SpanStatus},
 };
 use prost::Message;
 use std::{
@@ -23,6 +23,8 @@ pub struct Seen {
     pub attributes: BTreeMap<String, String>,
     /// Span and attributes.
     pub links: Vec<(Vec<u8>, BTreeMap<String, String>)>,
+    /// Why, if it says so.
+    pub failed: Option<String>,
 }
 
 /// All that were exported.
@@ -105,6 +107,10 @@ fn seen(service: &str, span: Span) -> Seen {
         parent: span.parent_span_id,
         attributes: texts(span.attributes),
         links: links.collect(),
+        failed: span
+            .status
+            .filter(|status| status.code() == SpanStatus::Error)
+            .map(|it| it.message),
     }
 }
 
