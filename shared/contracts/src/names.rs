@@ -61,10 +61,11 @@ macro_rules! services {
                     }
 
                     fn story(
-                        cause: &streams::lineage::Cause,
+                        correlation_id: Option<&str>,
+                        traceparent: Option<&str>,
                         record: Option<&streams::Record>,
                     ) -> tracing::Span {
-                        $crate::story::span(cause, record)
+                        $crate::story::of_story(correlation_id, traceparent, record)
                     }
                 }
             )+

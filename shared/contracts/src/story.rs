@@ -15,9 +15,17 @@ pub fn of_order(order_id: OrderId, traceparent: Option<&str>) -> Span {
 /// The story of the shop is that of an order, and all of its records have the order's id as their
 /// `correlationid`.
 pub fn span(cause: &Cause, record: Option<&Record>) -> Span {
-    let correlation_id = cause.correlation_id.as_deref();
+    of_story(cause.correlation_id.as_deref(), cause.traceparent.as_deref(), record)
+}
+
+/// The same by what a cause says of its story.
+pub(crate) fn of_story(
+    correlation_id: Option<&str>,
+    traceparent: Option<&str>,
+    record: Option<&Record>,
+) -> Span {
     let order_id = correlation_id.filter(|_| !record.is_some_and(is_restock));
-    let trace_id = story::trace_id(cause.traceparent.as_deref());
+    let trace_id = story::trace_id(traceparent);
     tracing::error_span!(target: story::TARGET, "order", order_id, trace_id)
 }
 

@@ -4,7 +4,7 @@
 //! Both traits are here, the identities and the facts in the crate that declares the topics. So
 //! Rust's orphan rule seals the table: no third crate can give a service one fact more.
 
-use crate::{Record, lineage::Cause, story, topic::TopicSpec};
+use crate::{record::Record, story, topic::TopicSpec};
 use tracing::Span;
 
 /// A service's identity, as a type.
@@ -18,10 +18,14 @@ pub trait Service: Send + Sync + 'static {
     /// Where it puts the records that it cannot handle.
     fn dead_letters() -> &'static TopicSpec;
 
-    /// The span of the log lines about what follows from `cause`, which is `record`, if one is at
-    /// hand.
-    fn story(cause: &Cause, record: Option<&Record>) -> Span {
-        story::span(cause, record)
+    /// The span of the log lines about the story of this correlation id and trace. `record` is a
+    /// part of it, if one is at hand.
+    fn story(
+        correlation_id: Option<&str>,
+        traceparent: Option<&str>,
+        _record: Option<&Record>,
+    ) -> Span {
+        story::span(correlation_id, traceparent)
     }
 }
 

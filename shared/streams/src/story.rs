@@ -3,7 +3,6 @@
 //! It is a span of `tracing` and costs nothing where nothing writes lines. It is none of
 //! OpenTelemetry ([`crate::tracer`] has those): what collects spans leaves out [`TARGET`].
 
-use crate::{lineage::Cause, record::Record};
 use tracing::Span;
 
 /// The target of such spans.
@@ -14,15 +13,15 @@ pub fn trace_id(traceparent: Option<&str>) -> Option<&str> {
     traceparent?.split('-').nth(1).filter(|id| id.len() == 32)
 }
 
-/// The span of what follows from `cause`, by the names that every program understands: that of
+/// The span of a story by the names that every program understands: that of
 /// [`crate::Service::story`], unless the service has names of its own.
-pub fn span(cause: &Cause, _record: Option<&Record>) -> Span {
+pub fn span(correlation_id: Option<&str>, traceparent: Option<&str>) -> Span {
     // As an error, so that it is there for every line that is written at all.
     tracing::error_span!(
         target: TARGET,
         "record",
-        correlation_id = cause.correlation_id.as_deref(),
-        trace_id = trace_id(cause.traceparent.as_deref()),
+        correlation_id,
+        trace_id = trace_id(traceparent),
     )
 }
 

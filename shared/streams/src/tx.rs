@@ -318,7 +318,9 @@ impl<'a, S: Service> Tx<'a, S> {
     fn tell(&mut self, record: Option<&Record>) {
         self.story = None;
         if !self.replay {
-            self.story = Some(S::story(&self.cause, record).entered());
+            let Cause { correlation_id, traceparent, .. } = &self.cause;
+            let story = S::story(correlation_id.as_deref(), traceparent.as_deref(), record);
+            self.story = Some(story.entered());
         }
     }
 

@@ -59,7 +59,9 @@ pub(super) fn decide<P: Processor>(
     let inputs = if home.is_none() { processor.inputs() } else { Vec::new() };
     for record in &polled.records {
         if passed.has(record) {
-            let _story = P::Identity::story(&Cause::of(record), Some(record)).entered();
+            let Cause { correlation_id, traceparent, .. } = Cause::of(record);
+            let (story, trace) = (correlation_id.as_deref(), traceparent.as_deref());
+            let _story = P::Identity::story(story, trace, Some(record)).entered();
             warn!(record = record.address(), "passed by, as an operator has asked for");
             continue;
         }
