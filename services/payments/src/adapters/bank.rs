@@ -216,9 +216,11 @@ pub fn heard(task: Task, status: StatusCode, answer: &[u8]) -> Input {
 
 fn charged(status: StatusCode, body: Body) -> Input {
     let (code, detail) = (text(&body.code), text(&body.detail));
+    // What is left of it: without a reference, nothing finds the money again.
+    let reference = text(&body.charge_id);
     Input::BankAnswered(match status {
-        StatusCode::OK | StatusCode::CREATED if !body.charge_id.is_empty() => {
-            Answer::Captured { reference: text(&body.charge_id) }
+        StatusCode::OK | StatusCode::CREATED if !reference.is_empty() => {
+            Answer::Captured { reference }
         }
         StatusCode::PAYMENT_REQUIRED if !code.is_empty() => Answer::Declined { code, detail },
         StatusCode::CONFLICT if code == "voided" => Answer::Voided,
@@ -278,6 +280,7 @@ mod tests {
         assert!(charge(402, "amount_rule", "").starts_with("Declined"));
         assert!(charge(409, "voided", "").starts_with("Voided"));
         assert!(charge(422, "idempotency_key_reused", "").starts_with("Refused"));
+        assert_eq!(charge(201, "", "\u{1}\n"), "unknown", "nothing is left of the reference");
         for (code, text) in [(200, ""), (402, ""), (404, "not_found"), (409, "busy"), (503, "x")] {
             assert_eq!(charge(code, text, ""), "unknown", "{code} {text}");
         }

@@ -49,7 +49,9 @@ impl Reply {
     }
 
     fn add(&mut self, line: &str) {
-        let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
+        // `parse` would take a sign.
+        let digits = line.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+        let code = digits.and_then(|code| code.parse::<u16>().ok());
         let (text, more) = match line.get(3..4) {
             None => ("", false),
             Some(mark) => (line.get(4..).unwrap_or_default(), mark == "-"),
@@ -78,7 +80,7 @@ impl Reply {
     /// What it says, in bounds, for people.
     pub fn words(&self) -> String {
         let words = match &self.end {
-            Some(End::Code(code)) => format!("{code} {}", self.lines.join(" ")),
+            Some(End::Code(code)) => format!("{code:03} {}", self.lines.join(" ")),
             Some(End::Foreign(line)) => format!("no SMTP: {line}"),
             None => self.lines.join(" "),
         };
@@ -113,6 +115,8 @@ mod tests {
             assert_eq!((reply.code(), left), (Some(250), 5), "{size}");
             assert_eq!(reply.words(), "250 mail.example SIZE 1000 HELP");
             assert_eq!(reply.into_lines(), ["mail.example", "SIZE 1000", "HELP"]);
+            let (reply, _) = read("042 odd\r\n", size);
+            assert_eq!((reply.code(), reply.words()), (Some(42), "042 odd".to_owned()));
             let (reply, _) = read("354\r\n", size);
             assert_eq!((reply.code(), reply.words()), (Some(354), "354 ".to_owned()));
             let (reply, _) = read("250-unfinished\r\n", size);
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_no_smtp_has_no_code() {
-        for line in ["", "25", "hello", "-20 x", "2\u{e9} x", "HTTP/1.1 400 Bad Request"] {
+        for line in ["", "25", "hello", "-20 x", "+25 x", "2\u{e9} x", "HTTP/1.1 400 Bad Request"] {
             let (reply, _) = read(&format!("{line}\r\n"), 7);
             assert_eq!((reply.is_whole(), reply.code()), (true, None), "{line:?}");
             assert!(reply.words().starts_with("no SMTP: "), "{line:?}");
