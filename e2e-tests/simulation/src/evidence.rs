@@ -21,14 +21,14 @@ use streams::{Record, record::names, tx::dlq_names};
 use streams_sim::Sim;
 
 /// Longest way of an effect, once nothing goes wrong any more.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// Everything that can be seen of the shop.
-pub(crate) fn take(sim: &Sim, shop: &Shop) -> Evidence {
+/// Everything that can be seen of the shop, in which an effect may take as long as `grace`.
+pub(crate) fn take(sim: &Sim, shop: &Shop, grace: Duration) -> Evidence {
     let written = shop.effects.written();
     Evidence {
         taken_at: sim.now,
-        grace: GRACE,
+        grace,
         log: Log {
             orders: logged(sim, &ORDERS, Arc::new),
             orders_latest: logged(sim, &ORDERS_LATEST, |LatestOrder(order)| Arc::new(order)),

@@ -46,7 +46,10 @@ pub const NOTICED: &[(Mutation, Law)] = &[
 ];
 
 /// The mutation called `name`.
-pub(crate) fn named(name: &str) -> Result<Mutation, String> {
+///
+/// # Errors
+/// With the names that there are.
+pub fn named(name: &str) -> Result<Mutation, String> {
     let known = NOTICED.iter().find(|(mutation, _)| mutation.name == name);
     known.map(|(mutation, _)| *mutation).ok_or_else(|| {
         let names: Vec<_> = NOTICED.iter().map(|(mutation, _)| mutation.name).collect();

@@ -44,10 +44,16 @@ impl Shop {
     pub(crate) fn new(sim: &mut Sim, scenario: &Scenario) -> Self {
         let deadline = Duration::from_secs([4, 15, 60][sim.dice.usize(0..3)]);
         let fraud_limit_minor = (sim.dice.u32(0..3) == 0).then(|| sim.dice.i64(5_000..=60_000));
+        let customers = Customers::new(scenario, sim.now, deadline);
+        Self::with(sim, Rules { deadline, fraud_limit_minor }, customers)
+    }
+
+    /// A shop that goes by these rules, before anything has happened.
+    pub(crate) fn with(sim: &Sim, rules: Rules, customers: Customers) -> Self {
         let rows = Rows::new(sim.has(mutation::NO_VIEW_GUARD));
         let mut shop = Self {
-            rules: Rules { deadline, fraud_limit_minor },
-            customers: Customers::new(scenario, sim.now, deadline),
+            rules,
+            customers,
             effects: Effects::new(sim.outside.clone(), rows),
             payments: Tables::default(),
             bank: Bank::new(customers::DECLINED),

@@ -80,7 +80,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
     let services = ServiceName::by_default().chain(fraud).map(ServiceName::as_str);
     let (ran, (evidence, mails_again)) =
         streams_sim::run(sim, shop, services, instances, |sim, shop| {
-            (evidence::take(sim, shop), shop.effects.written().mails_again)
+            (evidence::take(sim, shop, evidence::GRACE), shop.effects.written().mails_again)
         });
     Outcome { verdict: auditor::audit(&evidence), mails_again, ran }
 }
@@ -93,7 +93,7 @@ pub fn replay(scenario: &Scenario) -> String {
 }
 
 /// One codec for all runs of the process: ids of schemas are the same everywhere.
-fn codec() -> &'static Codec {
+pub(crate) fn codec() -> &'static Codec {
     static CODEC: OnceLock<Codec> = OnceLock::new();
     CODEC.get_or_init(|| {
         let codec = Codec::new(Arc::new(MemoryRegistry::default()));

@@ -159,6 +159,11 @@ impl Browser {
         self.ask("/execute/sync", json!({ "script": script, "args": arguments })).await.unwrap()
     }
 
+    /// What a script gives to its last argument, a function, in the end.
+    pub async fn run_async(&self, script: &str) -> Value {
+        self.ask("/execute/async", json!({ "script": script, "args": [] })).await.unwrap()
+    }
+
     /// A window of this size, in light or dark.
     pub async fn look(&self, width: u32, height: u32, scheme: &str) {
         let metrics =
@@ -189,8 +194,7 @@ impl Browser {
             axe.run(document, { resultTypes: ['violations'] }).then(
                 ({ violations }) => done(violations.map(tell)), (error) => done([String(error)]));";
         self.run(axe().await, json!([])).await;
-        let faults = self.ask("/execute/async", json!({ "script": RUN, "args": [] })).await;
-        let faults = faults.unwrap();
+        let faults = self.run_async(RUN).await;
         faults.as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect()
     }
 

@@ -2,7 +2,7 @@
 // leave one service and settle at the next.
 
 import { h, s, show, isStill } from './dom.js';
-import { follow, theTopology, report } from './live.js';
+import { follow, now, theTopology, report } from './live.js';
 import { bird, causedBy, fly } from './picture.js';
 import { clock, mark, place, short, statusName, tone } from './words.js';
 
@@ -33,14 +33,15 @@ function ways(topology, names) {
   return found;
 }
 
-export function choreography(main) {
+/** `quiet` is what stands in place of events while there are none. */
+export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href: '#/shop' }, 'Place an order'), ', and birds take off.']) {
   document.title = 'Choreography · Murmuration';
   const sky = s('svg', { class: 'sky', role: 'img', 'aria-label': 'Services and the events between them. The list beside it has the same events as text.' });
   const rate = h('strong', { class: 'number' }, '0');
   const log = h('ol', { class: 'log', 'aria-label': 'The latest events' });
   const table = h('details', { class: 'ways' });
   show(main, h('div', { class: 'stage-head' }, h('h1', null, 'Choreography'), h('p', null, rate, ' events in the last second. The lit bird is the baton: it may write what happens next.')),
-    h('div', { class: 'stage' }, sky, h('section', { 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, 'The sky is quiet. ', h('a', { href: '#/shop' }, 'Place an order'), ', and birds take off.'), log)), table);
+    h('div', { class: 'stage' }, sky, h('section', { 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, quiet), log)), table);
   let topology, names = [], edges, at = {}, waiting = [], stop = () => {}, over = false;
   const holders = new Map(), heard = [], rows = [];
 
@@ -128,8 +129,8 @@ export function choreography(main) {
   }
 
   function beat() {
-    const now = performance.now();
-    while (heard.length && heard[0] < now - 1000) heard.shift();
+    const since = performance.now() - 1000;
+    while (heard.length && heard[0] < since) heard.shift();
     rate.textContent = heard.length;
     if (!waiting.length) return;
     const events = waiting;
@@ -193,7 +194,7 @@ export function choreography(main) {
     }, 600);
     stop = follow('/events', { latest: 200 }, {
       transition: (event) => {
-        if (first && Date.now() - new Date(event.occurred_at) > 3000) return early.push(event);
+        if (first && now() - new Date(event.occurred_at) > 3000) return early.push(event);
         heard.push(performance.now());
         waiting.push(event);
       },

@@ -4,6 +4,9 @@ import * as session from './session.js';
 
 export const ordersUrl = document.querySelector('meta[name=orders-url]').content;
 
+/** The time, in milliseconds. */
+export const now = () => Date.now();
+
 const states = new Map();
 const line = () => document.getElementById('link');
 

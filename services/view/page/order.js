@@ -1,19 +1,19 @@
 // One order: who wrote what, when and where; what it was at each version; and all orders, to choose.
 
 import { h, s, show, hidden, isStill } from './dom.js';
-import { get, post, follow, theTopology, newKey, report } from './live.js';
+import { get, post, follow, now, theTopology, newKey, report } from './live.js';
 import { bird, causedBy, fly } from './picture.js';
 import { customer } from './session.js';
 import { cause, clock, mark, money, place, short, span, statusMeans, statusName, tone } from './words.js';
 
 const chip = (status) => h('span', { class: `chip ${tone(status)}` }, h('span', { 'aria-hidden': 'true' }, mark(status)), ' ', statusName(status));
 
-/** The latest orders, as they go on. */
-export function orders(main) {
+/** The latest orders, as they go on; `begin` says how there come to be some. */
+export function orders(main, begin = ['Place one in the ', h('a', { href: '#/shop' }, 'shop'), ' or with ', h('code', null, './shop order TEA=2'), '.']) {
   document.title = 'Orders · Murmuration';
   const known = new Map();
   const list = h('ol', { class: 'flights', 'aria-label': 'The latest orders' });
-  const none = h('section', { class: 'empty' }, h('h2', null, 'No order has taken off yet'), h('p', null, 'Place one in the ', h('a', { href: '#/shop' }, 'shop'), ' or with ', h('code', null, './shop order TEA=2'), '.'));
+  const none = h('section', { class: 'empty' }, h('h2', null, 'No order has taken off yet'), h('p', null, begin));
   const form = h('form', { class: 'open-order', onsubmit: (event) => { event.preventDefault(); location.hash = `#/orders/${form.elements.id.value.trim()}`; } },
     h('label', null, 'Open an order by its id ', h('input', { name: 'id', required: true, pattern: '\\s*[0-9a-fA-F\\-]{32,36}\\s*', placeholder: '8dcdeb2e-6f10-…', autocomplete: 'off', spellcheck: 'false' })), h('button', null, 'Open'));
   show(main, h('h1', null, 'Orders'), form, h('div', { class: 'list' }, h('p', { class: 'loading' }, 'Looking for the latest orders …')));
@@ -115,7 +115,8 @@ export function order(main, id, address) {
     const last = state.steps.at(-1);
     const status = last?.status ?? now.status;
     const holder = topology?.statuses.find((one) => one.status === status)?.holder;
-    const cancel = holder && h('button', { class: 'quiet', onclick: () => cancelOrder(cancel) }, 'Cancel the order');
+    // Where no command is taken there is no button.
+    const cancel = holder && post && h('button', { class: 'quiet', onclick: () => cancelOrder(cancel) }, 'Cancel the order');
     show(head,
       h('p', { class: 'eyebrow' }, 'Order ', h('code', null, id)),
       h('h1', { class: tone(status) }, h('span', { 'aria-hidden': 'true' }, mark(status)), ' ', statusName(status)),
@@ -154,23 +155,29 @@ export function order(main, id, address) {
 
   const reasons = (list, name = 'refusal') => h('ul', { class: name }, list.map(({ check, code, detail }) => h('li', null, h('strong', null, code), ` ${detail} `, h('span', { class: 'dim' }, `(${check})`))));
 
+  /** What went wrong on the way, and what was done about it; only a run that is told has notes. */
+  const note = ({ at, service, what, bad }) => h('li', { class: `note ${bad ? 'bad' : ''}`, 'data-at': service }, h('p', null, h('span', { 'aria-hidden': 'true' }, bad ? '⚡' : '·'), ' ', service && [h('strong', { class: `of-${service}` }, service), ' '], what), h('time', { class: 'number dim', datetime: at }, clock(at)));
+
   function drawSteps() {
     const { topology } = state;
-    const rows = state.steps.map((step, index) => {
+    const notes = [...(state.now?.notes ?? [])];
+    const notesBefore = (time) => notes.splice(0, notes.filter(({ at }) => at < time).length).map(note);
+    const rows = state.steps.flatMap((step, index) => {
       const before = state.steps[index - 1];
       const since = before ? step.latency_ms - before.latency_ms : 0;
       const body = state.bodies.get(step.version), old = state.bodies.get(step.version - 1);
       const news = body?.reasons?.slice(old?.reasons?.length ?? 0) ?? [];
       const by = causedBy(step, topology), from = step.causation_id && cause(step.causation_id);
       const failed = tone(step.status) === 'bad';
-      return h('li', { 'data-writer': step.writer, 'data-by': by, class: failed ? 'failed' : '' },
+      return [...notesBefore(step.occurred_at), h('li', { 'data-writer': step.writer, 'data-by': by, class: failed ? 'failed' : '' },
         h('button', { class: 'step', onclick: () => choose(step.version) },
           h('span', { class: 'what' }, h('strong', null, step.transition), ' ', chip(step.status)),
           h('span', { class: 'since number' }, before ? ['+', span(since)] : 'at once', hidden(before ? ' after the one before' : '')),
           h('span', { class: 'who' }, 'by ', h('strong', { class: `of-${step.writer}` }, step.writer), h('code', null, place(step))),
           from && h('span', { class: 'why' }, 'because of ', h('code', null, place(from)), by && [' from ', h('strong', { class: `of-${by}` }, by === 'customer' ? 'the customer' : by)])),
-        news.length > 0 && reasons(news));
+        news.length > 0 && reasons(news))];
     });
+    rows.push(...notes.map(note));
     for (const refusal of state.now?.refusals ?? []) {
       rows.push(h('li', { 'data-writer': 'customer', class: 'refused' },
         h('div', { class: 'step' }, h('span', { class: 'what' }, h('strong', null, refusal.command), ' ', chip('refused')), h('span', { class: 'since number' }, clock(refusal.refused_at)),
@@ -192,7 +199,7 @@ export function order(main, id, address) {
     const rows = [...steps.children];
     if (!rows.length) return;
     const names = ['customer', 'orders', 'inventory', 'payments'];
-    for (const row of rows) for (const name of [row.dataset.writer, row.dataset.by]) if (name && !names.includes(name)) names.push(name);
+    for (const row of rows) for (const name of [row.dataset.writer, row.dataset.by, row.dataset.at]) if (name && !names.includes(name)) names.push(name);
     const box = flight.getBoundingClientRect(), top = steps.getBoundingClientRect().top - box.top;
     const width = lanes.getBoundingClientRect().width, height = box.height, lane = width / names.length;
     const x = (name) => lane * (names.indexOf(name) + 0.5);
@@ -205,7 +212,12 @@ export function order(main, id, address) {
     ]);
     const wings = [], birds = [];
     let from = null, newest = null;
+    const settled = rows.findLast(({ classList }) => !['note', 'pending', 'refused'].some((kind) => classList.contains(kind)));
     for (const [index, row] of rows.entries()) {
+      if (row.classList.contains('note')) {
+        if (row.dataset.at) birds.push(s('text', { class: row.classList.contains('bad') ? 'cross' : `of-${row.dataset.at}`, x: x(row.dataset.at), y: y(row) + 5, 'text-anchor': 'middle' }, row.classList.contains('bad') ? '⚡' : '·'));
+        continue;
+      }
       const { writer, by } = row.dataset, to = { x: x(writer), y: y(row) };
       const pending = row.classList.contains('pending'), refused = row.classList.contains('refused');
       if (refused) {
@@ -222,8 +234,8 @@ export function order(main, id, address) {
       if (start) d += curve(start, to);
       const path = d && s('path', { class: `wing of-${writer} ${pending ? 'pending' : ''}`, d });
       if (path) wings.push(path);
-      const isLast = !pending && (rows[index + 1]?.classList.contains('pending') || rows[index + 1]?.classList.contains('refused') || index === rows.length - 1);
-      const holds = pending && !rows[index - 1]?.classList.contains('pending');
+      const isLast = row === settled;
+      const holds = pending && !rows[index - 1].classList.contains('pending');
       if (holds) birds.push(s('circle', { class: `baton of-${writer}`, cx: to.x, cy: to.y, r: 13 }));
       const node = pending ? s('circle', { class: `waits of-${writer}`, cx: to.x, cy: to.y, r: 6 }) : s('g', { transform: `translate(${to.x} ${to.y})` }, bird(writer, isLast ? 'last' : ''));
       birds.push(node);
@@ -276,6 +288,10 @@ export function order(main, id, address) {
       // After the end, there is nothing to follow.
       theTopology().then(({ statuses }) => statuses.find(({ status }) => status === event.status)?.holder ?? stop(), () => {});
     },
+    note: () => {
+      clearTimeout(soon);
+      soon = setTimeout(look, 100);
+    },
     refused: (refused) => {
       stop();
       theTopology().then((topology) => { Object.assign(state, { now: refused, topology }); draw(); });
@@ -288,7 +304,7 @@ export function order(main, id, address) {
     else if (known instanceof Error) failed(known);
   }, 1500);
   ticking = setInterval(() => {
-    for (const waits of steps.querySelectorAll('[data-since]')) waits.textContent = span(Math.max(0, Date.now() - new Date(waits.dataset.since)));
+    for (const waits of steps.querySelectorAll('[data-since]')) waits.textContent = span(Math.max(0, now() - new Date(waits.dataset.since)));
   }, isStill() ? 1000 : 100);
   const sizes = new ResizeObserver(() => drawLanes());
   sizes.observe(flight);

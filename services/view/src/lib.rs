@@ -17,7 +17,7 @@
 //! answered with what is there, and the staleness says how old it is.
 //!
 //! Without the feature `service` there is no IO in it: what is decided, over tables that are a
-//! trait ([`repository::Repository`]).
+//! trait ([`repository::Repository`]). The feature `shapes` adds its answers as types.
 
 pub mod batch;
 pub mod domain;
@@ -41,5 +41,7 @@ pub mod questions;
 pub mod rebuild;
 #[cfg(feature = "service")]
 pub mod service;
+#[cfg(feature = "shapes")]
+pub mod shapes;
 #[cfg(feature = "service")]
 pub mod views;

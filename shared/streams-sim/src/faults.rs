@@ -99,6 +99,8 @@ pub(crate) struct Faults {
     /// Dice per kind, with the odds of this seed; 0 where the kind is off.
     dice: BTreeMap<Fault, (Rng, u32)>,
     mercy: Mercy,
+    /// What a person has asked for: the fault, and whom it is to strike.
+    armed: Vec<(Fault, &'static str)>,
     drawn: BTreeMap<Fault, u32>,
     struck: BTreeMap<Fault, u32>,
     /// Of those that last: when they end.
@@ -124,11 +126,23 @@ impl Faults {
         };
         let dice = ALL.iter().chain(own).enumerate().map(throw).collect();
         let (drawn, struck, until) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { dice, mercy, drawn, struck, until, calm: false }
+        Self { dice, mercy, armed: Vec::new(), drawn, struck, until, calm: false }
     }
 
-    /// Whether `fault` strikes now.
-    pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
+    /// Let `fault` strike at its next opportunity with an actor whose name begins with `whom`,
+    /// whatever the seed says.
+    pub(crate) fn arm(&mut self, fault: Fault, whom: &'static str) {
+        self.armed.push((fault, whom));
+    }
+
+    /// Whether `fault` strikes `actor` now.
+    pub(crate) fn strikes(&mut self, fault: Fault, actor: &str) -> bool {
+        let asked = |(armed, whom): &(Fault, &str)| *armed == fault && actor.starts_with(whom);
+        if let Some(place) = self.armed.iter().position(asked) {
+            self.armed.remove(place);
+            *self.struck.entry(fault).or_insert(0) += 1;
+            return true;
+        }
         if self.calm || self.mercy.kinds.contains(&fault) {
             return false;
         }
@@ -146,11 +160,17 @@ impl Faults {
 
     /// Whether `fault`, which lasts for `max` at most when it strikes, is on at `now`; and whether
     /// it has just struck.
-    pub(crate) fn lasts(&mut self, fault: Fault, now: Timestamp, max: Duration) -> (bool, bool) {
+    pub(crate) fn lasts(
+        &mut self,
+        fault: Fault,
+        actor: &str,
+        now: Timestamp,
+        max: Duration,
+    ) -> (bool, bool) {
         let Some((dice, _)) = self.dice.get_mut(&fault) else { return (false, false) };
         let length = Duration::from_millis(dice.u64(1..=max.as_millis() as u64));
         let is_on = !self.calm && self.until.get(&fault).is_some_and(|until| now < *until);
-        if is_on || !self.strikes(fault) {
+        if is_on || !self.strikes(fault, actor) {
             return (is_on, false);
         }
         self.until.insert(fault, now + length);

@@ -10,6 +10,9 @@ use std::{
 };
 use streams::Timestamp;
 
+/// The name of what a processor reaches outside, to arm a fault there ([`crate::Sim::arm`]).
+pub const OUTSIDE: &str = "outside";
+
 /// What an event is about, as keys of records; none where it is about everything.
 pub type About = Option<BTreeSet<String>>;
 
@@ -81,7 +84,7 @@ impl Outside {
 
     /// Whether `fault` strikes now.
     pub fn strikes(&self, fault: Fault) -> bool {
-        let strikes = self.lock().faults.strikes(fault);
+        let strikes = self.lock().faults.strikes(fault, OUTSIDE);
         if strikes {
             self.note(|| (None, format!("! {fault}")));
         }
@@ -91,7 +94,7 @@ impl Outside {
     /// Whether `fault`, which lasts for `max` at most when it strikes, is on now.
     pub fn lasts(&self, fault: Fault, max: Duration) -> bool {
         let now = self.now();
-        let (is_on, begins) = self.faults(|faults| faults.lasts(fault, now, max));
+        let (is_on, begins) = self.faults(|faults| faults.lasts(fault, OUTSIDE, now, max));
         if begins {
             self.note(|| (None, format!("! {fault}")));
         }

@@ -38,6 +38,17 @@ pub trait Actor<W> {
     }
 }
 
+/// How a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// At work.
+    Up,
+    /// Dead, and started again later.
+    Down,
+    /// Stopped in the middle of what it was doing, for a while.
+    Frozen,
+}
+
 /// Whether a process is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -143,7 +154,17 @@ impl<W> Process<W> {
         Progress::Died
     }
 
-    fn die(&mut self, sim: &mut Sim) {
+    /// How it is, for people.
+    pub(crate) fn condition(&self) -> Condition {
+        match self.state {
+            State::Up => Condition::Up,
+            State::Down(_) => Condition::Down,
+            State::Frozen(_) => Condition::Frozen,
+        }
+    }
+
+    /// Die in the middle of what it is doing.
+    pub(crate) fn die(&mut self, sim: &mut Sim) {
         let name = self.name();
         let disk_lost = sim.strikes(LOST_DISK, &name);
         for actor in &mut self.actors {

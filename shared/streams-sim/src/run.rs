@@ -2,7 +2,7 @@
 
 use crate::{
     faults::{CLOCK_JUMP, FREEZE, Fault, Faults, REBALANCE, TWIN},
-    process::{Actor, Process, Progress},
+    process::{Actor, Condition, Process, Progress},
     sim::{START, Sim},
     trace::Trace,
 };
@@ -71,10 +71,7 @@ pub fn run<W: World, T>(
     instances: u32,
     look: impl FnOnce(&Sim, &W) -> T,
 ) -> (Ran, T) {
-    let mut run = Run { sim, world, processes: Vec::new() };
-    for service in services {
-        (0..instances).for_each(|instance| run.start(service, instance));
-    }
+    let mut run = Run::new(sim, world, services, instances);
     while !run.world.is_done() {
         run.step();
     }
@@ -90,20 +87,60 @@ pub fn run<W: World, T>(
     (Ran { rested, faults, strikes, steps, virtual_time, digest, trace: sim.trace }, seen)
 }
 
-struct Run<W> {
-    sim: Sim,
-    world: W,
+/// A run that goes on step by step, for as long as its caller wants: what [`run`] does, with the
+/// caller looking on and able to interfere between any two steps.
+pub struct Run<W> {
+    /// Time, dice, Kafka, faults, trace.
+    pub sim: Sim,
+    /// The program's.
+    pub world: W,
     processes: Vec<Process<W>>,
 }
 
+fn at_work<'a, W>(processes: &'a mut [Process<W>], service: &str) -> Option<&'a mut Process<W>> {
+    let up = |process: &&mut Process<W>| process.condition() == Condition::Up;
+    processes.iter_mut().filter(|process| process.service == service).find(up)
+}
+
 impl<W: World> Run<W> {
+    /// `instances` of each service in `world`, before the first step.
+    pub fn new(
+        sim: Sim,
+        world: W,
+        services: impl IntoIterator<Item = &'static str>,
+        instances: u32,
+    ) -> Self {
+        let mut run = Self { sim, world, processes: Vec::new() };
+        for service in services {
+            (0..instances).for_each(|instance| run.start(service, instance));
+        }
+        run
+    }
+
+    /// Each process: its service, and how it is.
+    pub fn conditions(&self) -> impl Iterator<Item = (&'static str, Condition)> {
+        self.processes.iter().map(|process| (process.service, process.condition()))
+    }
+
+    /// A process of `service` that is at work dies, whatever it is doing; false if none is.
+    pub fn crash(&mut self, service: &str) -> bool {
+        let Self { sim, processes, .. } = self;
+        at_work(processes, service).map(|process| process.die(sim)).is_some()
+    }
+
+    /// A process of `service` that is at work freezes; false if none is.
+    pub fn freeze(&mut self, service: &str) -> bool {
+        let Self { sim, processes, .. } = self;
+        at_work(processes, service).map(|process| process.freeze(sim)).is_some()
+    }
+
     fn start(&mut self, service: &'static str, instance: u32) {
         let actors = self.world.start(&mut self.sim, service, instance);
         self.processes.push(Process::new(service, instance, actors));
     }
 
     /// One step of a process or of the world around.
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         let sim = &mut self.sim;
         sim.step += 1;
         let passed = Duration::from_millis(sim.dice.u64(0..=2));

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 use streams::{Codec, Outgoing, Record, Timestamp, topic::TopicSpec};
 
 /// The virtual time at which every run begins: 2023-11-14T22:13:20Z.
-pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -108,7 +108,7 @@ impl Sim {
 
     /// Whether `fault` strikes `actor` now.
     pub fn strikes(&mut self, fault: Fault, actor: &str) -> bool {
-        let strikes = self.outside.faults(|faults| faults.strikes(fault));
+        let strikes = self.outside.faults(|faults| faults.strikes(fault, actor));
         if strikes {
             self.note(actor, None, || format!("! {fault}"));
         }
@@ -118,11 +118,22 @@ impl Sim {
     /// Whether `fault`, which lasts for `max` at most when it strikes, keeps `actor` from its work.
     pub fn lasts(&mut self, fault: Fault, actor: &str, max: Duration) -> bool {
         let now = self.now;
-        let (is_on, begins) = self.outside.faults(|faults| faults.lasts(fault, now, max));
+        let (is_on, begins) = self.outside.faults(|faults| faults.lasts(fault, actor, now, max));
         if begins {
             self.note(actor, None, || format!("! {fault}"));
         }
         is_on
+    }
+
+    /// Let `fault` strike at its next opportunity with an actor whose name begins with `whom`,
+    /// [`crate::OUTSIDE`] for what a processor reaches there; whatever the seed says.
+    pub fn arm(&mut self, fault: Fault, whom: &'static str) {
+        self.outside.faults(|faults| faults.arm(fault, whom));
+    }
+
+    /// What was kept of the trace since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.trace.take()
     }
 
     /// Whether the run has this mutation.

@@ -51,6 +51,11 @@ impl Trace {
         }
     }
 
+    /// What was kept since the last call, which is kept no longer.
+    pub(crate) fn take(&mut self) -> Vec<Event> {
+        self.events.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// What was kept.
     pub fn events(&self) -> &[Event] {
         self.events.as_deref().unwrap_or_default()

@@ -40,6 +40,8 @@ pub(crate) struct Bank {
     callers: u64,
     /// Mutation: no request is known from an earlier one.
     pub(crate) keyless: bool,
+    /// The next charge is declined, for every customer.
+    pub(crate) declines_next: bool,
     /// How often each order was charged, if so.
     charges: BTreeMap<OrderId, usize>,
 }
@@ -56,6 +58,7 @@ impl Bank {
             answers: BTreeMap::new(),
             callers: 0,
             keyless: false,
+            declines_next: false,
             charges: BTreeMap::new(),
         }
     }
@@ -79,6 +82,11 @@ impl Bank {
             let charges = self.charges.entry(order.order_id).or_insert(0);
             *charges += usize::from(task == Task::Charge);
             key = format!("{key}#{charges}");
+        }
+        if task == Task::Charge && std::mem::take(&mut self.declines_next) {
+            let mut strict = self.rules.clone();
+            strict.declined_customers.push(order.customer.customer_id.to_string());
+            return teller::ask(&mut self.ledger, &strict, key, call, now);
         }
         teller::ask(&mut self.ledger, &self.rules, key, call, now)
     }

@@ -82,6 +82,8 @@ pub(crate) fn customers() -> Vec<CatalogCustomer> {
 /// What is sent to the shop, and when.
 pub(crate) struct Customers {
     script: VecDeque<(Timestamp, Request)>,
+    /// What was asked about an order last.
+    last: Option<OrderCommand>,
     /// The addresses of what a stranger has written. An operator discards the letters about it.
     pub(crate) garbage: BTreeSet<String>,
 }
@@ -95,14 +97,25 @@ impl Customers {
     /// The script of a scenario: its orders, without those that are dropped. `deadline` is what an
     /// order gets; cancellations come at any time of its life, and after it.
     pub(crate) fn new(scenario: &Scenario, start: Timestamp, deadline: Duration) -> Self {
+        let mut dice = Rng::with_seed(scenario.seed ^ 0x63_75_73_74);
+        let pace = Duration::from_millis([5, 20, 80, 300][dice.usize(0..4)]);
+        Self::at_pace(scenario, start, deadline, pace, dice)
+    }
+
+    /// The same with an order every `pace`; `dice` are for the goods that arrive.
+    pub(crate) fn at_pace(
+        scenario: &Scenario,
+        start: Timestamp,
+        deadline: Duration,
+        pace: Duration,
+        mut dice: Rng,
+    ) -> Self {
         let Scenario { seed, requests: orders, ref dropped, .. } = *scenario;
-        let mut dice = Rng::with_seed(seed ^ 0x63_75_73_74);
         let mut script: BTreeMap<(Timestamp, usize), Request> = BTreeMap::new();
         let mut add = |at: Timestamp, request| {
             let number = script.len();
             script.insert((at, number), request);
         };
-        let pace = Duration::from_millis([5, 20, 80, 300][dice.usize(0..4)]);
         for (number, (sku, _, quantity)) in PRODUCTS.into_iter().enumerate() {
             restock(&mut dice, number, sku, quantity, start, pace * orders as u32, &mut add);
         }
@@ -113,7 +126,7 @@ impl Customers {
             customer(&mut dice, number, at, deadline, &mut add);
         }
         let script = script.into_iter().map(|((at, _), request)| (at, request)).collect();
-        Self { script, garbage: BTreeSet::new() }
+        Self { script, last: None, garbage: BTreeSet::new() }
     }
 
     /// Whether everything was asked.
@@ -126,6 +139,9 @@ impl Customers {
         let Some((_, request)) = self.script.pop_front_if(|(at, _)| *at <= sim.now) else {
             return Progress::Idle;
         };
+        if let Request::Order(command) = &request {
+            self.last = Some(command.clone());
+        }
         let mut requests = vec![request];
         if let Request::Order(OrderCommand::PlaceOrder(place)) = &requests[0]
             && sim.strikes(faults::KEY_REUSED, "customer")
@@ -151,6 +167,16 @@ impl Customers {
             sim.kafka.delete_records(ORDER_VIEWS.name(), partition);
         }
         Progress::Moved
+    }
+}
+
+impl Customers {
+    /// What was asked last is asked once more; false if nothing was.
+    pub(crate) fn repeat(&self, sim: &mut Sim) -> bool {
+        let Some(command) = self.last.clone() else { return false };
+        let outgoing = Request::Order(command).outgoing(sim);
+        sim.append("customer", outgoing);
+        true
     }
 }
 

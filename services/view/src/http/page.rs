@@ -28,7 +28,7 @@ macro_rules! files {
 }
 
 /// Name, media type and text of every file in `page/`.
-static FILES: [(&str, &str, &str); 12] = files! {
+static FILES: [(&str, &str, &str); 13] = files! {
     "index.html": HTML,
     "style.css": CSS,
     "icon.svg": SVG,
@@ -38,6 +38,7 @@ static FILES: [(&str, &str, &str); 12] = files! {
     "live.js": JS,
     "order.js": JS,
     "picture.js": JS,
+    "router.js": JS,
     "session.js": JS,
     "shop.js": JS,
     "words.js": JS,

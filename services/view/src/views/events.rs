@@ -1,23 +1,12 @@
 //! The timeline as a stream: the transitions of all orders in the order of the log.
 
-use super::timeline::{Row, TransitionView};
-use crate::domain::position::Position;
-use contracts::{OrderId, topics::PARTITIONS};
-use serde::Serialize;
-use sqlx::{PgPool, types::Json};
-use utoipa::ToSchema;
-use uuid::Uuid;
+pub use crate::shapes::timeline::EventView;
 
-/// A transition of some order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct EventView {
-    /// The order.
-    #[schema(value_type = String, format = "uuid")]
-    pub order_id: OrderId,
-    /// What happened to it.
-    #[serde(flatten)]
-    pub transition: TransitionView,
-}
+use super::timeline::Row;
+use crate::domain::position::Position;
+use contracts::topics::PARTITIONS;
+use sqlx::{PgPool, types::Json};
+use uuid::Uuid;
 
 const AFTER: &str = "
     SELECT t.order_id, to_jsonb(t)

@@ -18,14 +18,14 @@ pub mod sales;
 pub mod timeline;
 pub mod versions;
 
+pub use crate::shapes::{Amount, ReasonView};
 pub use definition::{Definition, ViewName};
 
-use crate::domain::goal::Standing;
-use contracts::{Money, OrderId, Reason, Sku, Timestamp};
-use serde::{Deserialize, Serialize};
+use crate::{domain::goal::Standing, shapes::time};
+use contracts::{OrderId, Sku};
+use serde::Serialize;
 use sqlx::PgPool;
 use std::{collections::BTreeMap, future::Future};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A view with an answer for one order, which a reader can wait for.
@@ -71,45 +71,6 @@ pub trait BySku: Serialize + Sized + Send {
         after: Option<&Sku>,
         limit: u32,
     ) -> impl Future<Output = sqlx::Result<Self>> + Send;
-}
-
-/// An amount of money.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Amount {
-    /// Minor units, such as cents.
-    pub amount_minor: i64,
-    /// ISO 4217 code.
-    #[schema(example = "EUR")]
-    pub currency: String,
-}
-
-impl From<&Money> for Amount {
-    fn from(money: &Money) -> Self {
-        Self { amount_minor: money.amount_minor, currency: money.currency.to_string() }
-    }
-}
-
-/// Why something did not go the straight way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ReasonView {
-    /// Its source, such as `inventory:LAST`, `payment` or `deadline`.
-    pub check: String,
-    /// For programs.
-    pub code: String,
-    /// For people.
-    pub detail: String,
-}
-
-impl From<&Reason> for ReasonView {
-    fn from(reason: &Reason) -> Self {
-        let Reason { check, code, detail, .. } = reason.clone();
-        Self { check, code, detail }
-    }
-}
-
-/// A time of the tables as HTTP has it: RFC 3339.
-pub(crate) fn time(millis: i64) -> String {
-    Timestamp(millis).rfc3339()
 }
 
 /// Cuts `rows`, of which one more was asked for, to a page of `limit`; whether another one follows.

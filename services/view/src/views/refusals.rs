@@ -1,12 +1,13 @@
 //! Refused commands, by command id. The view shows them with their order, or in its place if there
 //! is none.
 
+pub use crate::shapes::refusal::RefusalView;
+
 use super::{Definition, ReasonView, time, uuids};
 use crate::batch::Fresh;
 use contracts::{OrderId, orders::CommandRefused, topics::ORDER_REFUSALS};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sqlx::{PgConnection, PgPool, types::Json};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Kafka deletes old refusals, so a rebuild keeps the rows of those that the log has no more.
@@ -35,23 +36,6 @@ pub(super) const DEFINITION: Definition = Definition {
         ON CONFLICT (command_id) DO NOTHING",
     ),
 };
-
-/// A command that changed nothing, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RefusalView {
-    /// The command.
-    #[schema(value_type = String, format = "uuid")]
-    pub command_id: Uuid,
-    /// Its name.
-    #[schema(example = "CancelOrder")]
-    pub command: String,
-    /// Every reason known.
-    pub reasons: Vec<ReasonView>,
-    /// The version of the order that the command was judged by; null when there was no order.
-    pub order_version: Option<i64>,
-    /// RFC 3339.
-    pub refused_at: String,
-}
 
 /// A row of the table.
 #[derive(Debug, Deserialize)]

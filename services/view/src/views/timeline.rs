@@ -1,10 +1,16 @@
 //! Every transition of an order, with its place in the log. One row per (order, version),
 //! never changed.
 
-use super::{Definition, OfOrder, ViewName, order::standing, refusals, time, uuids};
+pub use crate::shapes::timeline::TransitionView;
+
+use super::{Definition, OfOrder, ViewName, refusals, time, uuids};
 use crate::{
     batch::{Fresh, Transition},
     domain::goal::Standing,
+    shapes::{
+        standing,
+        timeline::{hops, latency_ms},
+    },
 };
 use contracts::{OrderId, topics::ORDERS};
 use serde::{Deserialize, Serialize};
@@ -51,48 +57,6 @@ pub struct TimelineView {
     pub transitions: Vec<TransitionView>,
 }
 
-/// One transition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TransitionView {
-    /// 1 for the first.
-    pub version: i64,
-    /// What happened.
-    #[schema(example = "OrderValidated")]
-    pub transition: String,
-    /// Where it led.
-    #[schema(example = "validated")]
-    pub status: String,
-    /// The log.
-    pub topic: String,
-    /// Partition of it.
-    pub partition: i32,
-    /// Offset in the partition.
-    pub offset: i64,
-    /// The service that held the baton.
-    pub writer: String,
-    /// The services that the fact has passed through, each with its version, oldest first.
-    #[schema(example = json!(["orders@0.1.0"]))]
-    pub lineage: Vec<String>,
-    /// `topic/partition/offset` of the record that caused it.
-    pub causation_id: Option<String>,
-    /// RFC 3339.
-    pub occurred_at: String,
-    /// Milliseconds since the order was requested.
-    pub latency_ms: i64,
-    /// Who has asked for it at the edge, such as `customer:ada`; null in a shop that does not ask.
-    pub caller: Option<String>,
-}
-
-impl TransitionView {
-    /// Whether the order has ended with it.
-    pub fn is_terminal(&self) -> bool {
-        match standing(&self.status, self.version) {
-            Standing::Shown { status, .. } => status.is_terminal(),
-            Standing::Unknown | Standing::Refused => false,
-        }
-    }
-}
-
 const INSERT: &str = "
     INSERT INTO timeline (order_id, version, transition, status, topic, log_partition, log_offset,
         writer, lineage, causation_id, occurred_at, latency_ms, caller)
@@ -119,7 +83,7 @@ pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sq
         .bind(all.iter().map(|arrived| header(arrived, names::LINEAGE)).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| header(arrived, names::CAUSATION_ID)).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| arrived.order.occurred_at.millis()).collect::<Vec<_>>())
-        .bind(all.iter().map(|arrived| latency_ms(arrived)).collect::<Vec<_>>())
+        .bind(all.iter().map(|arrived| latency_ms(arrived.order)).collect::<Vec<_>>())
         .bind(all.iter().map(|arrived| header(arrived, names::CALLER_ID)).collect::<Vec<_>>())
         .execute(connection)
         .await
@@ -129,11 +93,6 @@ pub(super) async fn fold(connection: &mut PgConnection, fresh: &Fresh<'_>) -> sq
 /// A header's text, if Postgres can keep it.
 fn header<'a>(arrived: &Transition<'a>, name: &str) -> Option<&'a str> {
     arrived.record.headers.get(name)
-}
-
-fn latency_ms(arrived: &Transition<'_>) -> i64 {
-    let (requested, occurred) = (arrived.order.requested_at, arrived.order.occurred_at);
-    occurred.millis().saturating_sub(requested.millis())
 }
 
 /// A row of the table.
@@ -155,7 +114,6 @@ pub(super) struct Row {
 
 impl From<Row> for TransitionView {
     fn from(row: Row) -> Self {
-        let lineage = row.lineage.iter().flat_map(|lineage| lineage.split(" > "));
         Self {
             version: row.version,
             transition: row.transition,
@@ -164,7 +122,7 @@ impl From<Row> for TransitionView {
             partition: row.log_partition,
             offset: row.log_offset,
             writer: row.writer,
-            lineage: lineage.map(str::to_owned).collect(),
+            lineage: hops(row.lineage.as_deref()),
             causation_id: row.causation_id,
             occurred_at: time(row.occurred_at),
             latency_ms: row.latency_ms,

@@ -144,6 +144,14 @@ impl Kafka {
         self.partition(topic, partition).read(from, max, self.uncommitted)
     }
 
+    /// What can be read of a partition from `from` on, committed records alone, and where to go on.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn news(&self, topic: &str, partition: i32, from: i64) -> (Vec<&Record>, i64) {
+        self.partition(self.topic(topic), partition).read(from, usize::MAX, false)
+    }
+
     /// The end of a partition, once no transaction on it is open.
     pub(crate) fn decided_end(&self, topic: Topic, partition: i32) -> Option<i64> {
         let partition = self.partition(topic, partition);

@@ -1,0 +1,88 @@
+// What the modules of the view's page ask and hear, answered from a run: in the place of the view's
+// own live.js, which asks a server.
+
+import { at, facts, msAt, on, past, run } from './run.js';
+
+/** The time of the shop at the head, in milliseconds. */
+export const now = () => at(msAt(run.head));
+
+/** Nothing takes a command here: customers do as the seed says. */
+export const post = null;
+export const newKey = () => null;
+
+/** What a run says is there as soon as it is asked for. */
+export const report = () => {};
+
+/** An answer that is no success. */
+export class Refusal extends Error {
+  constructor(status, problem) {
+    super(problem.detail);
+    Object.assign(this, { status, problem });
+  }
+}
+
+const topology = facts.topology;
+export const theTopology = async () => topology;
+
+/** The service that an actor of the trace is a part of, or acts for. */
+export function serviceOf(actor) {
+  if (/^(supervisor|bank|relay)/.test(actor)) return 'payments';
+  return topology.services.map(({ name }) => name).find((name) => actor.startsWith(name)) ?? null;
+}
+
+/** A line of the trace in words. */
+export const noteOf = ({ ms, actor, what }) => ({
+  at: new Date(at(ms)).toISOString(),
+  service: serviceOf(actor),
+  what: `${/^(bank|relay)/.test(actor) ? `(${actor === 'relay' ? 'Debezium' : 'the bank'}) ` : ''}${what.replace(/^! /, '')}`,
+  bad: what.startsWith('! ') || what === 'is dead',
+});
+
+/** What is known of an order at the head: as the view answers it, and with what went wrong. */
+function known(id) {
+  const ours = past().filter((entry) => (entry.event?.order_id ?? entry.order_id) === id);
+  const steps = ours.filter(({ kind }) => kind === 'transition');
+  const refusals = ours.filter(({ kind }) => kind === 'refusal');
+  if (!steps.length) return refusals.at(-1)?.order ?? null;
+  const order = steps.at(-1).order, holder = topology.statuses.find(({ status }) => status === order.status)?.holder;
+  const until = holder ? Infinity : steps.at(-1).t;
+  const notes = past().filter((entry) => entry.kind === 'note' && (entry.about ? entry.about.includes(id) : entry.t >= steps[0].t && entry.t <= until && serviceOf(entry.actor)));
+  return { ...order, refusals: refusals.map(({ refusal }) => refusal), notes: notes.map(noteOf) };
+}
+
+/** A question to the view: an order, now or at a version. */
+export async function get(path) {
+  const [where, query] = path.split('?'), id = where.split('/').pop(), version = Number(new URLSearchParams(query).get('version'));
+  const step = version && past().find((entry) => entry.kind === 'transition' && entry.event.order_id === id && entry.event.version === version);
+  const found = version ? step?.order : known(id);
+  if (!found) throw new Refusal(404, { detail: 'Nothing is known of this order yet.' });
+  return found;
+}
+
+/** Follows the transitions of the run, or those of one order, until the answer is called. */
+export function follow(path, first, listeners) {
+  const id = path.match(/^\/orders\/([^/]+)\/events$/)?.[1];
+  let over = false, told = false;
+  // What comes before the earlier ones are told waits for them.
+  const waiting = [];
+  const take = (entry) => {
+    if (over) return;
+    const about = entry.event?.order_id ?? entry.order_id;
+    if (entry.kind === 'transition' && (!id || about === id)) listeners.transition?.(entry.event);
+    else if (id && about === id && entry.kind === 'refusal') entry.order ? listeners.refused?.(entry.order) : listeners.note?.();
+    else if (id && entry.kind === 'note' && (!entry.about || entry.about.includes(id))) listeners.note?.();
+  };
+  const earlier = past();
+  const shown = id ? earlier : earlier.filter(({ kind }) => kind === 'transition').slice(-first.latest);
+  const begin = setTimeout(() => {
+    if (id || first.latest) shown.forEach(take);
+    told = true;
+    waiting.forEach(take);
+  }, 0);
+  const end = on('entry', (entry) => (told ? take(entry) : waiting.push(entry)));
+  return () => {
+    over = true;
+    clearTimeout(begin);
+    end();
+  };
+}

@@ -1,0 +1,57 @@
+// The page of the simulation: the view's pictures over a run, with a clock, faults and the auditor.
+
+import { h, s, show } from './dom.js';
+import { choreography } from './choreography.js';
+import { order, orders } from './order.js';
+import { route } from './router.js';
+import { begin, isRecorded, on, open, play, run } from './run.js';
+import { deck } from './deck.js';
+import { auditor, conditions } from './auditor.js';
+import { tour } from './tour.js';
+
+const main = document.getElementById('main');
+const { at } = deck(document.getElementById('deck'));
+auditor(document.getElementById('auditor'));
+tour(document.getElementById('tour'));
+
+const quiet = () => ['The sky is quiet. ', h('button', { class: 'quiet', onclick: () => play() }, 'Let the clock run'), ', and birds take off.'];
+
+
+const again = route(main, {
+  choreography: () => choreography(main, quiet()),
+  orders: (id, address) => (id ? order(main, id, address) : orders(main, 'Let the clock run: customers order as the seed says.')),
+}, 'choreography');
+
+/** A service that is not at work shows it in the picture. */
+function mark() {
+  const found = conditions();
+  for (const node of main.querySelectorAll('.node')) {
+    const condition = found.get(node.dataset.name) ?? 'up';
+    for (const name of ['down', 'frozen']) node.classList.toggle(name, condition === name);
+    const words = node.querySelector('.condition') ?? node.appendChild(s('text', { class: 'condition', y: -26, 'text-anchor': 'middle' }));
+    words.textContent = condition === 'up' ? '' : condition;
+  }
+}
+
+main.addEventListener('click', (event) => {
+  const name = event.target.closest?.('.node')?.dataset.name;
+  if (name) at(name);
+});
+
+/** A run that cannot be made says why, and leads back. */
+function trouble() {
+  if (!run.trouble?.final || main.querySelector('.trouble')) return;
+  show(main, h('section', { class: 'empty trouble' }, h('h1', null, 'This run cannot be made'), h('p', null, run.trouble.words),
+    h('button', { class: 'go', onclick: () => begin({ seed: 7 }).then(() => play()) }, 'Show the usual run')));
+}
+
+on('reset', () => {
+  again();
+  mark();
+});
+on('tick', mark);
+on('state', trouble);
+open().then(() => {
+  // A shared address shows its moment; without one, the run begins.
+  if (!isRecorded && run.head === 0 && !run.trouble) play();
+});
