@@ -25,7 +25,7 @@ export function auditor(section) {
     } else if (entry.kind === 'violation') {
       const known = violations.some(({ name, order, sku }) => name === entry.name && order === entry.order && sku === entry.sku);
       if (!known) violations.push(entry);
-    } else if (entry.kind === 'note') notes.unshift(entry);
+    } else if (entry.kind === 'note' && noteOf(entry).unusual) notes.unshift(entry);
   }
 
   function draw() {

@@ -67,7 +67,7 @@ export function deck(section) {
     means, h('p', { class: 'dim small' }, 'To keep this run as a file: ', h('code', { class: 'command' }))));
 
   show(section, h('div', { class: 'clock' }, going, stepping, h('label', { class: 'pace', for: 'speed' }, 'Pace ', speed), h('div', { class: 'line' }, marks, slider), time),
-    isRecorded ? pressed : faults, said, !isRecorded && another);
+    isRecorded ? pressed : faults, h('div', { class: 'foot' }, !isRecorded && another, said));
 
   /** Until the end is known, it is guessed. */
   const end = () => (run.over ? run.to : Math.max(run.to, run.orders * 1_100 + 8_000));
@@ -81,7 +81,7 @@ export function deck(section) {
 
   function drawState() {
     show(going, run.playing ? 'Stop' : run.over && run.head >= run.to ? 'From the beginning' : 'Run');
-    going.setAttribute('aria-pressed', run.playing);
+    speed.value = run.speed;
     for (const one of faults.querySelectorAll('button')) one.disabled = Boolean(run.trouble);
     show(marks, run.presses.map((one) => s('text', { x: `${(100 * one.step) / end()}%`, y: 12, 'text-anchor': 'middle' }, '⚡')));
     const words = run.presses.map((one) => `${facts.buttons.find(({ name }) => name === one.name)?.label ?? one.name}${one.service ? ` at ${one.service}` : ''} at step ${count(one.step)}`);

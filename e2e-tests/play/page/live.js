@@ -30,12 +30,25 @@ export function serviceOf(actor) {
   return topology.services.map(({ name }) => name).find((name) => actor.startsWith(name)) ?? null;
 }
 
-/** A line of the trace in words. */
-export const noteOf = ({ ms, actor, what }) => ({
+/** What a line of the trace says, without what stands beside it. */
+function words(what, about) {
+  const order = about?.length === 1 ? about[0] : null;
+  const said = (order ? what.replaceAll(`${order}.`, '').replace(` ${order.slice(0, 8)}`, '') : what).replace(/^! /, '').replace(/@murmuration\.shop$/, '');
+  return said.replace(/BankAnswered\((\w+)(?: \{ \w+: "([^"]*)".*)?\)$/, (_, answer, detail) => `${answer.toLowerCase()}${detail ? `, ${detail}` : ''}`)
+    .replace(/BankUnknown\("(.*)"\)$/, '$1').replace('VoidConfirmed', 'voided').replace('RefundConfirmed', 'refunded');
+}
+
+const OUTSIDE = { bank: 'The bank: ', relay: 'Debezium: ' };
+
+/** A line of the trace, for people. */
+export const noteOf = ({ ms, actor, what, about }) => ({
   at: new Date(at(ms)).toISOString(),
-  service: serviceOf(actor),
-  what: `${/^(bank|relay)/.test(actor) ? `(${actor === 'relay' ? 'Debezium' : 'the bank'}) ` : ''}${what.replace(/^! /, '')}`,
+  service: OUTSIDE[actor] ? null : serviceOf(actor),
+  lane: serviceOf(actor),
+  what: `${OUTSIDE[actor] ?? ''}${words(what, about)}`,
   bad: what.startsWith('! ') || what === 'is dead',
+  // What goes wrong and what is done about it, besides what is usual.
+  unusual: !/^(calls the bank: \w+ \w+, attempt 1$|mail accepted)/.test(what) && !(actor === 'bank' && /BankAnswered|Confirmed/.test(what)),
 });
 
 /** What is known of an order at the head: as the view answers it, and with what went wrong. */

@@ -4,7 +4,7 @@ import { h, s, show } from './dom.js';
 import { choreography } from './choreography.js';
 import { order, orders } from './order.js';
 import { route } from './router.js';
-import { begin, isRecorded, on, open, play, run } from './run.js';
+import { begin, facts, isRecorded, on, open, play, run } from './run.js';
 import { deck } from './deck.js';
 import { auditor, conditions } from './auditor.js';
 import { tour } from './tour.js';
@@ -42,7 +42,7 @@ main.addEventListener('click', (event) => {
 function trouble() {
   if (!run.trouble?.final || main.querySelector('.trouble')) return;
   show(main, h('section', { class: 'empty trouble' }, h('h1', null, 'This run cannot be made'), h('p', null, run.trouble.words),
-    h('button', { class: 'go', onclick: () => begin({ seed: 7 }).then(() => play()) }, 'Show the usual run')));
+    h('button', { class: 'go', onclick: () => begin({ seed: facts.usual.seed }).then(() => play()) }, 'Show the usual run')));
 }
 
 on('reset', () => {

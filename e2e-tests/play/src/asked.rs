@@ -38,7 +38,7 @@ pub struct Asked {
 impl Default for Asked {
     fn default() -> Self {
         let (mutation, presses) = (String::new(), String::new());
-        Self { seed: 7, orders: 40, mutation, weather: "calm".to_owned(), presses, t: 0 }
+        Self { seed: 11, orders: 40, mutation, weather: "calm".to_owned(), presses, t: 0 }
     }
 }
 

@@ -32,14 +32,7 @@ struct Address<'a> {
 pub(crate) fn file(asked: &Asked, tape: &Tape) -> serde_json::Result<String> {
     let (script, style) = (script(), style());
     let Asked { seed, orders, mutation, weather, presses, t } = asked;
-    let address = Address {
-        seed: *seed,
-        orders: *orders,
-        mutation,
-        weather,
-        presses,
-        t: *t,
-    };
+    let address = Address { seed: *seed, orders: *orders, mutation, weather, presses, t: *t };
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; base-uri 'none'; \
          form-action 'none'",

@@ -156,7 +156,7 @@ export function order(main, id, address) {
   const reasons = (list, name = 'refusal') => h('ul', { class: name }, list.map(({ check, code, detail }) => h('li', null, h('strong', null, code), ` ${detail} `, h('span', { class: 'dim' }, `(${check})`))));
 
   /** What went wrong on the way, and what was done about it; only a run that is told has notes. */
-  const note = ({ at, service, what, bad }) => h('li', { class: `note ${bad ? 'bad' : ''}`, 'data-at': service }, h('p', null, h('span', { 'aria-hidden': 'true' }, bad ? '⚡' : '·'), ' ', service && [h('strong', { class: `of-${service}` }, service), ' '], what), h('time', { class: 'number dim', datetime: at }, clock(at)));
+  const note = ({ at, service, lane, what, bad }) => h('li', { class: `note ${bad ? 'bad' : ''}`, 'data-at': lane }, h('p', null, h('span', { 'aria-hidden': 'true' }, bad ? '⚡' : '·'), ' ', service && [h('strong', { class: `of-${service}` }, service), ' '], what), h('time', { class: 'number dim', datetime: at }, clock(at)));
 
   function drawSteps() {
     const { topology } = state;

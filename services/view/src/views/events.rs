@@ -2,9 +2,9 @@
 
 pub use crate::shapes::timeline::EventView;
 
-use super::timeline::Row;
+use super::timeline::{Row, TransitionView};
 use crate::domain::position::Position;
-use contracts::topics::PARTITIONS;
+use contracts::{OrderId, topics::PARTITIONS};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 

@@ -18,10 +18,11 @@ pub mod sales;
 pub mod timeline;
 pub mod versions;
 
+pub(crate) use crate::shapes::time;
 pub use crate::shapes::{Amount, ReasonView};
 pub use definition::{Definition, ViewName};
 
-use crate::{domain::goal::Standing, shapes::time};
+use crate::domain::goal::Standing;
 use contracts::{OrderId, Sku};
 use serde::Serialize;
 use sqlx::PgPool;
