@@ -27,11 +27,15 @@ export function deck(section) {
   const speed = h('select', { id: 'speed', onchange: () => { run.speed = Number(speed.value); } },
     SPEEDS.map(([steps, name]) => h('option', { value: steps, selected: steps === run.speed }, name)));
   const time = h('output', { class: 'number time', for: 'head' });
-  let sliding;
+  // While it is dragged, it is where the hand is; the run follows when the hand rests.
+  let sliding = null;
   const slider = h('input', { type: 'range', id: 'head', min: 0, step: 1, 'aria-label': 'Time of the run', oninput: () => {
     clearTimeout(sliding);
-    stop();
-    sliding = setTimeout(() => seek(Number(slider.value)), 120);
+    sliding = setTimeout(async () => {
+      await seek(Number(slider.value));
+      sliding = null;
+    }, 120);
+    if (run.playing) stop();
   } });
   const marks = s('svg', { class: 'marks', 'aria-hidden': 'true' });
 
@@ -74,7 +78,7 @@ export function deck(section) {
 
   function drawTime() {
     slider.max = end();
-    slider.value = t();
+    if (sliding === null) slider.value = t();
     slider.setAttribute('aria-valuetext', `${seconds(msAt(t()))}, step ${count(t())}`);
     show(time, h('strong', null, seconds(msAt(t()))), h('span', { class: 'dim' }, ` step ${count(t())}`));
   }
