@@ -60,7 +60,7 @@ function known(id) {
   const order = steps.at(-1).order, holder = topology.statuses.find(({ status }) => status === order.status)?.holder;
   const until = holder ? Infinity : steps.at(-1).t;
   const notes = past().filter((entry) => entry.kind === 'note' && (entry.about ? entry.about.includes(id) : entry.t >= steps[0].t && entry.t <= until && serviceOf(entry.actor)));
-  return { ...order, refusals: refusals.map(({ refusal }) => refusal), notes: notes.map(noteOf) };
+  return { ...order, refusals: refusals.map(({ refusal }) => refusal), notes: notes.map((note) => ({ ...noteOf(note), before: steps.find((step) => step.t >= note.t)?.event.version ?? null })) };
 }
 
 /** A question to the view: an order, now or at a version. */

@@ -24,12 +24,14 @@ const again = route(main, {
 
 /** A service that is not at work shows it in the picture. */
 function mark() {
-  const found = conditions();
-  for (const node of main.querySelectorAll('.node')) {
+  const nodes = main.querySelectorAll('.node'), found = nodes.length ? conditions() : null;
+  for (const node of nodes) {
     const condition = found.get(node.dataset.name) ?? 'up';
     for (const name of ['down', 'frozen']) node.classList.toggle(name, condition === name);
-    const words = node.querySelector('.condition') ?? node.appendChild(s('text', { class: 'condition', y: -26, 'text-anchor': 'middle' }));
-    words.textContent = condition === 'up' ? '' : condition;
+    const said = node.querySelector('.condition'), words = condition === 'up' ? '' : condition;
+    if ((said?.textContent ?? '') === words) continue;
+    said?.remove();
+    if (words) node.append(s('text', { class: 'condition', y: -26, 'text-anchor': 'middle' }, words));
   }
 }
 
@@ -45,11 +47,10 @@ function trouble() {
     h('button', { class: 'go', onclick: () => begin({ seed: facts.usual.seed }).then(() => play()) }, 'Show the usual run')));
 }
 
-on('reset', () => {
-  again();
-  mark();
-});
+on('reset', again);
 on('tick', mark);
+// The picture is drawn again when the window changes.
+new MutationObserver(mark).observe(main, { childList: true, subtree: true });
 on('state', trouble);
 open().then(() => {
   // A shared address shows its moment; without one, the run begins.

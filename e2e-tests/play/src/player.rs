@@ -35,6 +35,8 @@ struct Playing {
     live: Live,
     began_ms: i64,
     pressed: Vec<Press>,
+    /// When the auditor looks next.
+    audit_at: u64,
     told: Told,
     over: bool,
 }
@@ -53,9 +55,8 @@ impl Player {
         let known = known.and_then(|place| self.kept.remove(place));
         let mut run = known.unwrap_or_else(|| Playing::new(watched));
         while run.live.step_number() < from && !run.over {
-            // Nothing is told of what is known, so the auditor looks once.
-            let is_last = from - run.live.step_number() <= AUDIT_EVERY;
-            run.step(&presses, is_last);
+            // What is known is not told again, so the auditor need not look.
+            run.step(&presses, false);
         }
         let mut tape = Tape { from, to, over: false, clock: Vec::new(), entries: Vec::new() };
         while run.live.step_number() < to && !run.over {
@@ -92,7 +93,8 @@ impl Playing {
     fn new(watched: Watched) -> Self {
         let live = Live::new(&watched);
         let (began_ms, pressed) = (live.now().millis(), Vec::new());
-        Self { watched, live, began_ms, pressed, told: Told::default(), over: false }
+        let (audit_at, told, over) = (AUDIT_EVERY, Told::default(), false);
+        Self { watched, live, began_ms, pressed, audit_at, told, over }
     }
 
     /// Whether it is the run of these presses, and not beyond `from`.
@@ -115,17 +117,25 @@ impl Playing {
         }
         let mut what: Vec<_> = self.live.step().into_iter().map(What::Shop).collect();
         let (t, ms) = self.time();
-        if audited && t.is_multiple_of(AUDIT_EVERY) {
-            let verdict = self.live.audit();
-            what.extend(self.told.news(&verdict).into_iter().map(What::Audit));
-            let pressed = presses.iter().all(|press| press.step < t);
-            if self.live.is_done() && verdict.pending() == 0 && pressed {
-                what.push(What::Audit(Audit::Rest));
-                self.over = true;
+        if t >= self.audit_at && self.live.is_whole() {
+            self.audit_at = t - t % AUDIT_EVERY + AUDIT_EVERY;
+            if audited {
+                what.extend(self.audit(presses).into_iter().map(What::Audit));
             }
         }
         self.over |= t >= STEPS_MAX;
         what.into_iter().map(|what| Entry { t, ms, what }).collect()
+    }
+
+    fn audit(&mut self, presses: &[Press]) -> Vec<Audit> {
+        let verdict = self.live.audit();
+        let mut found = self.told.news(&verdict);
+        let pressed = presses.iter().all(|press| press.step < self.live.step_number());
+        if self.live.is_done() && verdict.pending() == 0 && pressed {
+            found.push(Audit::Rest);
+            self.over = true;
+        }
+        found
     }
 }
 

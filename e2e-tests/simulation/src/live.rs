@@ -240,6 +240,11 @@ impl Live {
         Some(Happening::Refusal { order_id, refusal, order })
     }
 
+    /// Whether no transaction shows in parts, which would look broken.
+    pub fn is_whole(&self) -> bool {
+        self.run.sim.kafka.is_whole()
+    }
+
     /// What the auditor says of the shop as it is.
     pub fn audit(&self) -> Verdict {
         auditor::audit(&evidence::take(&self.run.sim, &self.run.world, GRACE))

@@ -42,7 +42,7 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
   const table = h('details', { class: 'ways' });
   show(main, h('div', { class: 'stage-head' }, h('h1', null, 'Choreography'), h('p', null, rate, ' events in the last second. The lit bird is the baton: it may write what happens next.')),
     h('div', { class: 'stage' }, sky, h('section', { 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, quiet), log)), table);
-  let topology, names = [], edges, at = {}, waiting = [], stop = () => {}, over = false;
+  let topology, names = [], edges, at = {}, waiting = [], stop = () => {}, first = true, over = false;
   const holders = new Map(), heard = [], rows = [];
 
   function layout() {
@@ -132,7 +132,8 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     const since = performance.now() - 1000;
     while (heard.length && heard[0] < since) heard.shift();
     rate.textContent = heard.length;
-    if (!waiting.length) return;
+    // What was there before comes before.
+    if (first || !waiting.length) return;
     const events = waiting;
     waiting = [];
     events.forEach(take);
@@ -184,7 +185,7 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     drawTable();
     sizes.observe(sky);
     layout();
-    let first = true, early = [];
+    const early = [];
     setTimeout(() => {
       // What was there before is told and counted, and does not fly.
       early.sort((x, y) => x.occurred_at.localeCompare(y.occurred_at)).forEach(take);

@@ -161,15 +161,16 @@ export function order(main, id, address) {
   function drawSteps() {
     const { topology } = state;
     const notes = [...(state.now?.notes ?? [])];
-    const notesBefore = (time) => notes.splice(0, notes.filter(({ at }) => at < time).length).map(note);
+    const notesBefore = (version) => notes.splice(0, notes.filter(({ before }) => before !== null && before <= version).length).map(note);
     const rows = state.steps.flatMap((step, index) => {
       const before = state.steps[index - 1];
-      const since = before ? step.latency_ms - before.latency_ms : 0;
+      // The next writer may be behind the clock of the log, by an answer of it.
+      const since = before ? Math.max(0, step.latency_ms - before.latency_ms) : 0;
       const body = state.bodies.get(step.version), old = state.bodies.get(step.version - 1);
       const news = body?.reasons?.slice(old?.reasons?.length ?? 0) ?? [];
       const by = causedBy(step, topology), from = step.causation_id && cause(step.causation_id);
       const failed = tone(step.status) === 'bad';
-      return [...notesBefore(step.occurred_at), h('li', { 'data-writer': step.writer, 'data-by': by, class: failed ? 'failed' : '' },
+      return [...notesBefore(step.version), h('li', { 'data-writer': step.writer, 'data-by': by, class: failed ? 'failed' : '' },
         h('button', { class: 'step', onclick: () => choose(step.version) },
           h('span', { class: 'what' }, h('strong', null, step.transition), ' ', chip(step.status)),
           h('span', { class: 'since number' }, before ? ['+', span(since)] : 'at once', hidden(before ? ' after the one before' : '')),

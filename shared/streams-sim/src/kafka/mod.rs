@@ -420,6 +420,11 @@ impl Kafka {
         decided.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Whether each transaction that is decided shows whole: all of its markers are written.
+    pub fn is_whole(&self) -> bool {
+        self.incomplete().is_empty()
+    }
+
     /// Abort transactions open for longer than `timeout`, and fence their producers.
     pub(crate) fn expire(&mut self, now: Timestamp, timeout: Duration) {
         let late = |producer: &Producer| {
