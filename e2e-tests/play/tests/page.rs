@@ -9,14 +9,16 @@
 mod browser;
 
 use browser::Browser;
-use e2e_tests::PATIENCE;
 use serde_json::{Value, json};
-use std::{path::Path, process::Stdio};
+use std::{path::Path, process::Stdio, time::Duration};
 use testkit::wait_for;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
+
+/// How long a condition may take to come true, on a machine that has other work.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The narrowest and the widest window that the page is made for.
 const WINDOWS: [(u32, u32); 2] = [(360, 800), (1600, 1000)];

@@ -1,7 +1,7 @@
 //! [`Browser`]: a headless Chromium, driven over WebDriver (W3C) by the driver that comes with it.
 
+use crate::PATIENCE;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use e2e_tests::PATIENCE;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::{

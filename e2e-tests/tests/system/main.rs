@@ -37,3 +37,5 @@ mod stores;
 mod support;
 mod traces;
 mod views;
+
+use e2e_tests::PATIENCE;
