@@ -58,7 +58,7 @@ export function tour(section) {
     await begin({ seed: String(SEED), presses, mutation }, from);
     if (current !== index) return;
     const ids = [...new Set(run.entries.filter(({ kind }) => kind === 'transition').map(({ event }) => event.order_id))];
-    const hash = screen(ids), heading = () => section.querySelector('h2').focus({ preventScroll: true });
+    const hash = screen(ids), heading = () => section.querySelector('h2').focus();
     // A new screen takes the focus; the words about it are to be read first.
     if (location.hash !== hash) addEventListener('hashchange', heading, { once: true });
     location.hash = hash;

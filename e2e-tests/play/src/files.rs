@@ -1,5 +1,5 @@
-//! The files of the page: those that it shares with the page of the view, as they are there, and its
-//! own. In the place of the view's `live.js`, which asks a server, it has one that asks a run.
+//! The files of the page: those that it shares with the page of the view, as they are there, and
+//! its own. The view's `live.js` asks a server; in its place is one that asks a run.
 
 use crate::asked::Asked;
 use serde::Serialize;

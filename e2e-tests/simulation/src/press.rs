@@ -104,9 +104,8 @@ impl FromStr for Press {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
-            Err(format!(
-                "the press `{text}` {why}; one is STEP.KIND or STEP.KIND.SERVICE, such as 2140.crash.payments"
-            ))
+            let form = "STEP.KIND or STEP.KIND.SERVICE, such as 2140.crash.payments";
+            Err(format!("the press `{text}` {why}; one is {form}"))
         };
         let mut parts = text.split('.');
         let Some(step) = parts.next().and_then(|step| step.parse().ok()) else {
