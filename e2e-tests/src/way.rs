@@ -20,6 +20,8 @@ const SOURCES: &str = "murmuration.sources";
 /// `native`); else containers, when Docker answers and has all images, ours from these very
 /// sources; else processes.
 ///
+/// With `SHOP_TESTS_SECURED=1` it is a secured one.
+///
 /// # Errors
 /// When `SHOP_TESTS` asks for what this machine has not, or the shop does not start.
 pub async fn start(options: StartOptions) -> Result<Shop> {
@@ -39,6 +41,9 @@ pub async fn start(options: StartOptions) -> Result<Shop> {
         },
         other => bail!("SHOP_TESTS={other}: it is `docker`, `native`, or not set"),
     };
+    let secured = options.secured || secured()?;
+    let options = StartOptions { secured, ..options };
+    ensure!(!(secured && in_containers), "SHOP_TESTS_SECURED=1 is for SHOP_TESTS=native");
     if !in_containers {
         eprintln!("the tests run against processes of this machine: {why}");
         return Shop::start(options).await;
@@ -47,6 +52,18 @@ pub async fn start(options: StartOptions) -> Result<Shop> {
     let keeper = program()?.with_file_name("shop-in-containers");
     ensure!(keeper.exists(), "no {}: `cargo build -p e2e-tests` makes it", keeper.display());
     Shop::start(StartOptions { keeper: Some(keeper), ..options }).await
+}
+
+/// Whether the shops of the tests are secured ones.
+///
+/// # Errors
+/// When `SHOP_TESTS_SECURED` is neither 0 nor 1.
+fn secured() -> Result<bool> {
+    match std::env::var("SHOP_TESTS_SECURED").unwrap_or_default().as_str() {
+        "" | "0" => Ok(false),
+        "1" => Ok(true),
+        other => bail!("SHOP_TESTS_SECURED={other}: it is 1, 0, or not set"),
+    }
 }
 
 /// Why the images that are there should not be used unasked; none when they may.

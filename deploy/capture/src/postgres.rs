@@ -1,6 +1,7 @@
 //! What PostgreSQL says of a source: its slot, its publication, its tables.
 
 use anyhow::{Context, Result};
+use client::place;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::sources::Source;
@@ -88,5 +89,5 @@ pub(crate) async fn key_column(db: &mut PgConnection, table: &str) -> Result<Str
 }
 
 pub(crate) async fn connect(url: &str) -> Result<PgConnection> {
-    PgConnection::connect(url).await.with_context(|| url.to_owned())
+    PgConnection::connect(url).await.with_context(|| place(url).to_owned())
 }

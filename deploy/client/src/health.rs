@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::passfile::place;
 use anyhow::{Context, Result, ensure};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -17,12 +18,12 @@ pub enum Health {
     Tcp(u16),
     /// This URL answers with success.
     Http(String),
-    /// It answers `SELECT 1`, asked with this psql on this port.
+    /// It answers `SELECT 1`, asked with this psql.
     Sql {
         /// The psql to ask with.
         psql: PathBuf,
-        /// The server's port.
-        port: u16,
+        /// The connection string.
+        url: String,
     },
 }
 
@@ -42,15 +43,16 @@ impl Health {
                 connected.with_context(|| format!("nobody listens on port {port}")).map(drop)
             }
             Self::Http(url) => {
-                let answer = reqwest::get(url).await.with_context(|| format!("GET {url}"))?;
+                // It may have a password.
+                let place = place(url);
+                let answer = reqwest::get(url).await.with_context(|| format!("GET {place}"))?;
                 let status = answer.status();
-                ensure!(status.is_success(), "GET {url} answers {status}");
+                ensure!(status.is_success(), "GET {place} answers {status}");
                 Ok(())
             }
-            Self::Sql { psql, port } => {
-                let url = format!("postgres://shop@127.0.0.1:{port}/postgres");
+            Self::Sql { psql, url } => {
                 let output = Command::new(psql)
-                    .args(["-qtAX", "-c", "SELECT 1", &url])
+                    .args(["-qtAX", "-c", "SELECT 1", url])
                     .stdin(Stdio::null())
                     .kill_on_drop(true)
                     .output()

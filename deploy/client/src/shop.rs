@@ -26,6 +26,8 @@ pub struct StartOptions {
     pub scale: Vec<(String, u16)>,
     /// Variables of services: service, name, value.
     pub env: Vec<(String, String, String)>,
+    /// With logins, access control and TLS.
+    pub secured: bool,
     /// The folder of the shop, where not a new temporary one.
     pub dir: Option<PathBuf>,
     /// The program that keeps the shop, where not `shop`. It takes the same arguments, and leaves
@@ -65,6 +67,9 @@ impl Shop {
         if temporary {
             // This process may end without dropping anything.
             command.arg("--forget");
+        }
+        if options.secured {
+            command.arg("--secured");
         }
         if options.infra_only {
             command.arg("--infra-only");
@@ -110,6 +115,12 @@ impl Shop {
     #[must_use]
     pub fn url(&self, process: &str) -> &str {
         self.state.url(process).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Where Kafka is for one who may do everything there; in an open shop that is everyone.
+    #[must_use]
+    pub fn kafka_admin(&self) -> &str {
+        self.state.urls.get("kafka.admin").map_or_else(|| self.url("kafka"), String::as_str)
     }
 
     /// Addresses and ports of all processes.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::dirs::Dirs;
+use crate::passfile::with_password;
 use crate::processes::HOST;
 
 /// What a healthy shop says about itself in `shop.json`.
@@ -18,9 +19,9 @@ pub struct State {
     pub pid: u32,
     /// Ports by process: `orders`, `kafka`, ...
     pub ports: BTreeMap<String, u16>,
-    /// Where each process is reached: base URLs for HTTP, `host:port` for Kafka and SMTP,
-    /// connection strings (`postgres.payments`) for databases, and one entry (`orders-1`) per
-    /// further instance.
+    /// Where each process is reached: base URLs for HTTP, `host:port` for SMTP and Kafka (with a
+    /// login in a secured shop, as [`streams::Cluster`] writes it), connection strings
+    /// (`postgres.payments`) for databases, and one entry (`orders-1`) per further instance.
     pub urls: BTreeMap<String, String>,
     /// The Compose project, when the processes are containers.
     #[serde(default)]
@@ -78,7 +79,21 @@ impl State {
                 dirs.root().display()
             );
         };
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+        let state: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged", path.display()))?;
+        state.with_passwords()
+    }
+
+    /// The same with the passwords of databases and of Connect, which the file does not have: it
+    /// names the files that do.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn with_passwords(mut self) -> Result<Self> {
+        for url in self.urls.values_mut().filter(|url| url.contains("passfile=")) {
+            *url = with_password(url)?;
+        }
+        Ok(self)
     }
 
     /// Writes the state file as a whole: readers see the old one or the new one.

@@ -5,6 +5,7 @@ use auditor::{
     Booking, CustomerOrderRow, LedgerEntry, LineRow, OrderRow, PaymentRow, PaymentSection,
     Payments, ProductRow, RefusalRow, SalesRow, StockRow, TimelineRow, View,
 };
+use client::place;
 use contracts::catalog::Product;
 use contracts::{CommandId, Money, Name, OrderId, Prose, Reason, Sku, Timestamp};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use sqlx::{Connection, PgConnection, Row as _};
 
 /// One consistent look at a database.
 async fn snapshot(url: &str) -> Result<PgConnection> {
-    let mut connection = PgConnection::connect(url).await.with_context(|| url.to_owned())?;
+    let mut connection = PgConnection::connect(url).await.with_context(|| place(url).to_owned())?;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .execute(&mut connection)
         .await?;

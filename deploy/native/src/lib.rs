@@ -16,9 +16,11 @@ mod ports;
 mod processes;
 pub mod provision;
 mod running;
+mod secrets;
 mod settings;
 mod supervisor;
 mod template;
+mod tls;
 mod up;
 
 pub use down::{Ended, down};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::control::{Keeper, Reply, Request};
-use client::{ProcessStatus, SERVICES, State, service_of, urls_at};
+use client::{ProcessStatus, SERVICES, State, service_of};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
@@ -44,7 +44,7 @@ impl Running {
             dir: site.dirs.root().to_owned(),
             pid: std::process::id(),
             ports: ports.all().clone(),
-            urls: urls_at(ports.all()),
+            urls: site.urls(),
             project: None,
             build: Some(client::build().to_owned()),
         };

@@ -16,16 +16,20 @@ use crate::processes::postgres_home::Home;
 use crate::processes::site::Site;
 use crate::processes::{bank, connect, kafka, mail, postgres, registry};
 use crate::provision::{
-    catalog, connectors, databases,
+    access, catalog, connectors, databases,
     schemas::{self, Places},
     stock, topics,
 };
 use crate::running::{Running, SERVICE_DEADLINE};
+use crate::secrets::Secrets;
 use crate::settings::{EnvSetting, Scale, With};
 use crate::supervisor::{Process, ProcessSpec, leftovers};
 
 /// How long a server may take to answer: a cold start on a busy machine.
 const SERVER_DEADLINE: Duration = Duration::from_secs(90);
+
+/// The principal that makes topics and keeps schemas.
+const PROVISION: &str = "provision";
 
 /// How to start a shop.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +48,8 @@ pub struct UpOptions {
     pub with: Vec<With>,
     /// Variables of services.
     pub env: Vec<EnvSetting>,
+    /// With logins, access control and TLS, instead of open to all on this machine.
+    pub secured: bool,
     /// The servers alone, without bank and services.
     pub infra_only: bool,
     /// Ends the shop when stdin is closed.
@@ -94,6 +100,7 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
     }
     let lock = dirs.take_lock()?;
     clean(&dirs, args.fresh, &progress)?;
+    take_profile(&dirs, args.secured)?;
     let ports = Ports::choose(args.ports_auto, &args.port)?;
     ports.check_free(|name| args.is_off(name))?;
 
@@ -105,6 +112,7 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
             ports: ports.all().clone(),
             env: args.env.clone(),
             extra_checks: args.with.iter().map(|with| with.check).collect(),
+            secrets: if args.secured { Some(Secrets::prepare(&dirs)?) } else { None },
             bin: bin_dir()?,
             jwks: jwks(args.auth, &dirs)?,
             dirs: dirs.clone(),
@@ -157,15 +165,19 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
     let site = &running.site;
     let places = Places {
         registry: site.registry_url(),
-        kafka: site.bootstrap(),
-        connect: Some(site.http("connect")),
+        kafka: site.kafka(PROVISION),
+        connect: Some(site.connect_url()?),
     };
     launch(running, mail::spec(site)?);
     let kafka = async {
         progress.step("kafka", "starting");
         let process = launch(running, kafka::prepare(site).await?);
         healthy(running, &process, progress).await?;
-        let made = topics::ensure(&site.bootstrap()).await?;
+        if let Some(secrets) = &site.secrets {
+            let done = access::ensure(site, secrets).await?;
+            progress.step("kafka", format!("has its access control: {done}"));
+        }
+        let made = topics::ensure(&site.kafka(PROVISION)).await?;
         progress.step("kafka", format!("topics are there, {made} of them new"));
         // Connect needs nothing else to start, and takes longest.
         progress.step("connect", "starting");
@@ -194,11 +206,11 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
 
     let connect = async {
         healthy(running, &connect, progress).await?;
-        let api = connectors::Connect::new(site.http("connect"), |name| site.lookup(name))?;
+        let api = connectors::Connect::new(site.connect_url()?, |name| site.lookup(name))?;
         api.wait_running(SERVER_DEADLINE).await?;
         progress.step("connect", "connectors run");
         tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
-        let addresses = capture::Addresses::of(&running.state())?;
+        let addresses = capture::Addresses::of(&running.state().clone().with_passwords()?)?;
         tokio::spawn(capture::watch(addresses, progress, running.stop.clone()));
         if given_back > 0 {
             schemas::forget(&places).await?;
@@ -286,6 +298,25 @@ fn jwks(auth: bool, dirs: &Dirs) -> Result<Option<PathBuf>> {
     Ok(Some(development.jwks()))
 }
 
+/// Sees that the data is that of such a shop. Owners, users and passwords differ, so neither goes on
+/// with what the other has made.
+fn take_profile(dirs: &Dirs, secured: bool) -> Result<()> {
+    const NAMES: [&str; 2] = ["open", "secured"];
+    let file = dirs.data().join("profile");
+    let wanted = NAMES[usize::from(secured)];
+    let known = std::fs::read_to_string(&file).unwrap_or_default();
+    // Data of a shop from before there were two.
+    let is_old = known.is_empty() && dirs.data().join("kafka").exists();
+    let known = if is_old { NAMES[0] } else { known.trim() };
+    ensure!(
+        known.is_empty() || known == wanted,
+        "the data in {} is that of a shop that is {known}: start it that way, or --fresh to begin \
+         again, or --dir DIR for another shop",
+        dirs.data().display()
+    );
+    std::fs::write(&file, wanted).with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// Cargo puts all executables of the workspace into one folder: the one of this program.
 fn bin_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
@@ -295,6 +326,21 @@ fn bin_dir() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_data_of_an_open_shop_is_not_taken_for_a_secured_one() {
+        let folder = std::env::temp_dir().join(format!("shop-profile-{}", std::process::id()));
+        let dirs = Dirs::create(&folder).unwrap();
+        std::fs::create_dir(dirs.data().join("kafka")).unwrap();
+        let refused = take_profile(&dirs, true).unwrap_err().to_string();
+        assert!(refused.contains("open") && refused.contains("--fresh"), "{refused}");
+        take_profile(&dirs, false).unwrap();
+        dirs.wipe().unwrap();
+        std::fs::create_dir_all(dirs.data()).unwrap();
+        take_profile(&dirs, true).unwrap();
+        assert!(take_profile(&dirs, false).unwrap_err().to_string().contains("secured"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn an_option_for_a_service_that_is_off_names_the_way_out() {

@@ -139,7 +139,7 @@ async fn delete_old_records(shop: &Outside) {
     let letters = [ServiceName::Email, ServiceName::View, ServiceName::Orders].map(topics::dlq);
     for topics in [&records[..], &letters[..]] {
         for topic in topics {
-            admin::delete_records(shop.shop().url("kafka"), topic).await.unwrap();
+            admin::delete_records(shop.shop().kafka_admin(), topic).await.unwrap();
         }
         let verdict = assert_clean(shop).await;
         let notes = verdict.remarks.join("\n");

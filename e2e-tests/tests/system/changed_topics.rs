@@ -14,7 +14,7 @@ use serde_json::Value;
 use streams_kafka::{admin, dlq};
 
 async fn grow(shop: &Outside, topic: &TopicSpec) {
-    let grown = admin::add_partitions(shop.shop().url("kafka"), topic.name, 6).await;
+    let grown = admin::add_partitions(shop.shop().kafka_admin(), topic.name, 6).await;
     // Another test may have done it.
     if let Err(error) = grown {
         assert!(error.to_string().contains("partitions"), "{error:#}");
@@ -22,7 +22,7 @@ async fn grow(shop: &Outside, topic: &TopicSpec) {
 }
 
 async fn delete_all(shop: &Outside, topic: &'static TopicSpec) {
-    admin::delete_records(shop.shop().url("kafka"), topic).await.unwrap();
+    admin::delete_records(shop.shop().kafka_admin(), topic).await.unwrap();
 }
 
 /// Wait until a check of `service` is degraded with a detail that contains `told`.

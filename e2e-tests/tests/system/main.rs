@@ -30,6 +30,7 @@ mod page;
 mod pass;
 mod registry;
 mod scale;
+mod secured;
 mod shapes;
 mod sizes;
 mod stock;

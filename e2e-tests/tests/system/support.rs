@@ -18,6 +18,9 @@ static SPOILED: Slot = Slot::new();
 /// For tests that change its topics or its catalog for good.
 static CHANGED: Slot = Slot::new();
 
+/// For tests of a secured shop.
+static SECURED: Slot = Slot::new();
+
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.
 struct Slot {
     shop: OnceCell<Shop>,
@@ -34,6 +37,13 @@ impl Slot {
             || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
         Outside::new(self.shop.get_or_init(start).await)
     }
+
+    async fn secured(&'static self) -> Outside {
+        // As processes always: who may do what is the same in containers.
+        let options = StartOptions { secured: true, ..StartOptions::default() };
+        let start = || async { Shop::start(options).await.expect("the secured shop starts") };
+        Outside::new(self.shop.get_or_init(start).await)
+    }
 }
 
 /// A shop for a test, and its turn.
@@ -48,6 +58,12 @@ impl<G> Deref for Turn<G> {
     fn deref(&self) -> &Outside {
         &self.outside
     }
+}
+
+/// A secured shop, for this test alone while it runs.
+pub async fn secured() -> Turn<RwLockWriteGuard<'static, ()>> {
+    let turn = SECURED.turn.write().await;
+    Turn { outside: SECURED.secured().await, _turn: turn }
 }
 
 /// A shop that only this test uses.

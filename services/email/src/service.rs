@@ -23,22 +23,16 @@ const NAME: &str = "email";
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let registry = CheckedRegistry::connect(
-        &common.schema_registry_url,
-        &common.kafka_bootstrap,
-        Handle::current(),
-    )?;
+    let kafka = common.kafka()?;
+    let registry =
+        CheckedRegistry::connect(&common.schema_registry_url, &kafka, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<EmailProcessor<Measured<SmtpMailer>>>(
         &common.state_folder(NAME),
     )?);
 
     let lifecycle = Lifecycle::new(shutdown.clone());
-    let clock = spawn_clock(
-        &common.kafka_bootstrap,
-        &format!("email-{}", common.instance),
-        shutdown.clone(),
-    );
+    let clock = spawn_clock(&kafka, &format!("email-{}", common.instance), shutdown.clone());
     lifecycle.clock(clock.readings(), clock.stopped());
     let address = (config.addr(), &common.callers);
     let running = lifecycle.serve(address, http::router()?, Limits::default()).await?;
@@ -48,7 +42,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
         meters: lifecycle.meters(),
-        ..ConsumerSettings::new(&common.kafka_bootstrap, NAME, common.instance)
+        ..ConsumerSettings::new(&kafka, NAME, common.instance)
     };
     let mails = spawn_processor(settings, EmailProcessor::new(mailer), store, codec, shutdown);
     lifecycle.thread(NAME, mails.status(), ThreadStatus::health, mails.stopped());

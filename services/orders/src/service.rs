@@ -32,12 +32,10 @@ const PROCESSOR_NAME: &str = "orders";
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let (bootstrap, instance) = (common.kafka_bootstrap.as_str(), common.instance);
-    let registry = CheckedRegistry::connect(
-        &common.schema_registry_url,
-        &common.kafka_bootstrap,
-        Handle::current(),
-    )?;
+    let kafka = common.kafka()?;
+    let (bootstrap, instance) = (kafka.as_str(), common.instance);
+    let registry =
+        CheckedRegistry::connect(&common.schema_registry_url, bootstrap, Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let store = Box::new(DiskStore::of::<OrdersProcessor>(&common.state_folder(PROCESSOR_NAME))?);
     let commands = Arc::new(Sender::<Orders>::new(bootstrap, codec.clone())?);

@@ -49,7 +49,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let database = Postgres::new(&config.database_url);
     let registry = CheckedRegistry::connect(
         &config.common.schema_registry_url,
-        &config.common.kafka_bootstrap,
+        &config.common.kafka()?,
         Handle::current(),
     )?;
     let codec = Codec::new(Arc::new(registry));
@@ -61,7 +61,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         lifecycle.serve((config.addr(), &config.common.callers), routes, Limits::default()).await?;
     let common = &config.common;
     let process = format!("payments-{}", common.instance);
-    let clock = spawn_clock(&common.kafka_bootstrap, &process, lifecycle.shutdown());
+    let clock = spawn_clock(&common.kafka()?, &process, lifecycle.shutdown());
     let mut time = clock.readings();
     lifecycle.clock(clock.readings(), clock.stopped());
     let check = |name| lifecycle.health().check(name);
@@ -84,7 +84,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
             && until_known(&codec, &outputs, registry_url, &checks.schemas, &shutdown).await?
             && time_is_known(&mut time, &shutdown).await
         {
-            work(&lifecycle, &config, database, codec, bank, checks);
+            work(&lifecycle, &config, database, codec, bank, checks)?;
         }
         Ok(())
     });
@@ -99,14 +99,13 @@ fn work(
     codec: Codec,
     bank: Bank,
     checks: Checks,
-) {
+) -> anyhow::Result<()> {
     let work = Arc::new(Notify::new());
     let meters = lifecycle.meters();
     let intake = Intake::new(database.clone(), codec.clone(), Arc::clone(&work), Handle::current())
         .measured(meters.clone());
-    let settings =
-        ConsumerSettings::new(&config.common.kafka_bootstrap, NAME, config.common.instance)
-            .measured(meters.clone());
+    let settings = ConsumerSettings::new(&config.common.kafka()?, NAME, config.common.instance)
+        .measured(meters.clone());
     let orders = spawn_fenced(settings, intake, codec.clone(), lifecycle.shutdown());
     lifecycle.thread("orders", orders.status(), ThreadStatus::health, orders.stopped());
 
@@ -122,6 +121,7 @@ fn work(
         worker.run(checks.database, outage, shutdown).await;
         Ok(())
     });
+    Ok(())
 }
 
 /// The intake for a processor on a thread outside of the runtime, which waits for it.

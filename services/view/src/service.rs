@@ -25,11 +25,9 @@ use tokio::runtime::Handle;
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
-    let registry = CheckedRegistry::connect(
-        &common.schema_registry_url,
-        &common.kafka_bootstrap,
-        Handle::current(),
-    )?;
+    let kafka = common.kafka()?;
+    let registry =
+        CheckedRegistry::connect(&common.schema_registry_url, &kafka, Handle::current())?;
     let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(config.waiters_max));
     let (database, freshness) = (tables.database().clone(), Freshness::default());
     let (feed, (streams, writers)) =
@@ -38,11 +36,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let lifecycle = Lifecycle::new(shutdown.clone());
     let served = Served::default();
     adapters::export(&freshness, &served, &lifecycle.meters());
-    let clock = spawn_clock(
-        &common.kafka_bootstrap,
-        &format!("view-{}", common.instance),
-        shutdown.clone(),
-    );
+    let clock = spawn_clock(&kafka, &format!("view-{}", common.instance), shutdown.clone());
     lifecycle.clock(clock.readings(), clock.stopped());
     lifecycle.task("database", |check, shutdown| {
         adapters::watch(tables.clone(), (freshness.clone(), served), check, shutdown)
@@ -53,14 +47,13 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     });
     let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
     let (name, topics) = ("view-heartbeats", vec![&CATALOG_HEARTBEAT]);
-    let heartbeats =
-        spawn_tail(&common.kafka_bootstrap, name, topics, shutdown.clone(), move |_| pulse.beat());
+    let heartbeats = spawn_tail(&kafka, name, topics, shutdown.clone(), move |_| pulse.beat());
     lifecycle.thread("heartbeats", heartbeats.status(), ThreadStatus::health, heartbeats.stopped());
     lifecycle.task("feed", |check, shutdown| feed.clone().run(check, shutdown));
     lifecycle.task("streams", |check, shutdown| writers.run(check, shutdown));
     let (codec, rebuilds) = (Codec::new(Arc::new(registry)), Rebuilds::default());
     lifecycle.task("rebuilds", |check, shutdown| {
-        let (kafka, codec) = (common.kafka_bootstrap.clone(), codec.clone());
+        let (kafka, codec) = (kafka.clone(), codec.clone());
         rebuilds.clone().run(database.clone(), kafka, codec, check, shutdown)
     });
     let app = App {
@@ -82,7 +75,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         batch_records_max: BATCH_RECORDS_MAX,
         report_ends: true,
         meters: lifecycle.meters(),
-        ..ConsumerSettings::new(&common.kafka_bootstrap, "view", common.instance)
+        ..ConsumerSettings::new(&kafka, "view", common.instance)
     };
     let repository = BlockingPostgres::new(tables, Handle::current());
     let processor = ViewProcessor::new(repository, freshness);

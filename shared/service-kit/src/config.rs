@@ -9,13 +9,15 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum, error::ErrorKind};
 
 use crate::{callers::CallerSettings, probe};
 
+mod kafka;
 mod told;
 
 pub use crate::addresses::http_url;
+pub use kafka::KafkaConfig;
 pub(crate) use told::settings;
 pub use told::without_secrets;
 
@@ -29,9 +31,9 @@ pub struct CommonConfig {
     #[arg(long, env = "HTTP_ADDR", value_parser = socket_addr)]
     pub http_addr: Option<SocketAddr>,
 
-    /// Kafka brokers to start from, as host:port, separated by commas.
-    #[arg(long, env = "KAFKA_BOOTSTRAP", default_value = "127.0.0.1:9092")]
-    pub kafka_bootstrap: String,
+    /// Where Kafka is, and who we are there.
+    #[command(flatten)]
+    pub kafka: KafkaConfig,
 
     /// Base URL of a Confluent compatible schema registry.
     #[arg(
@@ -61,6 +63,14 @@ pub struct CommonConfig {
 }
 
 impl CommonConfig {
+    /// Where Kafka is, with our login, as every client takes it.
+    ///
+    /// # Errors
+    /// When its settings do not go together.
+    pub fn kafka(&self) -> anyhow::Result<String> {
+        self.kafka.address().map_err(anyhow::Error::msg)
+    }
+
     /// The address to serve on: `HTTP_ADDR`, or the loopback address with the service's own port.
     pub fn http_addr(&self, default_port: u16) -> SocketAddr {
         self.http_addr.unwrap_or_else(|| loopback(default_port))
@@ -105,6 +115,9 @@ pub fn parse_config<C: Parser>() -> C {
     let matches =
         probe::flag(C::command()).try_get_matches().unwrap_or_else(|error| refuse(&error));
     told::keep(&C::command(), &matches);
+    if let Err(why) = kafka::check(&matches) {
+        refuse(&C::command().error(ErrorKind::ValueValidation, why));
+    }
     if let Some(ready) = probe::asked(&matches) {
         if let Err(why) = &ready {
             println!("{why}");

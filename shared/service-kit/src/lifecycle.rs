@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use parking_lot::Mutex;
-use streams::{Meters, clock::Reading, meter::CHECKS};
+use streams::{Meters, clock::Reading, meter::CHECKS, refusals};
 use tokio::{sync::watch, task::JoinError, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -79,6 +79,7 @@ impl Lifecycle {
         let (health, metrics) = (Health::new(), Metrics::of_process());
         let checks = health.clone();
         metrics.meters().observe(&CHECKS, move |tell| checks.states(tell));
+        refusals::show(&metrics.meters());
         Self { health, metrics, shutdown, tracker: TaskTracker::new(), parts: Arc::default() }
     }
 

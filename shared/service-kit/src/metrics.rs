@@ -18,7 +18,7 @@ use axum::{
 };
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter, MeterProvider as _},
+    metrics::{AsyncInstrument, Counter, Histogram, Meter, MeterProvider as _},
 };
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider};
@@ -165,19 +165,20 @@ impl Sink for Metrics {
         let readers: Readers = Arc::new(Mutex::new(vec![read]));
         gauges.insert(metric.name, Arc::clone(&readers));
         drop(gauges);
-        // The meter keeps the callback; the handle is of no further use.
-        let _gauge = self
-            .0
-            .meter
-            .f64_observable_gauge(metric.name)
-            .with_unit(metric.unit)
-            .with_description(metric.help)
-            .with_callback(move |gauge| {
-                for read in readers.lock().iter() {
-                    read(&mut |labels, value| gauge.observe(value, &attributes(metric, labels)));
-                }
-            })
-            .build();
+        let tell = move |observer: &dyn AsyncInstrument<f64>| {
+            for read in readers.lock().iter() {
+                read(&mut |labels, value| observer.observe(value, &attributes(metric, labels)));
+            }
+        };
+        let meter = &self.0.meter;
+        // The meter keeps the callback; the handles are of no further use.
+        if metric.kind == Kind::Counter {
+            let counter = meter.f64_observable_counter(metric.name).with_callback(tell);
+            let _counter = counter.with_unit(metric.unit).with_description(metric.help).build();
+        } else {
+            let gauge = meter.f64_observable_gauge(metric.name).with_callback(tell);
+            let _gauge = gauge.with_unit(metric.unit).with_description(metric.help).build();
+        }
     }
 }
 

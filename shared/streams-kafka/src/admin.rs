@@ -1,6 +1,7 @@
 //! Creating the topics of the registry, and putting single records on them.
 
 use crate::{
+    access::Asking,
     client::{ReaderContext, WriterContext, producer_config, reader_config, to_message},
     partitions::Partitions,
     polled::Polled,
@@ -12,7 +13,6 @@ use rdkafka::{
         AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic,
         OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
     },
-    client::DefaultClientContext,
     consumer::BaseConsumer,
     error::RDKafkaErrorCode,
 };
@@ -39,8 +39,7 @@ pub async fn ensure_topics(
     replication: i32,
 ) -> anyhow::Result<usize> {
     let topics = &[topics, &[&PASSED_BY]].concat()[..];
-    let config = reader_config(bootstrap, "topics");
-    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let admin = admin(bootstrap, "topics")?;
     let configs: Vec<_> = topics.iter().map(|topic| topic.config()).collect();
     let wanted: Vec<_> = topics
         .iter()
@@ -70,7 +69,7 @@ pub async fn ensure_topics(
 /// Give `topics` that were made by an older version the settings of today. What else was set for
 /// them stays.
 async fn renew(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &AdminClient<Asking>,
     topics: &[String],
     options: &AdminOptions,
 ) -> anyhow::Result<()> {
@@ -106,12 +105,16 @@ async fn renew(
 /// # Errors
 /// When Kafka is away or refuses.
 pub async fn add_partitions(bootstrap: &str, topic: &str, count: usize) -> anyhow::Result<()> {
-    let admin: AdminClient<DefaultClientContext> = reader_config(bootstrap, "topics").create()?;
+    let admin = admin(bootstrap, "topics")?;
     let more = NewPartitions::new(topic, count);
     for result in admin.create_partitions([&more], &options()).await? {
         result.map_err(|(topic, code)| anyhow::anyhow!("`{topic}`: {code}"))?;
     }
     Ok(())
+}
+
+fn admin(bootstrap: &str, client: &str) -> anyhow::Result<AdminClient<Asking>> {
+    Ok(reader_config(bootstrap, client)?.create_with_context(Asking::default())?)
 }
 
 fn options() -> AdminOptions {
@@ -164,7 +167,7 @@ pub fn produce_gzipped(
     key: &[u8],
     value: &[u8],
 ) -> anyhow::Result<()> {
-    let mut config = producer_config(bootstrap, "console", None);
+    let mut config = producer_config(bootstrap, "console", None)?;
     config.set("compression.type", "gzip").set("message.max.bytes", "1000000000");
     send_with(&config, &raw(topic, key, value))
 }
@@ -175,7 +178,7 @@ pub fn produce_gzipped(
 /// # Errors
 /// When Kafka is away or refuses.
 pub async fn delete_records(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<()> {
-    let admin: AdminClient<DefaultClientContext> = reader_config(bootstrap, "console").create()?;
+    let admin = admin(bootstrap, "console")?;
     let mut ends = TopicPartitionList::new();
     for partition in 0..topic.partitions {
         ends.add_partition_offset(topic.name, partition, Offset::End)?;
@@ -211,7 +214,7 @@ fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
 
 /// Send one record with a producer of its own, and wait for it.
 pub(crate) fn send_now(bootstrap: &str, client: &str, record: &Outgoing) -> anyhow::Result<()> {
-    send_with(&producer_config(bootstrap, client, None), record)
+    send_with(&producer_config(bootstrap, client, None)?, record)
 }
 
 fn send_with(config: &ClientConfig, record: &Outgoing) -> anyhow::Result<()> {
@@ -224,7 +227,7 @@ fn send_with(config: &ClientConfig, record: &Outgoing) -> anyhow::Result<()> {
 
 fn check_partitions(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::Result<()> {
     let consumer: BaseConsumer<ReaderContext> =
-        reader_config(bootstrap, "topics").create_with_context(ReaderContext::default())?;
+        reader_config(bootstrap, "topics")?.create_with_context(ReaderContext::default())?;
     match Partitions::ask(&consumer, topics.iter().copied()) {
         Ok(partitions) => partitions.suffice(),
         // A topic that was made a moment ago may not be in the metadata yet.

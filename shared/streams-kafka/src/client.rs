@@ -1,7 +1,11 @@
 //! Kafka clients: their settings, each with its reason, their callbacks, and the meaning of their
 //! errors.
 
-use crate::{meters::Lags, partitions::Partitions};
+use crate::{
+    access::{self, Heard},
+    meters::Lags,
+    partitions::Partitions,
+};
 use rdkafka::{
     ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -36,10 +40,10 @@ const RETRY_BACKOFF: Duration = Duration::from_millis(300);
 /// [`RETRY_BACKOFF`], with a jitter of 20 %, before it repeats one.
 pub(crate) const DOUBT_AFTER: Duration = Duration::from_millis(240);
 
-fn base(bootstrap: &str, client: &str) -> ClientConfig {
+fn base(bootstrap: &str, client: &str) -> anyhow::Result<ClientConfig> {
     let mut config = ClientConfig::new();
+    access::set_cluster(&mut config, bootstrap)?;
     config
-        .set("bootstrap.servers", bootstrap)
         .set("client.id", client)
         // A broker that is back should be noticed soon.
         .set("reconnect.backoff.ms", "50")
@@ -48,12 +52,12 @@ fn base(bootstrap: &str, client: &str) -> ClientConfig {
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "0")
         .set_log_level(RDKafkaLogLevel::Error);
-    config
+    Ok(config)
 }
 
 /// A consumer with assigned partitions: no group, no rebalance.
-pub(crate) fn reader_config(bootstrap: &str, client: &str) -> ClientConfig {
-    let mut config = base(bootstrap, client);
+pub(crate) fn reader_config(bootstrap: &str, client: &str) -> anyhow::Result<ClientConfig> {
+    let mut config = base(bootstrap, client)?;
     config
         .set("group.id", client)
         .set("enable.auto.commit", "false")
@@ -69,14 +73,18 @@ pub(crate) fn reader_config(bootstrap: &str, client: &str) -> ClientConfig {
         .set("fetch.message.max.bytes", "1048576")
         // The default of a second would be felt whenever the small queue is full.
         .set("fetch.queue.backoff.ms", "10");
-    config
+    Ok(config)
 }
 
 /// A member of a group. The classic protocol with the range assignor and eager rebalances: one
 /// generation hands partition p of every input topic over at once, so that a task is never split
 /// between two members; and with it the session timeout is ours to set.
-pub(crate) fn member_config(bootstrap: &str, group: &str, member: &str) -> ClientConfig {
-    let mut config = reader_config(bootstrap, member);
+pub(crate) fn member_config(
+    bootstrap: &str,
+    group: &str,
+    member: &str,
+) -> anyhow::Result<ClientConfig> {
+    let mut config = reader_config(bootstrap, member)?;
     config
         .set("group.id", group)
         .set("group.instance.id", member)
@@ -84,7 +92,7 @@ pub(crate) fn member_config(bootstrap: &str, group: &str, member: &str) -> Clien
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", millis(SESSION_TIMEOUT))
         .set("heartbeat.interval.ms", millis(HEARTBEAT_INTERVAL));
-    config
+    Ok(config)
 }
 
 /// An idempotent producer, or with `transactional_id` a transactional one.
@@ -92,8 +100,8 @@ pub(crate) fn producer_config(
     bootstrap: &str,
     client: &str,
     transactional_id: Option<&str>,
-) -> ClientConfig {
-    let mut config = base(bootstrap, client);
+) -> anyhow::Result<ClientConfig> {
+    let mut config = base(bootstrap, client)?;
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
@@ -110,7 +118,7 @@ pub(crate) fn producer_config(
             .set("retry.backoff.ms", millis(RETRY_BACKOFF)),
         None => config.set("message.timeout.ms", "5000"),
     };
-    config
+    Ok(config)
 }
 
 fn millis(duration: Duration) -> String {
@@ -126,7 +134,7 @@ pub(crate) struct Failed {
 impl Failed {
     /// As librdkafka says.
     pub(crate) fn of(error: KafkaError) -> Self {
-        Self { class: classify(&error), error: error.into() }
+        Self { class: classify(&error), error: access::explain(error.into()) }
     }
 
     /// The clients are lost.
@@ -175,6 +183,7 @@ pub(crate) struct ReaderContext {
     ends: Mutex<Option<Ends>>,
     partitions: Mutex<Partitions>,
     lags: Lags,
+    heard: Heard,
 }
 
 /// Which partitions were read to their end, and when that was so.
@@ -212,6 +221,11 @@ impl ReaderContext {
         Self { lags, ..Self::default() }
     }
 
+    /// What it was refused.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     /// How far it is behind.
     pub(crate) fn lags(&self) -> &Lags {
         &self.lags
@@ -246,6 +260,7 @@ impl ClientContext for ReaderContext {
     fn error(&self, error: KafkaError, reason: &str) {
         // The driver logs once that Kafka is away; librdkafka would say it every second.
         debug!("{error}: {reason}");
+        self.heard.hear(&error, reason);
         if is_outage(&error) {
             self.outage.store(true, Ordering::Relaxed);
         }
@@ -299,9 +314,15 @@ pub(crate) struct Deliveries {
 #[derive(Clone, Default)]
 pub(crate) struct WriterContext {
     deliveries: Arc<(Mutex<Deliveries>, Condvar)>,
+    heard: Heard,
 }
 
 impl WriterContext {
+    /// What it was refused.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     /// A new transaction: nothing is outstanding.
     pub(crate) fn begin(&self) {
         *lock(&self.deliveries.0) = Deliveries::default();
@@ -327,15 +348,20 @@ impl WriterContext {
         while deliveries.outstanding > 0 && deliveries.error.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(format!("{} records not acknowledged", deliveries.outstanding));
+                let late = format!("{} records not acknowledged", deliveries.outstanding);
+                return Err(self.explained(late));
             }
             let waited = arrived.wait_timeout(deliveries, left);
             deliveries = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         match deliveries.error.take() {
-            Some(error) => Err(error),
+            Some(error) => Err(self.explained(error)),
             None => Ok(std::mem::take(&mut deliveries.last)),
         }
+    }
+
+    fn explained(&self, error: String) -> String {
+        format!("{:#}", self.heard.explain(anyhow::Error::msg(error)))
     }
 }
 
@@ -346,6 +372,7 @@ impl ClientContext for WriterContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!("{error}: {reason}");
+        self.heard.hear(&error, reason);
     }
 
     fn stats(&self, _: Statistics) {}
@@ -365,7 +392,8 @@ impl ProducerContext for WriterContext {
             }
             Err((error, message)) => {
                 let place = format!("{}/{}", message.topic(), message.partition());
-                deliveries.error.get_or_insert_with(|| format!("{place}: {error}"));
+                let explained = || access::explain(error.clone().into());
+                deliveries.error.get_or_insert_with(|| format!("{place}: {:#}", explained()));
             }
         }
         if deliveries.outstanding == 0 || deliveries.error.is_some() {

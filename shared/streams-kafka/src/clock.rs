@@ -1,7 +1,7 @@
 //! [`spawn_clock`]: keeps a process in step with the log's time ([`streams::clock`]). It sends a
 //! small record, and the broker's stamp comes back with the acknowledgement.
 
-use crate::{ThreadHandle, client::producer_config, pause, polled::Polled, spawn};
+use crate::{ThreadHandle, access::Heard, client::producer_config, pause, polled::Polled, spawn};
 use anyhow::{Context, anyhow};
 use rdkafka::{
     ClientContext, Message, Timestamp as Stamp,
@@ -124,20 +124,24 @@ fn ask(asker: &mut Option<Asker>, bootstrap: &str, process: &str) -> anyhow::Res
 struct Asker {
     producer: Polled<Stamps>,
     stamps: Receiver<Result<Stamp, KafkaError>>,
+    heard: Heard,
 }
 
 impl Asker {
     fn new(bootstrap: &str, process: &str) -> anyhow::Result<Self> {
         let (sender, stamps) = mpsc::sync_channel(1);
-        let config = producer_config(bootstrap, &format!("{process}-clock"), None);
-        Ok(Self { producer: config.create_with_context(Stamps(sender))?, stamps })
+        let config = producer_config(bootstrap, &format!("{process}-clock"), None)?;
+        let heard = Heard::default();
+        let context = Stamps { sender, heard: heard.clone() };
+        Ok(Self { producer: config.create_with_context(context)?, stamps, heard })
     }
 
     fn ask(&self, process: &str) -> anyhow::Result<Reading> {
         let sent = Instant::now();
         let record = BaseRecord::<str, [u8]>::to(CLOCK.name).key(process).partition(0);
         self.producer.send(record).map_err(|(error, _)| error)?;
-        let stamp = self.stamps.recv_timeout(CALL_TIMEOUT).context("Kafka does not answer")?;
+        let stamp = self.stamps.recv_timeout(CALL_TIMEOUT).context("Kafka does not answer");
+        let stamp = stamp.map_err(|error| self.heard.explain(error))?;
         let acknowledged = Instant::now();
         match stamp {
             Ok(Stamp::LogAppendTime(millis)) => {
@@ -153,14 +157,17 @@ impl Asker {
                     | RDKafkaErrorCode::UnknownTopicOrPartition
                     | RDKafkaErrorCode::UnknownPartition,
                 ) => anyhow!("there is no topic `{}`: `shop provision topics`", CLOCK.name),
-                _ => error.into(),
+                _ => self.heard.explain(error),
             }),
         }
     }
 }
 
 /// Hands the stamps of acknowledgements on.
-struct Stamps(SyncSender<Result<Stamp, KafkaError>>);
+struct Stamps {
+    sender: SyncSender<Result<Stamp, KafkaError>>,
+    heard: Heard,
+}
 
 impl ClientContext for Stamps {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -169,6 +176,7 @@ impl ClientContext for Stamps {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!("{error}: {reason}");
+        self.heard.hear(&error, reason);
     }
 }
 
@@ -181,6 +189,6 @@ impl ProducerContext for Stamps {
             Err((error, _)) => Err(error.clone()),
         };
         // One that comes too late has no reader.
-        let _ = self.0.try_send(stamp);
+        let _ = self.sender.try_send(stamp);
     }
 }

@@ -5,6 +5,7 @@
 //! once.
 
 use crate::{
+    access::Asking,
     client::{WriterContext, producer_config, reader_config, to_message},
     log::{LogReader, read_topic},
     polled::Polled,
@@ -204,7 +205,8 @@ fn send_fenced(
         let (producer, context) = producer_of(bootstrap, id)?;
         let away = || format!("cannot write to Kafka at {bootstrap}");
         let attempt = || {
-            producer.init_transactions(CALL_TIMEOUT).with_context(away)?;
+            let fenced = producer.init_transactions(CALL_TIMEOUT);
+            fenced.map_err(|error| context.heard().explain(error)).with_context(away)?;
             check()?;
             send_all(&producer, &context, outgoing).with_context(away)
         };
@@ -289,7 +291,7 @@ fn producer_of(
     id: &str,
 ) -> anyhow::Result<(TransactionalProducer, WriterContext)> {
     let context = WriterContext::default();
-    let config = producer_config(bootstrap, id, Some(id));
+    let config = producer_config(bootstrap, id, Some(id))?;
     Ok((config.create_with_context(context.clone())?, context))
 }
 
@@ -314,10 +316,12 @@ fn send_all(
 /// # Errors
 /// When Kafka is away.
 pub fn committed(bootstrap: &str, group: &str, address: &Address) -> anyhow::Result<i64> {
-    let consumer: BaseConsumer = reader_config(bootstrap, group).create()?;
+    let config = reader_config(bootstrap, group)?;
+    let consumer: BaseConsumer<Asking> = config.create_with_context(Asking::default())?;
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition(&address.topic, address.partition);
-    let committed = consumer.committed_offsets(wanted, CALL_TIMEOUT)?;
+    let committed = consumer.committed_offsets(wanted, CALL_TIMEOUT);
+    let committed = committed.map_err(|error| consumer.context().0.explain_of(&consumer, error))?;
     Ok(committed.elements().first().map_or(0, |element| match element.offset() {
         Offset::Offset(next) => next,
         _ => 0,

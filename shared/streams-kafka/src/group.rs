@@ -58,13 +58,14 @@ impl GroupReader {
         besides: &[&'static TopicSpec],
         lags: Lags,
     ) -> anyhow::Result<Self> {
-        let mut config = member_config(&settings.bootstrap, settings.name, &settings.member());
+        let mut config = member_config(&settings.bootstrap, settings.name, &settings.member())?;
         let lag_interval_ms = LAG_INTERVAL.as_millis().to_string();
         let interval = if settings.report_ends { ENDS_INTERVAL_MS } else { &lag_interval_ms };
         config.set("statistics.interval.ms", interval);
         let consumer: BaseConsumer<ReaderContext> =
             config.create_with_context(ReaderContext::with_lags(lags))?;
         let partitions = Partitions::ask(&consumer, topics.iter().chain(besides).copied())
+            .map_err(|error| consumer.context().heard().explain_of(&consumer, error))
             .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
         partitions.suffice()?;
         consumer.context().deal_by(partitions.among(&topics));
@@ -104,6 +105,10 @@ impl GroupReader {
                 }
                 Some(Err(error)) => {
                     debug!("{}: {error}", self.settings.name);
+                    if let Some(why) = self.consumer.context().heard().take() {
+                        // New clients have the password of now, and the rights.
+                        anyhow::bail!("{why}");
+                    }
                     None
                 }
                 None if left.is_zero() || hurries => {
@@ -298,15 +303,4 @@ pub(crate) fn to_list(offsets: &Offsets) -> anyhow::Result<TopicPartitionList> {
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
     }
     Ok(list)
-}
-
-/// The number of partitions of `topic`.
-pub(crate) fn topic_exists<C: rdkafka::consumer::ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    topic: &str,
-) -> anyhow::Result<usize> {
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(3))?;
-    let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-    anyhow::ensure!(partitions > 0, "there is no topic `{topic}` yet");
-    Ok(partitions)
 }

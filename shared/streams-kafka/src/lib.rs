@@ -1,6 +1,7 @@
 //! The stream runtime on a real Kafka: the only crate that knows rdkafka, and the adapters of
 //! `streams` for a schema registry over HTTP and a store on disk.
 
+mod access;
 pub mod admin;
 mod client;
 mod clock;
@@ -44,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 /// The surroundings of a consumer and its limits.
 #[derive(Debug, Clone)]
 pub struct ConsumerSettings {
-    /// Kafka's addresses, comma separated.
+    /// Where Kafka is, with the login there, as [`streams::Cluster`] writes it.
     pub bootstrap: String,
     /// The consumer group; also the stem of `transactional.id` and `group.instance.id`.
     pub name: &'static str,

@@ -1,8 +1,9 @@
 //! Reading a log from an offset to its end.
 
 use crate::{
+    access::Asking,
     client::{ReaderContext, TopicNames, pause_briefly, reader_config, to_record},
-    group::topic_exists,
+    partitions::partitions_of,
 };
 use anyhow::Context;
 use rdkafka::{
@@ -37,7 +38,7 @@ impl LogReader {
     /// # Errors
     /// When no client can be made.
     pub fn new(bootstrap: &str, client: &str) -> anyhow::Result<Self> {
-        let mut config = reader_config(bootstrap, client);
+        let mut config = reader_config(bootstrap, client)?;
         config.set("enable.partition.eof", "true");
         // The end is known only after an empty fetch, which by default takes half a second.
         config.set("fetch.wait.max.ms", "10");
@@ -55,7 +56,8 @@ impl LogReader {
     /// When Kafka is away, or a transaction stays open.
     pub fn stable_end(&self, topic: &str, partition: i32) -> anyhow::Result<i64> {
         let watermarks = |consumer: &BaseConsumer<ReaderContext>| {
-            consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT)
+            let asked = consumer.fetch_watermarks(topic, partition, CALL_TIMEOUT);
+            asked.map_err(|error| consumer.context().heard().explain_of(consumer, error))
         };
         let (_, high) = watermarks(&self.uncommitted)?;
         let started = Instant::now();
@@ -89,7 +91,7 @@ impl LogReader {
     /// When Kafka is away, or has no such topic.
     pub fn partitions(&self, topic: &TopicSpec) -> anyhow::Result<i32> {
         match topic.writers {
-            Writers::Cdc => Ok(i32::try_from(topic_exists(&self.committed, topic.name)?)?),
+            Writers::Cdc => Ok(i32::try_from(partitions_of(&self.committed, topic.name)?)?),
             _ => Ok(topic.partitions),
         }
     }
@@ -146,7 +148,12 @@ impl LogReader {
                 }
                 // Reached the end: the last offsets before `to` are transaction markers.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok((records, to)),
-                Some(Err(error)) => debug!("{topic}/{partition}: {error}"),
+                Some(Err(error)) => {
+                    debug!("{topic}/{partition}: {error}");
+                    if let Some(why) = self.committed.context().heard().take() {
+                        anyhow::bail!("{why}");
+                    }
+                }
                 None => {}
             }
             let heard_of = heard.elapsed() < SILENCE_MAX;
@@ -202,10 +209,12 @@ pub fn read_end(
 /// # Errors
 /// When Kafka is away.
 pub fn log_starts(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<Vec<(i32, i64)>> {
-    let consumer: BaseConsumer = reader_config(bootstrap, "log-reader").create()?;
+    let config = reader_config(bootstrap, "log-reader")?;
+    let consumer: BaseConsumer<Asking> = config.create_with_context(Asking::default())?;
     let start = |partition| {
         let watermarks = consumer.fetch_watermarks(topic.name, partition, CALL_TIMEOUT);
         let (low, _) = watermarks
+            .map_err(|error| consumer.context().0.explain_of(&consumer, error))
             .with_context(|| format!("cannot ask Kafka at {bootstrap} about {}", topic.name))?;
         Ok((partition, low))
     };

@@ -1,9 +1,12 @@
 //! How many partitions topics have, against the numbers of their contracts: those say where a key
 //! belongs, whatever was done to the topic since.
 
+use crate::access::{explain, refusal_of};
+use anyhow::Context;
 use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
 };
 use std::{collections::BTreeMap, time::Duration};
 use streams::topic::{TopicSpec, Writers};
@@ -31,7 +34,8 @@ impl Partitions {
         for topic in topics {
             let found = metadata.topics().iter().find(|found| found.name() == topic.name);
             let count = found.map_or(0, |found| found.partitions().len());
-            anyhow::ensure!(count > 0, "there is no topic `{}` yet", topic.name);
+            // Among all topics are only those that one may see; asked for by name, Kafka tells why not.
+            let count = if count == 0 { partitions_of(consumer, topic.name)? } else { count };
             if partitions.counts.insert(topic.name, i32::try_from(count)?).is_none() {
                 partitions.topics.push((topic.name, topic.partitions, topic.writers));
             }
@@ -105,6 +109,25 @@ impl Partitions {
         }
         list
     }
+}
+
+/// The number of partitions of `topic`.
+pub(crate) fn partitions_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> anyhow::Result<usize> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let found = metadata.topics().first();
+    let partitions = found.map_or(0, |topic| topic.partitions().len());
+    if partitions == 0 {
+        let denied = found.and_then(|topic| topic.error()).map(RDKafkaErrorCode::from);
+        return Err(match denied.filter(|code| refusal_of(*code).is_some()) {
+            Some(code) => explain(KafkaError::MetadataFetch(code).into()),
+            None => anyhow::anyhow!("there is no topic `{topic}` yet"),
+        })
+        .with_context(|| topic.to_owned());
+    }
+    Ok(partitions)
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use crate::{
     HttpRegistry,
     admin::send_now,
     client::{ReaderContext, reader_config},
-    group::topic_exists,
+    partitions::partitions_of,
     read_topic,
 };
 use anyhow::Context;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -60,8 +60,10 @@ impl KnownSchemas {
         let mut known = Self::default();
         // Quicker than to read from a Kafka that is away: a service that stops waits for it.
         let consumer: BaseConsumer<ReaderContext> =
-            reader_config(bootstrap, "schemas").create_with_context(ReaderContext::default())?;
-        topic_exists(&consumer, SCHEMAS.name).with_context(|| format!("Kafka at {bootstrap}"))?;
+            reader_config(bootstrap, "schemas")?.create_with_context(ReaderContext::default())?;
+        partitions_of(&consumer, SCHEMAS.name)
+            .map_err(|error| consumer.context().heard().explain_of(&consumer, error))
+            .with_context(|| format!("Kafka at {bootstrap}"))?;
         read_topic(bootstrap, &SCHEMAS, |record| {
             known.take(&record);
             Ok(())

@@ -1,6 +1,7 @@
 //! [`Sender`]: single records from the edge of the system, such as commands from HTTP.
 
 use crate::{
+    access::{Heard, explain},
     client::{producer_config, to_headers},
     polled::Polled,
 };
@@ -15,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use streams::{
-    Codec, Fact, Failure, Owns, Service, Timestamp,
+    Cluster, Codec, Fact, Failure, Owns, Service, Timestamp,
     avro::Message,
     lineage::Cause,
     partition::partition_for,
@@ -40,7 +41,8 @@ pub enum SendError {
     Unavailable(String),
 }
 
-struct Quiet;
+#[derive(Default)]
+struct Quiet(Heard);
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -49,6 +51,7 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!("{error}: {reason}");
+        self.0.hear(&error, reason);
     }
 }
 
@@ -62,10 +65,17 @@ impl ProducerContext for Quiet {
     }
 }
 
+struct Producer {
+    polled: Polled<Quiet>,
+    heard: Heard,
+}
+
 /// Sends facts that `S` owns, one by one, with an idempotent producer and `acks=all`. Cheap to
 /// clone; the producer is shared.
 pub struct Sender<S> {
-    producer: Arc<Polled<Quiet>>,
+    bootstrap: Arc<str>,
+    /// None while it cannot be made, as for want of its password.
+    producer: Arc<Mutex<Option<Arc<Producer>>>>,
     codec: Codec,
     /// Why the registry gave no ids when it was asked last.
     no_schema: Arc<Mutex<String>>,
@@ -77,22 +87,59 @@ pub struct Sender<S> {
 impl<S> Clone for Sender<S> {
     fn clone(&self) -> Self {
         let (producer, codec) = (Arc::clone(&self.producer), self.codec.clone());
+        let bootstrap = Arc::clone(&self.bootstrap);
         let (no_schema, turn) = (Arc::clone(&self.no_schema), Arc::clone(&self.turn));
-        Self { producer, codec, no_schema, turn, identity: PhantomData }
+        Self { bootstrap, producer, codec, no_schema, turn, identity: PhantomData }
     }
 }
 
 impl<S: Service> Sender<S> {
-    /// A sender. Kafka need not be there yet.
+    /// A sender. Kafka need not be there yet, nor the file with our password.
     ///
     /// # Errors
-    /// When the settings are not Kafka's.
+    /// When `bootstrap` is no address of Kafka.
     pub fn new(bootstrap: &str, codec: Codec) -> anyhow::Result<Self> {
-        let client = format!("{}-commands", S::NAME);
-        let config = producer_config(bootstrap, &client, None);
-        let producer = Arc::new(config.create_with_context(Quiet)?);
+        bootstrap.parse::<Cluster>().map_err(anyhow::Error::msg)?;
         let no_schema = Arc::new(Mutex::new("the schema registry has not answered yet".to_owned()));
-        Ok(Self { producer, codec, no_schema, turn: Arc::default(), identity: PhantomData })
+        let sender = Self {
+            bootstrap: bootstrap.into(),
+            producer: Arc::default(),
+            codec,
+            no_schema,
+            turn: Arc::default(),
+            identity: PhantomData,
+        };
+        if let Err(why) = sender.producer() {
+            debug!("{why:#}");
+        }
+        Ok(sender)
+    }
+
+    /// The producer of now. One whose login was refused is not used again: the next one has the
+    /// password of then.
+    fn producer(&self) -> anyhow::Result<Arc<Producer>> {
+        let mut known = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(Arc::clone(known));
+        }
+        let config = producer_config(&self.bootstrap, &format!("{}-commands", S::NAME), None)?;
+        let heard = Heard::default();
+        let polled = config.create_with_context(Quiet(heard.clone()))?;
+        Ok(Arc::clone(known.insert(Arc::new(Producer { polled, heard }))))
+    }
+
+    /// Why `producer` has failed.
+    fn explained(&self, producer: &Arc<Producer>, error: KafkaError) -> String {
+        let refused = producer.heard.take();
+        if refused.is_some() {
+            let mut known = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+            known.take_if(|known| Arc::ptr_eq(known, producer));
+        }
+        let error = explain(error.into());
+        match refused {
+            Some(why) => format!("{why}: {error:#}"),
+            None => format!("{error:#}"),
+        }
     }
 
     /// Send `fact`, and wait for its acknowledgement, about five seconds at most.
@@ -151,12 +198,13 @@ impl<S: Service> Sender<S> {
             .key(&key_bytes)
             .payload(&value)
             .headers(to_headers(&headers));
-        let answer = match self.producer.send(record) {
+        let producer = self.producer().map_err(|why| SendError::Unavailable(format!("{why:#}")))?;
+        let answer = match producer.polled.send(record) {
             Ok(()) => acknowledged.await.unwrap_or(Err(KafkaError::Canceled)),
             Err((error, _)) => Err(error),
         };
         answer.map_err(|error| {
-            let cause = error.to_string();
+            let cause = self.explained(&producer, error);
             span.iter_mut().for_each(|span| span.fail(&cause));
             SendError::Unavailable(cause)
         })

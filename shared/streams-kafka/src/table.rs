@@ -107,12 +107,14 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         stop: &CancellationToken,
         outage: &mut Pause,
     ) -> anyhow::Result<()> {
-        let mut config = reader_config(&self.bootstrap, &self.client);
+        let mut config = reader_config(&self.bootstrap, &self.client)?;
         config.set("enable.partition.eof", "true");
         let consumer: BaseConsumer<ReaderContext> =
             config.create_with_context(ReaderContext::default())?;
         let name = self.topic.name();
-        self.partitions = Partitions::ask(&consumer, [&self.topic.spec])?;
+        let heard = consumer.context().heard().clone();
+        self.partitions = Partitions::ask(&consumer, [&self.topic.spec])
+            .map_err(|error| heard.explain_of(&consumer, error))?;
         let mut looked_at = Instant::now();
         let partitions = self.partitions.of(name);
         let mut assignment = TopicPartitionList::new();
@@ -142,7 +144,12 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
                     self.reached_end(&mut unread, partition);
                     self.tell();
                 }
-                Some(Err(error)) => debug!("{name}: {error}"),
+                Some(Err(error)) => {
+                    debug!("{name}: {error}");
+                    if let Some(why) = heard.take() {
+                        anyhow::bail!("{why}");
+                    }
+                }
                 None => {}
             }
             if looked_at.elapsed() >= LOOK_INTERVAL {

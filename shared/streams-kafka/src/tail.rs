@@ -60,9 +60,11 @@ impl<F: FnMut(Record)> Tail<F> {
         outage: &mut Pause,
     ) -> anyhow::Result<()> {
         let consumer: BaseConsumer<ReaderContext> =
-            reader_config(bootstrap, name).create_with_context(ReaderContext::default())?;
+            reader_config(bootstrap, name)?.create_with_context(ReaderContext::default())?;
         let mut assignment = TopicPartitionList::new();
-        let known = Partitions::ask(&consumer, topics.iter().copied())?;
+        let heard = consumer.context().heard().clone();
+        let known = Partitions::ask(&consumer, topics.iter().copied())
+            .map_err(|error| heard.explain_of(&consumer, error))?;
         let mut looked_at = Instant::now();
         for topic in topics {
             for partition in 0..known.of(topic.name) {
@@ -89,7 +91,12 @@ impl<F: FnMut(Record)> Tail<F> {
                     self.positions.insert(place, record.offset + 1);
                     (self.on_record)(record);
                 }
-                Some(Err(error)) => debug!("{name}: {error}"),
+                Some(Err(error)) => {
+                    debug!("{name}: {error}");
+                    if let Some(why) = heard.take() {
+                        anyhow::bail!("{why}");
+                    }
+                }
                 None => {}
             }
             if looked_at.elapsed() >= LOOK_INTERVAL {

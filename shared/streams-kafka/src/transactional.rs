@@ -397,11 +397,11 @@ fn fencing_producer(
 ) -> Result<(Polled<WriterContext>, WriterContext), Failed> {
     let (member, deliveries) = (settings.member(), WriterContext::default());
     let config = producer_config(&settings.bootstrap, &member, Some(&member));
-    let producer: Polled<WriterContext> = config
-        .create_with_context(deliveries.clone())
-        .map_err(|error| Failed { class: Class::Final, error: error.into() })?;
-    producer
-        .init_transactions(CALL_TIMEOUT)
+    let producer = config.and_then(|config| Ok(config.create_with_context(deliveries.clone())?));
+    let producer: Polled<WriterContext> = producer.map_err(Failed::fatal)?;
+    let fenced = producer.init_transactions(CALL_TIMEOUT);
+    fenced
+        .map_err(|error| deliveries.heard().explain(error))
         .with_context(|| format!("Kafka at {}", settings.bootstrap))
         .map_err(Failed::fatal)?;
     Ok((producer, deliveries))

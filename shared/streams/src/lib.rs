@@ -11,6 +11,7 @@
 
 pub mod avro;
 pub mod clock;
+pub mod cluster;
 mod codec;
 pub mod engine;
 pub mod failpoint;
@@ -25,6 +26,7 @@ pub mod partition;
 mod passed;
 mod processor;
 pub mod record;
+pub mod refusals;
 mod registry;
 pub mod store;
 pub mod story;
@@ -34,6 +36,7 @@ pub mod topic;
 pub mod tracer;
 pub mod tx;
 
+pub use cluster::Cluster;
 pub use codec::Codec;
 pub use engine::{Effect, Engine, Event};
 pub use failure::Failure;

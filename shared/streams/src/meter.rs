@@ -96,8 +96,8 @@ pub trait Sink: Send + Sync {
     /// A value for a histogram.
     fn record(&self, metric: &'static Metric, labels: &[&str], value: f64);
 
-    /// Ask `read` for the values of a gauge whenever they are wanted. Several readers of one gauge
-    /// add to each other, each with its own labels.
+    /// Ask `read` for the values of a gauge whenever they are wanted, or of a counter that is kept
+    /// elsewhere. Several readers of one metric add to each other, each with its own labels.
     fn observe(&self, metric: &'static Metric, read: Reader);
 }
 
@@ -125,7 +125,8 @@ impl Meters {
         }
     }
 
-    /// Ask `read` for the values of a gauge whenever they are wanted.
+    /// Ask `read` for the values of a gauge, or of a counter that is kept elsewhere, whenever they
+    /// are wanted.
     pub fn observe(
         &self,
         metric: &'static Metric,

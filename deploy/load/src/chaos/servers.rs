@@ -66,7 +66,7 @@ impl Servers {
     async fn put(&self, who: &str, url: String, body: &Value) -> Result<()> {
         let put = self.http.put(&url).json(body).send().await;
         let status = put.with_context(|| format!("{who} does not answer"))?.status();
-        ensure!(status.is_success(), "{who} answers {status} to PUT {url}");
+        ensure!(status.is_success(), "{who} answers {status} to PUT {}", client::place(&url));
         Ok(())
     }
 

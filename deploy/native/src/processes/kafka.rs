@@ -10,13 +10,18 @@ use super::site::{Site, java};
 use crate::supervisor::ProcessSpec;
 
 const SERVER: &str = include_str!("../../../kafka/server.properties");
+const SECURED: &str = include_str!("../../../kafka/secured.properties");
 const LOG4J: &str = include_str!("../../../kafka/log4j2.properties");
 /// Any 16 bytes in base64; the same for every shop, as each has its own data folder.
 const CLUSTER_ID: &str = "bXVybXVyYXRpb24tMDAwMQ";
 
 /// Formats the data folder on the first start, and says what to run.
 pub(crate) async fn prepare(site: &Site) -> Result<ProcessSpec> {
-    let config = site.write_config("kafka.properties", SERVER)?;
+    let settings = match site.secrets {
+        Some(_) => format!("{SERVER}\n{SECURED}"),
+        None => SERVER.to_owned(),
+    };
+    let config = site.write_config("kafka.properties", &settings)?;
     let log4j = site.write_config("kafka-log4j2.properties", LOG4J)?;
     let port = site.port("kafka");
     let arguments = |heap: &str, rest: &[&str]| {

@@ -1,8 +1,10 @@
 //! The services, each in one or more instances.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use contracts::{ServiceName, services::Dependency};
+use streams::{Cluster, cluster::Login};
 
 use super::site::Site;
 use crate::supervisor::ProcessSpec;
@@ -12,9 +14,21 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     let name = name_of(service, instance);
     let state = site.dirs.data().join("state").join(&name);
     let mut env = BTreeMap::new();
+    let file = |path: &Path| path.to_string_lossy().into_owned();
     let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
     set("HTTP_ADDR", format!("127.0.0.1:{port}"));
     set("KAFKA_BOOTSTRAP", site.bootstrap());
+    if let Some(secrets) = &site.secrets {
+        let Cluster { protocol, login, ca_file, .. } = secrets.kafka(&site.bootstrap(), service);
+        set("KAFKA_SECURITY_PROTOCOL", protocol.as_str().to_owned());
+        if let Some(Login { username, password_file, .. }) = login {
+            set("KAFKA_SASL_USERNAME", username);
+            set("KAFKA_SASL_PASSWORD_FILE", file(&password_file));
+        }
+        if let Some(ca_file) = ca_file {
+            set("KAFKA_CA_FILE", file(&ca_file));
+        }
+    }
     set("SCHEMA_REGISTRY_URL", site.registry_url());
     set("INSTANCE", instance.to_string());
     set("STATE_DIR", state.to_string_lossy().into_owned());
@@ -38,7 +52,12 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     let row = service.parse::<ServiceName>().map(ServiceName::spec);
     for dependency in row.iter().flat_map(|row| row.waits_for) {
         match dependency {
-            Dependency::Postgres(database) => set("DATABASE_URL", site.database_url(database)),
+            Dependency::Postgres(database) => {
+                if let Some(secrets) = &site.secrets {
+                    set("PGPASSFILE", file(&secrets.passfile(service)));
+                }
+                set("DATABASE_URL", site.database_url_without_password(database, service))
+            }
             Dependency::Bank => set("BANK_URL", site.http("bank")),
             Dependency::Smtp => set("SMTP_ADDR", format!("127.0.0.1:{}", site.port("smtp"))),
         };

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use client::{Dirs, Health};
+use client::{Dirs, Health, urls_at, with_password};
 
 use super::postgres_home::Home;
 use crate::install::Artifacts;
+use crate::secrets::{ADMIN, DATABASE_ADMIN, REST, REST_USER, Secrets};
 use crate::settings::EnvSetting;
 use crate::supervisor::{ProcessSpec, Signal};
 use crate::template::render;
+
+/// The principal of a person at `./shop`, in Kafka and in PostgreSQL.
+const OPERATOR: &str = "operator";
 
 /// Everything that the processes of one shop are made from.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Site {
     pub(crate) extra_checks: BTreeSet<&'static str>,
     /// The keys of callers, if these need a token.
     pub(crate) jwks: Option<PathBuf>,
+    /// The passwords and keys, of a secured shop.
+    pub(crate) secrets: Option<Secrets>,
     /// The folder with the executables of the services.
     pub(crate) bin: PathBuf,
 }
@@ -42,12 +48,69 @@ impl Site {
         format!("127.0.0.1:{}", self.port("kafka"))
     }
 
+    /// Where Kafka is for `user`, with its login in a secured shop.
+    pub(crate) fn kafka(&self, user: &str) -> String {
+        let bootstrap = self.bootstrap();
+        match &self.secrets {
+            Some(secrets) => secrets.kafka(&bootstrap, user).to_string(),
+            None => bootstrap,
+        }
+    }
+
     pub(crate) fn registry_url(&self) -> String {
         format!("{}/apis/ccompat/v7", self.http("registry"))
     }
 
+    /// The connection string of a database for the super user.
     pub(crate) fn database_url(&self, database: &str) -> String {
-        format!("postgres://shop@127.0.0.1:{}/{database}", self.port("postgres"))
+        self.database_url_of(database, DATABASE_ADMIN)
+    }
+
+    /// The connection string of a database for `role` in a secured shop: libpq finds its password
+    /// in a file, and so does [`client::State`].
+    pub(crate) fn database_url_of(&self, database: &str, role: &str) -> String {
+        let url = self.database_url_without_password(database, role);
+        match &self.secrets {
+            Some(secrets) => format!("{url}?passfile={}", secrets.passfile(role).display()),
+            None => url,
+        }
+    }
+
+    /// The same for a service, which is told the file by `PGPASSFILE`. In an open shop all are the
+    /// super user.
+    pub(crate) fn database_url_without_password(&self, database: &str, role: &str) -> String {
+        let role = if self.secrets.is_some() { role } else { DATABASE_ADMIN };
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port("postgres"))
+    }
+
+    /// The base URL of Connect, with the password in a secured shop: for a client, not for a log.
+    pub(crate) fn connect_url(&self) -> Result<String> {
+        with_password(&self.connect_url_without_password())
+    }
+
+    fn connect_url_without_password(&self) -> String {
+        match &self.secrets {
+            Some(secrets) => {
+                let (port, file) = (self.port("connect"), secrets.passfile(REST));
+                format!("http://{REST_USER}@127.0.0.1:{port}?passfile={}", file.display())
+            }
+            None => self.http("connect"),
+        }
+    }
+
+    /// Where everything is for a person at `./shop`.
+    pub(crate) fn urls(&self) -> BTreeMap<String, String> {
+        let mut urls = urls_at(&self.ports);
+        if self.secrets.is_some() {
+            urls.insert("kafka".to_owned(), self.kafka(OPERATOR));
+            urls.insert("kafka.admin".to_owned(), self.kafka(ADMIN));
+            urls.insert("connect".to_owned(), self.connect_url_without_password());
+            for database in ["catalog", "payments", "view"] {
+                let url = self.database_url_of(database, OPERATOR);
+                urls.insert(format!("postgres.{database}"), url);
+            }
+        }
+        urls
     }
 
     /// A program of ours that serves its health on `port`, and has 15 s to end.
@@ -78,6 +141,8 @@ impl Site {
         match name.split_once('.')? {
             ("port", process) => self.ports.get(process).map(u16::to_string),
             ("dir", "data") => Some(self.dirs.data().to_string_lossy().into_owned()),
+            ("dir", "secrets") => Some(self.secrets.as_ref()?.dir().to_string_lossy().into_owned()),
+            ("jaas", "admin") => self.secrets.as_ref().map(jaas_admin),
             (_, "host") => Some("127.0.0.1".to_owned()),
             _ => None,
         }
@@ -101,6 +166,15 @@ impl Site {
         let of_service = self.env.iter().filter(|setting| setting.service == service);
         of_service.map(|setting| (setting.key.clone(), setting.value.clone())).collect()
     }
+}
+
+/// What logs the node in as itself, and knows it when it comes.
+fn jaas_admin(secrets: &Secrets) -> String {
+    let password = format!("${{dir:{}:{ADMIN}}}", secrets.dir().display());
+    format!(
+        "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"{ADMIN}\" \
+         password=\"{password}\" user_{ADMIN}=\"{password}\";"
+    )
 }
 
 /// A Java server: its options, class path, main class and arguments.

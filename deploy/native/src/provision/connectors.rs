@@ -16,10 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::template::render;
 
-const CONNECTORS: [(&str, &str); 2] = [
-    ("catalog", include_str!("../../../debezium/catalog.json")),
-    ("payments-outbox", include_str!("../../../debezium/payments-outbox.json")),
+/// Each with its name, and its user in a secured shop.
+const CONNECTORS: [(&str, &str, &str); 2] = [
+    ("catalog", "catalog-connector", include_str!("../../../debezium/catalog.json")),
+    ("payments-outbox", "outbox-connector", include_str!("../../../debezium/payments-outbox.json")),
 ];
+/// What is different in a secured shop.
+const SECURED: &str = include_str!("../../../debezium/secured.json");
+/// The placeholder of a secured shop alone.
+const SECRETS: &str = "dir.secrets";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Config = BTreeMap<String, String>;
@@ -34,16 +39,28 @@ pub struct Connect {
 
 impl Connect {
     /// Connect at `url`; `lookup` says what the placeholders of the connectors' templates stand
-    /// for.
+    /// for. With `dir.secrets`, the folder with the passwords as Connect sees it, each connector
+    /// logs in.
     ///
     /// # Errors
     /// When it does not know one, or no HTTP client can be made.
     pub fn new(url: String, lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let client = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
         let mut configs = Vec::new();
-        for (name, template) in CONNECTORS {
-            let text = render(template, &lookup)?;
-            let mut config: Config = serde_json::from_str(&text).with_context(|| name)?;
+        let settings = |name: &str, template: &str, lookup: &dyn Fn(&str) -> Option<String>| {
+            let text = render(template, lookup)?;
+            serde_json::from_str::<Config>(&text).with_context(|| name.to_owned())
+        };
+        for (name, user, template) in CONNECTORS {
+            let mut config = settings(name, template, &lookup)?;
+            if let Some(secrets) = lookup(SECRETS) {
+                let lookup = |name: &str| match name {
+                    "connector.user" => Some(user.to_owned()),
+                    "jaas.connector" => Some(jaas(user, &secrets).replace('"', "\\\"")),
+                    other => lookup(other),
+                };
+                config.extend(settings(name, SECURED, &lookup)?);
+            }
             config.insert("name".to_owned(), name.to_owned());
             configs.push((name, config));
         }
@@ -128,6 +145,14 @@ impl Connect {
         self.client.post(url).send().await?.error_for_status()?;
         Ok(())
     }
+}
+
+/// The login of a connector to Kafka; Connect reads the password when it starts a task.
+fn jaas(user: &str, secrets: &str) -> String {
+    format!(
+        "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"{user}\" \
+         password=\"${{dir:{secrets}:{user}}}\";"
+    )
 }
 
 /// The restarts of a connector that fails again and again.

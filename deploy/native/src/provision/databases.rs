@@ -12,18 +12,35 @@ const ROLES: &str = include_str!("../../../debezium/roles.sql");
 const CATALOG: &str = include_str!("../../../debezium/catalog.sql");
 const PAYMENTS: &str = include_str!("../../../debezium/payments.sql");
 const DATABASES: &str = include_str!("../../../debezium/databases.sql");
+const SECURED_ROLES: &str = include_str!("../../../debezium/secured-roles.sql");
+const SECURED_CATALOG: &str = include_str!("../../../debezium/secured-catalog.sql");
+const SECURED_SCHEMA: &str = include_str!("../../../debezium/secured-schema.sql");
 
 /// Makes what is missing.
 pub(crate) async fn ensure(site: &Site) -> Result<()> {
-    sql(site, "postgres", &format!("{ROLES}\n{DATABASES}")).await?;
-    tokio::try_join!(sql(site, "catalog", CATALOG), sql(site, "payments", PAYMENTS))?;
+    if site.secrets.is_none() {
+        sql(site, "postgres", &format!("{ROLES}\n{DATABASES}")).await?;
+        tokio::try_join!(sql(site, "catalog", CATALOG), sql(site, "payments", PAYMENTS))?;
+        return Ok(());
+    }
+    sql(site, "postgres", &format!("{ROLES}\n{DATABASES}\n{SECURED_ROLES}")).await?;
+    let catalog = format!("{CATALOG}\n{SECURED_CATALOG}");
+    let payments = format!("{PAYMENTS}\n{SECURED_SCHEMA}");
+    tokio::try_join!(
+        sql(site, "catalog", &catalog),
+        sql(site, "payments", &payments),
+        sql(site, "view", SECURED_SCHEMA)
+    )?;
     Ok(())
 }
 
 /// Runs a script; the first error ends it.
 async fn sql(site: &Site, database: &str, script: &str) -> Result<()> {
+    let secrets = site.secrets.as_ref().map(|secrets| secrets.dir().to_string_lossy());
+    let secrets = format!("secrets={}", secrets.unwrap_or_default());
     let mut psql = Command::new(site.postgres.program("psql"))
-        .args(["-qX", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", &site.database_url(database)])
+        .args(["-qX", "-v", "ON_ERROR_STOP=1", "-v", &secrets, "-o", "/dev/null"])
+        .arg(site.database_url(database))
         .env("PGOPTIONS", "--client-min-messages=warning")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,6 +1,7 @@
 //! Makes started servers into a shop: databases, topics, schemas, connectors, demo stock. Every
 //! step may be repeated and changes nothing the second time.
 
+pub(crate) mod access;
 pub mod catalog;
 pub mod connectors;
 pub(crate) mod databases;

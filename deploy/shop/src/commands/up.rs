@@ -46,6 +46,10 @@ pub(crate) struct UpArgs {
     /// Set a variable of a service; may be repeated
     #[arg(long, value_name = "SERVICE.KEY=VALUE")]
     env: Vec<EnvSetting>,
+    /// With logins, access control and TLS: Kafka's users and their rights come from the tables of the
+    /// choreography, each database has its own role, and the passwords are in DIR/secrets
+    #[arg(long)]
+    secured: bool,
     /// Start Kafka, registry, Connect, PostgreSQL and the mail sink only
     #[arg(long)]
     infra_only: bool,
@@ -57,7 +61,7 @@ pub(crate) struct UpArgs {
     forget: bool,
     /// Run it all in containers: `docker compose up`, with clear words when that cannot be
     #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale"])]
-    #[arg(conflicts_with_all = ["env", "infra_only"])]
+    #[arg(conflicts_with_all = ["env", "infra_only", "secured"])]
     docker: bool,
     /// Run release builds, which the script builds first: minutes the first time
     #[arg(long, conflicts_with = "docker")]
@@ -101,6 +105,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         scale: args.scale,
         with: args.with,
         env: args.env,
+        secured: args.secured,
         infra_only,
         until_stdin_closes: args.until_stdin_closes,
         forget: args.forget,

@@ -22,7 +22,7 @@ const LOG4J: &str = include_str!("../../../../deploy/kafka/log4j2.properties");
 
 /// Adds what each line says in the words of `kafka-acls.sh`. That tool itself is in none of the
 /// jars that a broker needs, and would be one Java machine per line.
-const APPLY: &str = include_str!("Apply.java");
+const ACCESS: &str = include_str!("../../../../deploy/kafka/Access.java");
 
 const STARTED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -48,7 +48,7 @@ impl Broker {
         // Of a setting that comes twice the last one counts.
         fs::write(&config, settings + &access_control(kafka, controller)).unwrap();
         fs::write(folder.path().join("log4j2.properties"), LOG4J).unwrap();
-        fs::write(folder.path().join("Apply.java"), APPLY).unwrap();
+        fs::write(folder.path().join("Access.java"), ACCESS).unwrap();
         let config = config.to_string_lossy().into_owned();
         let tool = ["kafka.tools.StorageTool", "format", "--standalone", "-c", &config];
         let format = java(&jars, &folder, &tool).args(["-t", "bXVybXVyYXRpb24tMDAwMQ"]).output();
@@ -82,7 +82,7 @@ impl Broker {
         let calls = principals();
         let calls = calls.iter().flat_map(text::arguments);
         let lines: String = calls.map(|words| words.join(" ") + "\n").collect();
-        let source = self.folder.path().join("Apply.java");
+        let source = self.folder.path().join("Access.java");
         let words = [&source.to_string_lossy(), &self.bootstrap[..], &config.to_string_lossy()];
         let mut tool = java(&self.jars, &self.folder, &words);
         let mut tool = tool.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -100,8 +100,8 @@ impl Broker {
     }
 }
 
-/// PLAIN and not SCRAM: librdkafka has SCRAM with OpenSSL alone, which no other part of the shop
-/// needs, and the authorizer sees the same `User:` either way.
+/// PLAIN and not SCRAM, so that users need not be made first: the authorizer sees the same `User:`
+/// either way. `tests/system/secured.rs` has a Kafka with SCRAM and TLS.
 fn access_control(port: u16, controller: u16) -> String {
     let users = principals();
     let users = users.iter().map(|user| user.name).chain([ADMIN]);

@@ -2,6 +2,7 @@
 //! transactional id. What the broker denies must be what no rule allows.
 
 mod broker;
+mod reader;
 mod tries;
 
 use broker::{ADMIN, Broker};
@@ -11,6 +12,7 @@ use contracts::{
     services::Offsets,
     topics,
 };
+use reader::Reader;
 use std::{collections::BTreeMap, thread};
 use tries::{Answer, Login};
 
@@ -90,6 +92,7 @@ async fn the_broker_allows_what_the_rules_say_and_denies_all_else() {
     let broker = Broker::start().await;
     let login = |name| Login { bootstrap: &broker.bootstrap, name };
     assert_eq!(login("provision").make(&["clock"]).await, [Answer::Denied], "no rule yet");
+    let reader = Reader::denied(&broker).await;
     broker.add_rules().await;
 
     let ours: Vec<_> = provisioned().map(|topic| topic.name).collect();
@@ -101,6 +104,7 @@ async fn the_broker_allows_what_the_rules_say_and_denies_all_else() {
         let made = login(name).make(topics).await;
         assert!(made.iter().all(|answer| *answer == Answer::Allowed), "{name}: {made:?}");
     }
+    reader.allowed().await;
     // A fetch needs something to find.
     let written = login(ADMIN).produce(&all_topics());
     assert!(written.values().all(|answer| *answer == Answer::Allowed), "{written:?}");

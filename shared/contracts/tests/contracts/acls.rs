@@ -167,8 +167,8 @@ fn the_page_is_fresh() {
 const HEAD: &str = "# Who may do what on Kafka\n\n\
     `UPDATE_DOCS=1 cargo test -p contracts` generates this page from `shared/contracts` \
     (`acls.rs`, over `topics.rs`, `services.rs` and `baton.rs`); a test fails when it is stale.\n\n\
-    The shop that `./shop up` starts has no access control: it is one machine. For a Kafka with \
-    `StandardAuthorizer`, and logins:\n\n\
+    `./shop up --secured` starts a shop under these rules; without `--secured` it has no access \
+    control. For another Kafka with `StandardAuthorizer`, and logins:\n\n\
     ```sh\n\
     ./shop acls             # lines for kafka-acls.sh\n\
     ./shop acls --strimzi   # KafkaUser resources\n\
@@ -178,7 +178,8 @@ const HEAD: &str = "# Who may do what on Kafka\n\n\
     since Kafka 2.8: the right to write one topic is enough. `name-*` stands for all names that \
     begin with `name-`: the number of the instance follows.\n\n\
     `e2e-tests/tests/runtime/acls/` adds these rules to a real broker and tries each principal \
-    with each topic, group and transactional id.\n";
+    with each topic, group and transactional id; `e2e-tests/tests/system/secured.rs` runs a shop \
+    under them.\n";
 
 const LAYERS: &str = "\n## What these rules cannot tell apart\n\n\
     A rule is about a whole topic. Kafka looks into no record, so where several principals write \

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 /// In place of a secret.
 const HIDDEN: &str = "***";
 
-/// A setting whose name has one of these is never told.
+/// A setting whose name has one of these is never told, unless it names a file.
 const SECRETS: [&str; 4] = ["password", "secret", "token", "credential"];
 
 static SETTINGS: OnceLock<Vec<(String, String)>> = OnceLock::new();
@@ -30,7 +30,9 @@ fn told(command: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
         let values = matches.try_get_raw(arg.get_id().as_str()).ok().flatten();
         let values = values.into_iter().flatten().map(|value| value.to_string_lossy());
         let value = values.map(|value| without_secrets(&value)).collect::<Vec<_>>().join(",");
-        let is_secret = SECRETS.iter().any(|secret| name.to_lowercase().contains(secret));
+        let lower = name.to_lowercase();
+        let is_secret = SECRETS.iter().any(|secret| lower.contains(secret));
+        let is_secret = is_secret && !lower.ends_with("_file");
         told.push((name, if is_secret { HIDDEN.to_owned() } else { value }));
     }
     told
@@ -65,6 +67,7 @@ mod tests {
             .arg(arg("batch", "TOLD_BATCH").default_value("500"))
             .arg(arg("url", "TOLD_URL"))
             .arg(arg("key", "TOLD_API_TOKEN"))
+            .arg(arg("file", "TOLD_PASSWORD_FILE").default_value("/run/secrets/orders"))
             .arg(arg("extra", "TOLD_EXTRA"));
         let args = ["orders", "--url", "postgres://shop:pw@db/view", "--key", "abc"];
         let told = told(&command, &command.clone().get_matches_from(args));
@@ -75,6 +78,7 @@ mod tests {
                 "TOLD_BATCH=500",
                 "TOLD_URL=postgres://shop:***@db/view",
                 "TOLD_API_TOKEN=***",
+                "TOLD_PASSWORD_FILE=/run/secrets/orders",
                 "TOLD_EXTRA="
             ]
         );

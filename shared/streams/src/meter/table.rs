@@ -124,6 +124,14 @@ pub static CHECKS: Metric = Metric::gauge(
     &["check"],
     "Each check of /health/ready: 2 up, 1 degraded, 0 down",
 );
+/// Refusals.
+pub static REFUSALS: Metric = Metric::counter(
+    "kafka.refusals",
+    "{refusal}",
+    &["what"],
+    "How often Kafka has refused something to this process: login, tls (no connection, such as for \
+     a certificate), right (no rule allows it)",
+);
 /// Requests.
 pub static REQUESTS: Metric = Metric::seconds(
     "http.server.request.duration",
@@ -150,6 +158,7 @@ pub static RUNTIME: &[&Metric] = &[
     &LAG,
     &LAG_AGE,
     &CHECKS,
+    &REFUSALS,
     &REQUESTS,
 ];
 
