@@ -21,6 +21,9 @@ pub use kafka::KafkaConfig;
 pub(crate) use told::settings;
 pub use told::without_secrets;
 
+/// The names of this machine: people use one as well as the other.
+pub const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
+
 /// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
 pub const EXIT_USAGE: i32 = 64;
 
@@ -170,6 +173,20 @@ pub fn origin(url: &str) -> &str {
     &url[..end]
 }
 
+/// The origins of the page at `url`, as browsers write them (RFC 6454): lower case, no default
+/// port, and both names of this machine.
+pub fn origins(url: &str) -> Vec<String> {
+    let origin = origin(url).to_ascii_lowercase();
+    let default_port = if origin.starts_with("https:") { ":443" } else { ":80" };
+    let origin = origin.strip_suffix(default_port).unwrap_or(&origin);
+    let (scheme, place) = origin.split_once("://").unwrap_or(("http", origin));
+    let (host, port) = place.split_at(place.find(':').unwrap_or(place.len()));
+    match LOOPBACK.contains(&host) {
+        true => LOOPBACK.map(|host| format!("{scheme}://{host}{port}")).to_vec(),
+        false => vec![origin.to_owned()],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +200,19 @@ mod tests {
     fn error(args: &[&str]) -> String {
         let args = std::iter::once("orders").chain(args.iter().copied());
         Config::try_parse_from(args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for (url, expected) in [
+            ("https://Shop.Example:443/view", &["https://shop.example"][..]),
+            ("http://shop.example:8084", &["http://shop.example:8084"]),
+            ("http://[::1]:8084", &["http://[::1]:8084"]),
+            ("http://localhost:8084/", &["http://127.0.0.1:8084", "http://localhost:8084"]),
+            ("http://127.0.0.1", &["http://127.0.0.1", "http://localhost"]),
+        ] {
+            assert_eq!(origins(url), expected, "{url}");
+        }
     }
 
     #[test]
