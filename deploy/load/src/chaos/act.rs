@@ -1,5 +1,6 @@
 //! Carries out the faults of a [`Plan`], and undoes them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +25,9 @@ const CUT_EVERY: Duration = Duration::from_millis(500);
 /// Breaks a native shop, through the control socket of its supervisor and the interfaces of the
 /// servers.
 #[derive(Clone, Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
+    /// Who breaks it, for the progress.
+    who: &'static str,
     socket: PathBuf,
     servers: Servers,
     /// Garbage that was written and not swept up yet.
@@ -39,14 +42,15 @@ impl Breaker {
     ///
     /// # Errors
     /// When a server is missing.
-    pub(crate) fn new(
+    pub fn new(
+        who: &'static str,
         dirs: &Dirs,
         state: &State,
         stop: CancellationToken,
         progress: Progress,
     ) -> Result<Self> {
         let (servers, litter) = (Servers::of(state)?, Arc::default());
-        Ok(Self { socket: dirs.control_socket(), servers, litter, stop, progress })
+        Ok(Self { who, socket: dirs.control_socket(), servers, litter, stop, progress })
     }
 
     /// Carries out the plan, its times counted from `begin`; what happened, in the order of its
@@ -68,10 +72,11 @@ impl Breaker {
         happened
     }
 
-    async fn one(&self, fault: &Fault) -> Happened {
+    /// Causes one fault at once, and undoes it when its time is over or the breaker is stopped.
+    pub async fn one(&self, fault: &Fault) -> Happened {
         let there = self.there(&fault.act).await;
         let begin = Instant::now();
-        self.progress.step("chaos", &fault.act);
+        self.progress.step(self.who, &fault.act);
         let done = match there {
             Ok(run) => self.begin_and_end(fault, begin, run).await,
             Err(absent) => Err(absent),
@@ -79,8 +84,8 @@ impl Breaker {
         let failed = done.err().map(|error| format!("{error:#}"));
         let end = Instant::now();
         match &failed {
-            Some(why) => self.progress.step("chaos", format!("{}: {why}", fault.act)),
-            None => self.progress.step("chaos", format!("{} is over", fault.act)),
+            Some(why) => self.progress.step(self.who, format!("{}: {why}", fault.act)),
+            None => self.progress.step(self.who, format!("{} is over", fault.act)),
         }
         Happened { act: fault.act.clone(), begin, end, failed }
     }
@@ -158,6 +163,11 @@ impl Breaker {
                 lasts().await;
                 self.ask(Request::Resume { name: name.clone() }).await
             }
+            Act::Stop(name) => {
+                self.ask(Request::Stop { name: name.clone() }).await?;
+                lasts().await;
+                self.ask(Request::Start { name: name.clone(), env: BTreeMap::new() }).await
+            }
             Act::Scale { service, to } => {
                 let scale = |instances| Request::Scale { service: service.clone(), instances };
                 self.scale(fault, scale(*to)).await;
@@ -229,7 +239,7 @@ impl Breaker {
         if let Err(late) = self.ask(request).await {
             let why = format!("{late:#}");
             let why = why.lines().next().unwrap_or_default();
-            self.progress.step("chaos", format!("{}: {why}", fault.act));
+            self.progress.step(self.who, format!("{}: {why}", fault.act));
         }
     }
 
@@ -283,7 +293,7 @@ impl Breaker {
             .await?;
             let letters = swept.into_inner().unwrap_or_else(PoisonError::into_inner);
             let what = format!("{letters} dead letters of garbage on {} discarded", one.topic.name);
-            self.progress.step("chaos", what);
+            self.progress.step(self.who, what);
         }
         Ok(())
     }

@@ -96,6 +96,8 @@ pub enum Act {
     Kill(String),
     /// SIGSTOP, and SIGCONT when the time is over.
     Freeze(String),
+    /// Stopped in order, and started again when the time is over. No plan has it: a kill says more.
+    Stop(String),
     /// Another number of instances; the usual one when the time is over.
     Scale {
         /// Of which service.
@@ -127,13 +129,14 @@ pub enum Act {
 }
 
 impl Act {
-    /// The kind of fault: `kill`, `freeze`, `scale`, `bank`, `mail`, `connector`, `read-only`,
-    /// `garbage`.
+    /// The kind of fault: `kill`, `freeze`, `stop`, `scale`, `bank`, `mail`, `connector`,
+    /// `read-only`, `garbage`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Kill(_) => "kill",
             Self::Freeze(_) => "freeze",
+            Self::Stop(_) => "stop",
             Self::Scale { .. } => "scale",
             Self::Bank(_) => "bank",
             Self::Mail(_) => "mail",
@@ -147,9 +150,10 @@ impl Act {
     #[must_use]
     pub fn is_beside_the_way(&self) -> bool {
         match self {
-            Self::Kill(name) | Self::Freeze(name) | Self::Scale { service: name, .. } => {
-                ["email", "mail"].contains(&name.as_str())
-            }
+            Self::Kill(name)
+            | Self::Freeze(name)
+            | Self::Stop(name)
+            | Self::Scale { service: name, .. } => ["email", "mail"].contains(&name.as_str()),
             Self::Mail(_) => true,
             Self::Bank(_) | Self::Connector { .. } | Self::ReadOnly(_) | Self::Garbage { .. } => {
                 false
@@ -162,7 +166,7 @@ impl Act {
     #[must_use]
     pub fn target(&self) -> String {
         match self {
-            Self::Kill(name) | Self::Freeze(name) => name.clone(),
+            Self::Kill(name) | Self::Freeze(name) | Self::Stop(name) => name.clone(),
             Self::Scale { service, to } => format!("{service}={to}"),
             Self::Bank(fault) => fault.as_str().to_owned(),
             Self::Mail(fault) => fault.as_str().to_owned(),
@@ -180,7 +184,7 @@ impl Act {
             Self::Bank(_) | Self::Mail(_) | Self::ReadOnly(_) => self.to_string(),
             Self::Connector { fault, .. } => format!("connector {}", fault.as_str()),
             Self::Garbage { .. } => self.kind().to_owned(),
-            Self::Kill(_) | Self::Freeze(_) | Self::Scale { .. } => {
+            Self::Kill(_) | Self::Freeze(_) | Self::Stop(_) | Self::Scale { .. } => {
                 format!("{} {}", self.kind(), self.process())
             }
         }
@@ -190,7 +194,7 @@ impl Act {
     #[must_use]
     pub fn process(&self) -> &str {
         match self {
-            Self::Kill(name) | Self::Freeze(name) => service_of(name),
+            Self::Kill(name) | Self::Freeze(name) | Self::Stop(name) => service_of(name),
             Self::Scale { service, .. } => service,
             Self::Bank(_) => "bank",
             Self::Mail(_) => "mail",

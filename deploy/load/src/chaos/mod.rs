@@ -1,10 +1,10 @@
 //! Chaos: a shop under load in which things break at random, from a seed, and what its customers
 //! saw of it.
 //!
-//! - `fault`: what can be broken.
+//! - [`Act`]: what can be broken.
 //! - [`plan`]: what is broken and when, a pure function of the seed.
 //! - [`Ground`]: the shop in which it happens.
-//! - `act`: breaks it, and undoes it; `servers`: through the servers' own interfaces.
+//! - [`Breaker`]: breaks it, and undoes it; `servers`: through the servers' own interfaces.
 //! - `recovery`: how long customers had to wait because of it.
 //! - `report` and `timeline`: the same in tables and as a picture; `page`: all of it as HTML.
 //! - `figures`: what customers saw in each second.
@@ -22,5 +22,8 @@ mod run;
 mod servers;
 mod timeline;
 
+pub use act::Breaker;
+pub use fault::{Act, BankFault, ConnectorFault, MailFault};
 pub use ground::Ground;
+pub use recovery::Happened;
 pub use run::Run;

@@ -79,6 +79,7 @@ impl Fault {
         match self.act {
             Act::Kill(_) => self.at + AFTER_KILL,
             Act::Freeze(_)
+            | Act::Stop(_)
             | Act::Scale { .. }
             | Act::Bank(_)
             | Act::Mail(_)

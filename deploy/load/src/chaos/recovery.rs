@@ -11,15 +11,15 @@ use crate::journal::Story;
 
 /// A fault as it happened.
 #[derive(Clone, Debug)]
-pub(super) struct Happened {
+pub struct Happened {
     /// What was done.
-    pub(super) act: Act,
+    pub act: Act,
     /// When it began.
-    pub(super) begin: Instant,
+    pub begin: Instant,
     /// When it was lifted; for a kill, when the process was well again.
-    pub(super) end: Instant,
+    pub end: Instant,
     /// Why it could not be done, if so.
-    pub(super) failed: Option<String>,
+    pub failed: Option<String>,
 }
 
 /// What customers saw of a fault.

@@ -54,7 +54,7 @@ impl Run {
         progress: Progress,
     ) -> Result<Self> {
         let state = ground.shop.state();
-        let breaker = Breaker::new(&ground.dirs, state, stop.clone(), progress)?;
+        let breaker = Breaker::new("chaos", &ground.dirs, state, stop.clone(), progress)?;
         let mut load = Load::start(state, settings).await?;
         let begin = Instant::now();
         let faults = breaker.carry_out(plan, begin);
