@@ -4,10 +4,12 @@
 import { h, s, show, isStill } from './dom.js';
 import { follow, now, theTopology, report } from './live.js';
 import { bird, causedBy, fly } from './picture.js';
-import { clock, mark, place, short, statusName, tone } from './words.js';
+import { clock, count, mark, place, short, statusName, tone } from './words.js';
 
 /** Above so many flights in a beat, a flock flies with their number. */
 const BIRDS_MAX = 8;
+/** Above so many transitions a second, the view sends their numbers. */
+const SINGLES = 20;
 const BEAT_MS = 350;
 const FLIGHT_MS = 1100;
 
@@ -43,7 +45,7 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
   show(main, h('div', { class: 'stage-head' }, h('h1', null, 'Choreography'), h('p', null, rate, ' events in the last second. The lit bird is the baton: it may write what happens next.')),
     h('div', { class: 'stage' }, sky, h('section', { 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, quiet), log)), table);
   let topology, names = [], edges, at = {}, waiting = [], stop = () => {}, first = true, over = false;
-  const holders = new Map(), heard = [], rows = [];
+  const holders = new Map(), extra = {}, heard = [], rows = [];
 
   function layout() {
     const { width, height } = sky.getBoundingClientRect();
@@ -76,7 +78,7 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
   }
 
   function held() {
-    const counts = {};
+    const counts = { ...extra };
     for (const holder of holders.values()) counts[holder] = (counts[holder] ?? 0) + 1;
     for (const node of sky.querySelectorAll('.node')) {
       const number = counts[node.dataset.name] ?? 0;
@@ -109,8 +111,17 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
         layout();
       }
     }
-    const holder = holderOf(event.status);
-    holder ? holders.set(event.order_id, holder) : holders.delete(event.order_id);
+    const holder = holderOf(event.status), { count = 1, writer, version, order_id: id } = event;
+    if (count > 1) {
+      // Numbers do not say which orders they are of: who writes had the baton, and passes it on.
+      for (const one of holders.values()) extra[one] = (extra[one] ?? 0) + 1;
+      holders.clear();
+      if (version > 1) extra[writer] = Math.max(0, (extra[writer] ?? 0) - count);
+      if (holder) extra[holder] = (extra[holder] ?? 0) + count;
+    } else {
+      if (!holders.delete(id) && version > 1 && extra[writer] > 0) extra[writer] -= 1;
+      if (holder) holders.set(id, holder);
+    }
     rows.unshift(event);
     rows.length = Math.min(rows.length, 24);
   }
@@ -130,21 +141,21 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
 
   function beat() {
     const since = performance.now() - 1000;
-    while (heard.length && heard[0] < since) heard.shift();
-    rate.textContent = heard.length;
+    while (heard.length && heard[0][0] < since) heard.shift();
+    rate.textContent = count(heard.reduce((sum, [, number]) => sum + number, 0));
     // What was there before comes before.
     if (first || !waiting.length) return;
     const events = waiting;
     waiting = [];
     events.forEach(take);
     // Nothing flies where it is not seen.
-    const all = document.hidden ? [] : events.flatMap(flights);
-    if (all.length <= BIRDS_MAX) all.forEach((flight, index) => setTimeout(() => over || launch(flight), (index * BEAT_MS) / all.length));
+    const all = document.hidden ? [] : events.flatMap((event) => flights(event).map((flight) => ({ ...flight, number: event.count ?? 1 })));
+    if (all.length <= BIRDS_MAX && all.every(({ number }) => number === 1)) all.forEach((flight, index) => setTimeout(() => over || launch(flight), (index * BEAT_MS) / all.length));
     else {
       const sums = new Map();
       for (const flight of all) {
         const key = `${flight.a} ${flight.b} ${flight.kind}`;
-        sums.set(key, { ...flight, number: (sums.get(key)?.number ?? 0) + 1 });
+        sums.set(key, { ...flight, number: (sums.get(key)?.number ?? 0) + flight.number });
       }
       sums.forEach(launch);
     }
@@ -156,7 +167,7 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     main.querySelector('.quiet-empty')?.toggleAttribute('hidden', rows.length > 0);
     show(log, rows.map((event) => h('li', null,
       s('svg', { viewBox: '-10 -8 20 16', width: 20, height: 16, 'aria-hidden': 'true' }, bird(event.writer)),
-      h('span', null, h('strong', null, event.transition), h('span', { class: 'dim' }, ' by ', h('span', { class: `of-${event.writer}` }, event.writer))),
+      h('span', null, h('strong', null, event.transition), event.count > 1 && h('strong', { class: 'number' }, ` × ${count(event.count)}`), h('span', { class: 'dim' }, ' by ', h('span', { class: `of-${event.writer}` }, event.writer))),
       h('a', { href: `#/orders/${event.order_id}?version=${event.version}`, 'aria-label': `order ${short(event.order_id)}, version ${event.version}` }, h('code', null, short(event.order_id))),
       h('span', { class: `dim ${tone(event.status)}` }, mark(event.status), ' ', statusName(event.status)),
       h('code', { class: 'dim' }, place(event)), h('time', { class: 'number dim', datetime: event.occurred_at }, clock(event.occurred_at)))));
@@ -193,12 +204,13 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
       held();
       drawLog();
     }, 600);
-    stop = follow('/events', { latest: 200 }, {
-      transition: (event) => {
-        if (first && now() - new Date(event.occurred_at) > 3000) return early.push(event);
-        heard.push(performance.now());
-        waiting.push(event);
-      },
+    const hear = (events, number) => {
+      heard.push([performance.now(), number]);
+      waiting.push(...events);
+    };
+    stop = follow('/events', { latest: 200, singles: SINGLES }, {
+      transition: (event) => (first && now() - new Date(event.occurred_at) > 3000 ? early.push(event) : hear([event], 1)),
+      flock: ({ alike, transitions }) => hear(alike, transitions),
     });
   }
   begin();

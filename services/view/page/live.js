@@ -3,6 +3,8 @@
 import * as session from './session.js';
 
 export const ordersUrl = document.querySelector('meta[name=orders-url]').content;
+/** Where the Workshop listens, if the shop has one. */
+export const workshopUrl = document.querySelector('meta[name=workshop-url]')?.content;
 
 /** The time, in milliseconds. */
 export const now = () => Date.now();
@@ -30,7 +32,8 @@ export class Refusal extends Error {
   }
 }
 
-async function ask(url, options = {}) {
+/** Sends a request; its answer, or a [`Refusal`]. */
+export async function ask(url, options = {}) {
   let response;
   try {
     const headers = { ...options.headers, ...session.bearer() };
@@ -83,7 +86,7 @@ export function follow(path, first, listeners) {
   let source, timer, after, delay = 1000, over = false;
   const open = () => {
     const url = new URL(path, location.origin);
-    const begin = after === undefined ? first : { after };
+    const begin = after === undefined ? first : { ...first, after };
     for (const [name, value] of Object.entries(begin)) url.searchParams.set(name, value);
     report(path, 'waiting');
     source = session.events(url);

@@ -32,7 +32,7 @@ export function orders(main, begin = ['Place one in the ', h('a', { href: '#/sho
     show(body, latest.length ? list : none);
   };
   const soon = () => { if (!drawn) { drawn = true; setTimeout(draw, 100); } };
-  const stop = follow('/events', { latest: 200 }, {
+  const stop = follow('/events', { latest: 200, singles: 60 }, {
     transition: (event) => {
       const steps = known.get(event.order_id) ?? [];
       if ((steps.at(-1)?.version ?? 0) < event.version) known.set(event.order_id, [...steps, event]);

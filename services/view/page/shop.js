@@ -157,7 +157,7 @@ export function shop(main) {
   let timer;
   // Stock moves with orders, a moment after them.
   const soon = () => { clearTimeout(timer); timer = setTimeout(look, 300); };
-  const stop = follow('/events', {}, { transition: soon });
+  const stop = follow('/events', { singles: 4 }, { transition: soon, flock: soon });
   const polling = setInterval(look, 3000);
   look();
   drawBasket();

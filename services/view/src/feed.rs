@@ -14,7 +14,10 @@ use crate::{
 };
 use contracts::OrderId;
 use service_kit::{Backoff, Readiness, Shutdown, postgres::Database, waiters::Waiters};
-use std::sync::Arc;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     watch,
@@ -22,6 +25,9 @@ use tokio::sync::{
 
 /// Transitions of one partition that are read at once.
 const PORTION_MAX: u32 = 500;
+
+/// The timeline is not read again before this: what comes at a high rate is read together.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Portions that a follower may be behind the others before it reads by itself.
 const PORTIONS_KEPT: usize = 16;
@@ -48,7 +54,14 @@ pub struct Portion {
 struct Transition {
     partition: i32,
     offset: i64,
-    json: Arc<str>,
+    told: Arc<Told>,
+}
+
+/// A transition, and its JSON once a follower wants it.
+#[derive(Debug)]
+struct Told {
+    view: EventView,
+    json: OnceLock<String>,
 }
 
 /// Who wants to hear of changes.
@@ -79,8 +92,20 @@ impl Changes {
 pub struct Event {
     /// The follower's position when it has this.
     pub position: Position,
-    /// The [`EventView`] as JSON.
-    pub json: Arc<str>,
+    told: Arc<Told>,
+}
+
+impl Event {
+    /// The transition.
+    pub fn view(&self) -> &EventView {
+        &self.told.view
+    }
+
+    /// The same as JSON; it is made once for all followers.
+    pub fn json(&self) -> &str {
+        let write = || serde_json::to_string(&self.told.view);
+        self.told.json.get_or_init(|| write().expect("texts and numbers are JSON"))
+    }
 }
 
 /// One who follows all orders.
@@ -134,6 +159,7 @@ impl Feed {
                     reached = Some(position);
                     backoff.reset();
                     check.up();
+                    tokio::time::sleep(PAUSE).await;
                 }
                 // Without that view there is nothing to tell; it may come back.
                 Err(error) if error.downcast_ref().is_some_and(is_missing) => {
@@ -216,8 +242,8 @@ impl Follower {
         let mut unseen = Vec::new();
         for transition in transitions {
             if self.position.advance(transition.partition, transition.offset) {
-                let json = Arc::clone(&transition.json);
-                unseen.push(Event { position: self.position.clone(), json });
+                let told = Arc::clone(&transition.told);
+                unseen.push(Event { position: self.position.clone(), told });
             }
         }
         unseen
@@ -226,10 +252,10 @@ impl Follower {
 
 async fn read(database: &Database, position: &Position) -> anyhow::Result<Vec<Transition>> {
     let look = || events::after(database.pool(), position, PORTION_MAX);
-    let transition = |event: EventView| {
-        let json = serde_json::to_string(&event);
-        let (partition, offset) = (event.transition.partition, event.transition.offset);
-        Ok(Transition { partition, offset, json: json?.into() })
+    let transition = |view: EventView| {
+        let (partition, offset) = (view.transition.partition, view.transition.offset);
+        let told = Arc::new(Told { view, json: OnceLock::new() });
+        Transition { partition, offset, told }
     };
-    database.read(look).await?.into_iter().map(transition).collect()
+    Ok(database.read(look).await?.into_iter().map(transition).collect())
 }

@@ -5,6 +5,7 @@
 
 use super::{
     App,
+    flocks::{FlockView, Pace},
     orders::OrderPath,
     out_of_range,
     streams::{Out, RETRY, last_event_id},
@@ -25,13 +26,17 @@ use axum::{
     response::{IntoResponse, Response, sse::Event},
 };
 use contracts::OrderId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use service_kit::{Caller, Problem, ValidPath, ValidQuery, Waiter, telemetry::about_order};
 use std::str::FromStr;
-use utoipa::IntoParams;
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
 
 /// Most earlier transitions to begin with.
 const LATEST_MAX: u32 = 1000;
+
+/// Most single transitions of a second that a client may want.
+const SINGLES_MAX: u32 = 1000;
 
 /// What `/events` are taken from.
 const FEED: &[ViewName] = &[ViewName::Timeline];
@@ -51,6 +56,21 @@ pub(super) struct EventsQuery {
     /// next one.
     #[param(minimum = 1, maximum = 1000)]
     latest: Option<u32>,
+    /// At most so many single transitions a second, 1 to 1000. Those above come twice a second as
+    /// one event `flock`: how many of each kind, with the latest of it. Without this, each comes.
+    #[param(minimum = 1, maximum = 1000)]
+    singles: Option<u32>,
+}
+
+/// What an event of `/events` has.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is what the document says")]
+enum FlockOrEvent {
+    /// The data of `transition`.
+    Transition(EventView),
+    /// The data of `flock`.
+    Flock(FlockView),
 }
 
 /// Where to begin.
@@ -68,7 +88,8 @@ pub(super) struct OrderEventsQuery {
 ///
 /// Each event `transition` has the position in the log as its id: send it as `Last-Event-ID` to go
 /// on after it, at any instance. Transitions of one order come in their order, each once for a
-/// position. A stream whose client takes nothing for 10 s ends.
+/// position. A stream whose client takes nothing for 10 s ends. With `singles`, what comes faster
+/// is an event `flock`; the transitions before the request are always single.
 #[utoipa::path(
     get,
     path = "/events",
@@ -78,7 +99,7 @@ pub(super) struct OrderEventsQuery {
         ("Last-Event-ID" = Option<String>, Header, description = "the id of the last event seen"),
     ),
     responses(
-        (status = 200, body = EventView, content_type = "text/event-stream"),
+        (status = 200, body = FlockOrEvent, content_type = "text/event-stream"),
         (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json"),
     )
@@ -92,17 +113,23 @@ pub(super) async fn all(
     if query.latest.is_some_and(|latest| !(1..=LATEST_MAX).contains(&latest)) {
         return Err(out_of_range("latest", format!("must be between 1 and {LATEST_MAX}")));
     }
+    if query.singles.is_some_and(|singles| !(1..=SINGLES_MAX).contains(&singles)) {
+        return Err(out_of_range("singles", format!("must be between 1 and {SINGLES_MAX}")));
+    }
     let place = app.streams.place()?;
     let end = app.read(FEED, || events::end(app.pool())).await?;
     let begin = match (after, query.latest) {
         // A position beyond the end is from another log, such as that of a shop before `--fresh`.
         (Some(after), _) => after.up_to(&end),
         (None, Some(count)) => app.read(FEED, || events::before_latest(app.pool(), count)).await?,
-        (None, None) => end,
+        (None, None) => end.clone(),
     };
     let first = Event::default().id(begin.to_string()).retry(RETRY);
     let follower = app.feed.follow(begin);
-    place.stream(first, |out| follow_all(follower, out))
+    match query.singles.map(Pace::new) {
+        None => place.stream(first, |out| follow_all(follower, out)),
+        Some(pace) => place.stream(first, |out| follow_at(pace, follower, end, out)),
+    }
 }
 
 async fn follow_all(mut follower: Follower, out: Out) -> Option<()> {
@@ -112,11 +139,46 @@ async fn follow_all(mut follower: Follower, out: Out) -> Option<()> {
         if news.is_empty() {
             return None;
         }
-        for feed::Event { position, json } in news {
-            let event = Event::default().event("transition").id(position.to_string());
-            out.send(event.data(json)).await?;
+        for event in news {
+            out.send(single(&event)).await?;
         }
     }
+}
+
+/// The same at a pace, for what comes after `end`.
+async fn follow_at(mut pace: Pace, mut follower: Follower, end: Position, out: Out) -> Option<()> {
+    loop {
+        let news = match pace.leaves_at() {
+            None => follower.next().await,
+            Some(at) => match tokio::time::timeout_at(at, follower.next()).await {
+                Ok(news) => news,
+                Err(_) => {
+                    out.send(pace.leave()?).await?;
+                    continue;
+                }
+            },
+        };
+        let news = news.ok()?;
+        if news.is_empty() {
+            return None;
+        }
+        for event in news {
+            let is_past = end.includes(&event.position);
+            let event = if is_past { Some(event) } else { pace.admit(event) };
+            if let Some(event) = event {
+                out.send(single(&event)).await?;
+            }
+        }
+        // News may come so fast that there is no time in between.
+        if pace.leaves_at().is_some_and(|at| at <= Instant::now()) {
+            out.send(pace.leave()?).await?;
+        }
+    }
+}
+
+fn single(event: &feed::Event) -> Event {
+    let data = Event::default().event("transition").id(event.position.to_string());
+    data.data(event.json())
 }
 
 /// Transitions of one order, from the first one to its end

@@ -4,6 +4,7 @@ mod catalog;
 mod customers;
 mod etag;
 mod events;
+mod flocks;
 mod looks;
 mod orders;
 mod page;
@@ -207,7 +208,7 @@ const INDEX: Index = Index {
         "/orders/{id}?at={time}",
         "/orders/{id}/timeline?wait=validated|settled&min_version={version}&timeout={ms}",
         "/orders/{id}/events?after={version}",
-        "/events?after={position}&latest={1..1000}",
+        "/events?after={position}&latest={1..1000}&singles={1..1000}",
         "/customers?limit={1..100}&after={customer_id}",
         "/customers/{id}/orders?limit={1..100}&before={order_id}",
         "/products?limit={1..1000}&after={sku}",

@@ -8,7 +8,7 @@ use crate::{
 use contracts::topics::ORDER_REFUSALS;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use testkit::{postgres::Postgres, wait_for};
 use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
@@ -190,6 +190,51 @@ async fn the_latest_transitions_come_first_if_they_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_comes_faster_than_a_client_wants_comes_as_flocks_and_none_is_missing() {
+    const STORIES: usize = 500;
+    let mut view = Instance::start("flocks").await;
+    view.feed(&confirmed_story(9999));
+    let mut live = Client::of(&view, "/events?latest=4&singles=10").await;
+    let past = live.take(4).await;
+    assert!(past.iter().all(|event| event.name == "transition"), "{past:?}");
+    let stories: Vec<_> = (1..=STORIES as u128).collect();
+    for stories in stories.chunks(50) {
+        view.feed(&stories.iter().copied().flat_map(confirmed_story).collect::<Vec<_>>());
+    }
+    let (mut singles, mut bytes, mut cut) = (0, 0, None);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    while counts.values().sum::<usize>() < 4 * STORIES {
+        let event = live.next().await.expect("the stream goes on");
+        bytes += event.data.to_string().len();
+        let mut count = |one: &Value, number: u64| {
+            let transition = one["transition"].as_str().unwrap().to_owned();
+            *counts.entry(transition).or_default() += usize::try_from(number).unwrap();
+        };
+        if event.name == "transition" {
+            singles += 1;
+            count(&event.data, 1);
+            continue;
+        }
+        assert_eq!(event.name, "flock");
+        let alike = event.data["alike"].as_array().unwrap();
+        let sum: u64 = alike.iter().map(|one| one["count"].as_u64().unwrap()).sum();
+        assert_eq!(event.data["transitions"], sum);
+        assert!(alike.is_sorted_by_key(|one| one["version"].as_i64()), "{alike:?}");
+        alike.iter().for_each(|one| count(one, one["count"].as_u64().unwrap()));
+        cut.get_or_insert((event.id, counts.values().sum::<usize>()));
+    }
+    let names = ["OrderConfirmed", "OrderRequested", "OrderValidated", "PaymentReceived"];
+    assert_eq!(counts, names.map(|name| (name.to_owned(), STORIES)).into());
+    // Single ones take hundreds of bytes each.
+    assert!(singles < STORIES && bytes < 200 * 4 * STORIES, "{singles} of {bytes} bytes");
+    // The id of a flock is a place to go on from: without a pace, one by one.
+    let (id, seen) = cut.expect("they came too fast for so few singles");
+    let mut resumed = Client::after(&view, "/events", &id).await;
+    let rest = resumed.take(4 * STORIES - seen).await;
+    assert!(rest.iter().all(|event| event.name == "transition"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_followed_to_its_end_and_then_there_is_nothing_more() {
     let mut view = Instance::start("one_order").await;
     let other = view.another().await;
@@ -305,6 +350,7 @@ async fn an_id_that_is_none_is_refused_with_the_form_that_one_has() {
         ("/events?after=7".to_owned(), "after"),
         (format!("/orders/{}/events?after=last", order_id(1)), "after"),
         ("/events?latest=1001".to_owned(), "latest"),
+        ("/events?singles=0".to_owned(), "singles"),
     ] {
         let problem = view.problem(&path, 400).await;
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
