@@ -173,8 +173,8 @@ fn every_port_has_its_default_a_variable_and_the_loopback_interface() {
             defaults.insert(name.clone(), between(host, ":-", "}").parse::<u16>().unwrap());
         }
     }
-    // Neither is for programs outside of the shop.
-    let inner = ["smtp", "controller"];
+    // Not for programs outside of the shop; and what only a shop of processes has.
+    let inner = ["smtp", "controller", "workshop"];
     let native = PORTS.iter().filter(|(name, _)| !inner.contains(name));
     let native: BTreeMap<_, _> = native.map(|(name, port)| ((*name).to_owned(), *port)).collect();
     assert_eq!(defaults, native);

@@ -119,7 +119,7 @@ async fn look(state: &State) -> Vec<ProcessStatus> {
         let http = |path: &str| Health::Http(format!("http://{HOST}:{port}{path}"));
         let health = match name.as_str() {
             // Not reached from outside in every way of running.
-            "controller" | "smtp" => return None,
+            "controller" | "smtp" | "workshop" => return None,
             "kafka" | "postgres" => Health::Tcp(*port),
             "registry" => http("/apis/ccompat/v7/subjects"),
             "connect" => http("/connectors"),

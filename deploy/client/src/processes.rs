@@ -14,7 +14,7 @@ pub const SERVICES: [&str; ServiceName::ALL.len()] = {
 };
 
 /// What is no service of the table.
-const OTHERS: [(&str, u16); 8] = [
+const OTHERS: [(&str, u16); 9] = [
     ("bank", 8087),
     ("mail", 8025),
     ("smtp", 1025),
@@ -23,6 +23,7 @@ const OTHERS: [(&str, u16); 8] = [
     ("registry", 8085),
     ("connect", 8086),
     ("postgres", 5433),
+    ("workshop", 8089),
 ];
 
 /// Every port by the name that `--port NAME=N` moves it with, and its default.

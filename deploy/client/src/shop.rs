@@ -28,6 +28,8 @@ pub struct StartOptions {
     pub env: Vec<(String, String, String)>,
     /// With logins, access control and TLS.
     pub secured: bool,
+    /// With the page's Workshop; only a shop of processes has one.
+    pub demo: bool,
     /// The folder of the shop, where not a new temporary one.
     pub dir: Option<PathBuf>,
     /// The program that keeps the shop, where not `shop`. It takes the same arguments, and leaves
@@ -76,6 +78,9 @@ impl Shop {
         }
         if options.auth {
             command.arg("--auth");
+        }
+        if options.demo {
+            command.arg("--demo");
         }
         for (service, instances) in &options.scale {
             command.args(["--scale", &format!("{service}={instances}")]);

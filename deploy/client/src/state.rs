@@ -55,8 +55,8 @@ pub fn urls_at(ports: &BTreeMap<String, u16>) -> BTreeMap<String, String> {
                     urls.insert(format!("postgres.{database}"), url);
                 }
             }
-            // Kafka's own.
-            "controller" => {}
+            // Kafka's own, and what a shop has only if it is asked for it.
+            "controller" | "workshop" => {}
             _ => {
                 urls.insert(name.clone(), format!("http://{HOST}:{port}"));
             }

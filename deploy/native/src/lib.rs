@@ -1,7 +1,8 @@
 //! The shop without Docker: real Kafka, registry, Connect, PostgreSQL, a mail sink and the services
 //! as local processes under one supervisor.
 //!
-//! - [`up()`] runs a shop until a signal or a request ends it, [`down()`] ends one.
+//! - [`up()`] runs a shop until a signal or a request ends it, [`down()`] ends one. [`Beside`] is
+//!   what a program does meanwhile.
 //! - `supervisor` owns the processes: starts, watches, restarts and stops them.
 //! - `processes` says what each process is: its command, its settings and how its health is seen.
 //! - `install` fetches the servers.
@@ -28,4 +29,4 @@ pub use ending::told_to_end;
 pub use install::{fetch, kafka_jars};
 pub use ports::{PortBlock, PortSetting, Ports};
 pub use settings::{EnvSetting, Scale, With};
-pub use up::{UpOptions, up};
+pub use up::{Beside, UpOptions, up};

@@ -40,11 +40,15 @@ enum Act {
 
 impl Running {
     pub(crate) fn new(site: Site, ports: Ports) -> Self {
+        let mut urls = site.urls();
+        if site.demo {
+            urls.insert("workshop".to_owned(), site.http("workshop"));
+        }
         let state = State {
             dir: site.dirs.root().to_owned(),
             pid: std::process::id(),
             ports: ports.all().clone(),
-            urls: site.urls(),
+            urls,
             project: None,
             build: Some(client::build().to_owned()),
         };

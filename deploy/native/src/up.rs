@@ -60,6 +60,28 @@ pub struct UpOptions {
     pub detached: bool,
     /// Callers of the services need a token, of the issuer of development.
     pub auth: bool,
+    /// The page has its Workshop, which the program serves beside the shop.
+    pub demo: bool,
+}
+
+/// What a program does beside the shop that it runs.
+pub trait Beside: Send {
+    /// Every process is ready; other commands do not see the shop yet.
+    ///
+    /// # Errors
+    /// When the shop shall end because of it.
+    fn begin(
+        &mut self,
+        dirs: &Dirs,
+        state: &State,
+        progress: Progress,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The shop can be used.
+    fn ready(&mut self, state: &State);
+
+    /// The shop is about to end: every process still runs. It ends when this does.
+    fn end(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 impl UpOptions {
@@ -69,9 +91,11 @@ impl UpOptions {
         ServiceName::by_default().chain(asked_for).collect()
     }
 
-    /// Whether `name` is a service that is not started.
+    /// Whether `name` is a service that is not started, or the Workshop of a shop without one.
     fn is_off(&self, name: &str) -> bool {
-        SERVICES.contains(&name) && !self.services().iter().any(|on| on.as_str() == name)
+        let is_service = SERVICES.contains(&name);
+        (is_service && !self.services().iter().any(|on| on.as_str() == name))
+            || (name == "workshop" && !self.demo)
     }
 
     /// Sees that no option is about a service that is not started.
@@ -85,12 +109,12 @@ impl UpOptions {
     }
 }
 
-/// Runs a shop until a signal or a request ends it. Calls `ready` once, when every process is.
+/// Runs a shop until a signal or a request ends it, and `beside` while every process is ready.
 ///
 /// # Errors
 /// When a port is taken, a shop runs in the folder already, or a process does not become healthy:
 /// with the end of its log.
-pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
+pub async fn up(args: UpOptions, mut beside: impl Beside) -> Result<()> {
     let progress = Progress::start();
     args.check()?;
     let dirs = Dirs::create(&args.dir)?;
@@ -113,6 +137,7 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
             env: args.env.clone(),
             extra_checks: args.with.iter().map(|with| with.check).collect(),
             secrets: if args.secured { Some(Secrets::prepare(&dirs)?) } else { None },
+            demo: args.demo,
             bin: bin_dir()?,
             jwks: jwks(args.auth, &dirs)?,
             dirs: dirs.clone(),
@@ -126,13 +151,17 @@ pub async fn up(args: UpOptions, ready: impl FnOnce(&State)) -> Result<()> {
     control::serve(&dirs.control_socket(), Arc::clone(&running))?;
 
     let outcome = tokio::select! {
-        result = live(&args, &running, progress, ready) => result,
+        result = live(&args, &running, progress, &mut beside) => result,
         why = &mut end => { progress.step("shop", why); Ok(()) }
         () = running.stop.cancelled() => { progress.step("shop", "asked to stop"); Ok(()) }
     };
     running.stop.cancel();
     // A failed state file removal only leaves a stale one, which the lock tells from a living shop.
     let _ = std::fs::remove_file(dirs.state());
+    tokio::select! {
+        () = beside.end() => {}
+        _ = tokio::signal::ctrl_c() => progress.step("shop", "interrupted again: not waiting"),
+    }
     progress.step("shop", "stopping");
     tokio::select! {
         () = running.supervisor.stop_all() => progress.step("shop", "stopped"),
@@ -151,12 +180,14 @@ async fn live(
     args: &UpOptions,
     running: &Arc<Running>,
     progress: Progress,
-    ready: impl FnOnce(&State),
+    beside: &mut impl Beside,
 ) -> Result<()> {
     start(args, running, progress).await?;
+    let state = running.state().clone();
+    beside.begin(&running.site.dirs, &state, progress).await?;
     running.write_state()?;
     progress.step("shop", "ready");
-    ready(&running.state());
+    beside.ready(&state);
     std::future::pending().await
 }
 

@@ -41,6 +41,9 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     }
     if service == ServiceName::View.as_str() {
         set("ORDERS_URL", site.http("orders"));
+        if site.demo {
+            set("WORKSHOP_URL", site.http("workshop"));
+        }
     }
     if let Some(jwks) = &site.jwks {
         set("JWT_ISSUER", client::ISSUER.to_owned());

@@ -31,6 +31,8 @@ pub(crate) struct Site {
     pub(crate) jwks: Option<PathBuf>,
     /// The passwords and keys, of a secured shop.
     pub(crate) secrets: Option<Secrets>,
+    /// Whether the page has its Workshop.
+    pub(crate) demo: bool,
     /// The folder with the executables of the services.
     pub(crate) bin: PathBuf,
 }

@@ -10,8 +10,9 @@ use contracts::{
     services::Offsets,
     topics::{self, TopicSpec},
 };
-use streams::{limits::clip, topic::Writers};
+use streams::topic::Writers;
 use streams_kafka::dlq::{Address, DeadLetter, Done, LetterId, committed, list, pass_by, settle};
+use workshop::letters::{find, readable};
 
 /// What to do, and where.
 #[derive(Args, Debug)]
@@ -173,15 +174,6 @@ fn settle_all(bootstrap: &str, ids: &[LetterId], done: Done) -> Result<()> {
     Ok(())
 }
 
-fn find(bootstrap: &str, id: &LetterId) -> Result<DeadLetter> {
-    let service: ServiceName = id.service.parse().map_err(anyhow::Error::msg)?;
-    let mut letters = list(bootstrap, topics::dlq(service))?.into_iter();
-    match letters.find(|letter| letter.id == *id) {
-        Some(letter) => Ok(letter),
-        None => bail!("no dead letter {id}: `shop dlq list --all` shows those that are there"),
-    }
-}
-
 fn word(done: Done) -> &'static str {
     match done {
         Done::Replayed => "replayed",
@@ -217,36 +209,4 @@ fn page(letter: &DeadLetter) -> String {
         out.push_str(&format!("  header  {name} = {}\n", text(value.as_deref())));
     }
     out
-}
-
-/// Bytes as text where they are printable, else as a hex dump; of both the beginning.
-fn readable(bytes: &[u8]) -> String {
-    const SHOWN_BYTES: usize = 64;
-    const SHOWN_TEXT_BYTES: usize = 2000;
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => match clip(text, SHOWN_TEXT_BYTES) {
-            shown if shown.len() < text.len() => format!("{} bytes: {shown}...", bytes.len()),
-            whole => whole.to_owned(),
-        },
-        _ => {
-            let hex: String =
-                bytes.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect();
-            let more = if bytes.len() > SHOWN_BYTES { "..." } else { "" };
-            format!("{} bytes: {hex}{more}", bytes.len())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_shown_as_text_or_as_hex() {
-        assert_eq!(readable(b"ada"), "ada");
-        assert_eq!(readable(&[0, 0xff]), "2 bytes: 00ff");
-        assert!(readable(&[0; 100]).ends_with("00..."));
-        let long = readable(&[b'a'; 3000]);
-        assert!(long.starts_with("3000 bytes: aaa") && long.ends_with("a..."));
-    }
 }

@@ -127,13 +127,20 @@ fn lines(processes: &[ProcessStatus], troubles: &BTreeMap<String, Trouble>) -> S
 /// What to try next, with this shop's addresses.
 pub(crate) fn what_next(state: &State) -> String {
     let url = |name: &str| state.urls.get(name).map_or("", String::as_str);
+    let workshop = match state.urls.get("workshop") {
+        Some(_) => format!(
+            "{:<42} break it, and see what holds\n  ",
+            format!("{}/#/workshop", url("view"))
+        ),
+        None => String::new(),
+    };
     format!(
         "\nThe shop is open, in {} builds. Try:\n  \
          ./shop order TEA=2 MUG=1 --customer ada    place an order and follow it\n  \
          curl -XPOST {}/orders -H 'content-type: application/json' \\\n       \
          -d '{{\"customer_id\":\"ada\",\"lines\":[{{\"sku\":\"TEA\",\"quantity\":2}}]}}'\n  \
          {:<42} the shop in a browser\n  \
-         {:<42} the mails it sends\n  \
+         {workshop}{:<42} the mails it sends\n  \
          ./shop topics | status | logs orders -f    look around\n  \
          ./shop down                                end it\n\n",
         state.build.as_deref().unwrap_or("unknown"),

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use client::State;
-use native::{EnvSetting, PortSetting, Scale, UpOptions, With};
+use client::{Dirs, Progress, State};
+use native::{Beside, EnvSetting, PortSetting, Scale, UpOptions, With};
+use workshop::Workshop;
 
 use super::detach;
 use super::status::what_next;
@@ -50,6 +51,9 @@ pub(crate) struct UpArgs {
     /// choreography, each database has its own role, and the passwords are in DIR/secrets
     #[arg(long)]
     secured: bool,
+    /// Give the page its Workshop: fault switches, dead letters, views, the auditor at a button
+    #[arg(long, conflicts_with_all = ["infra_only", "auth", "secured"])]
+    demo: bool,
     /// Start Kafka, registry, Connect, PostgreSQL and the mail sink only
     #[arg(long)]
     infra_only: bool,
@@ -61,7 +65,7 @@ pub(crate) struct UpArgs {
     forget: bool,
     /// Run it all in containers: `docker compose up`, with clear words when that cannot be
     #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale"])]
-    #[arg(conflicts_with_all = ["env", "infra_only", "secured"])]
+    #[arg(conflicts_with_all = ["env", "infra_only", "secured", "demo"])]
     docker: bool,
     /// Run release builds, which the script builds first: minutes the first time
     #[arg(long, conflicts_with = "docker")]
@@ -111,14 +115,41 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         forget: args.forget,
         detached: args.detached,
         auth: args.auth,
+        demo: args.demo,
     };
-    let ready = |state: &State| {
-        if !infra_only {
+    let demo = args.demo;
+    native::up(options, Front { infra_only, auth, demo, workshop: None }).await
+}
+
+/// What this program does beside the shop: it says what can be done next, and serves the Workshop.
+struct Front {
+    infra_only: bool,
+    auth: bool,
+    demo: bool,
+    workshop: Option<Workshop>,
+}
+
+impl Beside for Front {
+    async fn begin(&mut self, dirs: &Dirs, state: &State, progress: Progress) -> Result<()> {
+        if self.demo {
+            self.workshop = Some(Workshop::begin(dirs, state, progress).await?);
+            progress.step(workshop::NAME, format!("ready on port {}", state.ports[workshop::NAME]));
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, state: &State) {
+        if !self.infra_only {
             print!("{}", what_next(state));
-            if auth {
+            if self.auth {
                 println!("callers need a token: `./shop token ada` or `./shop token --staff`");
             }
         }
-    };
-    native::up(options, ready).await
+    }
+
+    async fn end(&mut self) {
+        if let Some(workshop) = self.workshop.take() {
+            workshop.end().await;
+        }
+    }
 }
