@@ -156,7 +156,7 @@ async fn the_clock_stops_steps_slows_down_and_turns_back() {
             document.querySelector('.run').click();
             done(rate);
         }, 1000);";
-    let slow = browser.run_async(rate).await.as_f64().unwrap();
+    let slow = browser.run_async(rate, json!([])).await.as_f64().unwrap();
     assert!(slow > 0.0 && slow < 100.0, "{slow} steps in a second");
 
     let back = "

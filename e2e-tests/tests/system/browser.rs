@@ -18,8 +18,10 @@ use tokio::{
 /// Checks pages for faults of accessibility; from the registry of npm, once for a build folder.
 const AXE: &str = "axe-core@4.10.3";
 
-/// The left arrow, as WebDriver has it.
+/// Keys, as WebDriver has them.
 pub const LEFT: &str = "\u{e012}";
+pub const BACKSPACE: &str = "\u{e003}";
+pub const ENTER: &str = "\u{e007}";
 
 /// How an element is named in WebDriver's JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -159,9 +161,9 @@ impl Browser {
         self.ask("/execute/sync", json!({ "script": script, "args": arguments })).await.unwrap()
     }
 
-    /// What a script gives to its last argument, a function, in the end.
-    pub async fn run_async(&self, script: &str) -> Value {
-        self.ask("/execute/async", json!({ "script": script, "args": [] })).await.unwrap()
+    /// What a script gives to its last argument, a function.
+    pub async fn run_async(&self, script: &str, arguments: Value) -> Value {
+        self.ask("/execute/async", json!({ "script": script, "args": arguments })).await.unwrap()
     }
 
     /// A window of this size, in light or dark.
@@ -194,7 +196,7 @@ impl Browser {
             axe.run(document, { resultTypes: ['violations'] }).then(
                 ({ violations }) => done(violations.map(tell)), (error) => done([String(error)]));";
         self.run(axe().await, json!([])).await;
-        let faults = self.run_async(RUN).await;
+        let faults = self.run_async(RUN, json!([])).await;
         faults.as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect()
     }
 

@@ -38,5 +38,6 @@ mod stores;
 mod support;
 mod traces;
 mod views;
+mod workshop;
 
 use e2e_tests::PATIENCE;

@@ -1,7 +1,7 @@
 //! The page in a browser: what people do with it, how it looks, and that each can use it.
 
 use crate::{
-    browser::{Browser, LEFT},
+    browser::{BACKSPACE, Browser, ENTER, LEFT},
     support::{alone, changed, together},
 };
 use client::order_body;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use testkit::wait_for;
 
 /// The narrowest and the widest window that the page is made for.
-const WINDOWS: [(u32, u32); 2] = [(360, 800), (1600, 1000)];
+pub const WINDOWS: [(u32, u32); 2] = [(360, 800), (1600, 1000)];
 
-async fn page(shop: &Outside, address: &str) -> Browser {
+pub async fn page(shop: &Outside, address: &str) -> Browser {
     Browser::at(&shop.at("view", &format!("/#/{address}"))).await
 }
 
@@ -30,7 +30,7 @@ async fn place(browser: &Browser, customer: &str, skus: &[&str]) -> String {
     browser.run(address, json!([link])).await.as_str().unwrap().to_owned()
 }
 
-async fn assert_no_error(browser: &Browser) {
+pub async fn assert_no_error(browser: &Browser) {
     assert_eq!(browser.errors().await, [] as [Value; 0], "errors on the console");
 }
 
@@ -136,6 +136,40 @@ async fn birds_take_off_when_an_order_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_shows_its_sql_and_its_answer_and_what_is_wrong_with_a_parameter() {
+    let shop = together().await;
+    let order = shop.place("ada", &[("TEA", 2)]).await.unwrap();
+    shop.settled(order).await.unwrap();
+    let browser = page(&shop, "questions").await;
+    browser.click(".asks a[href$=sold-lately]").await;
+    browser.until("h1", "What was sold in the last hour").await;
+    browser.until(".sql", "WHERE o.status = 'confirmed'").await;
+    let answer = browser.until("[data-question=sold-lately]", "TEA").await;
+    // Money is money, and not minor units.
+    assert!(answer.contains("revenue") && answer.contains('€'), "{answer}");
+
+    browser.keys("[name=seconds]", &format!("x{ENTER}")).await;
+    browser.until(".refusal", "seconds must be a whole number from 0 to 2592000").await;
+    browser.find("[name=seconds][aria-invalid]").await;
+    browser.keys("[name=seconds]", &format!("{BACKSPACE}{BACKSPACE}{ENTER}")).await;
+    browser.until("[data-question=sold-lately]", "TEA").await;
+    assert_eq!(browser.text("main .refusal").await, "");
+    let address = browser.address().await;
+    assert!(address.ends_with("#/questions/sold-lately?seconds=360"), "{address}");
+
+    let friend = Browser::at(&address).await;
+    let sent = "return document.querySelector('[name=seconds]').value";
+    friend.find("[data-question=sold-lately]").await;
+    assert_eq!(friend.run(sent, json!([])).await, "360");
+    friend.click(".asks a[href$=slowest-orders]").await;
+    friend.click("[data-question=slowest-orders] tbody a").await;
+    friend.find(".steps li").await;
+    // The browser itself reports each answer that is no success.
+    let errors = browser.errors().await;
+    assert!(errors.iter().all(|error| error.to_string().contains("400")), "{errors:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_leads_nowhere_says_so() {
     let shop = together().await;
     let browser = page(&shop, "nowhere").await;
@@ -159,22 +193,31 @@ async fn every_screen_can_be_used_by_each_at_both_widths_in_light_and_dark() {
         ("order", format!("orders/{confirmed}"), ".steps li:nth-child(4)"),
         ("rejected", format!("orders/{rejected}?version=1"), ".failed .refusal"),
         ("choreography", "choreography".to_owned(), ".log li"),
+        ("questions", "questions".to_owned(), ".asks a"),
+        ("question", "questions/step-latency".to_owned(), "[data-question]"),
     ] {
         browser.goto(&shop.at("view", &format!("/#/{address}"))).await;
         browser.find(there).await;
-        for (width, height) in WINDOWS {
-            for scheme in ["light", "dark"] {
-                let name = format!("{screen}-{width}-{scheme}");
-                browser.look(width, height, scheme).await;
-                let faults = browser.faults().await;
-                broken.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
-                broken.extend(too_wide(&browser, &name).await);
-                browser.picture(&format!("{name}.png")).await;
-            }
-        }
+        broken.extend(everywhere(&browser, screen).await);
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert_no_error(&browser).await;
+}
+
+/// What is wrong with the screen as it is, at both widths, in light and dark; with pictures.
+pub async fn everywhere(browser: &Browser, screen: &str) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (width, height) in WINDOWS {
+        for scheme in ["light", "dark"] {
+            let name = format!("{screen}-{width}-{scheme}");
+            browser.look(width, height, scheme).await;
+            let faults = browser.faults().await;
+            broken.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+            broken.extend(too_wide(browser, &name).await);
+            browser.picture(&format!("{name}.png")).await;
+        }
+    }
+    broken
 }
 
 /// What makes the screen `name` wider than the window, if it is: the outermost elements of it.
@@ -220,6 +263,7 @@ async fn the_longest_words_of_catalog_and_customers_fit_into_every_screen() {
         ("orders", "orders".to_owned(), ".flight-link"),
         ("order", format!("orders/{order}"), ".steps li"),
         ("choreography", "choreography".to_owned(), ".log"),
+        ("question", "questions/best-customers".to_owned(), "[data-question]"),
     ] {
         browser.goto(&shop.at("view", &format!("/#/{address}"))).await;
         browser.find(there).await;

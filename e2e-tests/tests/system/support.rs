@@ -20,6 +20,8 @@ static CHANGED: Slot = Slot::new();
 
 /// For tests of a secured shop.
 static SECURED: Slot = Slot::new();
+/// For tests of the page's Workshop, which only a shop of processes has.
+static DEMO: Slot = Slot::new();
 
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.
 struct Slot {
@@ -75,6 +77,15 @@ pub async fn spoiled() -> Outside {
 pub async fn changed() -> Turn<RwLockWriteGuard<'static, ()>> {
     let turn = CHANGED.turn.write().await;
     Turn { outside: CHANGED.outside().await, _turn: turn }
+}
+
+/// A shop with the Workshop on its page, for this test alone.
+pub async fn demo() -> Turn<RwLockWriteGuard<'static, ()>> {
+    let turn = DEMO.turn.write().await;
+    let options = || StartOptions { demo: true, ..StartOptions::default() };
+    let start = || async { Shop::start(options()).await.expect("the shop starts") };
+    let outside = Outside::new(DEMO.shop.get_or_init(start).await);
+    Turn { outside, _turn: turn }
 }
 
 /// A shop with other tests in it at the same time.

@@ -48,6 +48,11 @@ pub struct Config {
     /// Most event streams at a time; 503 above it. They take no place of waiting requests.
     #[arg(long, env = "STREAMS_MAX", default_value_t = 256, value_parser = streams_max)]
     pub streams_max: usize,
+
+    /// Public base URL of the Workshop, where a person breaks the shop on purpose; without it, the
+    /// page has no such screen.
+    #[arg(long, env = "WORKSHOP_URL", value_parser = http_url)]
+    pub workshop_url: Option<String>,
 }
 
 /// Each has a connection, and a connection a file descriptor.

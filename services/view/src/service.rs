@@ -62,7 +62,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         looks: OrderLooks::default(),
         feed,
         streams,
-        page: Page::new(&config.orders_url)?,
+        page: Page::new(&config.orders_url, config.workshop_url.as_deref())?,
         freshness: freshness.clone(),
         rebuilds,
         shutdown: shutdown.clone(),

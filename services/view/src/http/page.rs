@@ -20,6 +20,11 @@ const SVG: &str = "image/svg+xml";
 
 /// Where `index.html` has the address of orders.
 const ORDERS_URL: &str = "{orders_url}";
+/// Where it has the address of the Workshop, and the link to that screen, if there is one.
+const WORKSHOP_META: &str = "{workshop_meta}";
+const WORKSHOP_LINK: &str = "{workshop_link}";
+/// The screen that only a shop with a Workshop has.
+const WORKSHOP_FILE: &str = "workshop.js";
 
 macro_rules! files {
     ($($name:literal: $media_type:expr),* $(,)?) => {
@@ -28,7 +33,7 @@ macro_rules! files {
 }
 
 /// Name, media type and text of every file in `page/`.
-static FILES: [(&str, &str, &str); 13] = files! {
+static FILES: [(&str, &str, &str); 15] = files! {
     "index.html": HTML,
     "style.css": CSS,
     "icon.svg": SVG,
@@ -38,10 +43,12 @@ static FILES: [(&str, &str, &str); 13] = files! {
     "live.js": JS,
     "order.js": JS,
     "picture.js": JS,
+    "questions.js": JS,
     "router.js": JS,
     "session.js": JS,
     "shop.js": JS,
     "words.js": JS,
+    "workshop.js": JS,
 };
 
 /// The page, ready to be sent.
@@ -61,25 +68,38 @@ struct File {
 }
 
 impl Page {
-    /// A page that sends commands to orders at `orders_url`.
+    /// A page that sends commands to orders at `orders_url`, and has the screen of the Workshop at
+    /// `workshop_url`, if there is one.
     ///
     /// # Errors
-    /// When that cannot stand in a Content-Security-Policy.
-    pub fn new(orders_url: &str) -> anyhow::Result<Self> {
-        let orders = origin(orders_url);
-        let plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
-        ensure!(orders.chars().all(plain), "ORDERS_URL: `{orders}` is no origin of a URL");
+    /// When one of them cannot stand in a Content-Security-Policy.
+    pub fn new(orders_url: &str, workshop_url: Option<&str>) -> anyhow::Result<Self> {
+        let orders = plain_origin("ORDERS_URL", orders_url)?;
+        let workshop = workshop_url.map(|url| plain_origin("WORKSHOP_URL", url)).transpose()?;
+        let workshop = workshop.map(|origin| format!(" {origin}")).unwrap_or_default();
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-             connect-src 'self' {orders}; base-uri 'none'; form-action 'none'; \
+             connect-src 'self' {orders}{workshop}; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'"
         );
+        let (meta, link) = match workshop_url {
+            None => (String::new(), ""),
+            Some(url) => (
+                format!("<meta name=\"workshop-url\" content=\"{}\">", escaped(url)),
+                "<a href=\"#/workshop\">Workshop</a>",
+            ),
+        };
         let file = |(name, media_type, text): (&'static str, &'static str, &'static str)| {
-            let text = text.replace(ORDERS_URL, &escaped(orders_url));
+            let text = text
+                .replace(ORDERS_URL, &escaped(orders_url))
+                .replace(WORKSHOP_META, &meta)
+                .replace(WORKSHOP_LINK, link);
             let etag = etag::tag_of(text.as_bytes());
             File { name, media_type, text, etag }
         };
-        let files = FILES.into_iter().map(file).collect();
+        let is_served =
+            |(name, _, _): &(&str, &str, &str)| *name != WORKSHOP_FILE || workshop_url.is_some();
+        let files = FILES.into_iter().filter(is_served).map(file).collect();
         Ok(Self(Arc::new(Inner { files, policy: HeaderValue::try_from(policy)? })))
     }
 
@@ -131,6 +151,14 @@ async fn file(
     file.map(|file| page.answer(file, &headers)).ok_or_else(none)
 }
 
+/// The origin of `url`, for a Content-Security-Policy.
+fn plain_origin<'a>(setting: &str, url: &'a str) -> anyhow::Result<&'a str> {
+    let origin = origin(url);
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
+    ensure!(origin.chars().all(plain), "{setting}: `{origin}` is no origin of a URL");
+    Ok(origin)
+}
+
 /// For an attribute of HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
@@ -140,8 +168,10 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// All files together, as they are sent.
+    /// All files of a shop together, as they are sent.
     const BYTES_MAX: usize = 100_000;
+    /// And what a shop with a Workshop has besides.
+    const WORKSHOP_BYTES_MAX: usize = 20_000;
 
     #[test]
     fn every_file_is_embedded_and_together_they_are_small() {
@@ -152,8 +182,15 @@ mod tests {
         names.sort();
         embedded.sort();
         assert_eq!(names, embedded);
-        let bytes: usize = FILES.iter().map(|(_, _, text)| text.len()).sum();
+        let (mut bytes, mut of_workshop) = (0, 0);
+        for (name, _, text) in FILES {
+            match name {
+                WORKSHOP_FILE => of_workshop += text.len(),
+                _ => bytes += text.len(),
+            }
+        }
         assert!(bytes < BYTES_MAX, "{bytes} bytes");
+        assert!(of_workshop < WORKSHOP_BYTES_MAX, "{of_workshop} bytes of the Workshop");
     }
 
     #[test]
@@ -167,10 +204,29 @@ mod tests {
 
     #[test]
     fn the_address_of_orders_is_in_the_policy_and_in_the_page_and_breaks_neither() {
-        let page = Page::new("http://127.0.0.1:8080/a\"b").unwrap();
+        let page = Page::new("http://127.0.0.1:8080/a\"b", None).unwrap();
         let policy = page.0.policy.to_str().unwrap();
         assert!(policy.contains("connect-src 'self' http://127.0.0.1:8080;"), "{policy}");
         assert!(page.0.files[0].text.contains("http://127.0.0.1:8080/a&quot;b"));
-        assert!(Page::new("http://orders; script-src *").is_err());
+        assert!(Page::new("http://orders; script-src *", None).is_err());
+    }
+
+    #[test]
+    fn only_a_shop_with_a_workshop_has_its_screen() {
+        let orders = "http://127.0.0.1:8080";
+        let without = Page::new(orders, None).unwrap();
+        let index = &without.0.files[0].text;
+        assert!(!index.contains("orkshop") && !index.contains('{'), "{index}");
+        assert!(without.0.files.iter().all(|file| file.name != WORKSHOP_FILE));
+        let with = Page::new(orders, Some("http://127.0.0.1:8089")).unwrap();
+        let policy = with.0.policy.to_str().unwrap();
+        let both = "connect-src 'self' http://127.0.0.1:8080 http://127.0.0.1:8089;";
+        assert!(policy.contains(both), "{policy}");
+        let index = &with.0.files[0].text;
+        assert!(
+            index.contains("content=\"http://127.0.0.1:8089\"") && index.contains("#/workshop")
+        );
+        assert!(with.0.files.iter().any(|file| file.name == WORKSHOP_FILE));
+        assert!(Page::new(orders, Some("http://workshop; script-src *")).is_err());
     }
 }

@@ -156,7 +156,7 @@ impl Instance {
             looks: OrderLooks::default(),
             feed,
             streams: streams.clone(),
-            page: Page::new("http://127.0.0.1:8080").unwrap(),
+            page: Page::new("http://127.0.0.1:8080", None).unwrap(),
             freshness: freshness.clone(),
             rebuilds: Rebuilds::default(),
             shutdown: shutdown.clone(),
