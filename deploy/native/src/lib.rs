@@ -14,6 +14,7 @@ mod down;
 mod ending;
 mod install;
 mod ports;
+mod private_file;
 mod processes;
 pub mod provision;
 mod running;

@@ -4,9 +4,8 @@
 //! good. Each start sets the passwords of Kafka and PostgreSQL to those of the files, so a file
 //! that is deleted or overwritten is a new password after the next start.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,6 +15,7 @@ use streams::Cluster;
 use streams::cluster::{Protocol, Settings};
 use uuid::Uuid;
 
+use crate::private_file::write;
 use crate::tls;
 
 /// The super user of Kafka.
@@ -112,18 +112,6 @@ impl Secrets {
 
 fn role_file(role: &str) -> String {
     format!("postgres.{role}")
-}
-
-/// Writes a file that our user alone may read, as a whole.
-pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let new = path.with_extension("new");
-    let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(content)?;
-        fs::rename(&new, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

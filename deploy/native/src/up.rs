@@ -257,16 +257,22 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
     tokio::try_join!(connect, services)?;
     tokio::spawn(schemas::keep(places.clone(), progress, running.stop.clone()));
     if !args.infra_only {
-        let badge = Badge::staff(&running.state())?;
-        stock::ensure(&site.http("inventory"), &badge, SERVICE_DEADLINE).await?;
-        progress.step("inventory", "has its first stock");
-        catalog::known(&running.instances_of("orders"), &badge, SERVICE_DEADLINE).await?;
-        progress.step("orders", "knows the catalog");
+        stock_and_catalog(running, progress).await?;
         // So the connectors have registered the schemas of their tables.
         if let Err(error) = schemas::keep_new(&places).await {
             progress.step("registry", format!("{error:#}"));
         }
     }
+    Ok(())
+}
+
+/// What the first customer meets: pieces in stock, and a catalog that orders knows.
+async fn stock_and_catalog(running: &Running, progress: Progress) -> Result<()> {
+    let badge = Badge::staff(&running.state())?;
+    stock::ensure(&running.site.http("inventory"), &badge, SERVICE_DEADLINE).await?;
+    progress.step("inventory", "has its first stock");
+    catalog::known(&running.instances_of("orders"), &badge, SERVICE_DEADLINE).await?;
+    progress.step("orders", "knows the catalog");
     Ok(())
 }
 
@@ -329,8 +335,8 @@ fn jwks(auth: bool, dirs: &Dirs) -> Result<Option<PathBuf>> {
     Ok(Some(development.jwks()))
 }
 
-/// Sees that the data is that of such a shop. Owners, users and passwords differ, so neither goes on
-/// with what the other has made.
+/// Sees that the data is that of such a shop. Owners, users and passwords differ, so neither goes
+/// on with what the other has made.
 fn take_profile(dirs: &Dirs, secured: bool) -> Result<()> {
     const NAMES: [&str; 2] = ["open", "secured"];
     let file = dirs.data().join("profile");

@@ -34,7 +34,7 @@ impl Partitions {
         for topic in topics {
             let found = metadata.topics().iter().find(|found| found.name() == topic.name);
             let count = found.map_or(0, |found| found.partitions().len());
-            // Among all topics are only those that one may see; asked for by name, Kafka tells why not.
+            // Among all are only those that one may see; asked by name, Kafka tells why not.
             let count = if count == 0 { partitions_of(consumer, topic.name)? } else { count };
             if partitions.counts.insert(topic.name, i32::try_from(count)?).is_none() {
                 partitions.topics.push((topic.name, topic.partitions, topic.writers));

@@ -1,5 +1,5 @@
-//! [`Cluster`]: where Kafka is, and who we are there, as one text: `127.0.0.1:9092`, or with a login
-//! `sasl_ssl://orders@127.0.0.1:9092?password_file=/run/secrets/orders&ca_file=/run/secrets/ca.pem`.
+//! [`Cluster`]: where Kafka is, and who we are there, as one text: `127.0.0.1:9092`, or with a
+//! login `sasl_ssl://orders@127.0.0.1:9092?password_file=/run/orders&ca_file=/run/ca.pem`.
 //! So all who are told where Kafka is can also log in. The password itself is never in it: a file
 //! has it.
 

@@ -187,14 +187,7 @@ impl Breaker {
                 self.mend(|| servers.mail(good_day)).await
             }
             Act::Connector { name, fault: ConnectorFault::CutOff } => {
-                let database = if *name == "catalog" { "catalog" } else { "payments" };
-                self.insist(|| servers.cut_off(database)).await?;
-                let end = Instant::now() + fault.lasts;
-                while Instant::now() < end && !self.stop.is_cancelled() {
-                    until(end.min(Instant::now() + CUT_EVERY)).await;
-                    let _ = servers.cut_off(database).await;
-                }
-                Ok(())
+                self.cut_off(name, fault.lasts).await
             }
             Act::Connector { name, fault } => {
                 let what = if *fault == ConnectorFault::Paused { "pause" } else { "stop" };
@@ -214,6 +207,19 @@ impl Breaker {
                 Ok(())
             }
         }
+    }
+
+    /// Ends the sessions of a connector again and again.
+    async fn cut_off(&self, connector: &str, lasts: Duration) -> Result<()> {
+        let database = if connector == "catalog" { "catalog" } else { "payments" };
+        self.insist(|| self.servers.cut_off(database)).await?;
+        let end = Instant::now() + lasts;
+        while Instant::now() < end && !self.stop.is_cancelled() {
+            let next = end.min(Instant::now() + CUT_EVERY);
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep_until(next.into())).await;
+            let _ = self.servers.cut_off(database).await;
+        }
+        Ok(())
     }
 
     /// Tries until a server does it, which other faults may hold up.

@@ -1,7 +1,7 @@
 //! A private PostgreSQL, with the server that the system has.
 //!
-//! It listens on 127.0.0.1 only, and holds nothing but demo data. It trusts every connection, but in
-//! a secured shop.
+//! It listens on 127.0.0.1 only, and holds nothing but demo data. It trusts every connection, but
+//! in a secured shop.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -13,7 +13,8 @@ use client::Health;
 use tokio::process::Command;
 
 use super::site::Site;
-use crate::secrets::{DATABASE_ADMIN, write};
+use crate::private_file::write;
+use crate::secrets::DATABASE_ADMIN;
 use crate::supervisor::{ProcessSpec, Signal};
 
 const SETTINGS: &str = include_str!("../../../debezium/postgresql.conf");

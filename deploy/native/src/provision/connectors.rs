@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn connector_files_are_flat_and_name_only_what_is_rendered() {
-        for (name, template) in CONNECTORS {
+        for (name, _, template) in CONNECTORS {
             let text = render(template, |_| Some("1".into())).unwrap();
             let config: Config = serde_json::from_str(&text).unwrap();
             assert_eq!(config["exactly.once.support"], "required", "{name}");
@@ -250,7 +250,7 @@ mod tests {
         let columns = columns.chain(added).filter(|name| !CARRIED_OTHERWISE.contains(name));
         let columns: Vec<_> = columns.collect();
 
-        let config: Config = serde_json::from_str(CONNECTORS[1].1).unwrap();
+        let config: Config = serde_json::from_str(CONNECTORS[1].2).unwrap();
         let placement = &config["transforms.outbox.table.fields.additional.placement"];
         let carried: Vec<_> =
             placement.split(',').filter_map(|field| field.split(':').next()).collect();

@@ -47,8 +47,8 @@ pub(crate) struct UpArgs {
     /// Set a variable of a service; may be repeated
     #[arg(long, value_name = "SERVICE.KEY=VALUE")]
     env: Vec<EnvSetting>,
-    /// With logins, access control and TLS: Kafka's users and their rights come from the tables of the
-    /// choreography, each database has its own role, and the passwords are in DIR/secrets
+    /// With logins, access control and TLS: Kafka's users and their rights come from the tables of
+    /// the choreography, each database has its own role, and the passwords are in DIR/secrets
     #[arg(long)]
     secured: bool,
     /// Give the page its Workshop: fault switches, dead letters, views, the auditor at a button

@@ -68,7 +68,7 @@ pub(super) struct EventsQuery {
 #[expect(dead_code, reason = "it is what the document says")]
 enum FlockOrEvent {
     /// The data of `transition`.
-    Transition(EventView),
+    Transition(Box<EventView>),
     /// The data of `flock`.
     Flock(FlockView),
 }
