@@ -122,7 +122,8 @@ impl BankProcess {
             .expect("the bank was built");
         let log = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let url = log.lines().map_while(Result::ok).find_map(|line| {
-            line.split_once("listening on ").map(|(_, url)| url.trim().to_owned())
+            let line: Value = serde_json::from_str(&line).expect("a pipe gets JSON");
+            line["message"].as_str()?.strip_prefix("listening on ").map(ToOwned::to_owned)
         });
         Self { bank: Bank::at(url.expect("it says where it listens")), child }
     }

@@ -1,8 +1,8 @@
 // The auditor at work: each law with its standing, what it has caught, and what went wrong so far.
 
 import { h, show, hidden } from './dom.js';
-import { facts, on, past } from './run.js';
-import { noteOf } from './live.js';
+import { facts, isRecorded, on, past } from './run.js';
+import { remarkOf } from './live.js';
 import { clock, count, short } from './words.js';
 
 const STANDING = { unseen: ['·', 'not looked at yet'], waits: ['…', 'on its way'], holds: ['✓', 'holds'], broken: ['✕', 'broken'] };
@@ -16,7 +16,7 @@ export function auditor(section) {
   const list = h('ul', { class: 'laws', 'aria-label': 'Laws' });
   const wrong = h('ol', { class: 'wrong', 'aria-label': 'What went wrong, newest first' });
   show(section, h('h2', null, 'The auditor'), verdict, caught, list, h('h2', null, 'What went wrong'), wrong);
-  let standing, violations, notes, numbers, soon = false;
+  let standing, violations, remarks, numbers, soon = false;
 
   function take(entry) {
     if (entry.kind === 'laws') {
@@ -25,7 +25,7 @@ export function auditor(section) {
     } else if (entry.kind === 'violation') {
       const known = violations.some(({ name, order, sku }) => name === entry.name && order === entry.order && sku === entry.sku);
       if (!known) violations.push(entry);
-    } else if (entry.kind === 'note' && noteOf(entry).unusual) notes.unshift(entry);
+    } else if (entry.kind === 'remark' && remarkOf(entry).unusual) remarks.unshift(entry);
   }
 
   function draw() {
@@ -46,8 +46,8 @@ export function auditor(section) {
       const [mark, words] = STANDING[standing[name] ?? 'unseen'];
       return h('li', { class: `law ${standing[name] ?? 'unseen'}`, 'data-law': name, title: statement }, h('span', { class: 'mark', 'aria-hidden': 'true' }, mark), h('span', null, name, hidden(`: ${words}`)));
     }));
-    show(wrong, notes.length ? notes.slice(0, LINES_MAX).map(noteOf).map((note) => h('li', { class: note.bad ? 'bad' : '' }, h('time', { class: 'number dim', datetime: note.at }, clock(note.at)),
-      h('span', null, note.service && [h('strong', { class: `of-${note.service}` }, note.service), ' '], note.what))) : h('li', { class: 'dim' }, 'Nothing yet. Press a fault above.'));
+    show(wrong, remarks.length ? remarks.slice(0, LINES_MAX).map(remarkOf).map((remark) => h('li', { class: remark.bad ? 'bad' : '' }, h('time', { class: 'number dim', datetime: remark.at }, clock(remark.at)),
+      h('span', null, remark.service && [h('strong', { class: `of-${remark.service}` }, remark.service), ' '], remark.what))) : h('li', { class: 'dim' }, isRecorded ? 'Nothing yet.' : 'Nothing yet. Press a fault above.'));
   }
 
   /** At most some times a second: a run may be fast. */
@@ -58,14 +58,14 @@ export function auditor(section) {
   };
 
   function again() {
-    [standing, violations, notes, numbers] = [{}, [], [], null];
+    [standing, violations, remarks, numbers] = [{}, [], [], null];
     past().forEach(take);
     draw();
   }
 
   on('entry', (entry) => {
     take(entry);
-    if (['laws', 'violation', 'note'].includes(entry.kind)) drawSoon();
+    if (['laws', 'violation', 'remark'].includes(entry.kind)) drawSoon();
   });
   on('reset', again);
   again();

@@ -2,7 +2,7 @@
 
 import { h, s, show, hidden } from './dom.js';
 import { SPEEDS, begin, facts, isRecorded, msAt, on, play, press, query, run, seek, step, stop, t } from './run.js';
-import { noteOf } from './live.js';
+import { remarkOf } from './live.js';
 import { count } from './words.js';
 
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
@@ -11,7 +11,7 @@ const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 function told(entry) {
   if (entry.kind === 'transition') return `${entry.event.writer}: ${entry.event.transition}`;
   if (entry.kind === 'refusal') return `orders: ${entry.refusal.command} refused`;
-  if (entry.kind === 'note') return `${noteOf(entry).service ?? entry.actor}: ${noteOf(entry).what}`;
+  if (entry.kind === 'remark') return `${remarkOf(entry).service ?? entry.actor}: ${remarkOf(entry).what}`;
   if (entry.kind === 'condition') return `${entry.service} is ${entry.condition}`;
   if (entry.kind === 'violation') return `The law “${entry.name}” is broken`;
   return 'Every order has ended';

@@ -41,7 +41,7 @@ function words(what, about) {
 const OUTSIDE = { bank: 'The bank: ', relay: 'Debezium: ' };
 
 /** A line of the trace, for people. */
-export const noteOf = ({ ms, actor, what, about }) => ({
+export const remarkOf = ({ ms, actor, what, about }) => ({
   at: new Date(at(ms)).toISOString(),
   service: OUTSIDE[actor] ? null : serviceOf(actor),
   lane: serviceOf(actor),
@@ -59,8 +59,8 @@ function known(id) {
   if (!steps.length) return refusals.at(-1)?.order ?? null;
   const order = steps.at(-1).order, holder = topology.statuses.find(({ status }) => status === order.status)?.holder;
   const until = holder ? Infinity : steps.at(-1).t;
-  const notes = past().filter((entry) => entry.kind === 'note' && (entry.about ? entry.about.includes(id) : entry.t >= steps[0].t && entry.t <= until && serviceOf(entry.actor)));
-  return { ...order, refusals: refusals.map(({ refusal }) => refusal), notes: notes.map((note) => ({ ...noteOf(note), before: steps.find((step) => step.t >= note.t)?.event.version ?? null })) };
+  const remarks = past().filter((entry) => entry.kind === 'remark' && (entry.about ? entry.about.includes(id) : entry.t >= steps[0].t && entry.t <= until && serviceOf(entry.actor)));
+  return { ...order, refusals: refusals.map(({ refusal }) => refusal), remarks: remarks.map((remark) => ({ ...remarkOf(remark), before: steps.find((step) => step.t >= remark.t)?.event.version ?? null })) };
 }
 
 /** A question to the view: an order, now or at a version. */
@@ -82,8 +82,8 @@ export function follow(path, first, listeners) {
     if (over) return;
     const about = entry.event?.order_id ?? entry.order_id;
     if (entry.kind === 'transition' && (!id || about === id)) listeners.transition?.(entry.event);
-    else if (id && about === id && entry.kind === 'refusal') entry.order ? listeners.refused?.(entry.order) : listeners.note?.();
-    else if (id && entry.kind === 'note' && (!entry.about || entry.about.includes(id))) listeners.note?.();
+    else if (id && about === id && entry.kind === 'refusal') entry.order ? listeners.refused?.(entry.order) : listeners.remark?.();
+    else if (id && entry.kind === 'remark' && (!entry.about || entry.about.includes(id))) listeners.remark?.();
   };
   const earlier = past();
   const shown = id ? earlier : earlier.filter(({ kind }) => kind === 'transition').slice(-first.latest);

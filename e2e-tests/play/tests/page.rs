@@ -257,7 +257,7 @@ async fn every_screen_can_be_used_by_each_at_both_widths_in_light_and_dark() {
     }
     browser.goto(&format!("{}/{caught}", playing.address)).await;
     browser.click(".violation a").await;
-    browser.find(".note.bad").await;
+    browser.find(".remark.bad").await;
     look_at(&browser, "order", &mut broken).await;
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     let errors = browser.errors().await;

@@ -75,7 +75,7 @@ pub enum Happening {
         order: Option<Box<OrderView>>,
     },
     /// A line of the trace.
-    Note {
+    Remark {
         /// Whose.
         actor: String,
         /// What.
@@ -177,15 +177,15 @@ impl Live {
     /// One step of the run; what has happened by then since the last one.
     pub fn step(&mut self) -> Vec<Happening> {
         self.run.step();
-        let mut happened: Vec<_> = self.notes().collect();
+        let mut happened: Vec<_> = self.remarks().collect();
         happened.extend(self.changes());
         happened.extend(self.news());
         happened
     }
 
-    fn notes(&mut self) -> impl Iterator<Item = Happening> {
+    fn remarks(&mut self) -> impl Iterator<Item = Happening> {
         let events = self.run.sim.take_events().into_iter();
-        events.filter(|event| is_told(&event.actor, &event.what)).map(|event| Happening::Note {
+        events.filter(|event| is_told(&event.actor, &event.what)).map(|event| Happening::Remark {
             actor: event.actor,
             what: event.what,
             about: event.about,

@@ -10,7 +10,6 @@
 mod audit;
 mod bad_input;
 mod browser;
-mod callers;
 mod cancellation;
 mod capture;
 mod catalog;
@@ -30,7 +29,6 @@ mod page;
 mod pass;
 mod registry;
 mod scale;
-mod secured;
 mod shapes;
 mod sizes;
 mod stock;

@@ -18,8 +18,6 @@ static SPOILED: Slot = Slot::new();
 /// For tests that change its topics or its catalog for good.
 static CHANGED: Slot = Slot::new();
 
-/// For tests of a secured shop.
-static SECURED: Slot = Slot::new();
 /// For tests of the page's Workshop, which only a shop of processes has.
 static DEMO: Slot = Slot::new();
 
@@ -39,13 +37,6 @@ impl Slot {
             || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
         Outside::new(self.shop.get_or_init(start).await)
     }
-
-    async fn secured(&'static self) -> Outside {
-        // As processes always: who may do what is the same in containers.
-        let options = StartOptions { secured: true, ..StartOptions::default() };
-        let start = || async { Shop::start(options).await.expect("the secured shop starts") };
-        Outside::new(self.shop.get_or_init(start).await)
-    }
 }
 
 /// A shop for a test, and its turn.
@@ -60,12 +51,6 @@ impl<G> Deref for Turn<G> {
     fn deref(&self) -> &Outside {
         &self.outside
     }
-}
-
-/// A secured shop, for this test alone while it runs.
-pub async fn secured() -> Turn<RwLockWriteGuard<'static, ()>> {
-    let turn = SECURED.turn.write().await;
-    Turn { outside: SECURED.secured().await, _turn: turn }
 }
 
 /// A shop that only this test uses.

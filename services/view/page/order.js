@@ -155,13 +155,13 @@ export function order(main, id, address) {
 
   const reasons = (list, name = 'refusal') => h('ul', { class: name }, list.map(({ check, code, detail }) => h('li', null, h('strong', null, code), ` ${detail} `, h('span', { class: 'dim' }, `(${check})`))));
 
-  /** What went wrong on the way, and what was done about it; only a run that is told has notes. */
-  const note = ({ at, service, lane, what, bad }) => h('li', { class: `note ${bad ? 'bad' : ''}`, 'data-at': lane }, h('p', null, h('span', { 'aria-hidden': 'true' }, bad ? '⚡' : '·'), ' ', service && [h('strong', { class: `of-${service}` }, service), ' '], what), h('time', { class: 'number dim', datetime: at }, clock(at)));
+  /** What went wrong on the way, and what was done about it; only a run that is told has remarks. */
+  const remark = ({ at, service, lane, what, bad }) => h('li', { class: `remark ${bad ? 'bad' : ''}`, 'data-at': lane }, h('p', null, h('span', { 'aria-hidden': 'true' }, bad ? '⚡' : '·'), ' ', service && [h('strong', { class: `of-${service}` }, service), ' '], what), h('time', { class: 'number dim', datetime: at }, clock(at)));
 
   function drawSteps() {
     const { topology } = state;
-    const notes = [...(state.now?.notes ?? [])];
-    const notesBefore = (version) => notes.splice(0, notes.filter(({ before }) => before !== null && before <= version).length).map(note);
+    const remarks = [...(state.now?.remarks ?? [])];
+    const remarksBefore = (version) => remarks.splice(0, remarks.filter(({ before }) => before !== null && before <= version).length).map(remark);
     const rows = state.steps.flatMap((step, index) => {
       const before = state.steps[index - 1];
       // The next writer may be behind the clock of the log, by an answer of it.
@@ -170,7 +170,7 @@ export function order(main, id, address) {
       const news = body?.reasons?.slice(old?.reasons?.length ?? 0) ?? [];
       const by = causedBy(step, topology), from = step.causation_id && cause(step.causation_id);
       const failed = tone(step.status) === 'bad';
-      return [...notesBefore(step.version), h('li', { 'data-writer': step.writer, 'data-by': by, class: failed ? 'failed' : '' },
+      return [...remarksBefore(step.version), h('li', { 'data-writer': step.writer, 'data-by': by, class: failed ? 'failed' : '' },
         h('button', { class: 'step', onclick: () => choose(step.version) },
           h('span', { class: 'what' }, h('strong', null, step.transition), ' ', chip(step.status)),
           h('span', { class: 'since number' }, before ? ['+', span(since)] : 'at once', hidden(before ? ' after the one before' : '')),
@@ -178,7 +178,7 @@ export function order(main, id, address) {
           from && h('span', { class: 'why' }, 'because of ', h('code', null, place(from)), by && [' from ', h('strong', { class: `of-${by}` }, by === 'customer' ? 'the customer' : by)])),
         news.length > 0 && reasons(news))];
     });
-    rows.push(...notes.map(note));
+    rows.push(...remarks.map(remark));
     for (const refusal of state.now?.refusals ?? []) {
       rows.push(h('li', { 'data-writer': 'customer', class: 'refused' },
         h('div', { class: 'step' }, h('span', { class: 'what' }, h('strong', null, refusal.command), ' ', chip('refused')), h('span', { class: 'since number' }, clock(refusal.refused_at)),
@@ -213,9 +213,9 @@ export function order(main, id, address) {
     ]);
     const wings = [], birds = [];
     let from = null, newest = null;
-    const settled = rows.findLast(({ classList }) => !['note', 'pending', 'refused'].some((kind) => classList.contains(kind)));
+    const settled = rows.findLast(({ classList }) => !['remark', 'pending', 'refused'].some((kind) => classList.contains(kind)));
     for (const [index, row] of rows.entries()) {
-      if (row.classList.contains('note')) {
+      if (row.classList.contains('remark')) {
         if (row.dataset.at) birds.push(s('text', { class: row.classList.contains('bad') ? 'cross' : `of-${row.dataset.at}`, x: x(row.dataset.at), y: y(row) + 5, 'text-anchor': 'middle' }, row.classList.contains('bad') ? '⚡' : '·'));
         continue;
       }
@@ -289,7 +289,7 @@ export function order(main, id, address) {
       // After the end, there is nothing to follow.
       theTopology().then(({ statuses }) => statuses.find(({ status }) => status === event.status)?.holder ?? stop(), () => {});
     },
-    note: () => {
+    remark: () => {
       clearTimeout(soon);
       soon = setTimeout(look, 100);
     },

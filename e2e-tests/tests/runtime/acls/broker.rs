@@ -101,7 +101,7 @@ impl Broker {
 }
 
 /// PLAIN and not SCRAM, so that users need not be made first: the authorizer sees the same `User:`
-/// either way. `tests/system/secured.rs` has a Kafka with SCRAM and TLS.
+/// either way. `tests/profiles/secured.rs` has a Kafka with SCRAM and TLS.
 fn access_control(port: u16, controller: u16) -> String {
     let users = principals();
     let users = users.iter().map(|user| user.name).chain([ADMIN]);

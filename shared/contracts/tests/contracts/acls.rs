@@ -178,7 +178,7 @@ const HEAD: &str = "# Who may do what on Kafka\n\n\
     since Kafka 2.8: the right to write one topic is enough. `name-*` stands for all names that \
     begin with `name-`: the number of the instance follows.\n\n\
     `e2e-tests/tests/runtime/acls/` adds these rules to a real broker and tries each principal \
-    with each topic, group and transactional id; `e2e-tests/tests/system/secured.rs` runs a shop \
+    with each topic, group and transactional id; `e2e-tests/tests/profiles/secured.rs` runs a shop \
     under them.\n";
 
 const LAYERS: &str = "\n## What these rules cannot tell apart\n\n\

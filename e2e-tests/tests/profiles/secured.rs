@@ -1,14 +1,39 @@
 //! A secured shop: an order goes all the way to its mail, and one who does what is not theirs is
 //! refused by Kafka or PostgreSQL, and says so where an operator looks.
 
-use crate::support::secured;
+use client::{Shop, StartOptions};
 use contracts::topics::ORDERS;
 use e2e_tests::{Outside, PATIENCE};
 use sqlx::{Connection, PgConnection};
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, ops::Deref, os::unix::fs::PermissionsExt, path::PathBuf};
 use streams::Cluster;
 use streams_kafka::{admin::produce_raw, read_topic};
 use testkit::{metric, wait_for};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+static SHOP: OnceCell<Shop> = OnceCell::const_new();
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The secured shop, for this test alone while it runs.
+struct Turn {
+    outside: Outside,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Turn {
+    type Target = Outside;
+
+    fn deref(&self) -> &Outside {
+        &self.outside
+    }
+}
+
+async fn secured() -> Turn {
+    let turn = TURN.lock().await;
+    let options = StartOptions { secured: true, ..StartOptions::default() };
+    let start = || async { Shop::start(options).await.expect("the secured shop starts") };
+    Turn { outside: Outside::new(SHOP.get_or_init(start).await), _turn: turn }
+}
 
 fn secret(shop: &Outside, file: &str) -> PathBuf {
     shop.shop().state().dir.join("secrets").join(file)
