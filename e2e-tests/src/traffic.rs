@@ -78,6 +78,8 @@ async fn place(
     not_now: impl FnMut(NotNow),
 ) -> Result<Placed> {
     let key = Uuid::new_v4().to_string();
-    let answer = orders.place(&key, &order_body("ada", &[(sku, 1)]), PATIENCE, not_now).await?;
+    // A shop that cannot keep up says when to come again, which is later each time.
+    let patience = PATIENCE * 4;
+    let answer = orders.place(&key, &order_body("ada", &[(sku, 1)]), patience, not_now).await?;
     Ok(Placed { id: answer.accepted()?, sku })
 }
