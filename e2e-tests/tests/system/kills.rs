@@ -11,9 +11,10 @@ const MAIL_BATCH: usize = 16;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_orders_survive_the_death_of_every_service() {
     let shop = alone().await;
-    let traffic = Traffic::start(&shop, "TEA", 1000, 50);
-    // One death every three seconds of the twenty that the traffic lasts.
-    let mut deaths = tokio::time::interval(Duration::from_secs(3));
+    let traffic = Traffic::start(&shop, "TEA", 1000, 20);
+    // One death every eight seconds of the fifty that the traffic lasts. A rate above what a busy
+    // machine can do would be a test of overload.
+    let mut deaths = tokio::time::interval(Duration::from_secs(8));
     deaths.tick().await;
     for service in ServiceName::by_default() {
         deaths.tick().await;
