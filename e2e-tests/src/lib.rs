@@ -11,10 +11,12 @@ pub mod containers;
 mod outside;
 mod prometheus;
 mod traffic;
+mod turn;
 mod way;
 
 pub use audit::audit;
 pub use outside::{Answer, Outside, PATIENCE};
 pub use prometheus::{Alert, Prometheus, rules};
 pub use traffic::{Placed, Traffic};
+pub use turn::Turn;
 pub use way::start;

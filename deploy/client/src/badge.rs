@@ -1,10 +1,9 @@
 //! [`Badge`]: what a client shows to the services of a shop whose callers need a token; and the
 //! issuer of development, which a shop on this machine has.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use tokens::{Grant, Identity, Issuer, Role};
 
 use crate::dirs::Dirs;
+use crate::private_file;
 use crate::state::State;
 
 /// The name of the issuer of development, in its tokens (`iss`).
@@ -30,8 +30,8 @@ const REQUEST: Duration = Duration::from_secs(300);
 /// Keys that tokens are believed by: the one that signs, and the one before.
 const KEYS_MAX: usize = 2;
 
-/// The issuer of development of the shop in a folder: a key pair, and the JWK Set beside it. Who
-/// may read the folder of the secrets is staff.
+/// The issuer of development of the shop in a folder: a key pair, and the JWK Set beside it. A
+/// person who may read the folder of the secrets is staff.
 #[derive(Clone, Debug)]
 pub struct Development {
     folder: PathBuf,
@@ -100,7 +100,7 @@ impl Development {
         keys.truncate(KEYS_MAX);
         // First the public key: so no token is signed that the services could not know.
         self.publish(&keys)?;
-        write_new(&self.key(), issuer.pkcs8())?;
+        private_file::write(&self.key(), issuer.pkcs8())?;
         Ok(issuer)
     }
 
@@ -111,19 +111,8 @@ impl Development {
     }
 
     fn publish(&self, keys: &[Value]) -> Result<()> {
-        write_new(&self.jwks(), json!({ "keys": keys }).to_string().as_bytes())
+        private_file::write(&self.jwks(), json!({ "keys": keys }).to_string().as_bytes())
     }
-}
-
-/// Writes a file for its owner alone, as a whole: readers see the old one or the new one.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let new = path.with_added_extension("new");
-    let _ = fs::remove_file(&new);
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(&new);
-    let mut file = file.with_context(|| format!("cannot write {}", new.display()))?;
-    file.write_all(bytes)?;
-    fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Shows who calls, to services that ask for it; others do not look at it. Cheap to clone.

@@ -19,6 +19,7 @@ pub mod log;
 pub mod metrics;
 mod order_client;
 mod passfile;
+pub mod private_file;
 mod processes;
 mod progress;
 mod shop;

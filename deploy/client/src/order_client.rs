@@ -129,7 +129,7 @@ impl OrderClient {
         Ok(Self { http: http.build()?, orders, view, badge, manners, turns: None })
     }
 
-    /// A client of the shop that `state` describes, who is staff there.
+    /// A client of the shop that `state` describes, with the badge of its staff.
     ///
     /// # Errors
     /// When the shop has no such services, or its issuer's key cannot be read.

@@ -14,7 +14,6 @@ mod down;
 mod ending;
 mod install;
 mod ports;
-mod private_file;
 mod processes;
 pub mod provision;
 mod running;

@@ -15,8 +15,8 @@ use streams::Cluster;
 use streams::cluster::{Protocol, Settings};
 use uuid::Uuid;
 
-use crate::private_file::write;
 use crate::tls;
+use client::private_file::write;
 
 /// The super user of Kafka.
 pub(crate) const ADMIN: &str = "admin";

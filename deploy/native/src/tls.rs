@@ -10,7 +10,7 @@ use rcgen::{
     KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use crate::private_file::write;
+use client::private_file::write;
 
 /// The authority's certificate, which clients trust.
 pub(crate) const CA: &str = "ca.pem";

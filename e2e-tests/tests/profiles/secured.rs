@@ -3,9 +3,9 @@
 
 use client::{Shop, StartOptions};
 use contracts::topics::ORDERS;
-use e2e_tests::{Outside, PATIENCE};
+use e2e_tests::{Outside, PATIENCE, Turn};
 use sqlx::{Connection, PgConnection};
-use std::{fs, ops::Deref, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use streams::Cluster;
 use streams_kafka::{admin::produce_raw, read_topic};
 use testkit::{metric, wait_for};
@@ -15,24 +15,11 @@ static SHOP: OnceCell<Shop> = OnceCell::const_new();
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The secured shop, for this test alone while it runs.
-struct Turn {
-    outside: Outside,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Deref for Turn {
-    type Target = Outside;
-
-    fn deref(&self) -> &Outside {
-        &self.outside
-    }
-}
-
-async fn secured() -> Turn {
+async fn secured() -> Turn<MutexGuard<'static, ()>> {
     let turn = TURN.lock().await;
     let options = StartOptions { secured: true, ..StartOptions::default() };
     let start = || async { Shop::start(options).await.expect("the secured shop starts") };
-    Turn { outside: Outside::new(SHOP.get_or_init(start).await), _turn: turn }
+    Turn::new(Outside::new(SHOP.get_or_init(start).await), turn)
 }
 
 fn secret(shop: &Outside, file: &str) -> PathBuf {

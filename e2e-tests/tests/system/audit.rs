@@ -184,6 +184,6 @@ async fn an_audit_is_clean_after_each_way_out_until_a_view_the_books_or_the_stoc
     assert!(!clean && report.contains(&format!("order {order} sku TEA")), "{report}");
     assert!(report.contains("2 of TEA Reserved"), "the story tells of the forged record: {report}");
 
-    // No other test can use what is left of it, and an idle shop costs the others a quarter of a core.
+    // No other test can use what is left of it, and an idle shop takes processor time from them.
     let _ = shop.cli(&["down"]).await;
 }

@@ -1,8 +1,8 @@
 //! What the dashboards ask has answers: each panel's query, asked of a real Prometheus that has
 //! scraped a real run.
 
-use crate::support::{Turn, together};
-use e2e_tests::{PATIENCE, Prometheus, rules};
+use crate::support::together;
+use e2e_tests::{PATIENCE, Prometheus, Turn, rules};
 use serde_json::Value;
 use std::{fs, path::Path};
 use testkit::wait_for;

@@ -1,12 +1,9 @@
 //! Mail servers as they are, in front of the whole shop: one that is slow, asks for a mail later,
 //! or closes the connection over one recipient. No other mail waits for it.
 
-use crate::{
-    sizes::put_right,
-    support::{Turn, alone},
-};
+use crate::{sizes::put_right, support::alone};
 use contracts::{OrderId, topics::EMAILS_WAITING};
-use e2e_tests::{Outside, PATIENCE};
+use e2e_tests::{Outside, PATIENCE, Turn};
 use serde_json::json;
 use std::time::Duration;
 use testkit::wait_for;

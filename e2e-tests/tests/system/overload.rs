@@ -85,7 +85,8 @@ async fn without_payments_no_order_is_refused() {
     // Ten seconds, and twice as many as may wait for a step that is crowded.
     let traffic = Traffic::start(&shop, "TEA", 200, 20);
     let placed = traffic.finish().await.unwrap();
-    // A slow machine may be late with another step; behind payments, which is away, none is refused.
+    // A slow machine may be late with another step; behind payments, which is away, none is
+    // refused.
     let metrics = shop.text("orders", "/metrics").await.unwrap();
     let behind = metric(&metrics, r#"orders_edge_refused_total{behind="paid"}"#);
     assert_eq!(behind.unwrap_or(0.0), 0.0, "they wait for payments, and are not refused");

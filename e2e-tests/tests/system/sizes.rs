@@ -4,14 +4,14 @@
 use crate::{
     catalog::until_sold,
     dead_letters::{blocking, letters, produce},
-    support::{Turn, alone},
+    support::alone,
 };
 use client::order_body;
 use contracts::{
     ServiceName,
     topics::{self, ORDERS},
 };
-use e2e_tests::{Outside, PATIENCE};
+use e2e_tests::{Outside, PATIENCE, Turn};
 use streams::tx::dlq_names;
 use streams_kafka::dlq;
 use tokio::sync::RwLockWriteGuard;

@@ -1,10 +1,10 @@
 //! A store that cannot be opened or written: garbage in its folder, a folder that is not to be had,
 //! a full disk. The service mends what it can, says what it cannot, and is never restarted for it.
 
-use crate::support::{Turn, alone};
+use crate::support::alone;
 use client::order_body;
 use contracts::OrderId;
-use e2e_tests::{Outside, PATIENCE, Traffic, audit};
+use e2e_tests::{Outside, PATIENCE, Traffic, Turn, audit};
 use serde_json::Value;
 use std::{
     fs,

@@ -1,8 +1,7 @@
 //! The shops of the tests, and whose turn it is in each.
 
 use client::{Shop, StartOptions};
-use e2e_tests::Outside;
-use std::ops::Deref;
+use e2e_tests::{Outside, Turn};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Where most tests are, at the same time.
@@ -39,20 +38,6 @@ impl Slot {
     }
 }
 
-/// A shop for a test, and its turn.
-pub struct Turn<G> {
-    outside: Outside,
-    _turn: G,
-}
-
-impl<G> Deref for Turn<G> {
-    type Target = Outside;
-
-    fn deref(&self) -> &Outside {
-        &self.outside
-    }
-}
-
 /// A shop that only this test uses.
 pub async fn spoiled() -> Outside {
     SPOILED.outside().await
@@ -61,7 +46,7 @@ pub async fn spoiled() -> Outside {
 /// A shop whose topics and catalog other tests have changed before.
 pub async fn changed() -> Turn<RwLockWriteGuard<'static, ()>> {
     let turn = CHANGED.turn.write().await;
-    Turn { outside: CHANGED.outside().await, _turn: turn }
+    Turn::new(CHANGED.outside().await, turn)
 }
 
 /// A shop with the Workshop on its page, for this test alone.
@@ -70,13 +55,13 @@ pub async fn demo() -> Turn<RwLockWriteGuard<'static, ()>> {
     let options = || StartOptions { demo: true, ..StartOptions::default() };
     let start = || async { Shop::start(options()).await.expect("the shop starts") };
     let outside = Outside::new(DEMO.shop.get_or_init(start).await);
-    Turn { outside, _turn: turn }
+    Turn::new(outside, turn)
 }
 
 /// A shop with other tests in it at the same time.
 pub async fn together() -> Turn<RwLockReadGuard<'static, ()>> {
     let turn = BUSY.turn.read().await;
-    Turn { outside: BUSY.outside().await, _turn: turn }
+    Turn::new(BUSY.outside().await, turn)
 }
 
 /// A healthy shop without another test in it: the first free one.
@@ -86,5 +71,5 @@ pub async fn alone() -> Turn<RwLockWriteGuard<'static, ()>> {
         turn = QUIET.turn.write() => (&QUIET, turn),
         turn = BUSY.turn.write() => (&BUSY, turn),
     };
-    Turn { outside: slot.outside().await, _turn: turn }
+    Turn::new(slot.outside().await, turn)
 }

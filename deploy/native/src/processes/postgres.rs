@@ -13,9 +13,9 @@ use client::Health;
 use tokio::process::Command;
 
 use super::site::Site;
-use crate::private_file::write;
 use crate::secrets::DATABASE_ADMIN;
 use crate::supervisor::{ProcessSpec, Signal};
+use client::private_file::write;
 
 const SETTINGS: &str = include_str!("../../../debezium/postgresql.conf");
 

@@ -32,7 +32,7 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     set("SCHEMA_REGISTRY_URL", site.registry_url());
     set("INSTANCE", instance.to_string());
     set("STATE_DIR", state.to_string_lossy().into_owned());
-    // Its log is a file, and who reads it is a person with `./shop logs`.
+    // Its log is a file, which a person reads with `./shop logs`.
     set("LOG_FORMAT", "text".to_owned());
     if service == ServiceName::Orders.as_str() {
         set("VIEW_URL", site.http("view"));
