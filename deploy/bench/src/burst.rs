@@ -54,7 +54,7 @@ pub enum Wish {
 /// # Errors
 /// When a service does not come back, or orders stop to come.
 pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures> {
-    let shop = ground.shop();
+    let (shop, disk_before) = (ground.shop(), ground.disk_bytes()?);
     let watched = open_with(ground, wish, orders, &AFTER_VALIDATION).await?;
     let resumed = Instant::now();
     for service in AFTER_VALIDATION {
@@ -75,6 +75,9 @@ pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures
     figures.add(name("validated_per_s"), count / (last - first).as_secs_f64().max(1e-3));
     let (_, end) = watched.span(settled).context("no order has ended")?;
     figures.add(name("settled_per_s"), count / (end - resumed).as_secs_f64().max(1e-3));
+    figures.add(name("services_mb"), whole(ground.services_mb().await?));
+    let disk = ground.disk_bytes()?.saturating_sub(disk_before);
+    figures.add(name("disk_bytes_per_order"), whole(disk) / count);
     Ok(figures)
 }
 

@@ -1,9 +1,15 @@
 //! [`Ground`]: the shop that is measured.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use auditor::Verdict;
 use client::{Found, Manners, OrderClient, OrderView, Shop, StartOptions, State};
+use evidence::audit_at_rest;
 use load::journal::Stories;
 use load::mix::Mix;
 use load::usage::{Meter, Usage};
@@ -20,6 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Orders that a shop has seen before it is measured: the JVMs compile what is hot.
 const WARM_UP: u64 = 1_000;
 const WARM_UP_RATE: f64 = 50.0;
+
+/// What follows from the last order, such as its mail.
+const AUDIT_GRACE: Duration = Duration::from_secs(60);
+const AUDIT_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A fresh shop of release builds on free ports, which ends with this value.
 #[derive(Debug)]
@@ -69,6 +79,35 @@ impl Ground {
     /// When the shop does not answer.
     pub async fn meter(&self) -> Result<Meter> {
         Meter::read(&self.found).await
+    }
+
+    /// The memory of the five services together, in MB.
+    ///
+    /// # Errors
+    /// When the shop does not answer.
+    pub async fn services_mb(&self) -> Result<u64> {
+        let now = self.meter().await?;
+        let usage = now.since(&now);
+        let ours = usage.services.iter().filter(|(name, _)| client::SERVICES.contains(&&***name));
+        Ok(ours.map(|(_, used)| used.memory_mb).sum())
+    }
+
+    /// The bytes that the shop has on disk: the log, the databases, the state of the services.
+    ///
+    /// # Errors
+    /// When its folder cannot be read.
+    pub fn disk_bytes(&self) -> Result<u64> {
+        let data = self.state().dir.join("data");
+        on_disk(&data).with_context(|| data.display().to_string())
+    }
+
+    /// Judges everything that has happened in the shop by every law; waits for what is on its way.
+    ///
+    /// # Errors
+    /// When the shop cannot be looked at.
+    pub async fn audit(&self) -> Result<Verdict> {
+        let verdict = audit_at_rest(self.state(), AUDIT_GRACE, AUDIT_PATIENCE, auditor::audit);
+        verdict.await.context("the shop could not be audited")
     }
 
     /// Places orders of the usual mix and waits until all have ended.
@@ -129,5 +168,41 @@ impl Ground {
             ensure!(Instant::now() < deadline, "the order is {status:?}, not {until:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+/// Of the files below `folder`, what they take: Kafka's indexes are longer than that. A file may
+/// vanish while it is looked at.
+fn on_disk(folder: &Path) -> io::Result<u64> {
+    /// Of a block, whatever the file system (`stat(2)`).
+    const BLOCK: u64 = 512;
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = match entry.metadata() {
+            Ok(found) if found.is_dir() => on_disk(&entry.path()),
+            Ok(found) => Ok(found.blocks() * BLOCK),
+            Err(error) => Err(error),
+        };
+        bytes += match found {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            found => found?,
+        };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_files_take_is_counted_and_not_how_long_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("below")).unwrap();
+        fs::write(folder.path().join("below/full"), vec![1; 100_000]).unwrap();
+        fs::File::create(folder.path().join("sparse")).unwrap().set_len(1 << 30).unwrap();
+        let bytes = on_disk(folder.path()).unwrap();
+        assert!((100_000..1_000_000).contains(&bytes), "{bytes}");
     }
 }

@@ -8,6 +8,7 @@
 //! - [`burst`]: how fast it works off what is on the log.
 //! - [`overload`]: twice what it holds.
 //! - [`restart`]: how soon it is back.
+//! - [`rebuild`]: how fast its lean views come back from the log.
 //! - [`telemetry`]: what traces, metrics and logs for collectors cost.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
 //! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
@@ -17,6 +18,7 @@ mod ground;
 pub mod limits;
 mod machine;
 pub mod overload;
+pub mod rebuild;
 pub mod report;
 pub mod restart;
 mod run;
@@ -26,3 +28,4 @@ pub mod telemetry;
 pub use ground::Ground;
 pub use machine::Machine;
 pub use run::{Figures, Run};
+pub use steady::whole;

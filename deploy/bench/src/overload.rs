@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use client::{Manners, OrderClient};
 use contracts::OrderId;
-use evidence::audit_at_rest;
 use load::journal::{Reply, Stories, Story};
 use load::mix::Mix;
 use load::report::latencies;
@@ -30,9 +29,6 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 const RECOVERED_WITHIN: Duration = Duration::from_secs(10);
 /// An order that takes no longer than this shows a shop that is well.
 const WELL: Duration = Duration::from_secs(1);
-/// What follows from the last order, such as its mail.
-const AUDIT_GRACE: Duration = Duration::from_secs(60);
-const AUDIT_PATIENCE: Duration = Duration::from_secs(180);
 /// Memory may grow by this share, and by so much, before it counts as growth: an idle shop has less
 /// in its buffers.
 const GROWTH: (u64, u64) = (2, 100);
@@ -176,15 +172,14 @@ impl Drill {
     }
 
     async fn audit(&mut self, ground: &Ground) {
-        let state = ground.state();
-        match audit_at_rest(state, AUDIT_GRACE, AUDIT_PATIENCE, auditor::audit).await {
+        match ground.audit().await {
             Ok(verdict) => {
                 let (violations, pending) = (verdict.violation_count(), verdict.pending());
                 self.figures.add("overload.audit_violations", whole(violations as u64));
                 self.wrong_if(violations > 0, || format!("the audit: {verdict}"));
                 self.wrong_if(pending > 0, || format!("{pending} effects are still on their way"));
             }
-            Err(error) => self.wrong.push(format!("the shop could not be audited: {error:#}")),
+            Err(error) => self.wrong.push(format!("{error:#}")),
         }
     }
 }
@@ -199,16 +194,8 @@ impl Processes {
     async fn look(ground: &Ground) -> Result<Self> {
         let status = ground.shop().status().await?;
         let runs = status.into_iter().map(|process| (process.name, process.run)).collect();
-        Ok(Self { services_mb: services_mb(ground).await?, runs })
+        Ok(Self { services_mb: ground.services_mb().await?, runs })
     }
-}
-
-/// The memory of the services now.
-async fn services_mb(ground: &Ground) -> Result<u64> {
-    let now = ground.meter().await?;
-    let usage = now.since(&now);
-    let ours = usage.services.iter().filter(|(name, _)| client::SERVICES.contains(&&***name));
-    Ok(ours.map(|(_, used)| used.memory_mb).sum())
 }
 
 /// Waits until every order is answered; the most memory that the services had meanwhile.
@@ -221,7 +208,7 @@ async fn peak_until_placed(ground: &Ground, load: &mut Load) -> Result<u64> {
                 placed?;
                 return Ok(peak);
             }
-            () = tokio::time::sleep(LOOK_EVERY) => peak = services_mb(ground).await?.max(peak),
+            () = tokio::time::sleep(LOOK_EVERY) => peak = ground.services_mb().await?.max(peak),
         }
     }
 }

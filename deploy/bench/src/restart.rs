@@ -17,6 +17,7 @@ pub async fn restart(ground: &Ground, open: usize) -> Result<Figures> {
     let mut figures = Figures::default();
     open_orders(ground, Wish::Mixed, open).await?;
     figures.add("restart.open_orders", whole(open as u64));
+    figures.add("restart.services_mb", whole(ground.services_mb().await?));
 
     let shop = ground.shop();
     let begun = Instant::now();

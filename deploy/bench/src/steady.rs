@@ -140,7 +140,9 @@ pub(crate) fn seconds_of(ms: u64) -> f64 {
     whole(ms) / 1e3
 }
 
+/// A count as a figure.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-pub(crate) fn whole(number: u64) -> f64 {
+#[must_use]
+pub fn whole(number: u64) -> f64 {
     number as f64
 }
