@@ -3,8 +3,9 @@
 use crate::domain::mail::Mail;
 use std::collections::VecDeque;
 
-/// Most records in one transaction: as many mails, at most, a crash can repeat.
-pub const BATCH_RECORDS_MAX: usize = 16;
+/// Most records in one transaction: as many mails, at most, a crash can repeat. About one in four
+/// announces an outcome, of which the customer hears.
+pub const BATCH_RECORDS_MAX: usize = 64;
 
 /// Accepts mails for delivery.
 pub trait Mailer: Send {
@@ -37,7 +38,7 @@ pub enum DeliveryError {
 }
 
 /// How many of the last mails are remembered: several batches, as at most two are uncommitted.
-const ACCEPTED_MAX: usize = 8 * BATCH_RECORDS_MAX;
+const ACCEPTED_MAX: usize = 4 * BATCH_RECORDS_MAX;
 
 /// A mailer that remembers what was accepted of it lately.
 ///

@@ -3,7 +3,7 @@
 use super::attempt::{self, Announced};
 use crate::{
     adapters::store,
-    mailer::{BATCH_RECORDS_MAX, DedupingMailer, Mailer},
+    mailer::{DedupingMailer, Mailer},
 };
 use contracts::{
     OrderId,
@@ -16,13 +16,16 @@ use streams::{
     limits::{CAUSE_BYTES_MAX, clip},
 };
 
-/// Try the mails of the partition at hand that are due, as many at most as a batch has.
+/// Most mails of a partition that are tried at a time: each may keep the records waiting.
+const DUE_MAX: usize = 16;
+
+/// Try the mails of the partition at hand that are due.
 pub(crate) fn handle<M: Mailer>(
     mailer: &mut DedupingMailer<M>,
     tx: &mut Tx<'_, Email>,
 ) -> Result<(), Failure> {
     let partition = tx.partition();
-    for order_id in store::due(tx, tx.now(), BATCH_RECORDS_MAX)? {
+    for order_id in store::due(tx, tx.now(), DUE_MAX)? {
         let Some(waiting) = store::waiting(order_id, tx)? else { continue };
         let record = announcement(order_id, partition, &waiting);
         // The announcement is the cause of what follows, and stands in a dead letter.

@@ -63,7 +63,12 @@ pub(super) struct Conversation {
     stream: BufReader<TcpStream>,
     /// The server takes addresses that are not ASCII (RFC 6531).
     pub(super) has_smtputf8: bool,
+    /// It takes commands before it has answered the ones before (RFC 2920).
+    has_pipelining: bool,
 }
+
+/// A command, and what its answer is about.
+pub(super) type Command = (Step, String);
 
 impl Conversation {
     /// Greets the server at `addr`, which has `greeting` for its first line.
@@ -72,8 +77,11 @@ impl Conversation {
         let mut esmtp = Self::connect(addr, greeting)?;
         match esmtp.command(Step::Hello, &format!("EHLO {name}")) {
             Ok(extensions) => {
-                let offered = |line: &str| line.trim().eq_ignore_ascii_case("SMTPUTF8");
-                esmtp.has_smtputf8 = extensions.iter().any(|line| offered(line));
+                let is_offered = |name: &str| {
+                    extensions.iter().any(|line| line.trim().eq_ignore_ascii_case(name))
+                };
+                esmtp.has_smtputf8 = is_offered("SMTPUTF8");
+                esmtp.has_pipelining = is_offered("PIPELINING");
                 return Ok(esmtp);
             }
             // A server without ESMTP refuses the command or hangs up (RFC 5321, 3.2).
@@ -96,7 +104,8 @@ impl Conversation {
         for place in (addr.host.as_str(), addr.port).to_socket_addrs().map_err(stopped)? {
             match TcpStream::connect_timeout(&place, CONNECT) {
                 Ok(stream) => {
-                    let mut new = Self { stream: BufReader::new(stream), has_smtputf8: false };
+                    let stream = BufReader::new(stream);
+                    let mut new = Self { stream, has_smtputf8: false, has_pipelining: false };
                     new.answer(Step::Greeting, greeting)?;
                     return Ok(new);
                 }
@@ -111,6 +120,31 @@ impl Conversation {
         self.write(format!("{line}\r\n").as_bytes(), patience(step))
             .map_err(|error| Stop::because(step, &error))?;
         self.answer(step, patience(step))
+    }
+
+    /// Say `commands`: at once, if the server takes that, which saves the way there and back for
+    /// each but one.
+    ///
+    /// # Errors
+    /// The first that is not answered well, and its number. The conversation is over then: the
+    /// server may have gone on to the ones behind, and has no mail without its final dot.
+    pub(super) fn commands(&mut self, commands: &[Command]) -> Result<(), (usize, Stop)> {
+        if !self.has_pipelining {
+            for (n, (step, line)) in commands.iter().enumerate() {
+                self.command(*step, line).map_err(|stop| (n, stop))?;
+            }
+            return Ok(());
+        }
+        let lines: String = commands.iter().map(|(_, line)| format!("{line}\r\n")).collect();
+        if let (Err(error), Some((step, _))) =
+            (self.write(lines.as_bytes(), DATA_BLOCK), commands.first())
+        {
+            return Err((0, Stop::because(*step, &error)));
+        }
+        for (n, (step, _)) in commands.iter().enumerate() {
+            self.answer(*step, patience(*step)).map_err(|stop| (n, stop))?;
+        }
+        Ok(())
     }
 
     /// Hand over the mail: its content, and the final dot. It is one write, as the kernel would

@@ -15,10 +15,10 @@ use crate::{
         mail::Mail,
         reply::{Step, Verdict},
     },
-    mailer::{BATCH_RECORDS_MAX, DeliveryError, Mailer},
+    mailer::{DeliveryError, Mailer},
 };
 use address::{needs_smtputf8, travelling};
-use conversation::{Conversation, Stop, patience};
+use conversation::{Command, Conversation, Stop, patience};
 use lettre::{
     Address, Message,
     address::Envelope,
@@ -40,16 +40,15 @@ use std::{
 /// `max.poll.interval.ms`.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Most conversations at a time: as many mails are with a server that does not answer, besides
-/// those of a batch.
-const CONVERSATIONS_MAX: usize = BATCH_RECORDS_MAX;
+/// Most conversations at a time: as many mails are with a server that does not answer.
+const CONVERSATIONS_MAX: usize = 16;
 
 /// Most open connections that wait for a mail.
 const IDLE_MAX: usize = 2;
 
 /// Most answers that are kept until they are asked for. One that is not was another instance's to
 /// ask for, as the partition has moved.
-const ANSWERS_MAX: usize = 8 * BATCH_RECORDS_MAX;
+const ANSWERS_MAX: usize = 128;
 
 /// How often the server is asked whether it is there.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -221,11 +220,7 @@ impl Server {
 
     fn deliver(&self, to: &Address, message: &Message) -> Delivered {
         let mut conversation = self.conversation(to)?;
-        let said = conversation
-            .command(Step::Recipient, &format!("RCPT TO:<{to}>"))
-            .and_then(|_| conversation.command(Step::Data, "DATA"))
-            .and_then(|_| conversation.content(&content(message)));
-        said.map_err(|stop| self.stopped(&stop))?;
+        conversation.content(&content(message)).map_err(|stop| self.stopped(&stop))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(conversation);
@@ -233,27 +228,31 @@ impl Server {
         Ok(())
     }
 
-    /// A conversation in which the server takes a mail from us. An open one may be closed by now,
-    /// or soon, as servers limit the mails and the silence on one (RFC 5321, 4.5.3.2.7): what a new
-    /// one says counts.
+    /// A conversation in which the server waits for a mail to `to`. An open one may be closed by
+    /// now, or soon, as servers limit the mails and the silence on one (RFC 5321, 4.5.3.2.7): what
+    /// a new one says counts.
     fn conversation(&self, to: &Address) -> Result<Conversation, DeliveryError> {
         let open = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(mut open) = open
-            && let Ok(()) = self.mail_from(&mut open, to)?
-        {
-            return Ok(open);
+        if let Some(mut open) = open {
+            match open.commands(&self.envelope(&open, to)?) {
+                Ok(()) => return Ok(open),
+                Err((0, _)) => {}
+                Err((_, stop)) => return Err(self.stopped(&stop)),
+            }
         }
         let new = Conversation::open(&self.addr, patience(Step::Greeting));
         let mut new = new.map_err(|stop| self.stopped(&stop))?;
-        self.mail_from(&mut new, to)?.map_err(|stop| self.stopped(&stop))?;
+        let envelope = self.envelope(&new, to)?;
+        new.commands(&envelope).map_err(|(_, stop)| self.stopped(&stop))?;
         Ok(new)
     }
 
-    fn mail_from(
+    /// What comes before a mail to `to`.
+    fn envelope(
         &self,
-        conversation: &mut Conversation,
+        conversation: &Conversation,
         to: &Address,
-    ) -> Result<Result<(), Stop>, DeliveryError> {
+    ) -> Result<[Command; 3], DeliveryError> {
         let from = &self.from.email;
         let needed = [to, from].into_iter().find(|address| needs_smtputf8(address));
         if let Some(address) = needed
@@ -269,8 +268,11 @@ impl Server {
         let parameter = if needed.is_some() { " SMTPUTF8" } else { "" };
         // The sender alone is every mail's; what only this recipient needs says something of it.
         let step = if needed == Some(to) { Step::Recipient } else { Step::Sender };
-        let said = conversation.command(step, &format!("MAIL FROM:<{from}>{parameter}"));
-        Ok(said.map(drop))
+        Ok([
+            (step, format!("MAIL FROM:<{from}>{parameter}")),
+            (Step::Recipient, format!("RCPT TO:<{to}>")),
+            (Step::Data, "DATA".to_owned()),
+        ])
     }
 
     /// What becomes of a mail whose conversation has stopped.
