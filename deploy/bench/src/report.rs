@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use svg::Document;
 use svg::node::element::{Group, Rectangle, Style, Text};
 
-use crate::Run;
+use crate::{Figures, Run};
 
 /// What a page has between these lines is generated.
 pub const BEGIN: &str = "<!-- bench: generated from docs/bench.jsonl -->";
@@ -35,8 +35,16 @@ pub const ALL: &[Row] = &[
     ("CPU of all processes at 50/s", "at50.cpu_s_per_1000", "s per 1,000 orders", None),
     ("settled at 50/s, p50", "at50.to_settled_p50_ms", "ms", None),
     ("settled at 50/s, p99", "at50.to_settled_p99_ms", "ms", None),
+    ("CPU of all processes at 200/s", "at200.cpu_s_per_1000", "s per 1,000 orders", None),
+    ("settled at 200/s, p50", "at200.to_settled_p50_ms", "ms", None),
+    ("settled at 200/s, p99", "at200.to_settled_p99_ms", "ms", None),
     ("idle, all processes", "idle.cores", "cores", None),
     ("idle, memory of the five services", "idle.services_mb", "MB", None),
+    ("memory of the five services after a burst", "burst.services_mb", "MB", None),
+    ("disk per order, log and databases", "burst.disk_bytes_per_order", "bytes", None),
+    ("view `orders` rebuilt", "rebuild.orders_per_s", "records/s", None),
+    ("view `versions` rebuilt", "rebuild.versions_per_s", "records/s", None),
+    ("view `timeline` rebuilt", "rebuild.timeline_per_s", "records/s", None),
     ("first order of a fresh shop confirmed after", "start.first_confirmed_s", "s", None),
     ("orders killed, the next one validated after", "restart.after_kill_s", "s", None),
     ("the same with its state lost", "restart.without_state_s", "s", None),
@@ -48,7 +56,7 @@ pub const ALL: &[Row] = &[
 ];
 
 /// The first of them, for a page about more than speed.
-pub const HEADLINES: &[Row] = ALL.split_at(10).0;
+pub const HEADLINES: &[Row] = ALL.split_at(13).0;
 
 /// A page whose generated part shows `rows` of the first of `runs` and of the last one.
 ///
@@ -62,28 +70,46 @@ pub fn page(text: &str, runs: &[Run], rows: &[Row]) -> Result<String, String> {
     Ok(format!("{before}{BEGIN}\n{}{END}{after}", table(runs, rows)))
 }
 
-/// The figures of the first run and of the last one.
+/// Machines on which a yardstick takes up to this many times as long are taken as equal.
+const ALIKE: f64 = 1.25;
+
+/// The figures of the last run, and of the first one where the machine was as fast.
 fn table(runs: &[Run], rows: &[Row]) -> String {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return String::new() };
     let machine = &last.machine;
+    let slower = machine.yardstick_s / first.machine.yardstick_s;
+    let is_alike = (1.0 / ALIKE..=ALIKE).contains(&slower);
+    let before = match is_alike {
+        true => format!(
+            "before: commit `{}`, yardstick {:.3} s.",
+            first.commit, first.machine.yardstick_s
+        ),
+        false => format!(
+            "the machine of the first run, commit `{}`, took {:.3} s for it, so only its ratios \
+             are shown.",
+            first.commit, first.machine.yardstick_s
+        ),
+    };
     let mut text = format!(
-        "Commit `{}`, {} cores, {} GB, yardstick {:.3} s; before: commit `{}`, \
-         yardstick {:.3} s.\n\n\
-         | what | before | now | unit | share of its limit |\n|---|---|---|---|---|\n",
+        "Commit `{}`, {} cores, {} GB, yardstick {:.3} s; {before}\n\n\
+         | what | before | now | unit | share of its limit, before | now |\n|---|---|---|---|---|---|\n",
         last.commit,
         machine.cores,
         machine.memory_mb / 1_000,
         machine.yardstick_s,
-        first.commit,
-        first.machine.yardstick_s,
     );
-    let ratios = last.figures.ratios();
+    let (old, new) = (first.figures.ratios(), last.figures.ratios());
     for (what, name, unit, ratio) in rows {
         let Some(now) = last.figures.get(name) else { continue };
-        let before = first.figures.get(name).map_or_else(String::new, shown);
-        let share = ratio.and_then(|ratio| ratios.get(ratio));
-        let share = share.map_or_else(String::new, |share| format!("{share:.2}"));
-        let _ = writeln!(text, "| {what} | {before} | {} | {unit} | {share} |", shown(now));
+        let before = first.figures.get(name).filter(|_| is_alike);
+        let before = before.map_or_else(String::new, shown);
+        let share = |of: &Figures| {
+            let share = ratio.and_then(|ratio| of.get(ratio));
+            share.map_or_else(String::new, |share| format!("{share:.2}"))
+        };
+        let (then, share) = (share(&old), share(&new));
+        let _ =
+            writeln!(text, "| {what} | {before} | {} | {unit} | {then} | {share} |", shown(now));
     }
     text
 }
@@ -179,7 +205,7 @@ fn legend() -> Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Figures, Machine};
+    use crate::Machine;
     use std::collections::BTreeMap;
 
     fn run(commit: &str, validated: f64) -> Run {
@@ -199,10 +225,19 @@ mod tests {
         let runs = [run("aaa", 1_000.0), run("bbb", 2_000.0), run("ccc", 3_000.0)];
         let new = page(&old, &runs, ALL).unwrap();
         assert!(new.starts_with("above\n") && new.ends_with("\nbelow"), "{new}");
-        let row = "| validated, from the log | 1000 | 3000 | orders/s | 0.25 |";
-        assert!(new.contains(row) && !new.contains("old"), "{new}");
+        let row = "| validated, from the log | 1000 | 3000 | orders/s | 0.25 | 0.25 |";
+        assert!(new.contains(row) && !new.contains("\nold"), "{new}");
         assert_eq!(page(&new, &runs, ALL).unwrap(), new);
         assert!(page("no place", &runs, ALL).is_err());
+    }
+
+    #[test]
+    fn what_a_faster_machine_did_is_not_set_beside_it() {
+        let mut slow = run("bbb", 500.0);
+        slow.machine.yardstick_s = 1.0;
+        let page = page(&format!("{BEGIN}{END}"), &[run("aaa", 1_000.0), slow], ALL).unwrap();
+        assert!(page.contains("| validated, from the log |  | 500 | orders/s | 0.25 | 0.25 |"));
+        assert!(page.contains("only its ratios"), "{page}");
     }
 
     #[test]
