@@ -9,6 +9,7 @@
 //! - [`overload`]: twice what it holds.
 //! - [`restart`]: how soon it is back.
 //! - [`telemetry`]: what traces, metrics and logs for collectors cost.
+//! - [`scale`]: what partitions, instances, products and open orders cost.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
 //! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
 
@@ -20,6 +21,7 @@ pub mod overload;
 pub mod report;
 pub mod restart;
 mod run;
+pub mod scale;
 pub mod steady;
 pub mod telemetry;
 
