@@ -29,8 +29,7 @@ const PIECES: i64 = 1_000_000;
 pub struct Scale {
     /// Shops with so many partitions.
     pub partitions: Vec<i32>,
-    /// So many instances of each service, in each of these shops: as many as there are partitions at
-    /// most.
+    /// So many instances of each service, in each of these shops, up to one for each partition.
     pub instances: Vec<u16>,
     /// So many products, in a shop with the default.
     pub skus: Vec<usize>,

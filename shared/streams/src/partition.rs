@@ -9,7 +9,7 @@ use std::{
 /// ([`PartitionCount::Setting`](crate::topic::PartitionCount)).
 pub const SETTING: &str = "PARTITIONS";
 
-/// Its value if nobody gives one.
+/// Its value unless another one is given.
 pub const DEFAULT: i32 = 3;
 
 /// What it may be. With fewer than three a test of rebalances shows nothing; with more, each
