@@ -94,6 +94,12 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --with=*) with "${1#--with=}" ;;
+    --partitions)
+        [ $# -ge 2 ] || die "--partitions wants a number from 3 to 48"
+        export PARTITIONS="$2"
+        shift
+        ;;
+    --partitions=*) export PARTITIONS="${1#--partitions=}" ;;
     *) words+=("$1") ;;
     esac
     shift

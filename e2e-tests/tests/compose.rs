@@ -281,6 +281,7 @@ fn what_observes_the_shop_is_told_where_it_is() {
         ports: BTreeMap::new(),
         urls: names.iter().map(url).collect(),
         project: None,
+        partitions: 3,
         build: None,
     };
     let rules = Path::new("../alerts/shop.yml");

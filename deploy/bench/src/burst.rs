@@ -46,6 +46,8 @@ pub enum Wish {
     Mixed,
     /// One piece of the same product, all of them.
     Sale,
+    /// One piece of a product, of so many that [`scale`](crate::scale) sells.
+    Spread(usize),
 }
 
 /// Puts `orders` commands on the log while no service runs, and times orders and inventory alone
@@ -64,7 +66,7 @@ pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures
     watched.until_all(orders, settled).await.context("until settled")?;
 
     let name = |what: &str| match wish {
-        Wish::Mixed => format!("burst.{what}"),
+        Wish::Mixed | Wish::Spread(_) => format!("burst.{what}"),
         Wish::Sale => format!("sale.{what}"),
     };
     let count = whole(orders as u64);
@@ -87,6 +89,16 @@ pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures
 /// As [`burst`].
 pub async fn open_orders(ground: &Ground, wish: Wish, orders: usize) -> Result<()> {
     open_with(ground, wish, orders, &["payments"]).await.map(drop)
+}
+
+/// The same; how many were validated per second.
+///
+/// # Errors
+/// As [`burst`].
+pub async fn validate(ground: &Ground, wish: Wish, orders: usize) -> Result<f64> {
+    let watched = open_with(ground, wish, orders, &["payments"]).await?;
+    let (first, last) = watched.span(validated).context("no order was validated")?;
+    Ok(whole(orders as u64) / (last - first).as_secs_f64().max(1e-3))
 }
 
 /// Fills the log, then lets orders and inventory validate all; `stopped` stay so.
@@ -183,10 +195,11 @@ pub(crate) fn command(wish: Wish, seed: u64, n: u64) -> PlaceOrder {
     let mix: Mix = "plain=1".parse().expect("it is a kind with a weight");
     let Intent { customer, lines, .. } = Intent::draw(&mix, seed, n);
     let lines = match wish {
-        Wish::Mixed => lines,
-        Wish::Sale => vec![(SALE, 1)],
+        Wish::Mixed => lines.into_iter().map(|(sku, pieces)| (sku.to_owned(), pieces)).collect(),
+        Wish::Sale => vec![(SALE.to_owned(), 1)],
+        Wish::Spread(skus) => vec![(spread_sku(n as usize % skus + 1), 1)],
     };
-    let line = |(sku, quantity): (&str, i64)| RequestedLine {
+    let line = |(sku, quantity): (String, i64)| RequestedLine {
         sku: sku.parse().expect("the mix knows skus"),
         quantity: i32::try_from(quantity).expect("a customer wants few pieces"),
     };
@@ -197,6 +210,11 @@ pub(crate) fn command(wish: Wish, seed: u64, n: u64) -> PlaceOrder {
         lines.into_iter().map(line).collect(),
         Timestamp::now(),
     )
+}
+
+/// The name of one of the products of [`Wish::Spread`], from 1.
+pub(crate) fn spread_sku(number: usize) -> String {
+    format!("SCALE-{number}")
 }
 
 /// Nothing may be out of stock: what is rejected is never validated.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use auditor::Verdict;
+use client::control::Request;
 use client::{Found, Manners, OrderClient, OrderView, Shop, StartOptions, State};
 use evidence::audit_at_rest;
 use load::journal::Stories;
@@ -15,7 +16,7 @@ use load::mix::Mix;
 use load::usage::{Meter, Usage};
 use load::{Load, Settings};
 
-use contracts::{OrderId, Status};
+use contracts::{OrderId, ServiceName, Status};
 
 /// Longer than a burst takes to be worked off: no order shall end by its deadline.
 const DEADLINE_MS: &str = "86400000";
@@ -44,10 +45,21 @@ impl Ground {
     /// # Errors
     /// When the shop does not start, or does not confirm an order.
     pub async fn start() -> Result<(Self, f64)> {
+        Self::start_with(None).await
+    }
+
+    /// The same with so many partitions, where not the default.
+    ///
+    /// # Errors
+    /// As [`Ground::start`].
+    pub async fn start_with(partitions: Option<i32>) -> Result<(Self, f64)> {
         let begun = Instant::now();
         let env = vec![("orders".into(), "ORDER_DEADLINE_MS".into(), DEADLINE_MS.into())];
-        let shop = Shop::start(StartOptions { env, ..StartOptions::default() }).await?;
+        let options = StartOptions { env, partitions, ..StartOptions::default() };
+        let shop = Shop::start(options).await?;
         let found = Found::at(&shop.state().dir).await?;
+        // What this process reads and writes on the log is of this shop from now on.
+        found.state()?;
         let ground = Self { shop, found };
         ground.confirm_one().await?;
         Ok((ground, begun.elapsed().as_secs_f64()))
@@ -71,6 +83,18 @@ impl Ground {
     #[must_use]
     pub fn state(&self) -> &State {
         self.shop.state()
+    }
+
+    /// Runs so many instances of each service.
+    ///
+    /// # Errors
+    /// When one does not become healthy.
+    pub async fn scale(&self, instances: u16) -> Result<()> {
+        for service in ServiceName::by_default() {
+            let service = service.as_str().to_owned();
+            self.found.ask(Request::Scale { service, instances }).await?;
+        }
+        Ok(())
     }
 
     /// Reads what its processes have used so far.

@@ -10,6 +10,7 @@
 //! - [`restart`]: how soon it is back.
 //! - [`rebuild`]: how fast its lean views come back from the log.
 //! - [`telemetry`]: what traces, metrics and logs for collectors cost.
+//! - [`scale`]: what partitions, instances, products and open orders cost.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
 //! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
 
@@ -22,6 +23,7 @@ pub mod rebuild;
 pub mod report;
 pub mod restart;
 mod run;
+pub mod scale;
 pub mod steady;
 pub mod telemetry;
 

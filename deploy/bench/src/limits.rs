@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use streams::lineage::Cause;
-use streams::topic::{Topic, TopicSpec, Writers, dead_letters};
+use streams::topic::{PartitionCount, Topic, TopicSpec, Writers, dead_letters};
 use streams::{Codec, Failure, MemoryStore, Owns, Processor, Record, Service, Tx};
 use streams_kafka::{
     ConsumerSettings, HttpRegistry, Sender, ThreadHandle, admin, spawn_processor, spawn_tail,
@@ -35,10 +35,10 @@ const PAYLOAD_BYTES: usize = 600;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 static IN: Topic<OrderId, OrderCommand> =
-    Topic::new("bench.in", "the commands of a burst", contracts::PARTITIONS);
+    Topic::new("bench.in", "the commands of a burst", PartitionCount::Setting);
 static OUT: Topic<OrderId, OrderCommand> =
-    Topic::new("bench.out", "the same", contracts::PARTITIONS).written_by(Writers::One("bench"));
-static DEAD_LETTERS: TopicSpec = dead_letters("bench.dlq", "bench", contracts::PARTITIONS);
+    Topic::new("bench.out", "the same", PartitionCount::Setting).written_by(Writers::One("bench"));
+static DEAD_LETTERS: TopicSpec = dead_letters("bench.dlq", "bench", PartitionCount::Setting);
 
 /// Reads, decides nothing, writes: what exactly-once costs without a shop.
 #[derive(Debug)]

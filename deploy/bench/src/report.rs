@@ -12,6 +12,11 @@ pub const BEGIN: &str = "<!-- bench: generated from docs/bench.jsonl -->";
 /// The end of what is generated.
 pub const END: &str = "<!-- bench: end -->";
 
+/// The same of what is generated about scale.
+pub const BEGIN_SCALE: &str = "<!-- bench scale: generated from docs/bench.jsonl -->";
+/// Its end.
+pub const END_SCALE: &str = "<!-- bench scale: end -->";
+
 /// Name on the page, figure, unit, and the ratio that belongs to it.
 pub type Row = (&'static str, &'static str, &'static str, Option<&'static str>);
 
@@ -63,19 +68,37 @@ pub const HEADLINES: &[Row] = ALL.split_at(13).0;
 /// # Errors
 /// When the page does not say where that part is.
 pub fn page(text: &str, runs: &[Run], rows: &[Row]) -> Result<String, String> {
-    let split = text
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| rest.split_once(END).map(|(_, after)| (before, after)));
-    let (before, after) = split.ok_or_else(|| format!("there is no `{BEGIN}` ... `{END}`"))?;
-    Ok(format!("{before}{BEGIN}\n{}{END}{after}", table(runs, rows)))
+    between(text, BEGIN, &table(runs, rows), END)
 }
 
 /// Machines on which a yardstick takes up to this many times as long are taken as equal.
 const ALIKE: f64 = 1.25;
 
-/// The figures of the last run, and of the first one where the machine was as fast.
+/// A page whose part about scale shows the last of `runs` that has measured it; nothing, if none
+/// has.
+///
+/// # Errors
+/// As [`page`].
+pub fn page_of_scale(text: &str, runs: &[Run]) -> Result<String, String> {
+    between(text, BEGIN_SCALE, &scale(runs), END_SCALE)
+}
+
+/// `text` with `new` between the lines `begin` and `end`.
+fn between(text: &str, begin: &str, new: &str, end: &str) -> Result<String, String> {
+    let split = text
+        .split_once(begin)
+        .and_then(|(before, rest)| rest.split_once(end).map(|(_, after)| (before, after)));
+    let (before, after) = split.ok_or_else(|| format!("there is no `{begin}` ... `{end}`"))?;
+    Ok(format!("{before}{begin}\n{new}{end}{after}"))
+}
+
+/// The figures of the last run that has some of them, and of the first one where the machine was as
+/// fast.
 fn table(runs: &[Run], rows: &[Row]) -> String {
-    let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return String::new() };
+    let has_some = |run: &&Run| rows.iter().any(|(_, name, ..)| run.figures.get(name).is_some());
+    let mut runs = runs.iter().filter(has_some);
+    let Some(first) = runs.next() else { return String::new() };
+    let last = runs.next_back().unwrap_or(first);
     let machine = &last.machine;
     let slower = machine.yardstick_s / first.machine.yardstick_s;
     let is_alike = (1.0 / ALIKE..=ALIKE).contains(&slower);
@@ -92,7 +115,8 @@ fn table(runs: &[Run], rows: &[Row]) -> String {
     };
     let mut text = format!(
         "Commit `{}`, {} cores, {} GB, yardstick {:.3} s; {before}\n\n\
-         | what | before | now | unit | share of its limit, before | now |\n|---|---|---|---|---|---|\n",
+         | what | before | now | unit | share of its limit, before | now |\n\
+         |---|---|---|---|---|---|\n",
         last.commit,
         machine.cores,
         machine.memory_mb / 1_000,
@@ -112,6 +136,89 @@ fn table(runs: &[Run], rows: &[Row]) -> String {
             writeln!(text, "| {what} | {before} | {} | {unit} | {then} | {share} |", shown(now));
     }
     text
+}
+
+/// What `scale` shows: the beginning of the places, what they are called, and columns.
+const PLACES: [(&str, &str, &[Column]); 3] = [
+    (
+        "p",
+        "partitions, instances",
+        &[
+            ("CPU s per 1,000 orders", "cpu_s_per_1000"),
+            ("of it Kafka", "kafka_cpu_s_per_1000"),
+            ("settled p99, ms", "to_settled_p99_ms"),
+            ("validated/s, from the log", "validated_per_s"),
+            ("settled/s, from the log", "settled_per_s"),
+        ],
+    ),
+    (
+        "skus",
+        "products",
+        &[
+            ("CPU s per 1,000 orders", "cpu_s_per_1000"),
+            ("validated/s, from the log", "validated_per_s"),
+            ("settled/s, from the log", "settled_per_s"),
+        ],
+    ),
+    (
+        "open",
+        "open orders",
+        &[
+            ("CPU s per 1,000 validated", "cpu_s_per_1000"),
+            ("validated/s, from the log", "validated_per_s"),
+            ("memory of orders, MB", "orders_mb"),
+        ],
+    ),
+];
+type Column = (&'static str, &'static str);
+
+/// A table for each of [`PLACES`] that the last run with such figures has.
+fn scale(runs: &[Run]) -> String {
+    let is_of_scale = |run: &&Run| run.figures.0.keys().any(|name| name.starts_with("scale."));
+    let Some(run) = runs.iter().rfind(is_of_scale) else { return String::new() };
+    let (machine, settings) = (&run.machine, &run.settings);
+    let asked = |name: &str| settings.get(name).map_or("?", String::as_str);
+    let mut text = format!(
+        "Commit `{}`, {} cores, yardstick {:.3} s; {} s at a rate, bursts of {} orders.\n",
+        run.commit,
+        machine.cores,
+        machine.yardstick_s,
+        asked("seconds"),
+        asked("orders")
+    );
+    for (begin, title, columns) in PLACES {
+        let places = places(run, begin);
+        if places.is_empty() {
+            continue;
+        }
+        let heads: Vec<_> = columns.iter().map(|(head, _)| *head).collect();
+        let _ = writeln!(text, "\n| {title} | {} |", heads.join(" | "));
+        let _ = writeln!(text, "|{}", "---|".repeat(columns.len() + 1));
+        for (place, numbers) in places {
+            let value = |what: &str| run.figures.get(&format!("scale.{place}.{what}"));
+            let cells = columns.iter().map(|(_, what)| value(what).map_or_else(String::new, shown));
+            let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
+            let cells = cells.collect::<Vec<_>>().join(" | ");
+            let _ = writeln!(text, "| {} | {cells} |", numbers.join(", "));
+        }
+    }
+    text
+}
+
+/// The places of `run` whose names begin so, such as `p3.i2`, in the order of their numbers.
+fn places(run: &Run, begin: &str) -> Vec<(String, Vec<u64>)> {
+    let numbers = |place: &str| {
+        let digits = place.strip_prefix(begin)?.split(".i");
+        digits.map(|digits| digits.parse().ok()).collect::<Option<Vec<u64>>>()
+    };
+    let place = |name: &String| {
+        let (place, _) = name.strip_prefix("scale.")?.rsplit_once('.')?;
+        Some((place.to_owned(), numbers(place)?))
+    };
+    let mut places: Vec<_> = run.figures.0.keys().filter_map(place).collect();
+    places.sort_by(|(_, a), (_, b)| a.cmp(b));
+    places.dedup();
+    places
 }
 
 /// Three digits that mean something, or all before the point.
@@ -238,6 +345,25 @@ mod tests {
         let page = page(&format!("{BEGIN}{END}"), &[run("aaa", 1_000.0), slow], ALL).unwrap();
         assert!(page.contains("| validated, from the log |  | 500 | orders/s | 0.25 | 0.25 |"));
         assert!(page.contains("only its ratios"), "{page}");
+    }
+
+    #[test]
+    fn a_run_of_scale_has_tables_of_its_own_and_hides_no_other_run() {
+        let mut scaled = run("ccc", 1.0);
+        scaled.figures = Figures::default();
+        let old = format!("{BEGIN}\n{END}\n{BEGIN_SCALE}\nold\n{END_SCALE}\n");
+        let runs = [run("aaa", 1_000.0), run("bbb", 2_000.0)];
+        assert!(!page_of_scale(&old, &runs).unwrap().contains("old"), "nothing, so far");
+        for (place, cpu) in [("p12.i1", 30.0), ("p3.i2", 25.0), ("p3.i1", 20.0), ("open1000", 2.0)]
+        {
+            scaled.figures.add(format!("scale.{place}.cpu_s_per_1000"), cpu);
+        }
+        let runs = [runs[0].clone(), runs[1].clone(), scaled];
+        let new = page_of_scale(&old, &runs).unwrap();
+        let rows = "| 3, 1 | 20.0 |  |  |  |  |\n| 3, 2 | 25.0 |  |  |  |  |\n| 12, 1 | 30.0 |";
+        assert!(new.contains(rows), "{new}");
+        assert!(new.contains("| 1000 | 2.00 |  |  |") && !new.contains("| products |"), "{new}");
+        assert!(page(&old, &runs, ALL).unwrap().contains("| 1000 | 2000 |"), "the others stay");
     }
 
     #[test]

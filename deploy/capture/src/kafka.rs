@@ -7,7 +7,7 @@ use anyhow::Result;
 use contracts::Timestamp;
 use serde::Deserialize;
 use streams::Record;
-use streams::topic::{Cleanup, TopicSpec, Writers};
+use streams::topic::{Cleanup, PartitionCount, TopicSpec, Writers};
 use streams_kafka::{read_end, read_topic};
 
 use crate::connect::{Failures, cause};
@@ -20,7 +20,7 @@ static STATUS: TopicSpec = TopicSpec {
     value: "state",
     schemas: || &[],
     writers: Writers::Cdc,
-    partitions: 1,
+    partitions: PartitionCount::Fixed(1),
     cleanup: Cleanup::Compact,
 };
 

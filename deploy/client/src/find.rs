@@ -2,14 +2,15 @@
 //!
 //! The shop in the folder comes first, while its supervisor lives. Then the one that `docker
 //! compose up` has started, then one that answers on the usual ports; a line on stderr says so.
-//! What moves the ports of `docker-compose.yml` (`ORDERS_PORT`, ...) and its project
-//! (`COMPOSE_PROJECT_NAME`) counts here as well.
+//! What moves the ports of `docker-compose.yml` (`ORDERS_PORT`, ...), its project
+//! (`COMPOSE_PROJECT_NAME`) and its `PARTITIONS` count here as well.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use streams::partition;
 
 use crate::containers::{Project, answers};
 use crate::control::{Reply, Request, ask};
@@ -61,15 +62,18 @@ impl Found {
         Ok(Self::Here(dirs))
     }
 
-    /// Where its processes are reached.
+    /// Where its processes are reached. From now on this process takes topics to have as many
+    /// partitions as those of this shop.
     ///
     /// # Errors
     /// When there is no shop, or it is not ready; the message says how to start or find one.
     pub fn state(&self) -> Result<State> {
-        match self {
-            Self::Here(dirs) => State::read(dirs),
-            Self::Containers(_, state) | Self::Somewhere(state) => Ok(state.clone()),
-        }
+        let state = match self {
+            Self::Here(dirs) => State::read(dirs)?,
+            Self::Containers(_, state) | Self::Somewhere(state) => state.clone(),
+        };
+        partition::set_count(state.partitions);
+        Ok(state)
     }
 
     /// Sends the request to the keeper.
@@ -96,6 +100,7 @@ fn state(dirs: &Dirs, ports: BTreeMap<String, u16>, project: Option<&str>) -> St
         urls: urls_at(&ports),
         ports,
         project: project.map(str::to_owned),
+        partitions: partition::count(),
         build: None,
     }
 }

@@ -70,6 +70,7 @@ mod tests {
             ports: BTreeMap::new(),
             urls: urls.map(url).into(),
             project: None,
+            partitions: 3,
             build: None,
         };
         let run = ["orders", "orders-1", "view", "bank", "kafka", "registry"];

@@ -26,6 +26,8 @@ pub struct StartOptions {
     pub scale: Vec<(String, u16)>,
     /// Variables of services: service, name, value.
     pub env: Vec<(String, String, String)>,
+    /// How many partitions its topics have, where not three.
+    pub partitions: Option<i32>,
     /// With logins, access control and TLS.
     pub secured: bool,
     /// With the page's Workshop; only a shop of processes has one.
@@ -69,6 +71,9 @@ impl Shop {
         if temporary {
             // This process may end without dropping anything.
             command.arg("--forget");
+        }
+        if let Some(partitions) = options.partitions {
+            command.args(["--partitions", &partitions.to_string()]);
         }
         if options.secured {
             command.arg("--secured");

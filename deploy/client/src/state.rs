@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use streams::partition;
 
 use crate::dirs::Dirs;
 use crate::passfile::with_password;
@@ -26,9 +27,16 @@ pub struct State {
     /// The Compose project, when the processes are containers.
     #[serde(default)]
     pub project: Option<String>,
+    /// How many partitions its topics have.
+    #[serde(default = "default_partitions")]
+    pub partitions: i32,
     /// How our programs were built: [`build`]. Not known of containers.
     #[serde(default)]
     pub build: Option<String>,
+}
+
+fn default_partitions() -> i32 {
+    partition::DEFAULT
 }
 
 /// How this program was built, and with it all of ours: `debug` or `release`.

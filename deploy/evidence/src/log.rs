@@ -27,6 +27,7 @@ pub(super) struct Topics {
 
 /// Reads everything, from the end of the choreography to its beginning. Blocks.
 pub(super) fn read(kafka: &str, registry: &str, runtime: Handle) -> Result<Topics> {
+    streams_kafka::admin::check_count(kafka, &topics::ALL)?;
     let codec = Codec::new(Arc::new(HttpRegistry::new(registry, runtime)?));
     let mut reader = Reader { kafka, codec, originals: RefCell::default() };
     // What ends its waiting is on a topic that is read after this one.

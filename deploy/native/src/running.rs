@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use client::control::{Keeper, Reply, Request};
 use client::{ProcessStatus, SERVICES, State, service_of};
+use streams::partition;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
@@ -50,6 +51,7 @@ impl Running {
             ports: ports.all().clone(),
             urls,
             project: None,
+            partitions: partition::count(),
             build: Some(client::build().to_owned()),
         };
         Self {

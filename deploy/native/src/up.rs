@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use client::{Badge, Development, Dirs, Progress, SERVICES, State, control};
 use contracts::ServiceName;
+use streams::partition;
 
 use crate::down::down;
 use crate::ending;
@@ -50,6 +51,8 @@ pub struct UpOptions {
     pub env: Vec<EnvSetting>,
     /// With logins, access control and TLS, instead of open to all on this machine.
     pub secured: bool,
+    /// How many partitions the topics have; what the data has if left out.
+    pub partitions: Option<i32>,
     /// The servers alone, without bank and services.
     pub infra_only: bool,
     /// Ends the shop when stdin is closed.
@@ -125,6 +128,7 @@ pub async fn up(args: UpOptions, mut beside: impl Beside) -> Result<()> {
     let lock = dirs.take_lock()?;
     clean(&dirs, args.fresh, &progress)?;
     take_profile(&dirs, args.secured)?;
+    partition::set_count(take_partitions(&dirs, args.partitions)?);
     let ports = Ports::choose(args.ports_auto, &args.port)?;
     ports.check_free(|name| args.is_off(name))?;
 
@@ -354,6 +358,30 @@ fn take_profile(dirs: &Dirs, secured: bool) -> Result<()> {
     std::fs::write(&file, wanted).with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// How many partitions the topics have: those of the data, which cannot have others.
+fn take_partitions(dirs: &Dirs, wanted: Option<i32>) -> Result<i32> {
+    let file = dirs.data().join("partitions");
+    let known = match std::fs::read_to_string(&file) {
+        Ok(text) => Some(partition::parse_count(text.trim()).map_err(anyhow::Error::msg)?),
+        // Data of a shop from before there was a choice.
+        Err(_) if dirs.data().join("kafka").exists() => Some(partition::DEFAULT),
+        Err(_) => None,
+    };
+    let count = wanted.or(known).unwrap_or(partition::DEFAULT);
+    if let Some(known) = known.filter(|known| *known != count) {
+        bail!(
+            "{} is {count}, but the topics in {} have {known} partitions. With another number most \
+             keys would be elsewhere, so it cannot change: start with --partitions {known}, or \
+             --fresh to begin again, or --dir DIR for another shop",
+            partition::SETTING,
+            dirs.data().display()
+        );
+    }
+    std::fs::write(&file, count.to_string())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(count)
+}
+
 /// Cargo puts all executables of the workspace into one folder: the one of this program.
 fn bin_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
@@ -376,6 +404,23 @@ mod tests {
         std::fs::create_dir_all(dirs.data()).unwrap();
         take_profile(&dirs, true).unwrap();
         assert!(take_profile(&dirs, false).unwrap_err().to_string().contains("secured"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_partitions_of_the_data_stay_and_another_number_names_the_ways_out() {
+        let folder = std::env::temp_dir().join(format!("shop-partitions-{}", std::process::id()));
+        let dirs = Dirs::create(&folder).unwrap();
+        assert_eq!(take_partitions(&dirs, Some(6)).unwrap(), 6);
+        assert_eq!(take_partitions(&dirs, None).unwrap(), 6);
+        let refused = take_partitions(&dirs, Some(12)).unwrap_err().to_string();
+        for named in ["PARTITIONS is 12", "have 6 partitions", "--partitions 6", "--fresh"] {
+            assert!(refused.contains(named), "{named}: {refused}");
+        }
+        dirs.wipe().unwrap();
+        std::fs::create_dir_all(dirs.data().join("kafka")).unwrap();
+        assert!(take_partitions(&dirs, Some(6)).unwrap_err().to_string().contains("have 3"));
+        assert_eq!(take_partitions(&dirs, None).unwrap(), 3);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use client::Found;
 use client::control::Request;
 use native::Scale;
+use streams::partition;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::place::Place;
@@ -141,6 +142,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         // fails only when this process leads a session already.
         let _ = nix::unistd::setsid();
     }
+    if let Err(error) = take_partitions() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -158,6 +163,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             audit::exit_code(&error)
         }
     }
+}
+
+/// What the variable says of the shop that is meant: for one of which only the ports are known.
+fn take_partitions() -> Result<(), String> {
+    if let Ok(text) = std::env::var(partition::SETTING) {
+        partition::set_count(partition::parse_count(&text)?);
+    }
+    Ok(())
 }
 
 async fn dispatch(command: Command) -> Result<()> {

@@ -91,6 +91,7 @@ impl Shop {
             ports: BTreeMap::from([("workshop".to_owned(), port)]),
             urls,
             project: None,
+            partitions: 3,
             build: None,
         };
         let workshop = Workshop::begin(&dirs, &state, Progress::start()).await.unwrap();

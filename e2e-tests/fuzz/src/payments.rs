@@ -8,10 +8,7 @@ use crate::{
     processors::{record, written},
     seeds,
 };
-use contracts::{
-    Timestamp,
-    topics::{ORDERS, PARTITIONS},
-};
+use contracts::{Timestamp, partition, topics::ORDERS};
 use payments::{
     memory::{Connection, Server, Tables, at_once},
     processor::PaymentsIntake,
@@ -55,7 +52,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let count = usize::from(input.byte()) % (RECORDS_MAX + 1);
     let mut intake = PaymentsIntake::new(KNOWN.codec.clone());
     let places: Vec<_> =
-        (0..PARTITIONS).map(|partition| (ORDERS.name().to_owned(), partition)).collect();
+        (0..partition::count()).map(|partition| (ORDERS.name().to_owned(), partition)).collect();
     at_once(intake.claim(&mut database, &places)).expect("nothing is away");
     for offset in 0..count {
         let batch = [record(&[&ORDERS.spec], offset, &mut input)];

@@ -7,7 +7,7 @@ use crate::{
     input::{Input, Output},
     mail, seeds,
 };
-use contracts::{OrderId, services::SERVICES, topics::PARTITIONS};
+use contracts::{OrderId, partition, services::SERVICES};
 use email::{DeliveryError, EmailProcessor, Mailer, domain::mail::Mail};
 use fraud::{domain::exposure, processor::CheckProcessor};
 use inventory::{SplitProcessor, StockProcessor};
@@ -97,7 +97,7 @@ pub(crate) fn record(
     input: &mut Input<'_>,
 ) -> Record {
     let topic = *input.one_of(topics);
-    let partition = i32::from(input.byte()) % PARTITIONS;
+    let partition = i32::from(input.byte()) % partition::count();
     let (key, headers) = (input.short(), headers::read(input));
     let schema = input.byte();
     let datum = input.long();

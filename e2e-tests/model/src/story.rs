@@ -6,8 +6,8 @@ use contracts::{
     catalog::{CatalogCustomer, Product},
     inventory::{InventoryCommand, Restock},
     orders::{CancelOrder, OrderCommand, PlaceOrder, RequestedLine},
-    partition::partition_for,
-    topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS, PARTITIONS},
+    partition::{count, partition_for},
+    topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS},
 };
 use orders::{catalog::Catalog, domain::place_order::Terms};
 use std::{sync::LazyLock, time::Duration};
@@ -35,14 +35,14 @@ pub fn order_id(number: usize) -> OrderId {
             let mut ids = (1..).map(|id| OrderId(Uuid::from_u128(id)));
             ids.find(|id| partition_of(id) == partition).expect("every partition has ids")
         };
-        (0..PARTITIONS).map(ids).collect()
+        (0..count()).map(ids).collect()
     });
     IDS[number]
 }
 
 /// The partition of `key`.
 pub fn partition_of(key: &impl Key) -> i32 {
-    partition_for(&key.to_bytes(), PARTITIONS)
+    partition_for(&key.to_bytes(), count())
 }
 
 /// The product.
@@ -54,7 +54,7 @@ pub fn sku() -> Sku {
 pub fn command(number: usize, command: Command) -> Known<Message> {
     static SENT: LazyLock<Vec<[Known<Message>; 2]>> = LazyLock::new(|| {
         let both = |number| [Command::Place, Command::Cancel].map(|one| make(number, one).into());
-        (0..PARTITIONS as usize).map(both).collect()
+        (0..count() as usize).map(both).collect()
     });
     SENT[number][command as usize].clone()
 }

@@ -6,8 +6,10 @@ use crate::{
     mutation,
     page::{Failed, Shown},
     replay, run,
+    world::partitions,
 };
 use clap::Parser;
+use contracts::partition;
 use std::{
     collections::BTreeMap,
     fs,
@@ -39,6 +41,9 @@ pub struct Cli {
     /// Orders per seed.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     orders: u16,
+    /// Partitions of the topics, 3 to 48.
+    #[arg(long, default_value_t = partition::DEFAULT, value_parser = partition::parse_count)]
+    partitions: i32,
     /// Print every event, of a run that is clean as well.
     #[arg(long)]
     trace: bool,
@@ -73,6 +78,7 @@ impl Cli {
             eprintln!("--html {}: not a file in a folder that exists", file.display());
             return ExitCode::from(USAGE);
         }
+        partition::set_count(self.partitions);
         let started = Instant::now();
         let sum = self.simulate();
         let elapsed = started.elapsed();
@@ -171,7 +177,7 @@ impl Cli {
             (None, from) => format!("--seeds {} --from {from}", self.seeds),
         };
         let mutation = self.mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
-        format!("./shop simulate {seeds} --orders {}{mutation}", self.orders)
+        format!("./shop simulate {seeds} --orders {}{}{mutation}", self.orders, partitions())
     }
 }
 

@@ -14,7 +14,8 @@ use auditor::Verdict;
 use contracts::{
     Order, OrderId, ServiceName, Timestamp,
     orders::CommandRefused,
-    topics::{self, ORDER_REFUSALS, ORDERS, PARTITIONS},
+    partition,
+    topics::{self, ORDER_REFUSALS, ORDERS},
 };
 use fastrand::Rng;
 use serde::Serialize;
@@ -125,7 +126,7 @@ impl Live {
         let run = Run::new(sim, shop, services, 1);
         let seen = [ORDERS.name(), ORDER_REFUSALS.name()]
             .into_iter()
-            .flat_map(|topic| (0..PARTITIONS).map(move |partition| ((topic, partition), 0)))
+            .flat_map(|topic| (0..partition::count()).map(move |partition| ((topic, partition), 0)))
             .collect();
         Self { run, seen, refusals: BTreeMap::new(), conditions: BTreeMap::new() }
     }

@@ -2,7 +2,7 @@
 
 use crate::{evidence, faults, process, read, shop::Shop};
 use auditor::Verdict;
-use contracts::{ServiceName, Timestamp, topics};
+use contracts::{ServiceName, Timestamp, partition, topics};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -85,11 +85,20 @@ pub fn run(scenario: &Scenario) -> Outcome {
     Outcome { verdict: auditor::audit(&evidence), mails_again, ran }
 }
 
+/// The option for the partitions that this process takes topics to have; nothing for the default.
+pub(crate) fn partitions() -> String {
+    match partition::count() {
+        partition::DEFAULT => String::new(),
+        other => format!(" --partitions {other}"),
+    }
+}
+
 /// The command that makes the run of a scenario again.
 pub fn replay(scenario: &Scenario) -> String {
     let Scenario { seed, requests, mutation, .. } = scenario;
     let mutation = mutation.map(|name| format!(" --mutation {name}")).unwrap_or_default();
-    format!("./shop simulate --seed {seed} --orders {requests}{mutation}")
+    let partitions = partitions();
+    format!("./shop simulate --seed {seed} --orders {requests}{partitions}{mutation}")
 }
 
 /// One codec for all runs of the process: ids of schemas are the same everywhere.

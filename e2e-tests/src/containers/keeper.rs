@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use streams::partition;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +100,7 @@ impl Keeper {
             urls: urls_at(&ports),
             ports,
             project: Some(self.project.name().to_owned()),
+            partitions: partition::count(),
             build: None,
         };
         state.write(&self.dirs)

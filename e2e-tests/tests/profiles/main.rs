@@ -1,5 +1,5 @@
-//! The whole shop, run in another way than by default: with logins and access control, and with
-//! callers who need a token. As processes always: who may do what is the same in containers.
+//! The whole shop, run in another way than by default: with logins and access control, with callers
+//! who need a token, with more partitions. As processes always: all that is the same in containers.
 //!
 //! They are no part of `tests/system`, so that its shops have ended before these start: two cores
 //! do not carry more.
@@ -8,4 +8,5 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod callers;
+mod partitions;
 mod secured;

@@ -5,8 +5,8 @@ use contracts::{
     inventory::OrderValidation,
     orders::{CancelOrder, OrderCommand, PlaceOrder},
     owns::Orders,
-    partition::partition_for,
-    topics::{self, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, PARTITIONS, TopicSpec},
+    partition::{self, partition_for},
+    topics::{self, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, TopicSpec},
 };
 use streams::{
     Failure, Meters, Processor, Record, Source, Tx,
@@ -121,7 +121,7 @@ impl Processor for OrdersProcessor {
 /// right partition. Elsewhere two instances would decide about one order.
 fn read(record: &Record, tx: &Tx<'_, Orders>) -> Result<(OrderId, Input), Failure> {
     let key: OrderId = record.key_as()?;
-    let partition = partition_for(&key.to_bytes(), PARTITIONS);
+    let partition = partition_for(&key.to_bytes(), partition::count());
     if partition != record.partition {
         return Err(Failure::Poison(format!(
             "order {key} belongs on partition {partition}, not on {}",

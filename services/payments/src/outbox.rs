@@ -72,7 +72,7 @@ impl OutboxRow {
         let mut headers = cause.headers::<Payments>(&fact.name(), &subject, now);
         let topic = topics::ORDERS.name();
         // Without it, Debezium would choose by the partitions that the topic has now.
-        let partition = partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions);
+        let partition = partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions());
         // The row carries it to the header that Debezium writes.
         drop(tracer::create(topic, partition, &mut headers));
         let message = Outgoing {

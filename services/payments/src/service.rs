@@ -11,7 +11,7 @@ use crate::{
     worker::Worker,
 };
 use contracts::{
-    Timestamp,
+    ServiceName, Timestamp,
     topics::{self, TopicSpec},
 };
 use service_kit::{
@@ -166,6 +166,10 @@ impl FencedConsumer for Intake {
 
     fn outputs(&self) -> Vec<&'static TopicSpec> {
         topics::outputs(topology::FLOWS)
+    }
+
+    fn dead_letters(&self) -> &'static TopicSpec {
+        topics::dlq(ServiceName::Payments)
     }
 
     fn is_awaited(&self, record: &Record) -> bool {

@@ -9,7 +9,7 @@
 //! the records. Ages grow with the monotonic clock, so that a wrong clock of this or another
 //! instance is wrong once, and its news grows old like any other.
 
-use contracts::{Timestamp, topics::PARTITIONS};
+use contracts::{Timestamp, partition};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -93,7 +93,7 @@ impl Freshness {
             let Reached { applied, caught_up } = known.get(&partition)?;
             caught_up.or(*applied).map(|aging| aging.age(now))
         };
-        (0..PARTITIONS).map(age).collect::<Option<Vec<_>>>()?.into_iter().max()
+        (0..partition::count()).map(age).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     /// All partitions but the first were read to their end a moment ago.
     fn freshness(now: Instant) -> Freshness {
         let freshness = Freshness::default();
-        for partition in 1..PARTITIONS {
+        for partition in 1..partition::count() {
             freshness.note(partition, caught_up(Duration::ZERO), now);
         }
         freshness
@@ -131,7 +131,7 @@ mod tests {
         freshness.note(1, caught_up(MINUTE), now);
         assert_eq!(freshness.staleness_at(now), Some(SECOND), "an older time is no news");
         assert_eq!(freshness.staleness_at(now + MINUTE), Some(MINUTE + SECOND), "it grows old");
-        for partition in 0..PARTITIONS {
+        for partition in 0..partition::count() {
             freshness.note(partition, caught_up(Duration::ZERO), now + MINUTE);
         }
         assert_eq!(freshness.staleness_at(now + MINUTE), Some(Duration::ZERO));
@@ -156,7 +156,7 @@ mod tests {
         let freshness = freshness(start);
         freshness.note(0, caught_up(Duration::ZERO), start);
         let now = start + 10 * MINUTE;
-        for partition in 1..PARTITIONS {
+        for partition in 1..partition::count() {
             freshness.note(partition, caught_up(Duration::ZERO), now);
         }
         // Ten minutes of orders have not even been fetched; of stock, everything is applied.

@@ -18,8 +18,8 @@
 
 use crate::{dead_letters::Refusals, evidence::Logged, law::Law};
 use contracts::{
-    Order, ServiceName, Status, Timestamp, TransitionKind, partition::partition_for,
-    topics::PARTITIONS,
+    Order, ServiceName, Status, Timestamp, TransitionKind,
+    partition::{self, partition_for},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -144,7 +144,7 @@ impl<'a> History<'a> {
     /// Take the next step, or say why it is none.
     fn judge(&mut self, key: &str, step: Step<'a>) -> Result<(), (Law, String)> {
         let Step { record, order } = step;
-        let home = partition_for(key.as_bytes(), PARTITIONS);
+        let home = partition_for(key.as_bytes(), partition::count());
         if order.order_id.to_string() != key || record.partition != home {
             return Err((Law::Poison, format!("it is of {} under the key {key}", order.order_id)));
         }

@@ -4,7 +4,10 @@
 //! the retention says, and a person may delete records at any time (`kafka-delete-records`).
 
 use crate::evidence::{Evidence, Log, Logged};
-use contracts::{OrderId, Timestamp, partition::partition_for, topics::PARTITIONS};
+use contracts::{
+    OrderId, Timestamp,
+    partition::{self, partition_for},
+};
 use std::collections::BTreeMap;
 
 /// The topics of dead letters, in a remark.
@@ -47,7 +50,7 @@ impl<'a> Retained<'a> {
 
     /// The same for all partitions of a topic.
     pub(crate) fn all_have_since(&self, topic: &str, at: Timestamp) -> bool {
-        (0..PARTITIONS).all(|partition| self.has_since(topic, partition, at))
+        (0..partition::count()).all(|partition| self.has_since(topic, partition, at))
     }
 
     /// Whether the partition of `key` has all of its records.
@@ -89,7 +92,7 @@ impl<'a> Retained<'a> {
 
 /// The partition of an order, or of a product, on every topic that has it as its key.
 pub(crate) fn home(key: &str) -> i32 {
-    partition_for(key.as_bytes(), PARTITIONS)
+    partition_for(key.as_bytes(), partition::count())
 }
 
 /// The partition of `order_id` on every topic of orders.

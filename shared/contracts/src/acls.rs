@@ -169,11 +169,15 @@ fn service(row: &'static ServiceSpec) -> Principal {
         Extent::ReachedBy(group) => Some(group),
         Extent::Whole => None,
     });
+    let has_outbox = processors().any(|one| one.offsets == Offsets::Database);
+    let letters = has_outbox.then(|| topics::dlq(row.name).name);
     let transactional = processors().filter(|one| one.offsets == Offsets::Kafka);
     Principal::new(name, what)
         .reads(row.reads().map(|topic| topic.name).chain(heartbeat).chain(runtime))
         .writes(row.edge.iter().map(|topic| topic.name).chain([CLOCK.name]))
         .writes(produced(row, Offsets::Kafka))
+        // An outbox writes them, and the service asks how many partitions they have.
+        .allow(Pattern::Literal, Operation::Describe, Resource::Topic, letters)
         .allow(Pattern::Literal, Operation::Read, Resource::Group, row.processor_names())
         // Tables keep their place as `<service>-<instance>-<topic>`; other readers of the service
         // have such names as well, and commit nothing.

@@ -38,10 +38,6 @@ pub use streams::{Owns, Service, Timestamp, partition};
 pub use transitions::{Next, Transition};
 pub use values::{Currency, EmailAddress, Name, Price, Prose};
 
-/// Partitions of every topic. Topics that share a key must have the same number, so that one
-/// instance owns partition p of all of them.
-pub const PARTITIONS: i32 = 3;
-
 names::services! {
     /// Takes commands and decides what is not about money.
     Orders = "orders";

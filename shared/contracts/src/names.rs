@@ -42,7 +42,11 @@ macro_rules! services {
 
         /// Where each service puts what it cannot handle, in the order of [`ServiceName::ALL`].
         pub(crate) static DEAD_LETTERS: [streams::topic::TopicSpec; ServiceName::ALL.len()] = [
-            $(streams::topic::dead_letters(concat!($name, ".dlq"), $name, PARTITIONS)),+
+            $(streams::topic::dead_letters(
+                concat!($name, ".dlq"),
+                $name,
+                streams::topic::PartitionCount::Setting,
+            )),+
         ];
 
         /// The identities of the services, as types.

@@ -2,7 +2,6 @@
 //! from [`crate::services`]. Topic creation, `shop topics` and `docs/choreography.md`
 //! come from here.
 
-pub use crate::PARTITIONS;
 use crate::{
     CustomerId, DEAD_LETTERS, OrderId, ServiceName, Sku, baton,
     catalog::{CatalogCustomer, Product},
@@ -14,7 +13,9 @@ use crate::{
     view::ViewUpdated,
 };
 use std::time::Duration;
-pub use streams::topic::{Cleanup, Flow, Key, Topic, TopicSpec, Writers, flow, inputs, outputs};
+pub use streams::topic::{
+    Cleanup, Flow, Key, PartitionCount, Topic, TopicSpec, Writers, flow, inputs, outputs,
+};
 use streams::{Record, record::names};
 
 const ORDERS_SERVICE: &str = ServiceName::Orders.as_str();
@@ -23,6 +24,8 @@ const INVENTORY_SERVICE: &str = ServiceName::Inventory.as_str();
 const EMAIL_SERVICE: &str = ServiceName::Email.as_str();
 const FRAUD_SERVICE: &str = ServiceName::Fraud.as_str();
 const VIEW_SERVICE: &str = ServiceName::View.as_str();
+
+use PartitionCount::Setting;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -69,81 +72,81 @@ impl Key for StockEntryKey {
 
 /// Commands about orders.
 pub static ORDER_COMMANDS: Topic<OrderId, OrderCommand> =
-    Topic::new("orders.commands", "PlaceOrder | CancelOrder", PARTITIONS)
+    Topic::new("orders.commands", "PlaceOrder | CancelOrder", Setting)
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// Every transition of every order: the system of record.
 pub static ORDERS: Topic<OrderId, Order> =
-    Topic::new("orders", "Order: whole state, transition, version", PARTITIONS)
+    Topic::new("orders", "Order: whole state, transition, version", Setting)
         .written_by(Writers::Several(&[ORDERS_SERVICE, PAYMENTS_SERVICE]));
 
 /// The last state of every order (latest-versioned pattern).
 pub static ORDERS_LATEST: Topic<OrderId, LatestOrder> =
-    Topic::new("orders.latest", "Order: the latest state only", PARTITIONS)
+    Topic::new("orders.latest", "Order: the latest state only", Setting)
         .written_by(Writers::One(ORDERS_SERVICE))
         .kept(Cleanup::Compact);
 
 /// Commands that changed nothing, and why.
 pub static ORDER_REFUSALS: Topic<OrderId, CommandRefused> =
-    Topic::new("orders.refusals", "CommandRefused", PARTITIONS)
+    Topic::new("orders.refusals", "CommandRefused", Setting)
         .written_by(Writers::One(ORDERS_SERVICE))
         .kept(Cleanup::Delete { retention_ms: 30 * DAY_MS });
 
 /// Outcomes of the checks that orders require. Each validator writes those of its own checks: here
 /// is where another one comes in.
 pub static ORDER_VALIDATIONS: Topic<OrderId, OrderValidation> =
-    Topic::new("order-validations", "OrderValidation", PARTITIONS)
+    Topic::new("order-validations", "OrderValidation", Setting)
         .written_by(Writers::Several(&[INVENTORY_SERVICE, FRAUD_SERVICE]))
         .kept(Cleanup::Delete { retention_ms: 90 * DAY_MS });
 
 /// Commands about stock, keyed by sku, so that each sku has one writer.
 pub static INVENTORY_COMMANDS: Topic<Sku, InventoryCommand> =
-    Topic::new("inventory.commands", "Reserve | Release | Commit | Restock", PARTITIONS)
+    Topic::new("inventory.commands", "Reserve | Release | Commit | Restock", Setting)
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// Stock levels.
-pub static STOCK: Topic<Sku, StockLevel> = Topic::new("stock", "StockLevel", PARTITIONS)
+pub static STOCK: Topic<Sku, StockLevel> = Topic::new("stock", "StockLevel", Setting)
     .written_by(Writers::One(INVENTORY_SERVICE))
     .kept(Cleanup::Compact);
 
 /// The changelog of inventory's state store.
 pub static RESERVATIONS: Topic<StockEntryKey, StockEntry> =
-    Topic::new("inventory.reservations", "Reservation | RestockApplied", PARTITIONS)
+    Topic::new("inventory.reservations", "Reservation | RestockApplied", Setting)
         .written_by(Writers::One(INVENTORY_SERVICE))
         .kept(Cleanup::Compact);
 
 /// Products, as captured from the catalog database.
 pub static PRODUCTS: Topic<Sku, Product> =
-    Topic::new("catalog.products", "a row of products", PARTITIONS)
+    Topic::new("catalog.products", "a row of products", Setting)
         .written_by(Writers::Cdc)
         .kept(Cleanup::Compact);
 
 /// Customers, as captured from the catalog database.
 pub static CUSTOMERS: Topic<CustomerId, CatalogCustomer> =
-    Topic::new("catalog.customers", "a row of customers", PARTITIONS)
+    Topic::new("catalog.customers", "a row of customers", Setting)
         .written_by(Writers::Cdc)
         .kept(Cleanup::Compact);
 
 /// What can be seen in the view.
 pub static ORDER_VIEWS: Topic<OrderId, ViewUpdated> =
-    Topic::new("order-views", "ViewUpdated", PARTITIONS)
+    Topic::new("order-views", "ViewUpdated", Setting)
         .written_by(Writers::One(VIEW_SERVICE))
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
 /// Mails that the mail server has accepted.
-pub static EMAILS: Topic<OrderId, EmailSent> = Topic::new("emails", "EmailSent", PARTITIONS)
+pub static EMAILS: Topic<OrderId, EmailSent> = Topic::new("emails", "EmailSent", Setting)
     .written_by(Writers::One(EMAIL_SERVICE))
     .kept(Cleanup::Compact);
 
 /// Mails that wait for another attempt: a changelog of email's state store.
 pub static EMAILS_WAITING: Topic<OrderId, EmailWaiting> =
-    Topic::new("emails.waiting", "EmailWaiting", PARTITIONS)
+    Topic::new("emails.waiting", "EmailWaiting", Setting)
         .written_by(Writers::One(EMAIL_SERVICE))
         .kept(Cleanup::Compact);
 
 /// Orders by customer, from fraud to itself: kept for longer than they are remembered.
 pub static EXPOSURES: Topic<CustomerId, Exposure> =
-    Topic::new("fraud.exposures", "Exposure", PARTITIONS)
+    Topic::new("fraud.exposures", "Exposure", Setting)
         .written_by(Writers::One(FRAUD_SERVICE))
         .kept(Cleanup::Delete { retention_ms: 7 * DAY_MS });
 
@@ -168,7 +171,7 @@ const fn heartbeat(name: &'static str) -> TopicSpec {
         value: "time",
         schemas: || &[],
         writers: Writers::Cdc,
-        partitions: 1,
+        partitions: PartitionCount::Fixed(1),
         cleanup: Cleanup::Delete { retention_ms: DAY_MS },
     }
 }

@@ -9,7 +9,8 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Args, Parser, ValueEnum, error::ErrorKind};
+use clap::{ArgMatches, Args, Parser, ValueEnum, error::ErrorKind};
+use streams::partition;
 
 use crate::{callers::CallerSettings, probe};
 
@@ -51,6 +52,15 @@ pub struct CommonConfig {
     /// running instances of a service may share it.
     #[arg(long, env = "INSTANCE", default_value_t = 0)]
     pub instance: u32,
+
+    /// How many partitions the topics of the shop have: the same for all services, and for ever.
+    #[arg(
+        long,
+        env = partition::SETTING,
+        default_value_t = partition::DEFAULT,
+        value_parser = partition::parse_count
+    )]
+    pub partitions: i32,
 
     /// Folder for local state. It is a cache: what is in it can be rebuilt from Kafka.
     #[arg(long, env = "STATE_DIR", default_value = ".shop/state")]
@@ -127,7 +137,15 @@ pub fn parse_config<C: Parser>() -> C {
         }
         exit(i32::from(ready.is_err()));
     }
+    set_partitions(&matches);
     C::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error))
+}
+
+/// Every topic of the process has as many from now on, for a program that has the setting.
+fn set_partitions(matches: &ArgMatches) {
+    if let Ok(Some(count)) = matches.try_get_one("partitions") {
+        partition::set_count(*count);
+    }
 }
 
 fn refuse(error: &clap::Error) -> ! {
@@ -220,6 +238,7 @@ mod tests {
         let common = Config::parse_from(["orders"]).common;
         assert_eq!(common.http_addr(8080), "127.0.0.1:8080".parse().unwrap());
         assert_eq!(common.log_format, LogFormat::Auto);
+        assert_eq!(common.partitions, 3);
     }
 
     #[test]
@@ -236,6 +255,15 @@ mod tests {
     fn an_unusable_value_is_named_with_the_way_out() {
         let error = error(&["--http-addr", "nowhere"]);
         assert!(error.contains("<HTTP_ADDR>") && error.contains("127.0.0.1:8080"), "{error}");
+    }
+
+    #[test]
+    fn a_number_of_partitions_out_of_bounds_is_refused_with_its_setting() {
+        for wrong in ["2", "49", "many"] {
+            let error = error(&["--partitions", wrong]);
+            let named = [format!("PARTITIONS is {wrong}"), "from 3 to 48".to_owned()];
+            assert!(named.iter().all(|named| error.contains(named)), "{error}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod tests {
     use streams::{
         MemoryRegistry, SchemaRegistry,
         avro::SchemaFile,
-        topic::{Cleanup, Writers},
+        topic::{Cleanup, PartitionCount, Writers},
     };
 
     use super::*;
@@ -60,7 +60,7 @@ mod tests {
         value: "any",
         schemas: || SCHEMAS,
         writers: Writers::AnyProcess,
-        partitions: 1,
+        partitions: PartitionCount::Fixed(1),
         cleanup: Cleanup::Keep,
     };
 

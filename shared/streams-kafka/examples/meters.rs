@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use streams::{
     Codec, Failure, MemoryStore, Owns, Processor, Record, Service, Source, Table, Tx, UpTo,
-    topic::{Cleanup, Topic, TopicSpec, Writers, dead_letters},
+    topic::{Cleanup, PartitionCount, Topic, TopicSpec, Writers, dead_letters},
 };
 use streams_kafka::{ConsumerSettings, HttpRegistry, ThreadHandle, admin, spawn_processor};
 use tokio_util::sync::CancellationToken;
@@ -41,12 +41,14 @@ streams::avro_record!(
 );
 
 /// Anyone may report.
-pub static READINGS: Topic<String, Reading> = Topic::new("meters.readings", "Reading", 1);
+pub static READINGS: Topic<String, Reading> =
+    Topic::new("meters.readings", "Reading", PartitionCount::Fixed(1));
 /// Only we add up.
-pub static TOTALS: Topic<String, Total> = Topic::new("meters.totals", "Total", 1)
-    .written_by(Writers::One("meters"))
-    .kept(Cleanup::Compact);
-static DEAD_LETTERS: TopicSpec = dead_letters("meters.dlq", "meters", 1);
+pub static TOTALS: Topic<String, Total> =
+    Topic::new("meters.totals", "Total", PartitionCount::Fixed(1))
+        .written_by(Writers::One("meters"))
+        .kept(Cleanup::Compact);
+static DEAD_LETTERS: TopicSpec = dead_letters("meters.dlq", "meters", PartitionCount::Fixed(1));
 static SUMS: Table<i64> = Table::new(1);
 
 /// The service, and the messages that only it may write.

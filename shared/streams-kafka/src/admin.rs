@@ -31,8 +31,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// many were made; running it again is harmless.
 ///
 /// # Errors
-/// When Kafka is away or refuses, or a topic is there with fewer partitions than its contract says,
-/// so that some keys have no place.
+/// When Kafka is away or refuses, when the topics were made with another number of partitions than
+/// the setting says, or when one is there with fewer than its contract says, so that some keys have
+/// no place.
 pub async fn ensure_topics(
     bootstrap: &str,
     topics: &[&'static TopicSpec],
@@ -40,13 +41,17 @@ pub async fn ensure_topics(
 ) -> anyhow::Result<usize> {
     let topics = &[topics, &[&PASSED_BY]].concat()[..];
     let admin = admin(bootstrap, "topics")?;
+    let consumer: BaseConsumer<ReaderContext> =
+        reader_config(bootstrap, "topics")?.create_with_context(ReaderContext::default())?;
+    // Before one is made: it would have the number of a setting that may be wrong.
+    Partitions::of_those_there(&consumer, topics)?.agree()?;
     let configs: Vec<_> = topics.iter().map(|topic| topic.config()).collect();
     let wanted: Vec<_> = topics
         .iter()
         .zip(&configs)
         .map(|(topic, config)| {
             let replication = TopicReplication::Fixed(replication);
-            let new = NewTopic::new(topic.name, topic.partitions, replication);
+            let new = NewTopic::new(topic.name, topic.partitions(), replication);
             config.iter().fold(new, |new, (key, value)| new.set(key, value))
         })
         .collect();
@@ -62,8 +67,19 @@ pub async fn ensure_topics(
         }
     }
     renew(&admin, &present, &options).await.context("Kafka does not set the topics")?;
-    check_partitions(bootstrap, topics)?;
+    check_partitions(&consumer, topics)?;
     Ok(made)
+}
+
+/// Whether those of `topics` that there are were made with as many partitions as this process takes
+/// them to have. Blocks.
+///
+/// # Errors
+/// When they were not, with both numbers and the way out, and when Kafka is away.
+pub fn check_count(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::Result<()> {
+    let consumer: BaseConsumer<ReaderContext> =
+        reader_config(bootstrap, "topics")?.create_with_context(ReaderContext::default())?;
+    Ok(Partitions::of_those_there(&consumer, topics)?.agree()?)
 }
 
 /// Give `topics` that were made by an older version the settings of today. What else was set for
@@ -180,7 +196,7 @@ pub fn produce_gzipped(
 pub async fn delete_records(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<()> {
     let admin = admin(bootstrap, "console")?;
     let mut ends = TopicPartitionList::new();
-    for partition in 0..topic.partitions {
+    for partition in 0..topic.partitions() {
         ends.add_partition_offset(topic.name, partition, Offset::End)?;
     }
     let deleted = admin.delete_records(&ends, &options()).await?;
@@ -207,7 +223,7 @@ pub fn delete_keys(
 }
 
 fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
-    let (topic, partition) = (topic.name, partition_for(key, topic.partitions));
+    let (topic, partition) = (topic.name, partition_for(key, topic.partitions()));
     let (key, value, headers) = (Some(key.to_vec()), Some(value.to_vec()), Headers::default());
     Outgoing { topic, partition, key, value, headers }
 }
@@ -225,10 +241,11 @@ fn send_with(config: &ClientConfig, record: &Outgoing) -> anyhow::Result<()> {
     context.wait().map(drop).map_err(anyhow::Error::msg)
 }
 
-fn check_partitions(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::Result<()> {
-    let consumer: BaseConsumer<ReaderContext> =
-        reader_config(bootstrap, "topics")?.create_with_context(ReaderContext::default())?;
-    match Partitions::ask(&consumer, topics.iter().copied()) {
+fn check_partitions(
+    consumer: &BaseConsumer<ReaderContext>,
+    topics: &[&'static TopicSpec],
+) -> anyhow::Result<()> {
+    match Partitions::ask(consumer, topics.iter().copied()) {
         Ok(partitions) => partitions.suffice(),
         // A topic that was made a moment ago may not be in the metadata yet.
         Err(error) => {

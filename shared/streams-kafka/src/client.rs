@@ -4,7 +4,7 @@
 use crate::{
     access::{self, Heard},
     meters::Lags,
-    partitions::Partitions,
+    partitions::{Partitions, WrongCount},
 };
 use rdkafka::{
     ClientConfig, ClientContext, Message, Statistics, TopicPartitionList,
@@ -135,6 +135,12 @@ impl Failed {
     /// As librdkafka says.
     pub(crate) fn of(error: KafkaError) -> Self {
         Self { class: classify(&error), error: access::explain(error.into()) }
+    }
+
+    /// A reader could not be made. A wrong setting ends the process: waiting does not cure it.
+    pub(crate) fn to_join(error: anyhow::Error) -> Self {
+        let class = if error.is::<WrongCount>() { Class::Final } else { Class::Fatal };
+        Self { class, error }
     }
 
     /// The clients are lost.

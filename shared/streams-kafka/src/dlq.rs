@@ -407,8 +407,8 @@ fn original(
     let headers = Headers(record.headers.0.iter().filter(is_own).cloned().collect());
     let (key, value) = (record.key.clone(), record.value.clone());
     // It stood outside of the topic's contract, which is why it is a dead letter.
-    let is_outside = partition >= spec.partitions && spec.writers != Writers::Cdc;
-    let home = partition_for(key.as_deref().unwrap_or_default(), spec.partitions);
+    let is_outside = partition >= spec.partitions() && spec.writers != Writers::Cdc;
+    let home = partition_for(key.as_deref().unwrap_or_default(), spec.partitions());
     let partition = if is_outside { home } else { partition };
     Ok(Outgoing { topic, partition, key, value, headers })
 }

@@ -26,6 +26,9 @@ pub trait FencedConsumer: Send {
     /// The topics to write through an outbox, whose schemas must be registered first.
     fn outputs(&self) -> Vec<&'static TopicSpec>;
 
+    /// Where the outbox puts what cannot be handled.
+    fn dead_letters(&self) -> &'static TopicSpec;
+
     /// Whether a customer waits for what comes of `record`, as
     /// [`Processor::is_awaited`](streams::Processor::is_awaited).
     fn is_awaited(&self, record: &Record) -> bool;
@@ -197,10 +200,11 @@ impl<C: FencedConsumer> FencedDriver<C> {
             other => Failed::fatal(other),
         })?;
         self.learn().map_err(Failed::fatal)?;
-        let outputs = self.consumer.outputs();
+        let letters = self.consumer.dead_letters();
+        let besides: Vec<_> = self.consumer.outputs().into_iter().chain([letters]).collect();
         let (inputs, lags) = (self.consumer.inputs(), self.meter.lags());
-        let reader = GroupReader::join(&self.settings, inputs, &outputs, lags);
-        self.reader = Some(reader.map_err(Failed::fatal)?);
+        let reader = GroupReader::join(&self.settings, inputs, &besides, lags);
+        self.reader = Some(reader.map_err(Failed::to_join)?);
         Ok(Event::Connected)
     }
 }

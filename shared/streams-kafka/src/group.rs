@@ -51,7 +51,8 @@ pub(crate) struct GroupReader {
 
 impl GroupReader {
     /// Join the group that reads `topics`. Fails while one of them, or of those that a task has
-    /// `besides`, does not exist or has too few partitions.
+    /// `besides`, does not exist or has too few partitions, and with
+    /// [`WrongCount`](crate::partitions::WrongCount) if the setting is wrong.
     pub(crate) fn join(
         settings: &ConsumerSettings,
         topics: Vec<&'static TopicSpec>,
@@ -67,6 +68,7 @@ impl GroupReader {
         let partitions = Partitions::ask(&consumer, topics.iter().chain(besides).copied())
             .map_err(|error| consumer.context().heard().explain_of(&consumer, error))
             .with_context(|| format!("Kafka at {}", settings.bootstrap))?;
+        partitions.agree()?;
         partitions.suffice()?;
         consumer.context().deal_by(partitions.among(&topics));
         let names: Vec<_> = topics.iter().map(|topic| topic.name).collect();
@@ -168,7 +170,7 @@ impl GroupReader {
     }
 
     fn is_task(&self, partition: i32) -> bool {
-        self.topics.iter().any(|topic| partition < topic.partitions)
+        self.topics.iter().any(|topic| partition < topic.partitions())
     }
 
     /// Which topics have more partitions than their contracts say.

@@ -233,7 +233,7 @@ fn pause(duration: Duration, stop: &CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use streams::topic::{TopicSpec, dead_letters};
+    use streams::topic::{PartitionCount, TopicSpec, dead_letters};
 
     /// Longer than anything here takes on a busy machine.
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -251,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_kafka_a_tail_says_that_it_waits_and_ends_when_asked_to() {
-        static TOPIC: TopicSpec = dead_letters("sums.dlq", "sums", 1);
+        static TOPIC: TopicSpec = dead_letters("sums.dlq", "sums", PartitionCount::Fixed(1));
         let stop = CancellationToken::new();
         // No process listens on port 1.
         let tail = spawn_tail("127.0.0.1:1", "tail", vec![&TOPIC], stop.clone(), drop);

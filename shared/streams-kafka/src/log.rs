@@ -92,7 +92,7 @@ impl LogReader {
     pub fn partitions(&self, topic: &TopicSpec) -> anyhow::Result<i32> {
         match topic.writers {
             Writers::Cdc => Ok(i32::try_from(partitions_of(&self.committed, topic.name)?)?),
-            _ => Ok(topic.partitions),
+            _ => Ok(topic.partitions()),
         }
     }
 
@@ -218,5 +218,5 @@ pub fn log_starts(bootstrap: &str, topic: &TopicSpec) -> anyhow::Result<Vec<(i32
             .with_context(|| format!("cannot ask Kafka at {bootstrap} about {}", topic.name))?;
         Ok((partition, low))
     };
-    (0..topic.partitions).map(start).collect()
+    (0..topic.partitions()).map(start).collect()
 }

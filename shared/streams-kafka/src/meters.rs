@@ -13,8 +13,8 @@ use streams::{
     engine::Class,
     fenced,
     meter::{
-        BATCHES, CONNECTS, DEAD_LETTERS, FAILURES, FENCES, PARTITIONS, PHASES, REBUILDS, RECORDS,
-        RENEWALS, RESTORES, SENT, TRANSACTIONS,
+        BATCHES, CONNECTS, DEAD_LETTERS, FAILURES, FENCES, PARTITIONS, PARTITIONS_IN_ALL, PHASES,
+        REBUILDS, RECORDS, RENEWALS, RESTORES, SENT, TRANSACTIONS,
     },
     topic::TopicSpec,
     tx::dlq_names,
@@ -72,6 +72,8 @@ impl LoopMeter {
             meters.count(&DEAD_LETTERS, &[name, topic.name], 0);
         }
         let status = status.subscribe();
+        let in_all = inputs.iter().map(|topic| topic.partitions()).max().unwrap_or(0);
+        meters.observe(&PARTITIONS_IN_ALL, move |tell| tell(&[name], f64::from(in_all)));
         meters.observe(&PARTITIONS, move |tell| tell(&[name], at_work(&status.borrow())));
         lags.show(&meters, name);
         Self { meters, name, lags, pending: Pending::default() }

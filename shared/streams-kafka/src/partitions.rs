@@ -9,17 +9,33 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 use std::{collections::BTreeMap, time::Duration};
-use streams::topic::{TopicSpec, Writers};
+use streams::{
+    partition,
+    topic::{PartitionCount, TopicSpec, Writers},
+};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a reader looks whether a topic has other partitions than before.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The topics have another number of partitions than the setting says. No waiting cures that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} is {setting}, but the topics have {found} partitions. With another number most keys would \
+     be elsewhere, so it cannot change: start with {found} (`./shop up --partitions {found}`), or \
+     with {setting} in a shop without data (`--fresh`, or --dir DIR for another shop)",
+    partition::SETTING
+)]
+pub(crate) struct WrongCount {
+    setting: i32,
+    found: i32,
+}
+
 /// The partitions that some topics have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Partitions {
-    topics: Vec<(&'static str, i32, Writers)>,
+    topics: Vec<(&'static str, PartitionCount, Writers)>,
     counts: BTreeMap<&'static str, i32>,
 }
 
@@ -43,6 +59,17 @@ impl Partitions {
         Ok(partitions)
     }
 
+    /// Of those of `topics` that there are.
+    pub(crate) fn of_those_there<C: ConsumerContext>(
+        consumer: &BaseConsumer<C>,
+        topics: &[&'static TopicSpec],
+    ) -> anyhow::Result<Self> {
+        let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+        let there: Vec<_> = metadata.topics().iter().map(|found| found.name()).collect();
+        let there = topics.iter().filter(|topic| there.contains(&topic.name)).copied();
+        Self::ask(consumer, there)
+    }
+
     /// Of these topics alone, in their order.
     pub(crate) fn among(&self, topics: &[&'static TopicSpec]) -> Self {
         let known = |topic: &&'static TopicSpec| Some((topic.name, *self.counts.get(topic.name)?));
@@ -57,15 +84,31 @@ impl Partitions {
         self.counts.get(topic).copied().unwrap_or(0)
     }
 
+    /// That the setting is the number that these topics were made with. A topic can be given more
+    /// later, and one can be made again with fewer. So if one has the number of the setting, what
+    /// the others have is theirs; if none has it, the setting is wrong.
+    ///
+    /// # Errors
+    /// [`WrongCount`].
+    pub(crate) fn agree(&self) -> Result<(), WrongCount> {
+        let set = self.topics.iter().filter(|(_, count, _)| *count == PartitionCount::Setting);
+        let found: Vec<i32> = set.map(|(name, ..)| self.of(name)).collect();
+        let setting = partition::count();
+        match found.iter().min() {
+            Some(least) if !found.contains(&setting) => Err(WrongCount { setting, found: *least }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// That each has as many as its contract says, at least.
     ///
     /// # Errors
     /// Which one has fewer, and the way out.
     pub(crate) fn suffice(&self) -> anyhow::Result<()> {
         for (name, wanted, _) in &self.topics {
-            let found = self.of(name);
+            let (found, wanted) = (self.of(name), wanted.number());
             anyhow::ensure!(
-                found >= *wanted,
+                found >= wanted,
                 "`{name}` has {found} partitions instead of {wanted}, so some keys have no place: \
                  add the missing ones (kafka-topics --alter --partitions {wanted}), or \
                  delete it and run `shop provision topics`"
@@ -76,9 +119,9 @@ impl Partitions {
 
     /// Which topics have more than that, and what it means.
     pub(crate) fn remarks(&self) -> Vec<String> {
-        let more = self.topics.iter().filter(|(name, wanted, _)| self.of(name) > *wanted);
-        let remark = |(name, wanted, writers): &(&str, i32, Writers)| {
-            let found = self.of(name);
+        let more = self.topics.iter().filter(|(name, wanted, _)| self.of(name) > wanted.number());
+        let remark = |(name, wanted, writers): &(&str, PartitionCount, Writers)| {
+            let (found, wanted) = (self.of(name), wanted.number());
             let meaning = match writers {
                 Writers::Cdc => "rows are read wherever they are, and the latest of a key counts",
                 Writers::AnyProcess | Writers::One(_) | Writers::Several(_) => {
@@ -99,6 +142,7 @@ impl Partitions {
     pub(crate) fn dealt(&self, given: &[(String, i32)]) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         let Some((leader, partitions, _)) = self.topics.first().copied() else { return list };
+        let partitions = partitions.number();
         let is_task = |task: i32| {
             given.iter().any(|(topic, partition)| topic == leader && *partition == task)
         };
@@ -135,11 +179,22 @@ mod tests {
     use super::*;
 
     fn partitions(counts: &[(&'static str, i32, i32)]) -> Partitions {
-        let topic =
-            |(name, _, wanted): &(&'static str, i32, i32)| (*name, *wanted, Writers::AnyProcess);
+        let topic = |(name, _, wanted): &(&'static str, i32, i32)| {
+            (*name, PartitionCount::Fixed(*wanted), Writers::AnyProcess)
+        };
         Partitions {
             topics: counts.iter().map(topic).collect(),
             counts: counts.iter().map(|(name, found, _)| (*name, *found)).collect(),
+        }
+    }
+
+    /// Topics that have as many as the setting says, by contract.
+    fn set(counts: &[(&'static str, i32)]) -> Partitions {
+        let topic =
+            |(name, _): &(&'static str, i32)| (*name, PartitionCount::Setting, Writers::AnyProcess);
+        Partitions {
+            topics: counts.iter().map(topic).collect(),
+            counts: counts.iter().copied().collect(),
         }
     }
 
@@ -170,6 +225,24 @@ mod tests {
         assert!(dealt(&leader, &given).is_empty(), "the first three are another member's");
         let given = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)];
         assert_eq!(dealt(&leader, &given).len(), 9);
+    }
+
+    #[test]
+    fn a_setting_that_no_topic_has_is_refused_with_both_numbers_and_the_ways_out() {
+        assert_eq!(partition::count(), 3);
+        for agreed in [&[("a", 3), ("b", 3)][..], &[("a", 6), ("b", 3)], &[("a", 1), ("b", 3)], &[]]
+        {
+            assert_eq!(set(agreed).agree(), Ok(()), "{agreed:?}");
+        }
+        for (other, found) in [(&[("a", 6), ("b", 6)][..], 6), (&[("a", 12), ("b", 6)], 6)] {
+            let refused = set(other).agree().unwrap_err();
+            assert_eq!(refused, WrongCount { setting: 3, found });
+        }
+        assert_eq!(partitions(&[("a", 6, 1)]).agree(), Ok(()), "no number of the setting");
+        let refused = set(&[("a", 6)]).agree().unwrap_err().to_string();
+        for named in ["PARTITIONS is 3", "have 6 partitions", "--partitions 6", "--fresh"] {
+            assert!(refused.contains(named), "{named}: {refused}");
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl<S: Service> Sender<S> {
         let key_bytes = key.to_bytes();
         let place = key.partition_by();
         let partition =
-            partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions);
+            partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions());
         let subject = String::from_utf8_lossy(&key_bytes);
         let now = Timestamp::now();
         let mut headers = cause.headers::<S>(&fact.name(), &subject, now);

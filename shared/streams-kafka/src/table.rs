@@ -5,7 +5,7 @@ use crate::{
     admin::send_now,
     at_work,
     client::{ReaderContext, TopicNames, reader_config, to_record},
-    partitions::{LOOK_INTERVAL, Partitions},
+    partitions::{LOOK_INTERVAL, Partitions, WrongCount},
     spawn,
 };
 use rdkafka::{
@@ -64,6 +64,9 @@ where
         };
         while !stop.is_cancelled() {
             if let Err(error) = follower.follow::<S>(&stop, &mut outage) {
+                if error.is::<WrongCount>() {
+                    return Err(error);
+                }
                 outage.wait(&format!("{error:#}"), &stop);
             }
         }
@@ -113,8 +116,10 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
             config.create_with_context(ReaderContext::default())?;
         let name = self.topic.name();
         let heard = consumer.context().heard().clone();
-        self.partitions = Partitions::ask(&consumer, [&self.topic.spec])
+        let known = Partitions::ask(&consumer, [&self.topic.spec, S::dead_letters()])
             .map_err(|error| heard.explain_of(&consumer, error))?;
+        known.agree()?;
+        self.partitions = known.among(&[&self.topic.spec]);
         let mut looked_at = Instant::now();
         let partitions = self.partitions.of(name);
         let mut assignment = TopicPartitionList::new();

@@ -18,7 +18,7 @@ use rdkafka::{
 };
 use std::time::Instant;
 use streams::{
-    Codec, Effect, Engine, Event, Outgoing, Processor, Record, RegistryError, Timestamp,
+    Codec, Effect, Engine, Event, Outgoing, Processor, Record, RegistryError, Service, Timestamp,
     engine::{Class, Offsets},
     failpoint,
     limits::{CALL_TIMEOUT, RESTORE_RECORDS_MAX, TICK},
@@ -352,10 +352,12 @@ impl<P: Processor> TransactionalDriver<P> {
         self.learn().map_err(Failed::fatal)?;
         let processor = self.engine.processor();
         let sources = processor.sources().into_iter().map(|source| source.topic);
-        let besides: Vec<_> = processor.outputs().into_iter().chain(sources).collect();
+        let letters = <P::Identity as Service>::dead_letters();
+        let besides = processor.outputs().into_iter().chain(sources).chain([letters]);
+        let besides: Vec<_> = besides.collect();
         let lags = self.meter.lags();
         let reader = GroupReader::join(&self.settings, processor.inputs(), &besides, lags);
-        let reader = reader.map_err(Failed::fatal)?;
+        let reader = reader.map_err(Failed::to_join)?;
         self.clients = Some(Clients { reader, producer, deliveries, log: None });
         Ok(Event::Connected)
     }

@@ -13,7 +13,7 @@ use std::{
 use streams::{
     Codec, Failure, Headers, MemoryRegistry, Outgoing, Owns, Processor, Record, Service, Source,
     Table, Timestamp, Tx, UpTo,
-    topic::{Cleanup, Topic, TopicSpec, Writers, dead_letters},
+    topic::{Cleanup, PartitionCount, Topic, TopicSpec, Writers, dead_letters},
 };
 use streams_sim::{
     Actor, Fault, Mutation, Program, Progress, Ran, Scenario, Sim, Stage, World, faults, mutation,
@@ -36,10 +36,13 @@ streams::avro_record!(
     "fields":[{"name":"meter","type":"string"},{"name":"kwh","type":"long"}]}"#
 );
 
-static READINGS: Topic<String, Count> = Topic::new("meters.readings", "Count", 3);
+static READINGS: Topic<String, Count> =
+    Topic::new("meters.readings", "Count", PartitionCount::Fixed(3));
 static TOTALS: Topic<String, Count> =
-    Topic::new("meters.totals", "Count", 3).written_by(Writers::One("meters")).kept(Cleanup::Keep);
-static DEAD_LETTERS: TopicSpec = dead_letters("meters.dlq", "meters", 3);
+    Topic::new("meters.totals", "Count", PartitionCount::Fixed(3))
+        .written_by(Writers::One("meters"))
+        .kept(Cleanup::Keep);
+static DEAD_LETTERS: TopicSpec = dead_letters("meters.dlq", "meters", PartitionCount::Fixed(3));
 static SUMS: Table<i64> = Table::new(1);
 
 /// Keeps a sum per meter, and writes each new sum.

@@ -1,4 +1,47 @@
-//! Kafka's default partitioner, for the records whose partition is not that of their own key.
+//! How many partitions there are, and Kafka's default partitioner: which of them has a key.
+
+use std::{
+    ops::RangeInclusive,
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+/// The setting, as a variable: how many partitions have the topics that share a key
+/// ([`PartitionCount::Setting`](crate::topic::PartitionCount)).
+pub const SETTING: &str = "PARTITIONS";
+
+/// Its value unless another one is given.
+pub const DEFAULT: i32 = 3;
+
+/// What it may be. With fewer than three a test of rebalances shows nothing; with more, each
+/// transaction writes its markers into more partitions than one broker should bear.
+pub const BOUNDS: RangeInclusive<i32> = 3..=48;
+
+static COUNT: AtomicI32 = AtomicI32::new(DEFAULT);
+
+/// How many partitions this process takes the topics that share a key to have.
+pub fn count() -> i32 {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// From now on it is `count`, one of [`BOUNDS`]. To be called before the first topic is used:
+/// another number is another place for most keys.
+pub fn set_count(count: i32) {
+    debug_assert!(BOUNDS.contains(&count), "{count} partitions");
+    COUNT.store(count, Ordering::Relaxed);
+}
+
+/// The setting from its text.
+///
+/// # Errors
+/// When it is no number in [`BOUNDS`]: the bounds, and an example.
+pub fn parse_count(text: &str) -> Result<i32, String> {
+    let count = text.parse().ok().filter(|count| BOUNDS.contains(count));
+    let (from, to) = BOUNDS.into_inner();
+    count.ok_or_else(|| {
+        let expected = format!("a number of partitions from {from} to {to}, such as {DEFAULT}");
+        format!("{SETTING} is {text}; expected {expected}")
+    })
+}
 
 /// The partition of `key` among `partitions`: murmur2 as in the Java client and in librdkafka's
 /// `murmur2_random`, so that every producer of the shop puts a key in the same place.
@@ -34,6 +77,18 @@ fn murmur2(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_out_of_bounds_is_refused_with_the_setting_and_its_bounds() {
+        for (text, count) in [("3", 3), ("12", 12), ("48", 48)] {
+            assert_eq!(parse_count(text), Ok(count));
+        }
+        for text in ["2", "49", "0", "-3", "many", "", "3.5"] {
+            let error = parse_count(text).unwrap_err();
+            let names = error.starts_with(&format!("PARTITIONS is {text}; "));
+            assert!(names && error.contains("from 3 to 48"), "{error}");
+        }
+    }
 
     /// The vectors of Kafka's own `UtilsTest.testMurmur2`.
     #[test]

@@ -4,6 +4,7 @@
 use crate::{
     avro::{Message, SchemaFile},
     limits::MESSAGE_BYTES_MAX,
+    partition,
 };
 use std::{fmt, marker::PhantomData};
 
@@ -53,6 +54,26 @@ pub enum Cleanup {
     },
 }
 
+/// How many partitions a topic has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionCount {
+    /// This number.
+    Fixed(i32),
+    /// What the setting says ([`partition::count`]): topics that share a key have the same, so that
+    /// one instance owns partition p of all of them.
+    Setting,
+}
+
+impl PartitionCount {
+    /// The number, in this process.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Fixed(count) => count,
+            Self::Setting => partition::count(),
+        }
+    }
+}
+
 /// The writers of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writers {
@@ -91,9 +112,8 @@ pub struct TopicSpec {
     pub schemas: fn() -> &'static [&'static SchemaFile],
     /// Its writers.
     pub writers: Writers,
-    /// How many partitions it has. Topics that share a key must have as many, so that one instance
-    /// owns partition p of all of them.
-    pub partitions: i32,
+    /// How many partitions it has.
+    pub partitions: PartitionCount,
     /// How long records are kept.
     pub cleanup: Cleanup,
 }
@@ -105,6 +125,11 @@ impl fmt::Debug for TopicSpec {
 }
 
 impl TopicSpec {
+    /// How many partitions it has by its contract, in this process.
+    pub fn partitions(&self) -> i32 {
+        self.partitions.number()
+    }
+
     /// The registry subject of `schema` on this topic: Confluent's TopicNameStrategy where the
     /// topic carries one record type, TopicRecordNameStrategy where it carries several.
     pub fn subject(&self, schema: &SchemaFile) -> String {
@@ -169,7 +194,7 @@ impl<K, V> Topic<K, V> {
 impl<K: Key, V: Message> Topic<K, V> {
     /// A topic with `partitions` that any process may write, and that keeps its records for
     /// ever; the methods below say otherwise. `value` tells people what it carries.
-    pub const fn new(name: &'static str, value: &'static str, partitions: i32) -> Self {
+    pub const fn new(name: &'static str, value: &'static str, partitions: PartitionCount) -> Self {
         let spec = TopicSpec {
             name,
             key: K::NAME,
@@ -197,7 +222,11 @@ impl<K: Key, V: Message> Topic<K, V> {
 
 /// The topic `name` for the dead letters of `service`: original bytes, and headers that say why.
 /// They are kept for 30 days.
-pub const fn dead_letters(name: &'static str, service: &'static str, partitions: i32) -> TopicSpec {
+pub const fn dead_letters(
+    name: &'static str,
+    service: &'static str,
+    partitions: PartitionCount,
+) -> TopicSpec {
     TopicSpec {
         name,
         key: "original key",
@@ -217,7 +246,7 @@ pub static PASSED_BY: TopicSpec = TopicSpec {
     value: "why",
     schemas: || &[],
     writers: Writers::AnyProcess,
-    partitions: 1,
+    partitions: PartitionCount::Fixed(1),
     cleanup: Cleanup::Compact,
 };
 
@@ -228,7 +257,7 @@ pub static CLOCK: TopicSpec = TopicSpec {
     value: "none",
     schemas: || &[],
     writers: Writers::AnyProcess,
-    partitions: 1,
+    partitions: PartitionCount::Fixed(1),
     cleanup: Cleanup::Delete { retention_ms: 60 * 60 * 1000 },
 };
 
@@ -239,7 +268,7 @@ pub static SCHEMAS: TopicSpec = TopicSpec {
     value: "schema, as JSON",
     schemas: || &[],
     writers: Writers::Several(&[]),
-    partitions: 1,
+    partitions: PartitionCount::Fixed(1),
     cleanup: Cleanup::Compact,
 };
 

@@ -255,7 +255,7 @@ impl<'a, S: Service> Tx<'a, S> {
         let key_bytes = key.to_bytes();
         let place = key.partition_by();
         let partition =
-            partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions);
+            partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions());
         let subject = String::from_utf8_lossy(&key_bytes);
         let headers = self.cause.headers::<S>(&fact.name(), &subject, self.now);
         self.scratch_outgoing.push(Outgoing {
@@ -397,7 +397,7 @@ pub fn dead_letter_of(
     }
     Outgoing {
         topic: topic.name,
-        partition: record.partition.rem_euclid(topic.partitions),
+        partition: record.partition.rem_euclid(topic.partitions()),
         key: key.map(<[u8]>::to_vec),
         value: value.map(<[u8]>::to_vec),
         headers,

@@ -1,7 +1,6 @@
 //! [`Driver`]: runs a [`Processor`] in the [`Engine`], record by record, without Kafka. Each record
 //! is a transaction of its own that always commits.
 
-use contracts::topics::PARTITIONS;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -11,7 +10,7 @@ use streams::{
     Processor, Record, Store, Timestamp, Tx,
     avro::Message,
     engine::{Apply, Offsets, Polled},
-    partition::partition_for,
+    partition::{self, partition_for},
     record::names,
     store::{Entries, Positions},
     topic::{Key, Topic},
@@ -148,7 +147,7 @@ impl<P: Processor> Driver<P> {
     ) -> Record {
         let key_bytes = key.to_bytes();
         let partition =
-            partition_for(key.partition_by().as_deref().unwrap_or(&key_bytes), PARTITIONS);
+            partition_for(key.partition_by().as_deref().unwrap_or(&key_bytes), partition::count());
         let next = self.offsets.entry((topic.name().to_owned(), partition)).or_insert(0);
         let offset = *next;
         *next += 1;
@@ -215,7 +214,7 @@ impl<P: Processor> Driver<P> {
 
     fn polled(&mut self, records: Vec<Record>, tick: bool) -> Event {
         let inputs = self.engine.processor().inputs();
-        let partitions = inputs.iter().map(|topic| topic.partitions).max().unwrap_or(0);
+        let partitions = inputs.iter().map(|topic| topic.partitions()).max().unwrap_or(0);
         let owned: BTreeSet<i32> = (0..partitions).collect();
         let assigned = if self.is_assigned { BTreeSet::new() } else { owned.clone() };
         self.is_assigned = true;
@@ -338,7 +337,9 @@ impl<P: Processor> Driver<P> {
     /// Never: the store is in memory.
     pub fn state(&self) -> Vec<Entries> {
         let whole = |partition| self.store.range(partition, &[0], &[255], usize::MAX);
-        (0..PARTITIONS).map(|partition| whole(partition).expect("memory does not fail")).collect()
+        (0..partition::count())
+            .map(|partition| whole(partition).expect("memory does not fail"))
+            .collect()
     }
 }
 

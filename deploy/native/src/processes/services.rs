@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use contracts::{ServiceName, services::Dependency};
-use streams::{Cluster, cluster::Login};
+use streams::{Cluster, cluster::Login, partition};
 
 use super::site::Site;
 use crate::supervisor::ProcessSpec;
@@ -31,6 +31,7 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
     }
     set("SCHEMA_REGISTRY_URL", site.registry_url());
     set("INSTANCE", instance.to_string());
+    set(partition::SETTING, partition::count().to_string());
     set("STATE_DIR", state.to_string_lossy().into_owned());
     // Its log is a file, which a person reads with `./shop logs`.
     set("LOG_FORMAT", "text".to_owned());

@@ -6,12 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use bench::burst::Wish;
+use bench::scale::Scale;
 use bench::steady::Staircase;
 use bench::telemetry::Paired;
 use bench::{Figures, Ground, Machine, Run};
 use clap::{Args, ValueEnum, value_parser};
 use client::Progress;
-use contracts::Timestamp;
+use contracts::{Timestamp, partition};
 
 use super::load::rate;
 
@@ -42,6 +43,9 @@ enum Part {
     Restart,
     /// The same load without telemetry and with it, in pairs; only when it is named
     Telemetry,
+    /// Shops that differ in partitions and instances, in products, in open orders; only when it is
+    /// named
+    Scale,
 }
 
 /// What to measure.
@@ -84,6 +88,23 @@ pub(crate) struct BenchArgs {
     /// The share of the traces that `telemetry` exports
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = share)]
     sampled: f64,
+    /// Partitions of the shops of `scale`
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [3, 6, 12])]
+    #[arg(value_parser = partition::parse_count)]
+    partitions: Vec<i32>,
+    /// Instances of each service in these shops, as many as there are partitions at most
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 2, 4])]
+    #[arg(value_parser = value_parser!(u16).range(1..=9))]
+    instances: Vec<u16>,
+    /// Products in a shop of `scale`; 0 leaves it out
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [10, 1_000])]
+    #[arg(value_parser = value_parser!(u32).range(..=100_000))]
+    skus: Vec<u32>,
+    /// Open orders in a shop of `scale`; 0 leaves it out
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[arg(default_values_t = [1_000, 10_000, 100_000])]
+    #[arg(value_parser = value_parser!(u32).range(..=1_000_000))]
+    open_orders: Vec<u32>,
     /// Append the run to this file, one line of JSON, and compare it with the run before
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -92,6 +113,20 @@ pub(crate) struct BenchArgs {
 impl BenchArgs {
     fn wants(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    /// What `scale` varies; at the last of the rates.
+    fn scale(&self) -> Scale {
+        let counts = |of: &[u32]| of.iter().map(|n| *n as usize).filter(|n| *n > 0).collect();
+        Scale {
+            partitions: self.partitions.clone(),
+            instances: self.instances.clone(),
+            skus: counts(&self.skus),
+            open: counts(&self.open_orders),
+            rate: self.rates.last().copied().unwrap_or(50.0),
+            seconds: self.seconds.into(),
+            orders: self.orders as usize,
+        }
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
@@ -145,6 +180,13 @@ pub(crate) async fn run(args: BenchArgs) -> Result<()> {
 async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<String>)> {
     let say = |what: String| progress.step("bench", what);
     let (mut figures, mut wrong) = (Figures::default(), Vec::new());
+    // It has shops of its own, one after the other.
+    if args.parts.contains(&Part::Scale) {
+        figures.extend(bench::scale::scale(&args.scale(), say).await?);
+    }
+    if args.parts == [Part::Scale] {
+        return Ok((figures, wrong));
+    }
     let (ground, first_order) = Ground::start().await?;
     say(format!("the first order was confirmed after {first_order:.1} s"));
     if args.wants(Part::Start) {

@@ -11,6 +11,7 @@ use contracts::{
     topics::{self, TopicSpec},
 };
 use streams::topic::Writers;
+use streams_kafka::admin::check_count;
 use streams_kafka::dlq::{Address, DeadLetter, Done, LetterId, committed, list, pass_by, settle};
 use workshop::letters::{find, readable};
 
@@ -86,6 +87,8 @@ pub(crate) async fn run(args: DlqArgs) -> Result<()> {
 }
 
 fn carry_out(bootstrap: &str, action: Action) -> Result<()> {
+    // A replay puts a record where its key belongs.
+    check_count(bootstrap, &topics::ALL)?;
     match action {
         Action::List { service, all } => {
             let services = service.map_or(ServiceName::ALL.to_vec(), |service| vec![service]);

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use client::{Dirs, Progress, State};
 use native::{Beside, EnvSetting, PortSetting, Scale, UpOptions, With};
+use streams::partition;
 use workshop::Workshop;
 
 use super::detach;
@@ -40,6 +41,11 @@ pub(crate) struct UpArgs {
     /// Start N instances of a service; may be repeated
     #[arg(long, value_name = "SERVICE=N")]
     scale: Vec<Scale>,
+    /// How many partitions the topics have, 3 to 48; what the data has if left out, and 3 in a new
+    /// shop. It cannot be changed later
+    #[arg(long, value_name = "N", env = partition::SETTING)]
+    #[arg(value_parser = partition::parse_count)]
+    partitions: Option<i32>,
     /// Start a service that is off by default, and require its check of every order; may be
     /// repeated
     #[arg(long, value_name = "SERVICE")]
@@ -110,6 +116,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<()> {
         with: args.with,
         env: args.env,
         secured: args.secured,
+        partitions: args.partitions,
         infra_only,
         until_stdin_closes: args.until_stdin_closes,
         forget: args.forget,

@@ -9,9 +9,7 @@ use contracts::{
     inventory::Restock,
     orders::{CancelOrder, OrderCommand, PlaceOrder, RequestedLine},
     owns::Orders,
-    topics::{
-        INVENTORY_COMMANDS, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS, PARTITIONS,
-    },
+    topics::{INVENTORY_COMMANDS, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDER_VIEWS, ORDERS},
 };
 use fastrand::Rng;
 use std::{
@@ -163,7 +161,7 @@ impl Customers {
             self.garbage.insert(format!("{topic}/{partition}/{offset}"));
         }
         if sim.strikes(faults::ANNOUNCEMENTS_DELETED, "operator") {
-            let partition = sim.dice.i32(0..PARTITIONS);
+            let partition = sim.dice.i32(0..contracts::partition::count());
             sim.kafka.delete_records(ORDER_VIEWS.name(), partition);
         }
         Progress::Moved

@@ -18,7 +18,7 @@ pub(crate) fn handle(record: &Record, tx: &mut Tx<'_, Inventory>) -> Result<(), 
     let Decision::Split(commands) = split::decide(&Stateless, &order, tx.now()) else {
         return Ok(());
     };
-    let partitions = INVENTORY_COMMANDS.spec.partitions;
+    let partitions = INVENTORY_COMMANDS.spec.partitions();
     let is_here = |sku: &Sku| partition_for(&sku.to_bytes(), partitions) == tx.partition();
     let ours: Vec<_> = commands.iter().filter(|command| is_here(command.sku())).collect();
     ours.into_iter().try_for_each(|command| inventory_command::act(command, tx))

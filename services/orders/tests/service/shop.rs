@@ -8,10 +8,9 @@ use contracts::{
     inventory::OrderValidation,
     orders::{CommandRefused, OrderCommand},
     owns::Orders,
-    partition::partition_for,
+    partition::{self, partition_for},
     topics::{
-        Key, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDERS, ORDERS_LATEST, PARTITIONS,
-        Topic,
+        Key, ORDER_COMMANDS, ORDER_REFUSALS, ORDER_VALIDATIONS, ORDERS, ORDERS_LATEST, Topic,
     },
 };
 use orders::{adapters::store, domain::Entry, processor::OrdersProcessor, topology};
@@ -42,7 +41,7 @@ fn driver() -> Driver<OrdersProcessor> {
 }
 
 pub(crate) fn partition(id: OrderId) -> i32 {
-    partition_for(&id.to_bytes(), PARTITIONS)
+    partition_for(&id.to_bytes(), partition::count())
 }
 
 impl Shop {

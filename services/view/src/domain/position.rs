@@ -1,12 +1,12 @@
 //! [`Position`]: how far a reader has come in the log of orders.
 
-use contracts::topics::PARTITIONS;
+use contracts::partition;
 use std::{fmt, str::FromStr};
 
 /// The offset of the last transition that a reader has seen, by partition. It is the id of an event
 /// for those who follow all orders: any instance can go on from it, as no instance has made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position([i64; PARTITIONS as usize]);
+pub struct Position(Vec<i64>);
 
 /// Nothing has been seen of a partition.
 const BEFORE_ALL: i64 = -1;
@@ -16,14 +16,14 @@ const BEFORE_ALL: i64 = -1;
 #[error(
     "expected `partition:offset` for each partition from 0 to {}, separated by commas, as in the \
      id of an event: 0:12,1:-1,2:7",
-    PARTITIONS - 1
+    partition::count() - 1
 )]
 pub struct NoPosition;
 
 impl Default for Position {
     /// Before all transitions.
     fn default() -> Self {
-        Self([BEFORE_ALL; PARTITIONS as usize])
+        Self((0..partition::count()).map(|_| BEFORE_ALL).collect())
     }
 }
 
@@ -43,19 +43,19 @@ impl Position {
 
     /// Whether a reader here has seen all that a reader at `other` has.
     pub fn includes(&self, other: &Position) -> bool {
-        self.0.iter().zip(other.0).all(|(seen, other)| *seen >= other)
+        self.0.iter().zip(&other.0).all(|(seen, other)| seen >= other)
     }
 
     /// This position, where it is not beyond `end`.
     #[must_use]
     pub fn up_to(mut self, end: &Position) -> Self {
-        self.0.iter_mut().zip(end.0).for_each(|(seen, end)| *seen = (*seen).min(end));
+        self.0.iter_mut().zip(&end.0).for_each(|(seen, end)| *seen = (*seen).min(*end));
         self
     }
 
     /// The partitions, and for each the last offset that was seen; -1 if none was.
     pub fn seen(&self) -> (Vec<i32>, Vec<i64>) {
-        ((0..PARTITIONS).collect(), self.0.to_vec())
+        ((0..partition::count()).collect(), self.0.clone())
     }
 }
 

@@ -94,7 +94,7 @@ impl Topology {
             name: topic.name,
             key: topic.key,
             value: topic.value,
-            partitions: topic.partitions,
+            partitions: topic.partitions(),
             writers: writers(topic.writers),
             readers: readers(topic).into_iter().map(|reader| reader.as_str()).collect(),
             cleanup: match topic.cleanup {

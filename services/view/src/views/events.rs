@@ -4,7 +4,7 @@ pub use crate::shapes::timeline::EventView;
 
 use super::timeline::{Row, TransitionView};
 use crate::domain::position::Position;
-use contracts::{OrderId, topics::PARTITIONS};
+use contracts::{OrderId, partition};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ const END: &str = "
 /// When the database fails.
 pub async fn end(pool: &PgPool) -> sqlx::Result<Position> {
     let ends: Vec<(i32, Option<i64>)> =
-        sqlx::query_as(END).bind(PARTITIONS).fetch_all(pool).await?;
+        sqlx::query_as(END).bind(partition::count()).fetch_all(pool).await?;
     Ok(position(ends))
 }
 
@@ -68,7 +68,7 @@ const BEFORE_LATEST: &str = "
 /// When the database fails.
 pub async fn before_latest(pool: &PgPool, count: u32) -> sqlx::Result<Position> {
     let starts: Vec<(i32, Option<i64>)> = sqlx::query_as(BEFORE_LATEST)
-        .bind(PARTITIONS)
+        .bind(partition::count())
         .bind(i64::from(count))
         .fetch_all(pool)
         .await?;

@@ -4,8 +4,8 @@ use crate::stories::{NOON, writer};
 use contracts::{
     Order, OrderId, Timestamp,
     avro::Message,
-    partition::partition_for,
-    topics::{self, Key, ORDERS, PARTITIONS, Topic, TopicSpec},
+    partition::{self, partition_for},
+    topics::{self, Key, ORDERS, Topic, TopicSpec},
     view::ViewUpdated,
 };
 use reqwest::{Client, Response, header::HeaderValue};
@@ -195,7 +195,7 @@ impl Instance {
 
     /// Offsets without a record, such as those of transaction markers.
     pub(crate) fn skip(&mut self, topic: &'static TopicSpec) {
-        for partition in 0..PARTITIONS {
+        for partition in 0..partition::count() {
             *self.offsets.entry((topic.name, partition)).or_default() += 1;
         }
     }
@@ -222,7 +222,7 @@ impl Instance {
         value: Vec<u8>,
     ) -> Record {
         let key = key.to_bytes();
-        let partition = partition_for(&key, PARTITIONS);
+        let partition = partition_for(&key, partition::count());
         let next = self.offsets.entry((topic.name(), partition)).or_default();
         let offset = *next;
         *next += 1;
@@ -262,7 +262,7 @@ impl Instance {
                 Err(failure) => return Err(failure),
             }
         }
-        for partition in 0..PARTITIONS {
+        for partition in 0..partition::count() {
             tx.begin_partition(partition);
             processor.tick(&mut tx)?;
             tx.keep();
@@ -292,7 +292,7 @@ impl Instance {
 
     /// Every partition was read to its end, by the processor's clock.
     pub(crate) fn caught_up(&mut self) {
-        for partition in 0..PARTITIONS {
+        for partition in 0..partition::count() {
             self.processor.caught_up(partition, self.now);
         }
     }

@@ -62,7 +62,7 @@ impl Records {
 
 impl Log for Records {
     fn partitions(&mut self, topic: &TopicSpec) -> anyhow::Result<i32> {
-        Ok(topic.partitions)
+        Ok(topic.partitions())
     }
 
     fn start(&mut self, topic: &TopicSpec, partition: i32) -> anyhow::Result<i64> {

@@ -15,8 +15,7 @@ use contracts::{
         RestockApplied, StockLevel,
     },
     orders::{CancelOrder, CommandRefused, OrderCommand, PlaceOrder, RequestedLine},
-    partition::partition_for,
-    topics::PARTITIONS,
+    partition::{self, partition_for},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -49,7 +48,7 @@ pub fn append<T>(
     causation: Option<String>,
     value: T,
 ) -> (i32, i64) {
-    let partition = partition_for(key.split('/').next().unwrap().as_bytes(), PARTITIONS);
+    let partition = partition_for(key.split('/').next().unwrap().as_bytes(), partition::count());
     let last = topic.iter().filter(|record| record.partition == partition).map(|r| r.offset).max();
     let offset = last.map_or(0, |last| last + 1);
     topic.push(Logged {

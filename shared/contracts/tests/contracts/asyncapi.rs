@@ -90,7 +90,7 @@ fn channel(topic: &TopicSpec) -> Value {
         "messages": object(messages),
         "bindings": { "kafka": {
             "topic": topic.name,
-            "partitions": topic.partitions,
+            "partitions": topic.partitions(),
             "topicConfiguration": object(config),
             "bindingVersion": BINDING,
         } },

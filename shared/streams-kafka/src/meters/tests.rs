@@ -8,10 +8,10 @@ use streams::{
     Headers, Record, Timestamp,
     engine::{Offsets, Polled},
     meter::{Metric, Reader, Sink},
-    topic::dead_letters,
+    topic::{PartitionCount, dead_letters},
 };
 
-static INPUT: TopicSpec = dead_letters("sums", "sums", 1);
+static INPUT: TopicSpec = dead_letters("sums", "sums", PartitionCount::Fixed(1));
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Keeps what it is told.
@@ -193,6 +193,7 @@ fn the_partitions_at_work_are_those_of_the_status() {
     assert_eq!(kept.gauge("streams.partitions"), [("sums".to_owned(), 0.0)]);
     status.send_replace(ThreadStatus::Running { partitions: vec![0, 2], remarks: Vec::new() });
     assert_eq!(kept.gauge("streams.partitions"), [("sums".to_owned(), 2.0)]);
+    assert_eq!(kept.gauge("streams.partitions.in_all"), [("sums".to_owned(), 1.0)]);
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Kafka {
     /// A cluster with these topics, empty.
     pub(crate) fn new(topics: &[&TopicSpec]) -> Self {
         let empty = |topic: &&TopicSpec| {
-            (0..topic.partitions).map(|_| Partition::default()).collect::<Vec<_>>()
+            (0..topic.partitions()).map(|_| Partition::default()).collect::<Vec<_>>()
         };
         Self {
             names: topics.iter().map(|topic| topic.name.into()).collect(),

@@ -5,7 +5,7 @@
 use super::*;
 use streams::{
     Headers,
-    topic::{Cleanup, Writers},
+    topic::{Cleanup, PartitionCount, Writers},
 };
 
 const NOW: Timestamp = Timestamp(0);
@@ -16,7 +16,7 @@ static ORDERS: TopicSpec = TopicSpec {
     value: "bytes",
     schemas: || &[],
     writers: Writers::AnyProcess,
-    partitions: 3,
+    partitions: PartitionCount::Fixed(3),
     cleanup: Cleanup::Keep,
 };
 

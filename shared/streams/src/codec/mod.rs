@@ -151,7 +151,10 @@ fn unframe(bytes: &[u8]) -> Result<(u32, &[u8]), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryRegistry, topic::Key};
+    use crate::{
+        MemoryRegistry,
+        topic::{Key, PartitionCount},
+    };
     use serde::{Deserialize, Serialize};
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -181,7 +184,7 @@ mod tests {
         }
     }
 
-    static READS: Topic<Meter, Read> = Topic::new("reads", "Read", 1);
+    static READS: Topic<Meter, Read> = Topic::new("reads", "Read", PartitionCount::Fixed(1));
 
     fn read() -> Read {
         Read { meter: "m-1".into(), value: 17 }

@@ -101,8 +101,8 @@ pub(super) fn decide<P: Processor>(
 fn in_place(record: &Record, inputs: &[&'static TopicSpec]) -> Result<(), Failure> {
     let topic = inputs.iter().find(|topic| topic.name == &*record.topic);
     match topic {
-        Some(topic) if record.partition >= topic.partitions && topic.writers != Writers::Cdc => {
-            let (name, partitions) = (topic.name, topic.partitions);
+        Some(topic) if record.partition >= topic.partitions() && topic.writers != Writers::Cdc => {
+            let (name, partitions) = (topic.name, topic.partitions());
             let key = record.key.as_deref().unwrap_or_default();
             let place = partition_for(key, partitions);
             Err(Failure::Poison(format!(

@@ -74,7 +74,7 @@ mod tests {
         Codec, Effect, Event, Failure, MemoryRegistry, MemoryStore, Owns, Record, Service, Tx,
         engine::{Class, Polled},
         limits::LATER,
-        topic::{Topic, TopicSpec, dead_letters},
+        topic::{PartitionCount, Topic, TopicSpec, dead_letters},
     };
     use serde::{Deserialize, Serialize};
     use std::sync::Arc;
@@ -90,9 +90,9 @@ mod tests {
         r#"{"type":"record","name":"Echo","fields":[{"name":"text","type":"string"}]}"#
     );
 
-    static CALLS: Topic<String, Echo> = Topic::new("calls", "Echo", 1);
-    static ECHOES: Topic<String, Echo> = Topic::new("echoes", "Echo", 1);
-    static LETTERS: TopicSpec = dead_letters("echo.dlq", "echo", 1);
+    static CALLS: Topic<String, Echo> = Topic::new("calls", "Echo", PartitionCount::Fixed(1));
+    static ECHOES: Topic<String, Echo> = Topic::new("echoes", "Echo", PartitionCount::Fixed(1));
+    static LETTERS: TopicSpec = dead_letters("echo.dlq", "echo", PartitionCount::Fixed(1));
 
     /// Says again what was called; only `now` cannot wait.
     struct Valley;

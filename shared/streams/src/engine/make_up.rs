@@ -145,6 +145,6 @@ fn extent(
 ) -> VecDeque<(&'static str, i32, Option<&'static str>)> {
     match extent {
         Extent::ReachedBy(group) => VecDeque::from([(topic.name, partition, Some(group))]),
-        Extent::Whole => (0..topic.partitions).map(|p| (topic.name, p, None)).collect(),
+        Extent::Whole => (0..topic.partitions()).map(|p| (topic.name, p, None)).collect(),
     }
 }

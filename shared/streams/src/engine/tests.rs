@@ -5,7 +5,7 @@ use crate::{
     Extent, Failure, MemoryRegistry, MemoryStore, Outgoing, Owns, Record, Service, Source, StandIn,
     Store, Table, Tx,
     store::{Layout, LayoutError},
-    topic::{Topic, TopicSpec, dead_letters},
+    topic::{PartitionCount, Topic, TopicSpec, dead_letters},
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -21,10 +21,10 @@ crate::avro_record!(
     r#"{"type":"record","name":"Word","fields":[{"name":"text","type":"string"}]}"#
 );
 
-static WORDS: Topic<String, Word> = Topic::new("words", "Word", 1);
-static LOUD: Topic<String, Word> = Topic::new("loud", "Word", 1);
-static PAPERS: Topic<String, Word> = Topic::new("papers", "Word", 2);
-static LETTERS: TopicSpec = dead_letters("loud.dlq", "loud", 1);
+static WORDS: Topic<String, Word> = Topic::new("words", "Word", PartitionCount::Fixed(1));
+static LOUD: Topic<String, Word> = Topic::new("loud", "Word", PartitionCount::Fixed(1));
+static PAPERS: Topic<String, Word> = Topic::new("papers", "Word", PartitionCount::Fixed(2));
+static LETTERS: TopicSpec = dead_letters("loud.dlq", "loud", PartitionCount::Fixed(1));
 static COUNTS: Table<u32> = Table::new(1);
 
 struct Loud;

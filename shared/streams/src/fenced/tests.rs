@@ -2,11 +2,14 @@
 //! out; and nothing is applied before its partition is claimed.
 
 use super::*;
-use crate::{Headers, topic::dead_letters};
+use crate::{
+    Headers,
+    topic::{PartitionCount, dead_letters},
+};
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 
-static READS: TopicSpec = dead_letters("reads", "meter", 2);
+static READS: TopicSpec = dead_letters("reads", "meter", PartitionCount::Fixed(2));
 
 fn engine() -> FencedEngine {
     FencedEngine::new(&[&READS])

@@ -102,6 +102,13 @@ pub static PARTITIONS: Metric = Metric::gauge(
     &["loop"],
     "Partition numbers at work in this instance; 0 while the loop waits",
 );
+/// Partitions by contract.
+pub static PARTITIONS_IN_ALL: Metric = Metric::gauge(
+    "streams.partitions.in_all",
+    "{partition}",
+    &["loop"],
+    "Partition numbers that the loop has in all, over all instances: `PARTITIONS`",
+);
 /// Lag in records.
 pub static LAG: Metric = Metric::gauge(
     "streams.lag.records",
@@ -155,6 +162,7 @@ pub static RUNTIME: &[&Metric] = &[
     &REBUILDS,
     &DEAD_LETTERS,
     &PARTITIONS,
+    &PARTITIONS_IN_ALL,
     &LAG,
     &LAG_AGE,
     &CHECKS,

@@ -1,12 +1,12 @@
 use super::*;
 use crate::{
     limits::{HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX},
-    topic::dead_letters,
+    topic::{PartitionCount, dead_letters},
 };
 
 struct Sums;
 
-static LETTERS: TopicSpec = dead_letters("sums.dlq", "sums", 3);
+static LETTERS: TopicSpec = dead_letters("sums.dlq", "sums", PartitionCount::Fixed(3));
 
 impl Service for Sums {
     const NAME: &'static str = "sums";

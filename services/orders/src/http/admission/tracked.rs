@@ -8,8 +8,8 @@ use std::{
 
 use contracts::{
     Order, OrderId, Status,
-    partition::partition_for,
-    topics::{Key, PARTITIONS},
+    partition::{self, partition_for},
+    topics::Key,
 };
 
 use super::gate::{Gate, Step};
@@ -172,5 +172,5 @@ fn is_overdue(order: &Order) -> bool {
 }
 
 fn partition(order: OrderId) -> i32 {
-    partition_for(&order.to_bytes(), PARTITIONS)
+    partition_for(&order.to_bytes(), partition::count())
 }
