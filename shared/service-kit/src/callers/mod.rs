@@ -10,6 +10,7 @@ mod caller;
 mod guard;
 mod keys;
 mod limit;
+mod pages;
 mod routes;
 mod settings;
 mod until;
