@@ -97,6 +97,7 @@ fn state(dirs: &Dirs, ports: BTreeMap<String, u16>, project: Option<&str>) -> St
         ports,
         project: project.map(str::to_owned),
         build: None,
+        profile: None,
     }
 }
 

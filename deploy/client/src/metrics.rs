@@ -71,6 +71,7 @@ mod tests {
             urls: urls.map(url).into(),
             project: None,
             build: None,
+            profile: None,
         };
         let run = ["orders", "orders-1", "view", "bank", "kafka", "registry"];
         let processes = run.map(|name| ProcessStatus::new(name, 1));

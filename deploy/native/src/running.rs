@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::control::{Keeper, Reply, Request};
-use client::{ProcessStatus, SERVICES, State, service_of};
+use client::{ProcessStatus, Profile, SERVICES, State, service_of};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
@@ -51,6 +51,7 @@ impl Running {
             urls,
             project: None,
             build: Some(client::build().to_owned()),
+            profile: Some(Profile { secured: site.secrets.is_some(), auth: site.jwks.is_some() }),
         };
         Self {
             supervisor: Supervisor::new(site.dirs.clone()),

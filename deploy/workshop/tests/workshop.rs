@@ -92,6 +92,7 @@ impl Shop {
             urls,
             project: None,
             build: None,
+            profile: None,
         };
         let workshop = Workshop::begin(&dirs, &state, Progress::start()).await.unwrap();
         let url = format!("http://127.0.0.1:{port}");

@@ -100,6 +100,7 @@ impl Keeper {
             ports,
             project: Some(self.project.name().to_owned()),
             build: None,
+            profile: None,
         };
         state.write(&self.dirs)
     }

@@ -282,6 +282,7 @@ fn what_observes_the_shop_is_told_where_it_is() {
         urls: names.iter().map(url).collect(),
         project: None,
         build: None,
+        profile: None,
     };
     let rules = Path::new("../alerts/shop.yml");
     let processes: Vec<_> = names.iter().map(|name| ProcessStatus::new(name, 8080)).collect();
