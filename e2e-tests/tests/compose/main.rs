@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod secured;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

@@ -78,8 +78,8 @@ impl Site {
         }
     }
 
-    /// The same for a service, which finds the file by `PGPASSFILE`. In an open shop every service
-    /// logs in as the super user.
+    /// The same for a service, which finds the file by `DATABASE_PASSWORD_FILE`. In an open shop every
+    /// service logs in as the super user.
     pub(crate) fn database_url_without_password(&self, database: &str, role: &str) -> String {
         let role = if self.secrets.is_some() { role } else { DATABASE_ADMIN };
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port("postgres"))
