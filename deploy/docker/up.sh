@@ -92,7 +92,7 @@ make_secrets() {
     SHOP_UID="$(id -u)" SHOP_GID="$(id -g)"
     mkdir -p -m 700 "$secured_dir"
     docker compose build --quiet topics || die "the image of the program \`shop\` cannot be built: see above"
-    docker compose run --rm --no-deps --quiet-pull secrets || die "the secrets cannot be made in $secured_dir: see above"
+    docker compose run --rm --no-deps secrets || die "the secrets cannot be made in $secured_dir: see above"
 }
 
 EXTRA_CHECKS="${EXTRA_CHECKS-${COMPOSE_PROFILES:-}}"

@@ -43,7 +43,7 @@ struct Checks {
 /// Serves HTTP at once, and works as soon as everything that it needs is there, until `shutdown`.
 ///
 /// # Errors
-/// When the address is taken, a client cannot be made, or the password of the database is not there.
+/// When the address is taken, a client cannot be made, or the database's password is not there.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let password = config.database_password_file.as_deref();

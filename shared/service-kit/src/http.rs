@@ -1,6 +1,9 @@
 //! The HTTP server: one call that binds, limits, traces and stops in order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{
@@ -18,7 +21,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     callers::{Callers, Guarded},
-    config::loopback,
     health::Health,
     metrics::Metrics,
     run::Shutdown,
@@ -134,7 +136,8 @@ pub async fn serve(
 pub async fn try_out(routes: Guarded, callers: &Callers) -> String {
     let (health, metrics) = (Health::new(), Metrics::default());
     let told = (&health, &metrics, callers);
-    let server = serve(loopback(0), routes, told, Limits::default(), Shutdown::new());
+    let server =
+        serve((Ipv4Addr::LOCALHOST, 0).into(), routes, told, Limits::default(), Shutdown::new());
     let server = server.await.expect("there is a free port");
     format!("http://{}", server.local_addr())
 }

@@ -1,5 +1,5 @@
-//! Every route of a service with every kind of caller, and from the pages of others. The routes come from the service's OpenAPI
-//! document, so a new one is tried as well.
+//! Every route of a service with every kind of caller, and from the pages of others. The routes
+//! come from the service's OpenAPI document, so a new one is tried as well.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -265,12 +265,15 @@ async fn places(
         return Ok(Places { kafka: kafka.clone(), registry: registry.clone(), connect });
     }
     let state = Found::at(shop.dir()).await?.state()?;
+    // Of a secured shop, the login that may keep schemas: the operator's may not.
+    let login =
+        if state.urls.contains_key("kafka.provision") { "kafka.provision" } else { "kafka" };
     let url = |given: Option<String>, process| match given {
         Some(given) => anyhow::Ok(given),
         None => Ok(state.url(process)?.to_owned()),
     };
     Ok(Places {
-        kafka: url(kafka, "kafka")?,
+        kafka: url(kafka, login)?,
         registry: url(registry, "registry")?,
         connect: Some(url(connect, "connect")?),
     })

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{config::origins, problem::Problem};
+use crate::{addresses::origins, problem::Problem};
 
 /// The origins of pages that may, besides those of the server itself.
 pub(super) type Pages = Arc<[String]>;

@@ -16,7 +16,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{Access, Callers, guard, pages};
 use crate::{
-    config::origins,
+    addresses::origins,
     operations::{name, operations, problem_about},
 };
 
