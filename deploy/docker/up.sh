@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `./shop up --docker`: docker compose, with its riddles solved beforehand. Everything runs in containers, so
-# nothing but Docker is needed on this machine. Further arguments go to `docker compose up`.
+# nothing but Docker is needed on this machine. `--secured` is the shop of docker-compose.secured.yml. Further arguments
+# go to `docker compose up`.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -84,7 +85,18 @@ with() {
     fi
 }
 
+# What a secured shop is given: passwords and keys, in files of this user. They are made once, and kept; the access control
+# among them is that of the programs of now.
+make_secrets() {
+    export SHOP_UID SHOP_GID
+    SHOP_UID="$(id -u)" SHOP_GID="$(id -g)"
+    mkdir -p -m 700 "$secured_dir"
+    docker compose build --quiet topics || die "the image of the program \`shop\` cannot be built: see above"
+    docker compose run --rm --no-deps secrets || die "the secrets cannot be made in $secured_dir: see above"
+}
+
 EXTRA_CHECKS="${EXTRA_CHECKS-${COMPOSE_PROFILES:-}}"
+auth="" secured="" secured_dir=.shop-secured
 declare -a words=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -100,31 +112,44 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --partitions=*) export PARTITIONS="${1#--partitions=}" ;;
+    --secured) secured=yes ;;
+    # The services of the secured shop in containers ask for tokens always.
+    --auth) auth=yes ;;
     *) words+=("$1") ;;
     esac
     shift
 done
 export COMPOSE_PROFILES="${COMPOSE_PROFILES:-}" EXTRA_CHECKS
 set -- "${words[@]+"${words[@]}"}"
+[ -z "$auth" ] || [ -n "$secured" ] || die "--docker has --auth with --secured alone"
+[ -z "$secured" ] || export COMPOSE_FILE=docker-compose.yml:docker-compose.secured.yml
 
 check_engine
 check_ports
 # Where there is no git, the images do not say which sources they are from.
 MURMURATION_SOURCES="$(deploy/docker/sources.sh 2>/dev/null || true)"
 export MURMURATION_SOURCES
+[ -z "$secured" ] || make_secrets
 docker compose up --detach --wait --build "$@" || explain
 view="http://$(docker compose port view 8080)"
 dashboards=""
 if [[ ",$COMPOSE_PROFILES," == *,observability,* ]]; then
     dashboards="  http://$(docker compose port grafana 3000)                      dashboards and traces"$'\n'
 fi
+order="./shop order TEA=2 MUG=1 --customer ada    place an order and follow it"
+down="docker compose down"
+if [ -n "$secured" ]; then
+    order="./shop token ada --dir $secured_dir            a token of a customer: the services want one"$'\n'"  \
+SHOP_DIR=$secured_dir COMPOSE_PROJECT_NAME=murmuration-secured ./shop order TEA=2"
+    down="COMPOSE_FILE=$COMPOSE_FILE $down"
+fi
 cat <<END
 
 The shop is open. Try:
-  ./shop order TEA=2 MUG=1 --customer ada    place an order and follow it
+  $order
   $view                      the shop in a browser
   http://$(docker compose port mail 8025)                      the mails it sends
   docker compose ps | logs -f orders         look around
-${dashboards}  docker compose down                        end it; what it knows is kept (down --volumes forgets it)
+${dashboards}  $down                        end it; what it knows is kept (down --volumes forgets it)
 
 END

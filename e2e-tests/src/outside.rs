@@ -266,10 +266,15 @@ impl Outside {
     /// # Errors
     /// When it fails.
     pub async fn sql(&self, database: &str, sql: &str) -> Result<()> {
-        let url = self.shop.url(&format!("postgres.{database}"));
-        let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await?;
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
-        Ok(())
+        run_sql(self.shop.url(&format!("postgres.{database}")), sql).await
+    }
+
+    /// Run SQL that is about the server as its super user, from the database of payments.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn sql_as_admin(&self, sql: &str) -> Result<()> {
+        run_sql(self.shop.postgres_admin(), sql).await
     }
 
     /// Run `shop ARGS` against this shop; what it printed, and whether it was content.
@@ -284,6 +289,12 @@ impl Outside {
         let text = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
     }
+}
+
+async fn run_sql(url: &str, sql: &str) -> Result<()> {
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
+    Ok(())
 }
 
 /// The id in the answer to a POST.

@@ -44,6 +44,12 @@ impl Development {
         Self { folder: dirs.secrets() }
     }
 
+    /// The one whose files are in `folder`, as a container is given them.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
     /// The public keys, for `JWKS_FILE`.
     #[must_use]
     pub fn jwks(&self) -> PathBuf {
@@ -136,7 +142,15 @@ impl Badge {
     /// # Errors
     /// When the key of the issuer cannot be read.
     pub fn staff(state: &State) -> Result<Self> {
-        Self::new(state, Identity::new(Role::Staff, "shop")?)
+        Self::staff_by(&Development::of(&Dirs::at(&state.dir)))
+    }
+
+    /// Of staff, by this issuer.
+    ///
+    /// # Errors
+    /// When the key of the issuer cannot be read.
+    pub fn staff_by(development: &Development) -> Result<Self> {
+        Self::new(development, Identity::new(Role::Staff, "shop")?)
     }
 
     /// Of a customer.
@@ -144,7 +158,8 @@ impl Badge {
     /// # Errors
     /// When the key of the issuer cannot be read, or there can be no such customer.
     pub fn customer(state: &State, id: &str) -> Result<Self> {
-        Self::new(state, Identity::new(Role::Customer, id)?)
+        let development = Development::of(&Dirs::at(&state.dir));
+        Self::new(&development, Identity::new(Role::Customer, id)?)
     }
 
     /// What `SHOP_TOKEN` says, for a shop of which only the addresses are known.
@@ -154,13 +169,12 @@ impl Badge {
         Self(token.map(Kind::Given).unwrap_or_default())
     }
 
-    fn new(state: &State, identity: Identity) -> Result<Self> {
+    fn new(development: &Development, identity: Identity) -> Result<Self> {
         let given = Self::given();
         if !matches!(given.0, Kind::None) {
             return Ok(given);
         }
-        let issuer = Development::of(&Dirs::at(&state.dir)).issuer()?;
-        let issued = issuer.map(|issuer| Kind::Issued(Arc::new(issuer), identity));
+        let issued = development.issuer()?.map(|issuer| Kind::Issued(Arc::new(issuer), identity));
         Ok(Self(issued.unwrap_or_default()))
     }
 

@@ -102,6 +102,7 @@ fn state(dirs: &Dirs, ports: BTreeMap<String, u16>, project: Option<&str>) -> St
         project: project.map(str::to_owned),
         partitions: partition::count(),
         build: None,
+        profile: None,
     }
 }
 

@@ -35,5 +35,5 @@ pub use passfile::{place, with_password};
 pub use processes::{HOST, PORTS, SERVICES, process_called, service_of};
 pub use progress::Progress;
 pub use shop::{Shop, StartOptions, program};
-pub use state::{State, build, urls_at};
+pub use state::{Profile, State, build, urls_at};
 pub use status::{ProcessState, ProcessStatus};

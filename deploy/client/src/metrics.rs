@@ -72,6 +72,7 @@ mod tests {
             project: None,
             partitions: 3,
             build: None,
+            profile: None,
         };
         let run = ["orders", "orders-1", "view", "bank", "kafka", "registry"];
         let processes = run.map(|name| ProcessStatus::new(name, 1));

@@ -133,6 +133,14 @@ impl Shop {
         self.state.urls.get("kafka.admin").map_or_else(|| self.url("kafka"), String::as_str)
     }
 
+    /// The database of payments for PostgreSQL's super user, who may end the sessions of others; in
+    /// an open shop that is everyone.
+    #[must_use]
+    pub fn postgres_admin(&self) -> &str {
+        let admin = self.state.urls.get("postgres.admin");
+        admin.map_or_else(|| self.url("postgres.payments"), String::as_str)
+    }
+
     /// Addresses and ports of all processes.
     #[must_use]
     pub fn state(&self) -> &State {

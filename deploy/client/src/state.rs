@@ -1,6 +1,7 @@
 //! [`State`]: the file by which the other commands find a running shop.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +34,32 @@ pub struct State {
     /// How our programs were built: [`build`]. Not known of containers.
     #[serde(default)]
     pub build: Option<String>,
+    /// Whom it lets in. Not known of containers.
+    #[serde(default)]
+    pub profile: Option<Profile>,
+}
+
+/// Whom a shop lets in.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Profile {
+    /// Kafka, PostgreSQL and Connect ask for logins.
+    pub secured: bool,
+    /// The services ask callers for a token.
+    pub auth: bool,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { secured, auth } = self;
+        f.write_str(match secured {
+            true => "secured: Kafka, PostgreSQL and Connect ask for logins",
+            false => "open: Kafka, PostgreSQL and Connect take all who come",
+        })?;
+        f.write_str(match auth {
+            true => "; callers need a token (./shop token)",
+            false => "; callers need no token",
+        })
+    }
 }
 
 fn default_partitions() -> i32 {

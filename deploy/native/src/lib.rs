@@ -10,6 +10,7 @@
 //!   stock.
 //! - [`Ports`] and [`PortBlock`]: ports for shops side by side.
 
+mod containers;
 mod down;
 mod ending;
 mod install;
@@ -24,6 +25,7 @@ mod template;
 mod tls;
 mod up;
 
+pub use containers::secrets_for_containers;
 pub use down::{Ended, down};
 pub use ending::told_to_end;
 pub use install::{fetch, kafka_jars};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::control::{Keeper, Reply, Request};
-use client::{ProcessStatus, SERVICES, State, service_of};
+use client::{ProcessStatus, Profile, SERVICES, State, service_of};
 use streams::partition;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +53,7 @@ impl Running {
             project: None,
             partitions: partition::count(),
             build: Some(client::build().to_owned()),
+            profile: Some(Profile { secured: site.secrets.is_some(), auth: site.jwks.is_some() }),
         };
         Self {
             supervisor: Supervisor::new(site.dirs.clone()),

@@ -26,7 +26,7 @@ pub(crate) const DATABASE_ADMIN: &str = "shop";
 pub(crate) const REST_USER: &str = "operator";
 pub(crate) const REST: &str = "connect";
 /// The roles of `secured-roles.sql` with a login, and the super user.
-const ROLES: [&str; 6] =
+pub(crate) const ROLES: [&str; 6] =
     [DATABASE_ADMIN, "payments", "view", "catalog-connector", "outbox-connector", "operator"];
 
 /// The passwords and keys of a shop, by their files.
@@ -41,6 +41,11 @@ impl Secrets {
     /// # Errors
     /// When a file cannot be read or written.
     pub(crate) fn prepare(dirs: &Dirs) -> Result<Self> {
+        Self::prepare_for(dirs, &ROLES)
+    }
+
+    /// The same for these roles of PostgreSQL.
+    pub(crate) fn prepare_for(dirs: &Dirs, roles: &[&str]) -> Result<Self> {
         let secrets = Self { dir: dirs.secrets() };
         let dir = &secrets.dir;
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -48,8 +53,8 @@ impl Secrets {
         for user in principals().iter().map(|user| user.name).chain([ADMIN]) {
             secrets.password_in(user)?;
         }
-        for role in ROLES {
-            let password = secrets.password_in(&role_file(role))?;
+        for role in roles {
+            let password = secrets.role_password(role)?;
             // As libpq reads it.
             write(&secrets.passfile(role), format!("*:*:*:{role}:{password}\n").as_bytes())?;
         }
@@ -74,7 +79,12 @@ impl Secrets {
 
     /// The password of a role of PostgreSQL.
     pub(crate) fn role_password(&self, role: &str) -> Result<String> {
-        self.password_in(&role_file(role))
+        self.password_in(&role_name(role))
+    }
+
+    /// The file with it.
+    pub(crate) fn role_file(&self, role: &str) -> PathBuf {
+        self.dir.join(role_name(role))
     }
 
     /// The file with the password of a role, in the form of libpq.
@@ -110,7 +120,7 @@ impl Secrets {
     }
 }
 
-fn role_file(role: &str) -> String {
+fn role_name(role: &str) -> String {
     format!("postgres.{role}")
 }
 

@@ -18,6 +18,8 @@ pub(crate) const CA: &str = "ca.pem";
 const SERVER: &str = "server.pem";
 
 const HOST: &str = "127.0.0.1";
+/// Its names: on this machine, and in the network of containers.
+const NAMES: [&str; 2] = ["localhost", "kafka"];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long both are good for.
 const DAYS: u32 = 365;
@@ -52,11 +54,10 @@ fn make(dir: &Path) -> Result<()> {
 
     let mut server = params(HOST)?;
     // Java looks for an address among the addresses, librdkafka among the names.
-    server.subject_alt_names = vec![
-        SanType::IpAddress(HOST.parse()?),
-        SanType::DnsName(HOST.try_into()?),
-        SanType::DnsName("localhost".try_into()?),
-    ];
+    server.subject_alt_names = vec![SanType::IpAddress(HOST.parse()?)];
+    for name in [HOST].iter().chain(&NAMES) {
+        server.subject_alt_names.push(SanType::DnsName((*name).try_into()?));
+    }
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     // The node is a client of itself.
     server.extended_key_usages =

@@ -14,7 +14,7 @@ use crate::ending;
 use crate::install;
 use crate::ports::{PortSetting, Ports};
 use crate::processes::postgres_home::Home;
-use crate::processes::site::Site;
+use crate::processes::site::{PROVISION, Site};
 use crate::processes::{bank, connect, kafka, mail, postgres, registry};
 use crate::provision::{
     access, catalog, connectors, databases,
@@ -28,9 +28,6 @@ use crate::supervisor::{Process, ProcessSpec, leftovers};
 
 /// How long a server may take to answer: a cold start on a busy machine.
 const SERVER_DEADLINE: Duration = Duration::from_secs(90);
-
-/// The principal that makes topics and keeps schemas.
-const PROVISION: &str = "provision";
 
 /// How to start a shop.
 #[derive(Clone, Debug, Default)]

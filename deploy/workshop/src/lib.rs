@@ -65,11 +65,12 @@ impl Workshop {
             kafka: state.url("kafka")?.to_owned(),
             socket: dirs.control_socket(),
         };
-        let routes = http::router(app, state.url("view")?, port)?;
+        let view = state.url("view")?;
+        let routes = Guarded::public(http::router(app, view, port)?).for_the_page_at(view);
         let (lifecycle, address) =
             (Lifecycle::new(shutdown.clone()), (Ipv4Addr::LOCALHOST, port).into());
         let running = lifecycle
-            .serve((address, &CallerSettings::default()), Guarded::public(routes), LIMITS)
+            .serve((address, &CallerSettings::default()), routes, LIMITS)
             .await
             .context("the Workshop cannot be served; `--port workshop=N` moves it")?;
         Ok(Self { board, shutdown, running })

@@ -93,6 +93,7 @@ impl Shop {
             project: None,
             partitions: 3,
             build: None,
+            profile: None,
         };
         let workshop = Workshop::begin(&dirs, &state, Progress::start()).await.unwrap();
         let url = format!("http://127.0.0.1:{port}");

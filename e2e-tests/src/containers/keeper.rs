@@ -102,6 +102,7 @@ impl Keeper {
             project: Some(self.project.name().to_owned()),
             partitions: partition::count(),
             build: None,
+            profile: None,
         };
         state.write(&self.dirs)
     }

@@ -1,10 +1,11 @@
-//! In a shop whose callers need a token, an order is its customer's, and says who has asked for it
-//! at every step, also after the bank and the relay.
+//! In a secured shop whose callers need a token, an order is its customer's, and says who has asked
+//! for it at every step, also after the bank and the relay.
 
 use client::{Badge, Development, Dirs, Shop, StartOptions};
 use e2e_tests::PATIENCE;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 /// Such a shop, of processes: its keys are files on this machine.
 struct Secured {
@@ -14,7 +15,7 @@ struct Secured {
 
 impl Secured {
     async fn start() -> Self {
-        let options = StartOptions { auth: true, ..StartOptions::default() };
+        let options = StartOptions { auth: true, secured: true, ..StartOptions::default() };
         let shop = Shop::start(options).await.expect("the shop starts");
         Self { shop, http: Client::new() }
     }
@@ -29,6 +30,15 @@ impl Secured {
 
     fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(format!("{}{path}", self.shop.url("orders"))).timeout(PATIENCE)
+    }
+
+    /// What `./shop COMMAND` says, and whether it was content.
+    async fn cli(&self, command: &str) -> (bool, String) {
+        let mut shop = Command::new(client::program().unwrap());
+        let said = shop.arg(command).arg("--dir").arg(&self.shop.state().dir).output();
+        let said = said.await.unwrap();
+        let text = [said.stdout, said.stderr].concat();
+        (said.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Places an order of ada; its id.
@@ -84,6 +94,13 @@ async fn an_order_is_its_customers_and_says_who_has_asked_for_it() {
         let (status, _) = answer(ada.on(secured.get("payments", path))).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
     }
+
+    // The commands show who they are, to Kafka, PostgreSQL and the services.
+    let (done, told) = secured.cli("status").await;
+    assert!(done && told.contains("secured: Kafka"), "{told}");
+    assert!(told.contains("callers need a token"), "{told}");
+    let (done, told) = secured.cli("audit").await;
+    assert!(done, "{told}");
 
     // A new key: what is signed with it is believed, and what the old one has signed as well.
     let development = Development::of(&Dirs::at(&secured.shop.state().dir));

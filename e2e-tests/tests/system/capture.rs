@@ -97,7 +97,7 @@ async fn drop_slot(shop: &Outside, slot: &str) {
          SELECT pg_drop_replication_slot('{slot}')"
     );
     wait_for("the slot to be dropped", MINUTE, || async {
-        shop.sql("payments", &drop).await.map_err(|error| format!("{error:#}"))
+        shop.sql_as_admin(&drop).await.map_err(|error| format!("{error:#}"))
     })
     .await;
 }

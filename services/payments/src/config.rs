@@ -4,7 +4,7 @@ use crate::supervisor::Settings;
 use clap::Parser;
 use service_kit::{CommonConfig, config::http_url};
 use sqlx::postgres::PgConnectOptions;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The default port of payments.
 const PORT: u16 = contracts::ServiceName::Payments.spec().port;
@@ -28,6 +28,10 @@ pub struct Config {
         value_parser = database_url
     )]
     pub database_url: PgConnectOptions,
+
+    /// The file with the password of the user of DATABASE_URL and nothing else, read at the start.
+    #[arg(long, env = "DATABASE_PASSWORD_FILE")]
+    pub database_password_file: Option<PathBuf>,
 
     /// Base URL of the bank.
     #[arg(long, env = "BANK_URL", default_value = "http://127.0.0.1:8087", value_parser = http_url)]

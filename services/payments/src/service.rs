@@ -16,7 +16,7 @@ use contracts::{
 };
 use service_kit::{
     Lifecycle, Limits, Outage, Readiness, Running, Shutdown, backoff::until_available,
-    schemas::until_known,
+    postgres::with_password, schemas::until_known,
 };
 use std::sync::Arc;
 use streams::{Codec, Failure, Meters, Record, clock::Reading, engine::Offsets};
@@ -43,10 +43,11 @@ struct Checks {
 /// Serves HTTP at once, and works as soon as everything that it needs is there, until `shutdown`.
 ///
 /// # Errors
-/// When the address is taken, or a client cannot be made.
+/// When the address is taken, a client cannot be made, or the database's password is not there.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
-    let database = Postgres::new(&config.database_url);
+    let password = config.database_password_file.as_deref();
+    let database = Postgres::new(&with_password(&config.database_url, password)?);
     let registry = CheckedRegistry::connect(
         &config.common.schema_registry_url,
         &config.common.kafka()?,

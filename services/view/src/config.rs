@@ -7,7 +7,7 @@ use service_kit::{
     postgres::database_url,
 };
 use sqlx::postgres::PgConnectOptions;
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 /// The port that the view listens on unless `HTTP_ADDR` says otherwise.
 pub const DEFAULT_PORT: u16 = contracts::ServiceName::View.spec().port;
@@ -30,6 +30,10 @@ pub struct Config {
         value_parser = database_url
     )]
     pub database_url: PgConnectOptions,
+
+    /// The file with the password of the user of DATABASE_URL and nothing else, read at the start.
+    #[arg(long, env = "DATABASE_PASSWORD_FILE")]
+    pub database_password_file: Option<PathBuf>,
 
     /// Public base URL of orders, to which the page in a browser sends its commands.
     #[arg(

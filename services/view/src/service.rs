@@ -10,7 +10,7 @@ use crate::{
     rebuild::Rebuilds,
 };
 use contracts::topics::{CATALOG_HEARTBEAT, CATALOG_SILENT, HEARTBEAT_SILENCE_MAX};
-use service_kit::{Lifecycle, Running, Shutdown, waiters::Waiters};
+use service_kit::{Lifecycle, Running, Shutdown, postgres::with_password, waiters::Waiters};
 use std::sync::Arc;
 use streams::{Codec, MemoryStore};
 use streams_kafka::{
@@ -21,14 +21,16 @@ use tokio::runtime::Handle;
 /// Start the service; it ends at `shutdown`. What it needs may come later.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the address cannot be listened on, or the password of the database is not there.
 pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Running> {
     contracts::failpoints::arm().map_err(anyhow::Error::msg)?;
     let common = &config.common;
     let kafka = common.kafka()?;
     let registry =
         CheckedRegistry::connect(&common.schema_registry_url, &kafka, Handle::current())?;
-    let (tables, waiters) = (Postgres::new(&config.database_url), Waiters::new(config.waiters_max));
+    let password = config.database_password_file.as_deref();
+    let tables = Postgres::new(&with_password(&config.database_url, password)?);
+    let waiters = Waiters::new(config.waiters_max);
     let (database, freshness) = (tables.database().clone(), Freshness::default());
     let (feed, (streams, writers)) =
         (Feed::new(database.clone()), Streams::new(config.streams_max));

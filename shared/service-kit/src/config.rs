@@ -12,18 +12,18 @@ use std::{
 use clap::{ArgMatches, Args, Parser, ValueEnum, error::ErrorKind};
 use streams::partition;
 
-use crate::{callers::CallerSettings, probe};
+use crate::{
+    callers::{self, CallerSettings},
+    probe,
+};
 
 mod kafka;
 mod told;
 
-pub use crate::addresses::http_url;
+pub use crate::addresses::{LOOPBACK, http_url, origin, origins};
 pub use kafka::KafkaConfig;
 pub(crate) use told::settings;
 pub use told::without_secrets;
-
-/// The names of this machine: people use one as well as the other.
-pub const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// `EX_USAGE` of sysexits.h: the process was started with settings that it cannot use.
 pub const EXIT_USAGE: i32 = 64;
@@ -128,7 +128,7 @@ pub fn parse_config<C: Parser>() -> C {
     let matches =
         probe::flag(C::command()).try_get_matches().unwrap_or_else(|error| refuse(&error));
     told::keep(&C::command(), &matches);
-    if let Err(why) = kafka::check(&matches) {
+    if let Err(why) = kafka::check(&matches).and_then(|()| callers::check(&matches)) {
         refuse(&C::command().error(ErrorKind::ValueValidation, why));
     }
     if let Some(ready) = probe::asked(&matches) {
@@ -184,27 +184,6 @@ where
     number.ok_or_else(|| format!("expected {what} from {from} to {to}, such as {such_as}"))
 }
 
-/// The origin of a URL that [`http_url`] has taken (RFC 6454): scheme, host and port.
-pub fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |scheme| scheme + 3);
-    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |length| host + length);
-    &url[..end]
-}
-
-/// The origins of the page at `url`, as browsers write them (RFC 6454): lower case, no default
-/// port, and both names of this machine.
-pub fn origins(url: &str) -> Vec<String> {
-    let origin = origin(url).to_ascii_lowercase();
-    let default_port = if origin.starts_with("https:") { ":443" } else { ":80" };
-    let origin = origin.strip_suffix(default_port).unwrap_or(&origin);
-    let (scheme, place) = origin.split_once("://").unwrap_or(("http", origin));
-    let (host, port) = place.split_at(place.find(':').unwrap_or(place.len()));
-    match LOOPBACK.contains(&host) {
-        true => LOOPBACK.map(|host| format!("{scheme}://{host}{port}")).to_vec(),
-        false => vec![origin.to_owned()],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,19 +197,6 @@ mod tests {
     fn error(args: &[&str]) -> String {
         let args = std::iter::once("orders").chain(args.iter().copied());
         Config::try_parse_from(args).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn an_origin_is_written_as_browsers_write_it() {
-        for (url, expected) in [
-            ("https://Shop.Example:443/view", &["https://shop.example"][..]),
-            ("http://shop.example:8084", &["http://shop.example:8084"]),
-            ("http://[::1]:8084", &["http://[::1]:8084"]),
-            ("http://localhost:8084/", &["http://127.0.0.1:8084", "http://localhost:8084"]),
-            ("http://127.0.0.1", &["http://127.0.0.1", "http://localhost"]),
-        ] {
-            assert_eq!(origins(url), expected, "{url}");
-        }
     }
 
     #[test]
@@ -263,15 +229,6 @@ mod tests {
             let error = error(&["--partitions", wrong]);
             let named = [format!("PARTITIONS is {wrong}"), "from 3 to 48".to_owned()];
             assert!(named.iter().all(|named| error.contains(named)), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_origin_ends_before_the_path() {
-        for url in
-            ["http://shop:8084", "http://shop:8084/", "http://shop:8084/a?b", "http://shop:8084#a"]
-        {
-            assert_eq!(origin(url), "http://shop:8084");
         }
     }
 }

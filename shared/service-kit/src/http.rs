@@ -1,6 +1,9 @@
 //! The HTTP server: one call that binds, limits, traces and stops in order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{
@@ -89,7 +92,8 @@ impl BoundServer {
 /// Serves `routes`, `/health/*` and `/metrics` on `addr` (port 0: any free one) until `shutdown`,
 /// and then for at most 5 s more, so that open requests can finish.
 ///
-/// `callers` judges who may call which of them.
+/// `callers` judges who may call which of them. What a page sends to change something is refused
+/// unless it is one of the server's own, or of [`Guarded::for_the_page_at`].
 ///
 /// Every error that a client sees is problem+json: also unknown paths and methods, bodies that are
 /// too large, overload, timeouts and panics. Each request is a span in the trace that its
@@ -122,6 +126,20 @@ pub async fn serve(
     );
     tracing::info!("listening on http://{local_addr}");
     Ok(BoundServer { local_addr, task })
+}
+
+/// Serves `routes` for `callers` on a free port of the loopback interface, and gives its base URL:
+/// for a test of the routes alone.
+///
+/// # Panics
+/// When it cannot listen.
+pub async fn try_out(routes: Guarded, callers: &Callers) -> String {
+    let (health, metrics) = (Health::new(), Metrics::default());
+    let told = (&health, &metrics, callers);
+    let server =
+        serve((Ipv4Addr::LOCALHOST, 0).into(), routes, told, Limits::default(), Shutdown::new());
+    let server = server.await.expect("there is a free port");
+    format!("http://{}", server.local_addr())
 }
 
 /// What [`serve`] answers with: `routes` within `limits`, `/health/*` and `/metrics`.

@@ -53,7 +53,7 @@ pub use backoff::{Backoff, Outage};
 pub use callers::{Access, Caller, CallerSettings, Callers, Guarded, Routes};
 pub use config::{CommonConfig, LogFormat, parse_config};
 pub use health::{Health, Readiness};
-pub use http::{BoundServer, Limits, app, serve};
+pub use http::{BoundServer, Limits, app, serve, try_out};
 pub use json::{ValidJson, ValidPath, ValidQuery};
 pub use lifecycle::{Lifecycle, Pulse, Running};
 pub use metrics::Metrics;

@@ -19,8 +19,10 @@ pub use session::Session;
 
 use std::{
     error::Error,
+    fs,
     future::Future,
     io::{self, ErrorKind},
+    path::Path,
     pin::pin,
     sync::{
         Arc,
@@ -138,6 +140,26 @@ pub fn database_url(text: &str) -> Result<PgConnectOptions, String> {
         return Err(form.to_owned());
     }
     text.parse().map_err(|error| format!("{error}; {form}"))
+}
+
+/// `options` with the password in `file`, if there is one: the file has the password and nothing
+/// else.
+///
+/// # Errors
+/// When the file cannot be read, or has none; the message names the setting.
+pub fn with_password(
+    options: &PgConnectOptions,
+    file: Option<&Path>,
+) -> anyhow::Result<PgConnectOptions> {
+    let Some(file) = file else { return Ok(options.clone()) };
+    let no_use = || {
+        let what = format!("the password of `{}`", options.get_username());
+        format!("DATABASE_PASSWORD_FILE: no use of {}, which should have {what}", file.display())
+    };
+    let password = fs::read_to_string(file).with_context(no_use)?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    ensure!(!password.is_empty(), "{}: it is empty", no_use());
+    Ok(options.clone().password(password))
 }
 
 /// Where a database is, without user and password: `host:port/name`.

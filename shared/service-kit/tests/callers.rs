@@ -25,8 +25,8 @@ use parking_lot::Mutex;
 use reqwest::Client;
 use serde_json::{Value, json};
 use service_kit::{
-    Access, Caller, CallerSettings, Callers, Guarded, Health, Lifecycle, Limits, Metrics, Problem,
-    Routes, Running, Shutdown, ValidPath, callers::MetricsAccess, config::loopback, openapi, serve,
+    Access, Caller, CallerSettings, Callers, Guarded, Lifecycle, Limits, Problem, Routes, Running,
+    Shutdown, ValidPath, callers::MetricsAccess, config::loopback, openapi, try_out,
 };
 use testkit::{
     callers::{AUDIENCE, Badges, ISSUER, OWNER, Operation, Sample, assert_callers},
@@ -83,11 +83,8 @@ fn samples(operation: &Operation) -> Vec<Sample> {
 }
 
 async fn serve_for(callers: Callers) -> String {
-    let (health, metrics) = (Health::new(), Metrics::default());
-    let told = (&health, &metrics, &callers);
     let routes = api().guarded(()).merge(openapi::router(&document()).unwrap());
-    let server = serve(loopback(0), routes, told, Limits::default(), Shutdown::new());
-    format!("http://{}", server.await.unwrap().local_addr())
+    try_out(routes, &callers).await
 }
 
 fn document() -> utoipa::openapi::OpenApi {

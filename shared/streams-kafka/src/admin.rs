@@ -185,7 +185,7 @@ pub fn produce_gzipped(
 ) -> anyhow::Result<()> {
     let mut config = producer_config(bootstrap, "console", None)?;
     config.set("compression.type", "gzip").set("message.max.bytes", "1000000000");
-    send_with(&config, &raw(topic, key, value))
+    send_with(&config, &[raw(topic, key, value)])
 }
 
 /// Delete every record that is on `topic` now (KIP-107), as an operator with `kafka-delete-records`
@@ -215,11 +215,9 @@ pub fn delete_keys(
     topic: &'static TopicSpec,
     keys: &[String],
 ) -> anyhow::Result<()> {
-    for key in keys {
-        let record = Outgoing { value: None, ..raw(topic, key.as_bytes(), &[]) };
-        send_now(bootstrap, "console", &record)?;
-    }
-    Ok(())
+    let tombstone = |key: &String| Outgoing { value: None, ..raw(topic, key.as_bytes(), &[]) };
+    let tombstones: Vec<_> = keys.iter().map(tombstone).collect();
+    send_all(bootstrap, "console", &tombstones)
 }
 
 fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
@@ -230,14 +228,22 @@ fn raw(topic: &'static TopicSpec, key: &[u8], value: &[u8]) -> Outgoing {
 
 /// Send one record with a producer of its own, and wait for it.
 pub(crate) fn send_now(bootstrap: &str, client: &str, record: &Outgoing) -> anyhow::Result<()> {
-    send_with(&producer_config(bootstrap, client, None)?, record)
+    send_all(bootstrap, client, std::slice::from_ref(record))
 }
 
-fn send_with(config: &ClientConfig, record: &Outgoing) -> anyhow::Result<()> {
+/// Send `records` with one producer, in their order on each partition, and wait for them: a
+/// connection with TLS and a login takes longer than many records.
+pub(crate) fn send_all(bootstrap: &str, client: &str, records: &[Outgoing]) -> anyhow::Result<()> {
+    send_with(&producer_config(bootstrap, client, None)?, records)
+}
+
+fn send_with(config: &ClientConfig, records: &[Outgoing]) -> anyhow::Result<()> {
     let context = WriterContext::default();
     let producer: Polled<WriterContext> = config.create_with_context(context.clone())?;
-    context.sent();
-    producer.send(to_message(record)).map_err(|(error, _)| error)?;
+    for record in records {
+        context.sent();
+        producer.send(to_message(record)).map_err(|(error, _)| error)?;
+    }
     context.wait().map(drop).map_err(anyhow::Error::msg)
 }
 

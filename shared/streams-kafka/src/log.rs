@@ -165,6 +165,37 @@ impl LogReader {
     }
 }
 
+impl LogReader {
+    /// See that there is `topic`, within a few seconds.
+    ///
+    /// # Errors
+    /// When Kafka is away, or has no such topic.
+    pub(crate) fn look_for(&self, topic: &TopicSpec) -> anyhow::Result<()> {
+        let found = partitions_of(&self.committed, topic.name).map(drop);
+        found.map_err(|error| self.committed.context().heard().explain_of(&self.committed, error))
+    }
+
+    /// Give `each` the last `offsets` of each partition of `topic` at most: see [`read_end`].
+    pub(crate) fn read_end(
+        &mut self,
+        topic: &TopicSpec,
+        offsets: i64,
+        mut each: impl FnMut(Record) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        for partition in 0..self.partitions(topic)? {
+            let end = self.stable_end(topic.name, partition)?;
+            let mut next = end.saturating_sub(offsets).max(0);
+            while next < end {
+                let read = self.read(topic.name, partition, next, end, RESTORE_RECORDS_MAX);
+                let (records, on) = read?;
+                records.into_iter().try_for_each(&mut each)?;
+                next = on;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Give `each` every record of `topic` that is committed by now, partition by partition. Blocks.
 ///
 /// # Errors
@@ -186,21 +217,10 @@ pub fn read_end(
     bootstrap: &str,
     topic: &TopicSpec,
     offsets: i64,
-    mut each: impl FnMut(Record) -> anyhow::Result<()>,
+    each: impl FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut log = LogReader::new(bootstrap, "log-reader")?;
-    for partition in 0..log.partitions(topic)? {
-        let end = log
-            .stable_end(topic.name, partition)
-            .with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))?;
-        let mut next = end.saturating_sub(offsets).max(0);
-        while next < end {
-            let (records, on) = log.read(topic.name, partition, next, end, RESTORE_RECORDS_MAX)?;
-            records.into_iter().try_for_each(&mut each)?;
-            next = on;
-        }
-    }
-    Ok(())
+    let read = LogReader::new(bootstrap, "log-reader")?.read_end(topic, offsets, each);
+    read.with_context(|| format!("cannot read {} from Kafka at {bootstrap}", topic.name))
 }
 
 /// The log start offset of each partition of `topic`: the records before it were deleted, by

@@ -6,15 +6,8 @@
 //! which is as old and as whole as the records, and nothing is read or written with a registry that
 //! says something else. (Confluent's registry keeps its schemas in a topic for the same reason.)
 
-use crate::{
-    HttpRegistry,
-    admin::send_now,
-    client::{ReaderContext, reader_config},
-    partitions::partitions_of,
-    read_topic,
-};
+use crate::{HttpRegistry, admin::send_all, log::LogReader};
 use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -57,17 +50,16 @@ impl KnownSchemas {
     /// # Errors
     /// When Kafka is away, or has no such topic yet.
     pub fn read(bootstrap: &str) -> anyhow::Result<Self> {
-        let mut known = Self::default();
+        let (mut known, mut log) = (Self::default(), LogReader::new(bootstrap, "schemas")?);
         // Quicker than to read from a Kafka that is away: a service that stops waits for it.
-        let consumer: BaseConsumer<ReaderContext> =
-            reader_config(bootstrap, "schemas")?.create_with_context(ReaderContext::default())?;
-        partitions_of(&consumer, SCHEMAS.name)
-            .map_err(|error| consumer.context().heard().explain_of(&consumer, error))
+        log.look_for(&SCHEMAS)
+            .and_then(|()| {
+                log.read_end(&SCHEMAS, i64::MAX, |record| {
+                    known.take(&record);
+                    Ok(())
+                })
+            })
             .with_context(|| format!("Kafka at {bootstrap}"))?;
-        read_topic(bootstrap, &SCHEMAS, |record| {
-            known.take(&record);
-            Ok(())
-        })?;
         Ok(known)
     }
 
@@ -138,28 +130,28 @@ impl KnownSchemas {
     }
 }
 
-/// Keep in the log that `id` stands for `schema`. Blocks.
+/// Keep in the log what each of `ids` stands for, a subject and a schema, and a copy of the whole
+/// registry, which has them. Blocks.
 ///
 /// # Errors
-/// When Kafka is away.
-pub fn remember(bootstrap: &str, id: u32, subject: &str, schema: &str) -> anyhow::Result<()> {
-    let entry = Entry { subject: subject.to_owned(), schema: schema.to_owned() };
-    write(bootstrap, id.to_string().as_bytes(), serde_json::to_vec(&entry)?)
-}
-
-/// Keep a copy of the whole registry in the log. Blocks.
-///
-/// # Errors
-/// When Kafka is away, or it is larger than a batch.
-pub fn remember_export(bootstrap: &str, export: Vec<u8>) -> anyhow::Result<()> {
-    write(bootstrap, EXPORT, export)
-}
-
-fn write(bootstrap: &str, key: &[u8], value: Vec<u8>) -> anyhow::Result<()> {
-    let (topic, headers) = (SCHEMAS.name, Headers::default());
-    let record =
-        Outgoing { topic, partition: 0, key: Some(key.to_vec()), value: Some(value), headers };
-    send_now(bootstrap, "schemas", &record).with_context(|| format!("cannot write {topic}"))
+/// When Kafka is away, or the copy is larger than a batch.
+pub fn remember<'a>(
+    bootstrap: &str,
+    export: Vec<u8>,
+    ids: impl Iterator<Item = (u32, &'a str, &'a str)>,
+) -> anyhow::Result<()> {
+    let record = |key: &[u8], value| {
+        let (topic, headers) = (SCHEMAS.name, Headers::default());
+        Outgoing { topic, partition: 0, key: Some(key.to_vec()), value: Some(value), headers }
+    };
+    // The copy first: an id that the log knows can be given back.
+    let mut records = vec![record(EXPORT, export)];
+    for (id, subject, schema) in ids {
+        let entry = Entry { subject: subject.to_owned(), schema: schema.to_owned() };
+        records.push(record(id.to_string().as_bytes(), serde_json::to_vec(&entry)?));
+    }
+    send_all(bootstrap, "schemas", &records)
+        .with_context(|| format!("cannot write {}", SCHEMAS.name))
 }
 
 /// When the log was read last, and what came of it.

@@ -189,6 +189,21 @@ pub mod names {
     /// Who has asked for it at the edge, as the edge has believed: `customer:ada`. None in a shop
     /// that does not ask its callers.
     pub const CALLER_ID: &str = "callerid";
+
+    /// All of them. A new one comes last: inputs of the fuzzer name them by their place.
+    pub const ALL: [&str; 11] = [
+        ID,
+        SOURCE,
+        TYPE,
+        TIME,
+        SUBJECT,
+        SPEC_VERSION,
+        TRACEPARENT,
+        CORRELATION_ID,
+        CAUSATION_ID,
+        LINEAGE,
+        CALLER_ID,
+    ];
 }
 
 #[cfg(test)]

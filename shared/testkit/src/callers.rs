@@ -1,5 +1,5 @@
-//! Every route of a service with every kind of caller. The routes come from the service's OpenAPI
-//! document, so a new one is tried as well.
+//! Every route of a service with every kind of caller, and from the pages of others. The routes
+//! come from the service's OpenAPI document, so a new one is tried as well.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -169,8 +169,8 @@ pub fn operations(document: &Value) -> Vec<Operation> {
     all
 }
 
-/// Tries every operation of `document` at `base` with every kind of caller. `samples` gives
-/// requests for each: at least one.
+/// Tries every operation of `document` at `base` with every kind of caller, and those that change
+/// something from the pages of others. `samples` gives requests for each: at least one.
 ///
 /// # Panics
 /// When a caller gets more or less than they should.
@@ -188,6 +188,7 @@ pub async fn assert_callers(
         let name = format!("{} {}", operation.method, operation.path);
         assert!(!samples.is_empty(), "{name} needs a sample");
         for sample in &samples {
+            site.none_from_a_foreign_page(&name, operation, sample, badges).await;
             site.none_without_a_token(&name, operation, sample, badges).await;
             match operation.access.as_str() {
                 "public" => {}
@@ -225,6 +226,30 @@ impl Site<'_> {
             request = request.header(header::AUTHORIZATION, value);
         }
         request.send().await.expect("the service answers")
+    }
+
+    /// What the browser of staff sends for a page that is open in it.
+    async fn none_from_a_foreign_page(
+        &self,
+        name: &str,
+        operation: &Operation,
+        sample: &Sample,
+        badges: &Badges,
+    ) {
+        let changes = ![Method::GET, Method::HEAD].contains(&operation.method);
+        for origin in ["http://elsewhere.example", "null"] {
+            let request = self.request(operation, &sample.target, sample.body.as_ref());
+            let request = request.bearer_auth(badges.staff()).header(header::ORIGIN, origin);
+            let answer = request.send().await.expect("the service answers");
+            let status = answer.status();
+            if !changes {
+                assert!(!is_refusal(status), "{name}: a page reads: {status}");
+                continue;
+            }
+            assert_eq!(status, StatusCode::FORBIDDEN, "{name}: by the page at {origin}");
+            let problem: Value = answer.json().await.expect("the problem is JSON");
+            assert_eq!(problem["code"], "foreign_origin", "{name}: {problem}");
+        }
     }
 
     async fn none_without_a_token(

@@ -8,8 +8,8 @@ use crate::supervisor::ProcessSpec;
 
 const WORKER: &str = include_str!("../../../debezium/connect.properties");
 const SECURED: &str = include_str!("../../../debezium/connect-secured.properties");
-
-const LOGIN: &str = include_str!("../../../debezium/connect-login.conf");
+/// Who may send requests to it.
+pub(crate) const LOGIN: &str = include_str!("../../../debezium/connect-login.conf");
 
 /// What to run.
 pub(crate) fn spec(site: &Site) -> Result<ProcessSpec> {

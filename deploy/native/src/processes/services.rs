@@ -58,7 +58,7 @@ pub(crate) fn spec(site: &Site, service: &str, instance: u16, port: u16) -> Proc
         match dependency {
             Dependency::Postgres(database) => {
                 if let Some(secrets) = &site.secrets {
-                    set("PGPASSFILE", file(&secrets.passfile(service)));
+                    set("DATABASE_PASSWORD_FILE", file(&secrets.role_file(service)));
                 }
                 set("DATABASE_URL", site.database_url_without_password(database, service))
             }

@@ -16,6 +16,8 @@ use crate::template::render;
 
 /// The principal of a person at `./shop`, in Kafka and in PostgreSQL.
 const OPERATOR: &str = "operator";
+/// The principal that makes topics and keeps schemas.
+pub(crate) const PROVISION: &str = "provision";
 
 /// Everything that the processes of one shop are made from.
 #[derive(Clone, Debug)]
@@ -78,8 +80,8 @@ impl Site {
         }
     }
 
-    /// The same for a service, which finds the file by `PGPASSFILE`. In an open shop every service
-    /// logs in as the super user.
+    /// The same for a service, which finds the file by `DATABASE_PASSWORD_FILE`. In an open shop
+    /// every service logs in as the super user.
     pub(crate) fn database_url_without_password(&self, database: &str, role: &str) -> String {
         let role = if self.secrets.is_some() { role } else { DATABASE_ADMIN };
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port("postgres"))
@@ -106,7 +108,10 @@ impl Site {
         if self.secrets.is_some() {
             urls.insert("kafka".to_owned(), self.kafka(OPERATOR));
             urls.insert("kafka.admin".to_owned(), self.kafka(ADMIN));
+            urls.insert("kafka.provision".to_owned(), self.kafka(PROVISION));
             urls.insert("connect".to_owned(), self.connect_url_without_password());
+            let admin = self.database_url_of("payments", DATABASE_ADMIN);
+            urls.insert("postgres.admin".to_owned(), admin);
             for database in ["catalog", "payments", "view"] {
                 let url = self.database_url_of(database, OPERATOR);
                 urls.insert(format!("postgres.{database}"), url);

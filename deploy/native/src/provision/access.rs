@@ -13,14 +13,14 @@ use crate::processes::site::{Site, java};
 use crate::secrets::Secrets;
 
 const TOOL: &str = include_str!("../../../kafka/Access.java");
-const LOGIN: &str = include_str!("../../../kafka/admin.properties");
+/// The login of the super user, for [`TOOL`].
+pub(crate) const LOGIN: &str = include_str!("../../../kafka/admin.properties");
 
-/// Makes the users with the passwords of `secrets`, and the rules of `contracts`. Gives what was
-/// done, for people.
+/// What [`TOOL`] reads: each user with its password, and the rules of `contracts`.
 ///
 /// # Errors
-/// When Kafka refuses it, with what the tool has said.
-pub(crate) async fn ensure(site: &Site, secrets: &Secrets) -> Result<String> {
+/// When a password cannot be read or written.
+pub(crate) fn input(secrets: &Secrets) -> Result<String> {
     let mut input = String::new();
     for user in principals() {
         writeln!(input, "user {} {}", user.name, secrets.password(user.name)?)?;
@@ -28,6 +28,16 @@ pub(crate) async fn ensure(site: &Site, secrets: &Secrets) -> Result<String> {
             writeln!(input, "{}", call.join(" "))?;
         }
     }
+    Ok(input)
+}
+
+/// Makes the users with the passwords of `secrets`, and the rules of `contracts`. Gives what was
+/// done, for people.
+///
+/// # Errors
+/// When Kafka refuses it, with what the tool has said.
+pub(crate) async fn ensure(site: &Site, secrets: &Secrets) -> Result<String> {
+    let input = input(secrets)?;
     let source = site.write_config("Access.java", TOOL)?;
     let login = site.write_config("kafka-admin.properties", LOGIN)?;
     let args = [

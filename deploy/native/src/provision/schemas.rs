@@ -9,7 +9,7 @@ use contracts::topics;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
-use streams_kafka::schemas::{KnownSchemas, remember, remember_export};
+use streams_kafka::schemas::{KnownSchemas, remember};
 use tokio::{task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -327,12 +327,9 @@ impl Registry {
         let export = send(request.header("accept", "application/zip")).await;
         let export = export.context("exporting the registry")?;
         let bootstrap = bootstrap.to_owned();
-        // The copy first: an id that the log knows can be given back.
         let write = move || {
-            remember_export(&bootstrap, export)?;
-            new.iter().try_for_each(|Version { subject, id, schema }| {
-                remember(&bootstrap, *id, subject, schema)
-            })
+            let ids = new.iter().map(|new| (new.id, new.subject.as_str(), new.schema.as_str()));
+            remember(&bootstrap, export, ids)
         };
         spawn_blocking(write).await?
     }

@@ -1,6 +1,8 @@
 //! `shop provision`: what makes started servers into a shop, one step at a time, for servers that
 //! another program has started: containers, or a cluster. Every step may be repeated.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use capture::Addresses;
-use client::{Badge, Found, Progress};
+use client::{Badge, Development, Found, Progress, with_password};
 use native::provision::{
     catalog, connectors,
     schemas::{self, Places},
@@ -34,6 +36,15 @@ pub(crate) struct ProvisionArgs {
 
 #[derive(Debug, Subcommand)]
 enum Step {
+    /// Make the passwords and keys of a secured shop in containers that are missing, in the folder
+    /// `secrets` of --dir
+    Secrets {
+        #[command(flatten)]
+        shop: place::Place,
+        /// The folder in which containers see the files
+        #[arg(long, default_value = "/run/secrets")]
+        seen_at: String,
+    },
     /// Make the topics that are missing
     Topics {
         /// Where Kafka listens
@@ -48,9 +59,10 @@ enum Step {
         /// Base URL of Apicurio's Confluent compatible API. When left out, as above
         #[arg(long, env = "SCHEMA_REGISTRY_URL")]
         registry: Option<String>,
-        /// Base URL of Kafka Connect, whose connectors remember ids. When left out, as above
-        #[arg(long)]
-        connect: Option<String>,
+        /// Base URL of Kafka Connect, whose connectors remember ids; with a login as that of
+        /// `connectors`. When left out, as above
+        #[arg(long, value_parser = with_password_of)]
+        connect: Option<Secret>,
         #[command(flatten)]
         shop: place::Place,
         /// Then go on for ever, and keep the ids of new schemas in the log
@@ -59,9 +71,13 @@ enum Step {
     },
     /// Register the Debezium connectors and wait until they run
     Connectors {
-        /// Base URL of Kafka Connect
-        #[arg(long, default_value = "http://127.0.0.1:8086")]
-        connect: String,
+        /// Base URL of Kafka Connect; `http://USER@HOST:PORT?passfile=FILE` with a login
+        #[arg(long, default_value = "http://127.0.0.1:8086", value_parser = with_password_of)]
+        connect: Secret,
+        /// The folder with the passwords, here and where Connect runs: each connector logs in, and
+        /// --watch looks at the databases as `operator`
+        #[arg(long)]
+        secrets: Option<PathBuf>,
         /// Where Connect reaches PostgreSQL
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5433")]
         postgres: Place,
@@ -80,13 +96,33 @@ enum Step {
         /// Base URL of inventory
         #[arg(long, default_value = "http://127.0.0.1:8081")]
         inventory: String,
+        /// The folder with the key of the issuer, if callers need a token
+        #[arg(long)]
+        secrets: Option<PathBuf>,
     },
     /// Wait until orders knows the demo products and customers
     Catalog {
         /// Base URL of orders; once per instance
         #[arg(long, default_value = "http://127.0.0.1:8080")]
         orders: Vec<String>,
+        /// The folder with the key of the issuer, if callers need a token
+        #[arg(long)]
+        secrets: Option<PathBuf>,
     },
+}
+
+/// A URL that may have a password in it, which is not for a log.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(client::place(&self.0))
+    }
+}
+
+fn with_password_of(url: &str) -> Result<Secret, String> {
+    with_password(url).map(Secret).map_err(|error| format!("{error:#}"))
 }
 
 /// A `HOST:PORT`.
@@ -126,11 +162,16 @@ pub(crate) async fn run(args: ProvisionArgs) -> Result<()> {
 async fn step(step: Step, patience: Duration) -> Result<()> {
     let progress = Progress::start();
     match step {
+        Step::Secrets { shop, seen_at } => {
+            native::secrets_for_containers(shop.dir(), &seen_at)?;
+            progress.step("secrets", format!("are in {}", shop.dir().join("secrets").display()));
+        }
         Step::Topics { kafka } => {
             let made = patiently(patience, progress, "kafka", || topics::ensure(&kafka)).await?;
             progress.step("kafka", format!("topics are there, {made} of them new"));
         }
         Step::Schemas { kafka, registry, connect, shop, watch } => {
+            let connect = connect.map(|Secret(url)| url);
             let places = places(kafka, registry, connect, &shop).await?;
             let ensure = || schemas::ensure(&places);
             let given_back = patiently(patience, progress, "registry", ensure).await?;
@@ -142,13 +183,24 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
                 schemas::keep(places, progress, CancellationToken::new()).await;
             }
         }
-        Step::Connectors { connect, postgres, registry, watch, kafka } => {
-            let addresses = addresses(kafka, &connect, &postgres, &registry);
-            let lookup = |name: &str| place_of(name, &postgres, &registry);
+        Step::Connectors {
+            connect: Secret(connect),
+            secrets,
+            postgres,
+            registry,
+            watch,
+            kafka,
+        } => {
+            let secrets = secrets.as_deref();
+            let addresses = match watch {
+                true => Some(addresses(kafka, &connect, &postgres, &registry, secrets)?),
+                false => None,
+            };
+            let lookup = |name: &str| place_of(name, &postgres, &registry, secrets);
             let connect = connectors::Connect::new(connect, lookup)?;
             connect.wait_running(patience).await?;
             progress.step("connect", "connectors run");
-            if watch {
+            if let Some(addresses) = addresses {
                 let for_ever = CancellationToken::new;
                 tokio::join!(
                     connectors::keep_running(connect, progress, for_ever()),
@@ -156,29 +208,50 @@ async fn step(step: Step, patience: Duration) -> Result<()> {
                 );
             }
         }
-        Step::Stock { inventory } => {
-            stock::ensure(&inventory, &Badge::given(), patience).await?;
+        Step::Stock { inventory, secrets } => {
+            stock::ensure(&inventory, &badge(secrets)?, patience).await?;
             progress.step("inventory", "has its first stock");
         }
-        Step::Catalog { orders } => {
-            catalog::known(&orders, &Badge::given(), patience).await?;
+        Step::Catalog { orders, secrets } => {
+            catalog::known(&orders, &badge(secrets)?, patience).await?;
             progress.step("orders", "knows the catalog");
         }
     }
     Ok(())
 }
 
+/// Of staff, if there is an issuer in `secrets`; else what `SHOP_TOKEN` says.
+fn badge(secrets: Option<PathBuf>) -> Result<Badge> {
+    match secrets {
+        Some(folder) => Badge::staff_by(&Development::in_folder(folder)),
+        None => Ok(Badge::given()),
+    }
+}
+
 /// Where the parts of change data capture are reached from here.
-fn addresses(kafka: String, connect: &str, postgres: &Place, registry: &Place) -> Addresses {
+fn addresses(
+    kafka: String,
+    connect: &str,
+    postgres: &Place,
+    registry: &Place,
+    secrets: Option<&Path>,
+) -> Result<Addresses> {
+    let (role, query) = match secrets {
+        Some(folder) => {
+            ("operator", format!("?passfile={}", folder.join("pgpass.operator").display()))
+        }
+        None => ("shop", String::new()),
+    };
+    let Place { host, port } = postgres;
     let database =
-        |name: &str| format!("postgres://shop@{}:{}/{name}", postgres.host, postgres.port);
-    Addresses {
+        |name: &str| with_password(&format!("postgres://{role}@{host}:{port}/{name}{query}"));
+    Ok(Addresses {
         kafka,
         registry: format!("http://{}:{}/apis/ccompat/v7", registry.host, registry.port),
         connect: connect.to_owned(),
-        catalog: database("catalog"),
-        payments: database("payments"),
-    }
+        catalog: database("catalog")?,
+        payments: database("payments")?,
+    })
 }
 
 /// Where the servers are: as given, else those of the shop.
@@ -192,20 +265,29 @@ async fn places(
         return Ok(Places { kafka: kafka.clone(), registry: registry.clone(), connect });
     }
     let state = Found::at(shop.dir()).await?.state()?;
+    // Of a secured shop, the login that may keep schemas: the operator's may not.
+    let login =
+        if state.urls.contains_key("kafka.provision") { "kafka.provision" } else { "kafka" };
     let url = |given: Option<String>, process| match given {
         Some(given) => anyhow::Ok(given),
         None => Ok(state.url(process)?.to_owned()),
     };
     Ok(Places {
-        kafka: url(kafka, "kafka")?,
+        kafka: url(kafka, login)?,
         registry: url(registry, "registry")?,
         connect: Some(url(connect, "connect")?),
     })
 }
 
 /// The value of a placeholder in a connector's template.
-fn place_of(name: &str, postgres: &Place, registry: &Place) -> Option<String> {
+fn place_of(
+    name: &str,
+    postgres: &Place,
+    registry: &Place,
+    secrets: Option<&Path>,
+) -> Option<String> {
     match name {
+        "dir.secrets" => secrets.map(|folder| folder.to_string_lossy().into_owned()),
         "postgres.host" => Some(postgres.host.clone()),
         "port.postgres" => Some(postgres.port.to_string()),
         "registry.host" => Some(registry.host.clone()),
@@ -265,8 +347,10 @@ mod tests {
     fn every_placeholder_of_the_connectors_is_known() {
         let (postgres, registry) =
             ("postgres:5432".parse().unwrap(), "registry:8080".parse().unwrap());
-        let lookup = |name: &str| place_of(name, &postgres, &registry);
-        connectors::Connect::new("http://connect:8083".into(), lookup).unwrap();
+        for secrets in [None, Some(Path::new("/run/secrets"))] {
+            let lookup = |name: &str| place_of(name, &postgres, &registry, secrets);
+            connectors::Connect::new("http://connect:8083".into(), lookup).unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

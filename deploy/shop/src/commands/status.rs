@@ -10,7 +10,8 @@ use client::control::Request;
 use client::{Found, ProcessState, ProcessStatus, SERVICES, State, service_of};
 use serde::Deserialize;
 
-/// Prints a table of the processes, and what is wrong with them and with change data capture.
+/// Prints a table of the processes, whom the shop lets in, and what is wrong with the processes and
+/// with change data capture.
 pub(crate) async fn run(shop: &Found) -> Result<()> {
     let processes = shop.ask(Request::Status).await?.processes()?;
     // A shop that is not ready yet has no addresses.
@@ -19,6 +20,7 @@ pub(crate) async fn run(shop: &Found) -> Result<()> {
     };
     let (troubles, captured) = tokio::join!(troubles(&processes, &state), capture(&state));
     print!("{}", lines(&processes, &troubles));
+    state.profile.iter().for_each(|profile| println!("{profile}"));
     for (process, trouble) in &troubles {
         trouble.checks.iter().for_each(|check| println!("{process}: {check}"));
     }

@@ -71,14 +71,14 @@ pub(crate) struct UpArgs {
     forget: bool,
     /// Run it all in containers: `docker compose up`, with clear words when that cannot be
     #[arg(long, conflicts_with_all = ["dir", "detach", "fresh", "ports", "port", "scale"])]
-    #[arg(conflicts_with_all = ["env", "infra_only", "secured", "demo"])]
+    #[arg(conflicts_with_all = ["env", "infra_only", "demo"])]
     docker: bool,
     /// Run release builds, which the script builds first: minutes the first time
     #[arg(long, conflicts_with = "docker")]
     release: bool,
     /// Callers of the services need a token: `./shop token` issues one. The other commands show
     /// one by themselves
-    #[arg(long, conflicts_with = "docker")]
+    #[arg(long)]
     auth: bool,
     /// This process was started by --detach
     #[arg(long, hide = true)]

@@ -2,7 +2,7 @@
 
 use inventory::http::{App, document, router};
 use serde_json::json;
-use service_kit::{Callers, Health, Limits, Metrics, Shutdown, config::loopback};
+use service_kit::{Callers, try_out};
 use streams_kafka::Sender;
 use testkit::callers::{Badges, Operation, Sample, assert_callers};
 
@@ -12,12 +12,9 @@ use crate::http::{NO_KAFKA, catalog, codec};
 async fn each_caller_gets_what_the_routes_declare() {
     let badges = Badges::default();
     let callers = Callers::with_keys(badges.verifier(), badges.keys());
-    let (health, metrics) = (Health::new(), Metrics::default());
-    let told = (&health, &metrics, &callers);
     let commands = Sender::new(NO_KAFKA, codec()).expect("a sender needs no Kafka to begin with");
     let routes = router(App { products: catalog(), commands }).expect("a document");
-    let server = service_kit::serve(loopback(0), routes, told, Limits::default(), Shutdown::new());
-    let base = format!("http://{}", server.await.expect("a free port").local_addr());
+    let base = try_out(routes, &callers).await;
     let document = document().to_json().expect("JSON");
     assert_callers(&base, &document, &badges, samples).await;
 }

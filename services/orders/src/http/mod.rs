@@ -76,7 +76,9 @@ pub fn admission(bounds: Bounds, limits: &Limits) -> Admission {
 /// Fails if the document cannot be written, which a test rules out.
 pub fn router(app: App) -> anyhow::Result<Guarded> {
     let page = page::may_send_commands(&app.view_url);
-    Ok(api().guarded(app).layer(page).merge(openapi::router(&document())?))
+    let url = Arc::clone(&app.view_url);
+    let api = api().guarded(app).layer(page).for_the_page_at(&url);
+    Ok(api.merge(openapi::router(&document())?))
 }
 
 /// The OpenAPI document of this service.

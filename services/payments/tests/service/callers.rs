@@ -2,7 +2,7 @@
 
 use crate::shop::Shop;
 use payments::http::{document, router};
-use service_kit::{Callers, Health, Limits, Metrics, Shutdown, config::loopback};
+use service_kit::{Callers, try_out};
 use testkit::callers::{Badges, Operation, Sample, assert_callers};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -10,11 +10,7 @@ async fn each_caller_gets_what_the_routes_declare() {
     let shop = Shop::open().await;
     let badges = Badges::default();
     let callers = Callers::with_keys(badges.verifier(), badges.keys());
-    let (health, metrics) = (Health::new(), Metrics::default());
-    let told = (&health, &metrics, &callers);
-    let routes = router(shop.postgres.clone()).unwrap();
-    let server = service_kit::serve(loopback(0), routes, told, Limits::default(), Shutdown::new());
-    let base = format!("http://{}", server.await.unwrap().local_addr());
+    let base = try_out(router(shop.postgres.clone()).unwrap(), &callers).await;
     assert_callers(&base, &document().to_json().unwrap(), &badges, samples).await;
 }
 

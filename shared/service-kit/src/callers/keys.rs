@@ -16,12 +16,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use super::fetch::fetch;
 use crate::{Backoff, health::Readiness, run::Shutdown};
 
 /// Longest JWK Set, in bytes: 64 keys of RSA with certificates.
 const SET_BYTES_MAX: usize = 512 * 1024;
-/// Longest time that the address may take to answer.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a file is read again.
 const FILE_EVERY: Duration = Duration::from_secs(5);
 /// Between two readings because of keys that are not known: their ids are the callers' to invent.
@@ -36,8 +35,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 pub(super) enum Source {
     /// A file, read again as it changes.
     File(PathBuf),
-    /// An address, read again after this time.
-    Url(String, Duration),
+    /// An address, read again after a time; and the file with the authority of its certificate,
+    /// where that is not one of the system's.
+    Url { url: String, ca_file: Option<PathBuf>, every: Duration },
 }
 
 /// The keys that are known. Clones share them.
@@ -89,14 +89,9 @@ impl Keys {
         check: Readiness,
         shutdown: Shutdown,
     ) -> anyhow::Result<()> {
-        let client = reqwest::Client::builder()
-            .timeout(FETCH_TIMEOUT)
-            // A redirect could lead to keys of another issuer.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
         let mut outage = Outage::new(&source);
         loop {
-            let Some(read) = shutdown.run_until_cancelled(source.read(&client)).await else {
+            let Some(read) = shutdown.run_until_cancelled(source.read()).await else {
                 return Ok(());
             };
             let read_at = Instant::now();
@@ -142,11 +137,11 @@ impl Source {
     fn every(&self) -> Duration {
         match self {
             Self::File(_) => FILE_EVERY,
-            Self::Url(_, every) => *every,
+            Self::Url { every, .. } => *every,
         }
     }
 
-    async fn read(&self, client: &reqwest::Client) -> anyhow::Result<KeySet> {
+    async fn read(&self) -> anyhow::Result<KeySet> {
         let bytes = match self {
             Self::File(path) => {
                 let file = tokio::fs::File::open(path).await.context("it cannot be opened")?;
@@ -154,31 +149,18 @@ impl Source {
                 file.take(SET_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
                 bytes
             }
-            Self::Url(url, _) => fetch(client, url).await?,
+            Self::Url { url, ca_file, .. } => fetch(url, ca_file.as_deref(), SET_BYTES_MAX).await?,
         };
         ensure!(bytes.len() <= SET_BYTES_MAX, "it has more than {SET_BYTES_MAX} bytes");
         Ok(KeySet::parse(&bytes)?)
     }
 }
 
-async fn fetch(client: &reqwest::Client, url: &str) -> anyhow::Result<Vec<u8>> {
-    let mut answer = client.get(url).send().await.context("it does not answer")?;
-    ensure!(answer.status().is_success(), "it answers {}", answer.status());
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.context("its answer broke off")? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > SET_BYTES_MAX {
-            break;
-        }
-    }
-    Ok(bytes)
-}
-
 impl Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Url(url, _) => f.write_str(url),
+            Self::Url { url, .. } => f.write_str(url),
         }
     }
 }

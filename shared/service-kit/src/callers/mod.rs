@@ -7,9 +7,11 @@
 //! - [`Caller`]: who it is, for handlers: they show a customer what is that customer's.
 
 mod caller;
+mod fetch;
 mod guard;
 mod keys;
 mod limit;
+mod pages;
 mod routes;
 mod settings;
 mod until;
@@ -24,6 +26,7 @@ use tokens::{KeySet, Refusal, Verified, Verifier};
 
 pub use caller::Caller;
 pub use routes::{ACCESS, Guarded, Routes};
+pub(crate) use settings::check;
 pub use settings::{CallerSettings, MetricsAccess};
 
 use crate::{Problem, health::Readiness, run::Shutdown};
@@ -80,7 +83,7 @@ impl KeyReader {
     /// a key, degraded while the keys from before are in use.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// Never, so far.
     pub async fn run(self, check: Readiness, shutdown: Shutdown) -> anyhow::Result<()> {
         self.keys.keep(self.source, check, shutdown).await
     }
@@ -90,9 +93,10 @@ impl Callers {
     /// As `settings` say, with what is to be run if callers need a token.
     pub fn new(settings: &CallerSettings) -> (Self, Option<KeyReader>) {
         let keys = Keys::new(KeySet::default());
-        let refresh = Duration::from_secs(settings.jwks_refresh_s.into());
-        let file = settings.jwks_file.clone().map(Source::File);
-        let source = file.or(settings.jwks_url.clone().map(|url| Source::Url(url, refresh)));
+        let every = Duration::from_secs(settings.jwks_refresh_s.into());
+        let ca_file = settings.jwks_ca_file.clone();
+        let url = settings.jwks_url.clone().map(|url| Source::Url { url, ca_file, every });
+        let source = settings.jwks_file.clone().map(Source::File).or(url);
         let verifier = settings.jwt_issuer.as_ref().zip(settings.jwt_audience.as_ref());
         let verifier = verifier.map(|(issuer, audience)| {
             Verifier::new(issuer, audience).with_roles_at(&settings.jwt_roles)

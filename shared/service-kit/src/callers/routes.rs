@@ -14,8 +14,11 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::{Access, Callers, guard};
-use crate::operations::{name, operations, problem_about};
+use super::{Access, Callers, guard, pages};
+use crate::{
+    addresses::origins,
+    operations::{name, operations, problem_about},
+};
 
 /// The member of an operation in a document that says who may call it: [`Access::as_str`].
 pub const ACCESS: &str = "x-access";
@@ -39,9 +42,13 @@ pub struct Routes<S = ()> {
     routes: OpenApiRouter<S>,
 }
 
-/// Routes that ask who calls: all that a server takes.
+/// Routes that ask who calls, and which page: all that a server takes.
 #[derive(Debug, Clone, Default)]
-pub struct Guarded(Router);
+pub struct Guarded {
+    routes: Router,
+    /// The origins of pages that may change something, besides the server's own.
+    pages: Vec<String>,
+}
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// None yet. `document` says what they are about.
@@ -79,7 +86,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// The routes over `state`.
     pub fn guarded(self, state: S) -> Guarded {
-        Guarded(self.routes.split_for_parts().0.with_state(state))
+        let routes = self.routes.split_for_parts().0.with_state(state);
+        Guarded { routes, pages: Vec::new() }
     }
 }
 
@@ -90,13 +98,23 @@ impl Guarded {
     }
 
     pub(crate) fn all(access: Access, routes: Router) -> Self {
-        Self(routes.layer(from_fn_with_state(access, guard::admit)))
+        let routes = routes.layer(from_fn_with_state(access, guard::admit));
+        Self { routes, pages: Vec::new() }
     }
 
     /// These and others.
     #[must_use]
     pub fn merge(self, others: Self) -> Self {
-        Self(self.0.merge(others.0))
+        let routes = self.routes.merge(others.routes);
+        Self { routes, pages: [self.pages, others.pages].concat() }
+    }
+
+    /// The page at `url`, of another server, may change something by them. CORS is another
+    /// question: what that page may read, and send with headers of its own.
+    #[must_use]
+    pub fn for_the_page_at(mut self, url: &str) -> Self {
+        self.pages.extend(origins(url));
+        self
     }
 
     /// The same, in `layer`.
@@ -109,12 +127,14 @@ impl Guarded {
         <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
         <L::Service as Service<Request>>::Future: Send + 'static,
     {
-        Self(self.0.layer(layer))
+        Self { routes: self.routes.layer(layer), ..self }
     }
 
     /// The routes with `callers` as the judge of each request.
     pub fn judged_by(self, callers: Callers) -> Router {
-        self.0.layer(Extension(callers))
+        let pages: pages::Pages = self.pages.into();
+        let routes = self.routes.layer(Extension(callers));
+        routes.layer(from_fn_with_state(pages, pages::refuse_foreign))
     }
 }
 

@@ -1,8 +1,12 @@
 //! The settings about callers.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
 
-use clap::{ArgGroup, Args, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use axum::http::Uri;
+use clap::{
+    ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, ValueEnum,
+    builder::NonEmptyStringValueParser, value_parser,
+};
 
 use super::Access;
 use crate::addresses::http_url;
@@ -28,9 +32,21 @@ pub struct CallerSettings {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub jwt_audience: Option<String>,
 
-    /// Where the public keys of the issuer are, as JWK Set.
-    #[arg(long, env = "JWKS_URL", requires = "jwt_issuer", value_parser = plain_http_url)]
+    /// Where the public keys of the issuer are, as JWK Set: an https URL, or an http one on this
+    /// host.
+    #[arg(long, env = "JWKS_URL", requires = "jwt_issuer", value_parser = http_url)]
     pub jwks_url: Option<String>,
+
+    /// The certificate of the authority that signs the certificate of JWKS_URL, as a PEM file; by
+    /// default those of the system.
+    #[arg(long, env = "JWKS_CA_FILE", requires = "jwks_url")]
+    pub jwks_ca_file: Option<PathBuf>,
+
+    /// JWKS_URL may be an http URL of another host: who can change what comes from there can be
+    /// every caller. For a network where nobody else can.
+    #[arg(long, env = "JWKS_PLAIN_HTTP", requires = "jwks_url", action = ArgAction::Set)]
+    #[arg(default_value_t = false)]
+    pub jwks_plain_http: bool,
 
     /// The public keys of the issuer, as a JWK Set in a file, which is read again as it changes.
     #[arg(long, env = "JWKS_FILE", requires = "jwt_issuer")]
@@ -87,6 +103,8 @@ impl Default for CallerSettings {
             jwt_issuer: None,
             jwt_audience: None,
             jwks_url: None,
+            jwks_ca_file: None,
+            jwks_plain_http: false,
             jwks_file: None,
             jwks_refresh_s: 300,
             jwt_roles: "/roles".to_owned(),
@@ -110,16 +128,39 @@ fn rate(text: &str) -> Result<NonZeroU32, String> {
     rate.ok_or_else(|| format!("expected a number of requests from 1 to {RATE_MAX}, such as 50"))
 }
 
-/// No TLS is built in.
-fn plain_http_url(text: &str) -> Result<String, String> {
-    match http_url(text)? {
-        url if url.starts_with("https:") => {
-            Err("https is not built in: let a sidecar keep the keys in JWKS_FILE, or give an http \
-             address on the same host or in a network that you trust"
-                .to_owned())
-        }
-        url => Ok(url),
+/// Whether the settings of callers go together, for a program that has them.
+pub(crate) fn check(matches: &ArgMatches) -> Result<(), String> {
+    if !matches.ids().any(|id| id.as_str() == "jwks_url") {
+        return Ok(());
     }
+    let settings = CallerSettings::from_arg_matches(matches).map_err(|error| error.to_string())?;
+    settings.check_url()
+}
+
+impl CallerSettings {
+    /// Without TLS, who is on the way can answer with keys of their own.
+    fn check_url(&self) -> Result<(), String> {
+        let Some(url) = &self.jwks_url else { return Ok(()) };
+        let is_tls = url.starts_with("https:");
+        if !is_tls && self.jwks_ca_file.is_some() {
+            return Err(format!("JWKS_CA_FILE is of no use with JWKS_URL={url}: say https"));
+        }
+        match is_tls || is_of_this_host(url) || self.jwks_plain_http {
+            true => Ok(()),
+            false => Err(format!(
+                "JWKS_URL={url} is http, and another host: who is on the way could be every \
+                 caller. Say https (JWKS_CA_FILE names an authority that the system does not \
+                 know), or JWKS_PLAIN_HTTP=true in a network that nobody else can enter"
+            )),
+        }
+    }
+}
+
+/// Whether what is sent to `url` stays on this machine.
+fn is_of_this_host(url: &str) -> bool {
+    let Ok(url) = url.parse::<Uri>() else { return false };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -136,7 +177,9 @@ mod tests {
 
     fn parse(args: &[&str]) -> Result<CallerSettings, String> {
         let args = std::iter::once("orders").chain(args.iter().copied());
-        Config::try_parse_from(args).map(|config| config.callers).map_err(|e| e.to_string())
+        let config = Config::try_parse_from(args).map_err(|error| error.to_string())?;
+        config.callers.check_url()?;
+        Ok(config.callers)
     }
 
     #[test]
@@ -160,7 +203,7 @@ mod tests {
             (&[audience, file], "--jwt-issuer"),
             (&[url], "--jwt-issuer"),
             (&[issuer, audience, file, url], "cannot be used with"),
-            (&[issuer, audience, ["--jwks-url", "https://issuer/jwks"]], "JWKS_FILE"),
+            (&[file, ["--jwks-ca-file", "ca.pem"]], "--jwks-url"),
             (&[["--jwt-issuer", ""]], "JWT_ISSUER"),
             (&[["--jwt-roles", "roles"]], "/realm_access/roles"),
             (&[["--rate-limit-per-s", "0"]], "from 1 to 1000000"),
@@ -170,5 +213,24 @@ mod tests {
             let error = parse(&args.concat()).unwrap_err();
             assert!(error.contains(hint), "{args:?}: {error}");
         }
+    }
+    #[test]
+    fn keys_come_by_tls_or_from_this_host_or_as_a_setting_says() {
+        let parse = |url: &str, more: &[&str]| {
+            let rest = ["--jwt-issuer", "http://issuer", "--jwt-audience", "shop"];
+            parse(&[&rest[..], &["--jwks-url", url], more].concat())
+        };
+        parse("https://issuer/jwks", &[]).unwrap();
+        parse("https://issuer/jwks", &["--jwks-ca-file", "ca.pem"]).unwrap();
+        for here in ["http://127.0.0.1:8090/jwks", "http://localhost/jwks", "http://[::1]:1/jwks"] {
+            parse(here, &[]).unwrap();
+        }
+        for there in ["http://issuer/jwks", "http://127.0.0.1.evil/jwks", "http://10.0.0.1/jwks"] {
+            let error = parse(there, &[]).unwrap_err();
+            assert!(error.contains("https") && error.contains("JWKS_PLAIN_HTTP"), "{error}");
+            parse(there, &["--jwks-plain-http=true"]).unwrap();
+        }
+        let of_no_use = parse("http://localhost/jwks", &["--jwks-ca-file", "ca.pem"]);
+        assert!(of_no_use.unwrap_err().contains("JWKS_CA_FILE"));
     }
 }

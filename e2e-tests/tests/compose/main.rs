@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod secured;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -283,6 +285,7 @@ fn what_observes_the_shop_is_told_where_it_is() {
         project: None,
         partitions: 3,
         build: None,
+        profile: None,
     };
     let rules = Path::new("../alerts/shop.yml");
     let processes: Vec<_> = names.iter().map(|name| ProcessStatus::new(name, 8080)).collect();
