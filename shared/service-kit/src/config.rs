@@ -12,10 +12,7 @@ use std::{
 use clap::{ArgMatches, Args, Parser, ValueEnum, error::ErrorKind};
 use streams::partition;
 
-use crate::{
-    callers::{self, CallerSettings},
-    probe,
-};
+use crate::{callers::CallerSettings, probe};
 
 mod kafka;
 mod told;
@@ -128,7 +125,7 @@ pub fn parse_config<C: Parser>() -> C {
     let matches =
         probe::flag(C::command()).try_get_matches().unwrap_or_else(|error| refuse(&error));
     told::keep(&C::command(), &matches);
-    if let Err(why) = kafka::check(&matches).and_then(|()| callers::check(&matches)) {
+    if let Err(why) = kafka::check(&matches).and_then(|()| CallerSettings::check(&matches)) {
         refuse(&C::command().error(ErrorKind::ValueValidation, why));
     }
     if let Some(ready) = probe::asked(&matches) {

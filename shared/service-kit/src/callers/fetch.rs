@@ -1,4 +1,4 @@
-//! Asks an address for the keys: by TLS, or without it where nobody else can listen.
+//! Asks an address for the keys, by TLS or without it.
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -26,7 +26,6 @@ use tokens::{KeySet, Refusal, Verified, Verifier};
 
 pub use caller::Caller;
 pub use routes::{ACCESS, Guarded, Routes};
-pub(crate) use settings::check;
 pub use settings::{CallerSettings, MetricsAccess};
 
 use crate::{Problem, health::Readiness, run::Shutdown};

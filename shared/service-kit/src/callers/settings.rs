@@ -43,7 +43,7 @@ pub struct CallerSettings {
     pub jwks_ca_file: Option<PathBuf>,
 
     /// JWKS_URL may be an http URL of another host: who can change what comes from there can be
-    /// every caller. For a network where nobody else can.
+    /// every caller. For a network where no one else can.
     #[arg(long, env = "JWKS_PLAIN_HTTP", requires = "jwks_url", action = ArgAction::Set)]
     #[arg(default_value_t = false)]
     pub jwks_plain_http: bool,
@@ -128,16 +128,15 @@ fn rate(text: &str) -> Result<NonZeroU32, String> {
     rate.ok_or_else(|| format!("expected a number of requests from 1 to {RATE_MAX}, such as 50"))
 }
 
-/// Whether the settings of callers go together, for a program that has them.
-pub(crate) fn check(matches: &ArgMatches) -> Result<(), String> {
-    if !matches.ids().any(|id| id.as_str() == "jwks_url") {
-        return Ok(());
-    }
-    let settings = CallerSettings::from_arg_matches(matches).map_err(|error| error.to_string())?;
-    settings.check_url()
-}
-
 impl CallerSettings {
+    /// Whether those of a program go together, if it has them.
+    pub(crate) fn check(matches: &ArgMatches) -> Result<(), String> {
+        if !matches.ids().any(|id| id.as_str() == "jwks_url") {
+            return Ok(());
+        }
+        Self::from_arg_matches(matches).map_err(|error| error.to_string())?.check_url()
+    }
+
     /// Without TLS, who is on the way can answer with keys of their own.
     fn check_url(&self) -> Result<(), String> {
         let Some(url) = &self.jwks_url else { return Ok(()) };
@@ -150,7 +149,7 @@ impl CallerSettings {
             false => Err(format!(
                 "JWKS_URL={url} is http, and another host: who is on the way could be every \
                  caller. Say https (JWKS_CA_FILE names an authority that the system does not \
-                 know), or JWKS_PLAIN_HTTP=true in a network that nobody else can enter"
+                 know), or JWKS_PLAIN_HTTP=true in a network that no one else can enter"
             )),
         }
     }
