@@ -3,7 +3,7 @@
 use crate::{
     asked::Asked,
     bundle::{element, page},
-    files::{FILES, HTML, facts},
+    files::{FILES, File, HTML, JS, facts},
     player::Player,
     tape::Tape,
 };
@@ -68,7 +68,7 @@ pub(crate) async fn serve(port: u16, ready: impl FnOnce(&str)) -> anyhow::Result
              any that is free with --port 0"
         )
     })?;
-    let index = page(HEAD, &format!("{}{SCRIPT}", element("facts", &facts()?)));
+    let index = page(&head(), &format!("{}{SCRIPT}", element("facts", &facts()?)));
     let app = App { player: start()?, index };
     let address = format!("http://{}", listener.local_addr()?);
     ready(&address);
@@ -78,6 +78,13 @@ pub(crate) async fn serve(port: u16, ready: impl FnOnce(&str)) -> anyhow::Result
         .route("/tape", get(tape))
         .with_state(app);
     axum::serve(listener, router).await.context("the server has failed")
+}
+
+/// The head of the page, with each of its modules, so that the browser asks for all at once.
+fn head() -> String {
+    let modules = FILES.iter().filter(|file| file.media_type == JS);
+    let link = |file: &File| format!("\n<link rel=\"modulepreload\" href=\"page/{}\">", file.name);
+    [HEAD.to_owned()].into_iter().chain(modules.map(link)).collect()
 }
 
 /// One thread makes all runs: they are not to be moved.

@@ -196,7 +196,7 @@ async fn index(State(app): State<App>, headers: HeaderMap) -> Response {
         true => app.page.index(&headers),
         false => Json(INDEX).into_response(),
     };
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response
 }
 

@@ -16,7 +16,8 @@ async fn a_browser_gets_the_page_and_a_program_what_there_is_to_ask_for() {
     let view = Instance::start("page").await;
     let page = ask(&view, "/", ("accept", BROWSER)).await;
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    assert_eq!(page.headers()["vary"], "accept");
+    let varies: Vec<_> = page.headers().get_all("vary").iter().collect();
+    assert_eq!(varies, ["accept-encoding", "accept"]);
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -47,6 +48,37 @@ async fn a_file_that_the_browser_has_is_not_sent_again() {
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(again.headers()["etag"], etag);
         assert!(again.bytes().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_gzip_gets_a_third_of_the_bytes_under_a_tag_of_their_own() {
+    let view = Instance::start("page_packed").await;
+    for (path, accept) in [("/", BROWSER), ("/page/style.css", "text/css,*/*;q=0.1")] {
+        let plain = ask(&view, path, ("accept", accept)).await;
+        assert_eq!(plain.headers().get("content-encoding"), None);
+        let request = || {
+            let request = view.client.get(view.address(path)).header("accept", accept);
+            request.header("accept-encoding", "gzip, deflate, br")
+        };
+        let packed = request().send().await.unwrap();
+        assert_eq!(packed.headers()["content-encoding"], "gzip");
+        let varies: Vec<_> = packed.headers().get_all("vary").iter().cloned().collect();
+        assert!(varies.iter().any(|name| name == "accept-encoding"), "{varies:?}");
+        for same in ["content-type", "content-security-policy", "cache-control"] {
+            assert_eq!(packed.headers()[same], plain.headers()[same]);
+        }
+        let [plain_tag, tag] =
+            [&plain, &packed].map(|answer| answer.headers()["etag"].to_str().unwrap().to_owned());
+        assert_ne!(plain_tag, tag);
+        let (plain, packed) = (plain.bytes().await.unwrap(), packed.bytes().await.unwrap());
+        assert!(packed.len() * 2 < plain.len(), "{} of {} bytes", packed.len(), plain.len());
+        let again = request().header("if-none-match", &tag).send().await.unwrap();
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(again.headers().get("content-encoding"), None);
+        // The tag of other bytes is not known.
+        let other = request().header("if-none-match", &plain_tag).send().await.unwrap();
+        assert_eq!(other.status(), StatusCode::OK);
     }
 }
 
