@@ -72,6 +72,18 @@ export async function get(path) {
   return found;
 }
 
+/** What waits where at the head, as the view answers it. */
+export async function theBatons() {
+  const last = new Map();
+  for (const { kind, event } of past()) if (kind === 'transition') last.set(event.order_id, event);
+  const batons = topology.statuses.filter(({ holder }) => holder).flatMap(({ status, holder }) => {
+    const waiting = [...last.values()].filter((event) => event.status === status);
+    const [first] = waiting.sort((x, y) => x.occurred_at.localeCompare(y.occurred_at));
+    return first ? [{ status, holder, orders: waiting.length, oldest: first.order_id, waiting_ms: Math.max(0, now() - Date.parse(first.occurred_at)) }] : [];
+  });
+  return { late_after_ms: 5000, batons };
+}
+
 /** Follows the transitions of the run, or those of one order, until the answer is called. */
 export function follow(path, first, listeners) {
   const id = path.match(/^\/orders\/([^/]+)\/events$/)?.[1];

@@ -29,9 +29,12 @@ function mark() {
     const condition = found.get(node.dataset.name) ?? 'up';
     for (const name of ['down', 'frozen']) node.classList.toggle(name, condition === name);
     const said = node.querySelector('.condition'), words = condition === 'up' ? '' : condition;
+    // Above the age of what waits there.
+    const y = node.querySelector('.age').textContent ? '-50' : '-35';
+    if (said && said.getAttribute('y') !== y) said.setAttribute('y', y);
     if ((said?.textContent ?? '') === words) continue;
     said?.remove();
-    if (words) node.append(s('text', { class: 'condition', y: -26, 'text-anchor': 'middle' }, words));
+    if (words) node.append(s('text', { class: 'condition', y, 'text-anchor': 'middle' }, words));
   }
 }
 

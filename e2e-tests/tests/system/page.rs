@@ -136,6 +136,45 @@ async fn birds_take_off_when_an_order_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_map_shows_who_lets_orders_wait_and_for_how_long() {
+    let shop = alone().await;
+    let browser = page(&shop, "choreography").await;
+    browser.until(".batons", "No order waits").await;
+    shop.shop().stop("payments").await.unwrap();
+    let mut orders = Vec::new();
+    for customer in ["ada", "grace"] {
+        orders.push(shop.place(customer, &[("TEA", 1)]).await.unwrap());
+    }
+    let waiting = "[data-holder=payments][data-status=validated]";
+    let told = browser.until(waiting, "2").await;
+    assert!(told.contains("Validated") && told.contains(&orders[0].to_string()[28..]), "{told}");
+    // It grows old: by then, an operator would ask for it as well.
+    browser.until(&format!("{waiting}[data-late]"), ", late").await;
+    browser.find(".node.lit.late[data-name=payments]").await;
+    let node = "return ['.held', '.age'].map((part) =>
+        document.querySelector(`.node[data-name=payments] ${part}`).textContent)";
+    let of_node = || async { browser.run(node, json!([])).await };
+    let shown = of_node().await;
+    assert_eq!(shown[0], "2");
+    assert!(shown[1].as_str().unwrap().ends_with(" s"), "{shown}");
+    let mut broken = everywhere(&browser, "choreography-late").await;
+
+    shop.shop().start_process("payments").await.unwrap();
+    for order in orders {
+        assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    }
+    browser.until(".batons", "No order waits").await;
+    wait_for("payments to hold no baton", PATIENCE, || async {
+        let shown = of_node().await;
+        if shown == json!(["", ""]) { Ok(()) } else { Err(shown) }
+    })
+    .await;
+    broken.extend(everywhere(&browser, "choreography-again").await);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert_no_error(&browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_shows_its_sql_and_its_answer_and_what_is_wrong_with_a_parameter() {
     let shop = together().await;
     let order = shop.place("ada", &[("TEA", 2)]).await.unwrap();
@@ -287,11 +326,23 @@ async fn the_first_paint_is_measured() {
     const PAINT: &str = "
         const [paint] = performance.getEntriesByName('first-contentful-paint');
         return paint?.startTime ?? null";
+    const PAINTS: usize = 9;
     let shop = together().await;
     let browser = page(&shop, "shop").await;
-    browser.find("[data-sku=TEA]").await;
-    let painted = browser.run(PAINT, json!([])).await;
-    // How long it takes is this machine's affair: the figure is for people.
-    eprintln!("first contentful paint after {painted} ms");
-    assert!(painted.is_number(), "{painted}");
+    browser.keep_nothing().await;
+    let mut paints = Vec::new();
+    for _ in 0..PAINTS {
+        // Between two addresses of the page that differ in the fragment, nothing is loaded.
+        browser.goto("about:blank").await;
+        browser.goto(&shop.at("view", "/#/shop")).await;
+        let paint = wait_for("the first paint", PATIENCE, || async {
+            let paint = browser.run(PAINT, json!([])).await;
+            paint.as_f64().ok_or(paint)
+        });
+        paints.push(paint.await);
+        browser.find("[data-sku=TEA]").await;
+    }
+    paints.sort_by(f64::total_cmp);
+    // How long it takes is this machine's affair: the figures are for people.
+    eprintln!("first contentful paint, of {PAINTS}: {paints:.0?} ms");
 }

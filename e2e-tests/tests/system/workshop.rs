@@ -156,6 +156,8 @@ async fn dead_letters_are_replayed_and_discarded_one_by_one_and_all_of_one_cause
     ] {
         browser.until(&format!("[data-service={service}] .cause"), cause).await;
     }
+    let broken = everywhere(&browser, "workshop-letters").await;
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
     let id = "return document.querySelector('[data-service=view] .letter').dataset.letter";
     let id = browser.run(id, json!([])).await.as_str().unwrap().to_owned();
     browser.click("[data-service=view] [data-act=replay]").await;

@@ -2,9 +2,9 @@
 // leave one service and settle at the next.
 
 import { h, s, show, isStill } from './dom.js';
-import { follow, now, theTopology, report } from './live.js';
+import { follow, now, report, theBatons, theTopology } from './live.js';
 import { bird, causedBy, fly } from './picture.js';
-import { clock, count, mark, place, short, statusName, tone } from './words.js';
+import { clock, count, few, mark, place, short, span, statusName, tone } from './words.js';
 
 /** Above so many flights in a beat, a flock flies with their number. */
 const BIRDS_MAX = 8;
@@ -12,6 +12,12 @@ const BIRDS_MAX = 8;
 const SINGLES = 20;
 const BEAT_MS = 350;
 const FLIGHT_MS = 1100;
+/** How often the view is asked what waits where. */
+const WAITS_MS = 1000;
+/** So many events are told. */
+const LOG_MAX = 24;
+/** A rate that follows what happens within about two seconds. */
+const SMOOTH = 0.2;
 
 /** Who is in the picture: the services, those who ask them, and those outside. */
 function cast(topology) {
@@ -42,10 +48,12 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
   const rate = h('strong', { class: 'number' }, '0');
   const log = h('ol', { class: 'log', 'aria-label': 'The latest events' });
   const table = h('details', { class: 'ways' });
+  const waits = h('section', { class: 'batons', 'aria-label': 'What waits where' });
   show(main, h('div', { class: 'stage-head' }, h('h1', null, 'Choreography'), h('p', null, rate, ' events in the last second. The lit bird is the baton: it may write what happens next.')),
-    h('div', { class: 'stage' }, sky, h('section', { 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, quiet), log)), table);
+    h('div', { class: 'stage' }, sky, waits, h('section', { class: 'heard-last', 'aria-label': 'Events' }, h('p', { class: 'empty quiet-empty' }, quiet), log)), table);
   let topology, names = [], edges, at = {}, waiting = [], stop = () => {}, first = true, over = false;
-  const holders = new Map(), extra = {}, heard = [], rows = [];
+  let lots = {}, batons = null, asking;
+  const heard = [];
 
   function layout() {
     const { width, height } = sky.getBoundingClientRect();
@@ -55,21 +63,22 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     at = Object.fromEntries(names.map((name, index) => {
       // Customers come from the left, or from above; the others stand around.
       const angle = (index / names.length) * 2 * Math.PI + (tall ? -Math.PI / 2 : Math.PI);
-      return [name, { x: width / 2 + Math.cos(angle) * width * 0.37, y: height / 2 + Math.sin(angle) * height * 0.37 }];
+      return [name, { x: width / 2 + Math.cos(angle) * width * 0.37, y: height / 2 + Math.sin(angle) * height * 0.35 }];
     }));
     const middle = { x: width / 2, y: height / 2 };
     const paths = [...edges.values()].map((edge) => {
       const { a, b } = edge, from = at[a], to = at[b];
       // Bent to the middle, and a little to its right, so that both ways are seen.
       const bend = { x: (from.x + to.x) / 4 + middle.x / 2 + (to.y - from.y) * 0.08, y: (from.y + to.y) / 4 + middle.y / 2 - (to.x - from.x) * 0.08 };
-      edge.path = s('path', { class: `way of-${a}`, d: `M${from.x} ${from.y}Q${bend.x} ${bend.y},${to.x} ${to.y}` });
+      edge.rate ??= 0;
+      edge.path = s('path', { class: `way of-${a}`, d: `M${from.x} ${from.y}Q${bend.x} ${bend.y},${to.x} ${to.y}` }, s('title'));
       return edge.path;
     });
     const nodes = names.map((name) => {
       const { waits_for: needs = [] } = topology.services.find((one) => one.name === name) ?? {};
       const outside = needs.filter((need) => need !== 'postgres').map((need) => (need === 'smtp' ? 'mail server' : need));
       return s('g', { class: `node of-${name}`, transform: `translate(${at[name].x} ${at[name].y})`, 'data-name': name },
-        s('circle', { class: 'halo', r: 30 }), s('circle', { class: 'rock', r: 20 }), s('text', { class: 'held number', y: 5, 'text-anchor': 'middle' }),
+        s('circle', { class: 'halo', r: 30 }), s('circle', { class: 'rock', r: 20 }), s('text', { class: 'held number', y: 5, 'text-anchor': 'middle' }), s('text', { class: 'age number', y: -35, 'text-anchor': 'middle' }),
         s('text', { class: 'name', y: 42, 'text-anchor': 'middle' }, name === 'catalog' ? 'catalog (CDC)' : name === 'customer' ? 'people' : name),
         outside.length > 0 && s('text', { class: 'outside', y: 57, 'text-anchor': 'middle' }, `asks the ${outside.join(' and the ')}`));
     });
@@ -77,14 +86,55 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     held();
   }
 
+  /** How many batons each has, and the age of the oldest, if that is worth a look. */
   function held() {
-    const counts = { ...extra };
-    for (const holder of holders.values()) counts[holder] = (counts[holder] ?? 0) + 1;
     for (const node of sky.querySelectorAll('.node')) {
-      const number = counts[node.dataset.name] ?? 0;
+      const { name } = node.dataset, number = lots[name] ?? 0;
+      const ms = Math.max(0, ...(batons?.batons ?? []).filter(({ holder }) => holder === name).map(({ waiting_ms }) => waiting_ms));
       node.classList.toggle('lit', number > 0);
-      node.querySelector('.held').textContent = number || '';
+      node.classList.toggle('late', ms > batons?.late_after_ms);
+      node.querySelector('.held').textContent = number ? few(number) : '';
+      node.querySelector('.age').textContent = ms >= 1000 ? span(ms) : '';
     }
+  }
+
+  /** Asks what waits where, as long as somebody looks. What has happened since then comes on top. */
+  async function ask() {
+    const found = document.hidden ? batons : await theBatons().catch(() => batons);
+    if (over) return;
+    if (found !== batons) {
+      beat();
+      batons = found;
+      lots = {};
+      for (const { holder, orders } of found.batons) lots[holder] = (lots[holder] ?? 0) + orders;
+      held();
+      drawWaits();
+    }
+    asking = setTimeout(ask, WAITS_MS);
+  }
+
+  function drawWaits() {
+    const { batons: all, late_after_ms: late } = batons;
+    const rows = () => [...waits.querySelectorAll('tbody tr')];
+    // What is there stays there: somebody may have the focus in it.
+    const isSame = rows().length === all.length && all.every(({ status }, index) => rows()[index].dataset.status === status);
+    if (!isSame || !all.length) {
+      show(waits, h('h2', null, 'What waits where'), !all.length ? h('p', { class: 'dim' }, 'No order waits: each has come to its end.')
+        : h('p', { class: 'dim' }, `Who has the baton of open orders. One that has not moved for ${late / 1000} s is late.`),
+        all.length > 0 && h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Orders that wait' }, h('table', null,
+          h('thead', null, h('tr', null, ['Baton with', 'Status', 'Orders', 'Longest wait', 'Order'].map((name) => h('th', { scope: 'col' }, name)))),
+          h('tbody', null, all.map(({ holder, status }) => h('tr', { 'data-status': status, 'data-holder': holder },
+            h('th', { scope: 'row' }, h('strong', { class: `of-${holder}` }, holder)), h('td', null, statusName(status)), h('td', { class: 'number' }), h('td', { class: 'number' }),
+            h('td', null, h('a', null, h('code')))))))));
+    }
+    rows().forEach((row, index) => {
+      const { orders, oldest, waiting_ms: ms } = all[index], [, , number, time, order] = row.cells;
+      number.textContent = count(orders);
+      order.firstChild.href = `#/orders/${oldest}`;
+      order.querySelector('code').textContent = short(oldest);
+      row.toggleAttribute('data-late', ms > late);
+      time.textContent = ms > late ? `${span(ms)}, late` : span(ms);
+    });
   }
 
   const holderOf = (status) => topology.statuses.find((one) => one.status === status)?.holder ?? null;
@@ -111,19 +161,11 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
         layout();
       }
     }
-    const holder = holderOf(event.status), { count = 1, writer, version, order_id: id } = event;
-    if (count > 1) {
-      // Numbers do not say which orders they are of: who writes had the baton, and passes it on.
-      for (const one of holders.values()) extra[one] = (extra[one] ?? 0) + 1;
-      holders.clear();
-      if (version > 1) extra[writer] = Math.max(0, (extra[writer] ?? 0) - count);
-      if (holder) extra[holder] = (extra[holder] ?? 0) + count;
-    } else {
-      if (!holders.delete(id) && version > 1 && extra[writer] > 0) extra[writer] -= 1;
-      if (holder) holders.set(id, holder);
-    }
-    rows.unshift(event);
-    rows.length = Math.min(rows.length, 24);
+    const holder = holderOf(event.status), { count = 1, writer, version } = event;
+    // Who writes had the baton, and passes it on; the next answer of the view sets right what is not.
+    if (version > 1) lots[writer] = Math.max(0, (lots[writer] ?? 0) - count);
+    if (holder) lots[holder] = (lots[holder] ?? 0) + count;
+    tell(event);
   }
 
   function launch({ a, b, kind, number }) {
@@ -144,12 +186,14 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     while (heard.length && heard[0][0] < since) heard.shift();
     rate.textContent = count(heard.reduce((sum, [, number]) => sum + number, 0));
     // What was there before comes before.
-    if (first || !waiting.length) return;
+    if (first) return;
     const events = waiting;
     waiting = [];
     events.forEach(take);
     // Nothing flies where it is not seen.
     const all = document.hidden ? [] : events.flatMap((event) => flights(event).map((flight) => ({ ...flight, number: event.count ?? 1 })));
+    drawRates(all);
+    if (!events.length) return;
     if (all.length <= BIRDS_MAX && all.every(({ number }) => number === 1)) all.forEach((flight, index) => setTimeout(() => over || launch(flight), (index * BEAT_MS) / all.length));
     else {
       const sums = new Map();
@@ -160,17 +204,32 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
       sums.forEach(launch);
     }
     held();
-    drawLog();
   }
 
-  function drawLog() {
-    main.querySelector('.quiet-empty')?.toggleAttribute('hidden', rows.length > 0);
-    show(log, rows.map((event) => h('li', null,
+  /** The more goes a way, the wider it is. */
+  function drawRates(all) {
+    const beats = 1000 / BEAT_MS, sums = new Map();
+    for (const { a, b, number } of all) sums.set(`${a} ${b}`, (sums.get(`${a} ${b}`) ?? 0) + number);
+    edges?.forEach((edge, key) => {
+      const flown = sums.get(key) ?? 0;
+      if (!edge.path || (!edge.rate && !flown)) return;
+      edge.rate += (flown * beats - edge.rate) * SMOOTH;
+      if (edge.rate < 0.05) edge.rate = 0;
+      edge.path.style.strokeWidth = edge.rate ? `${1.4 + Math.min(Math.log2(1 + edge.rate), 8)}px` : '';
+      edge.path.querySelector('title').textContent = `${edge.a} to ${edge.b}: ${edge.rate.toFixed(1)} a second`;
+    });
+  }
+
+  /** The newest comes on top; the others stay as they are, and so does the focus. */
+  function tell(event) {
+    main.querySelector('.quiet-empty')?.setAttribute('hidden', '');
+    log.prepend(h('li', null,
       s('svg', { viewBox: '-10 -8 20 16', width: 20, height: 16, 'aria-hidden': 'true' }, bird(event.writer)),
       h('span', null, h('strong', null, event.transition), event.count > 1 && h('strong', { class: 'number' }, ` × ${count(event.count)}`), h('span', { class: 'dim' }, ' by ', h('span', { class: `of-${event.writer}` }, event.writer))),
       h('a', { href: `#/orders/${event.order_id}?version=${event.version}`, 'aria-label': `order ${short(event.order_id)}, version ${event.version}` }, h('code', null, short(event.order_id))),
       h('span', { class: `dim ${tone(event.status)}` }, mark(event.status), ' ', statusName(event.status)),
-      h('code', { class: 'dim' }, place(event)), h('time', { class: 'number dim', datetime: event.occurred_at }, clock(event.occurred_at)))));
+      h('code', { class: 'dim' }, place(event)), h('time', { class: 'number dim', datetime: event.occurred_at }, clock(event.occurred_at))));
+    while (log.childElementCount > LOG_MAX) log.lastElementChild.remove();
   }
 
   function drawTable() {
@@ -198,11 +257,11 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     layout();
     const early = [];
     setTimeout(() => {
-      // What was there before is told and counted, and does not fly.
+      // What was there before is told, and does not fly; what waits of it, the view knows.
       early.sort((x, y) => x.occurred_at.localeCompare(y.occurred_at)).forEach(take);
+      lots = {};
       first = false;
-      held();
-      drawLog();
+      ask();
     }, 600);
     const hear = (events, number) => {
       heard.push([performance.now(), number]);
@@ -219,6 +278,7 @@ export function choreography(main, quiet = ['The sky is quiet. ', h('a', { href:
     over = true;
     stop();
     clearInterval(beats);
+    clearTimeout(asking);
     sizes.disconnect();
     report('questions', null);
   };

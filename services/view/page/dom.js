@@ -22,6 +22,23 @@ export const s = (name, attributes, ...children) => fill(document.createElementN
 /** Puts `children` in the place of what `element` has. */
 export const show = (element, ...children) => element.replaceChildren(...children.flat(Infinity).filter(Boolean));
 
+/**
+ * One element per item, made once, so that what has the focus keeps it and a click finds it: `make`
+ * answers it with what updates it.
+ */
+export function keyed(list, items, key, make) {
+  const there = list.made ??= new Map();
+  const wanted = new Set(items.map(key));
+  for (const [name, { element }] of there) if (!wanted.has(name)) { element.remove(); there.delete(name); }
+  items.forEach((item, index) => {
+    const name = key(item);
+    if (!there.has(name)) there.set(name, make(item));
+    const { element, update } = there.get(name);
+    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
+    update(item);
+  });
+}
+
 /** Whether people ask for less motion; asked each time, as they may change their mind. */
 export const isStill = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 

@@ -125,6 +125,9 @@ export function follow(path, first, listeners) {
   };
 }
 
+/** What waits where; customers are not told. */
+export const theBatons = async () => (session.customer ? null : get('batons'));
+
 let topology;
 /** Services, topics, flows and the baton table: asked for once. */
 export const theTopology = () => {

@@ -1,12 +1,19 @@
 // One order: who wrote what, when and where; what it was at each version; and all orders, to choose.
 
-import { h, s, show, hidden, isStill } from './dom.js';
+import { h, s, show, hidden, isStill, keyed } from './dom.js';
 import { get, post, follow, now, theTopology, newKey, report } from './live.js';
 import { bird, causedBy, fly } from './picture.js';
 import { customer } from './session.js';
 import { cause, clock, mark, money, place, short, span, statusMeans, statusName, tone } from './words.js';
 
 const chip = (status) => h('span', { class: `chip ${tone(status)}` }, h('span', { 'aria-hidden': 'true' }, mark(status)), ' ', statusName(status));
+
+function drawFlight(link, steps) {
+  const last = steps.at(-1), width = steps.length * 20;
+  show(link, h('code', null, short(last.order_id)), chip(last.status),
+    h('span', { class: 'trail', 'aria-hidden': 'true' }, s('svg', { viewBox: `0 0 ${width} 16`, width, height: 16 }, steps.map((step, index) => s('g', { transform: `translate(${10 + index * 20} 9)` }, bird(step.writer))))),
+    h('span', { class: 'number' }, span(last.latency_ms)), h('time', { class: 'number', datetime: last.occurred_at }, clock(last.occurred_at)));
+}
 
 /** The latest orders, as they go on; `begin` says how there come to be some. */
 export function orders(main, begin = ['Place one in the ', h('a', { href: '#/shop' }, 'shop'), ' or with ', h('code', null, './shop order TEA=2'), '.']) {
@@ -22,14 +29,13 @@ export function orders(main, begin = ['Place one in the ', h('a', { href: '#/sho
   const draw = () => {
     drawn = false;
     const latest = [...known.values()].sort((a, b) => b.at(-1).occurred_at.localeCompare(a.at(-1).occurred_at)).slice(0, 40);
-    show(list, latest.map((steps) => {
-      const last = steps.at(-1);
-      return h('li', null, h('a', { class: 'flight-link', href: `#/orders/${last.order_id}` },
-        h('code', null, short(last.order_id)), chip(last.status),
-        h('span', { class: 'trail', 'aria-hidden': 'true' }, s('svg', { viewBox: `0 0 ${steps.length * 20} 16`, width: steps.length * 20, height: 16 }, steps.map((step, index) => s('g', { transform: `translate(${10 + index * 20} 9)` }, bird(step.writer))))),
-        h('span', { class: 'number' }, span(last.latency_ms)), h('time', { class: 'number', datetime: last.occurred_at }, clock(last.occurred_at))));
-    }));
-    show(body, latest.length ? list : none);
+    keyed(list, latest, ([{ order_id }]) => order_id, ([{ order_id }]) => {
+      const link = h('a', { class: 'flight-link', href: `#/orders/${order_id}` });
+      let shown;
+      return { element: h('li', null, link), update: (steps) => { if (steps !== shown) drawFlight(link, shown = steps); } };
+    });
+    const wanted = latest.length ? list : none;
+    if (!wanted.isConnected) show(body, wanted);
   };
   const soon = () => { if (!drawn) { drawn = true; setTimeout(draw, 100); } };
   const stop = follow('/events', { latest: 200, singles: 60 }, {

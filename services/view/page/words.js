@@ -7,7 +7,15 @@ export const money = ({ amount_minor, currency }) =>
 
 export const count = (number) => new Intl.NumberFormat('en').format(number);
 
-export const span = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`);
+/** The same where there is room for four characters: 1.2K. */
+export const few = (number) => new Intl.NumberFormat('en', { notation: 'compact' }).format(number);
+
+export function span(ms) {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
 
 export const clock = (time) => new Date(time).toLocaleTimeString('en-GB');
 

@@ -1,7 +1,7 @@
 // The Workshop: what breaks the shop on purpose, and what shows that it holds. It talks to the program that
 // keeps the shop, and to the view about its views.
 
-import { h, show, hidden } from './dom.js';
+import { h, hidden, keyed, show } from './dom.js';
 import { ask, get, report, workshopUrl } from './live.js';
 import { clock, count, short, span } from './words.js';
 
@@ -58,20 +58,6 @@ function sure(words, attributes, work) {
     timer = setTimeout(() => { delete button.dataset.sure; show(button, words); }, 3000);
   } }, words);
   return button;
-}
-
-/** One element per item, made once, so that what has the focus keeps it. */
-function keyed(list, items, key, make) {
-  const there = list.made ??= new Map();
-  const wanted = new Set(items.map(key));
-  for (const [name, { element }] of there) if (!wanted.has(name)) { element.remove(); there.delete(name); }
-  items.forEach((item, index) => {
-    const name = key(item);
-    if (!there.has(name)) there.set(name, make(item));
-    const { element, update } = there.get(name);
-    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
-    update(item);
-  });
 }
 
 const bad = (text) => h('span', { class: 'bad' }, text);

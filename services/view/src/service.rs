@@ -5,7 +5,7 @@ use crate::{
     config::{Config, DEFAULT_PORT},
     feed::{Changes, Feed},
     freshness::Freshness,
-    http::{self, App, OrderLooks, Page, Streams},
+    http::{self, App, LastBatons, OrderLooks, Page, Streams},
     processor::{BATCH_RECORDS_MAX, ViewProcessor},
     rebuild::Rebuilds,
 };
@@ -62,6 +62,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         database,
         waiters,
         looks: OrderLooks::default(),
+        batons: LastBatons::default(),
         feed,
         streams,
         page: Page::new(&config.orders_url, config.workshop_url.as_deref())?,

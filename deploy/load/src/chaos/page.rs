@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use auditor::Verdict;
+use auditor::{Verdict, Violation};
 use maud::{Markup, PreEscaped, html};
 
 use super::figures::{never_seen, p99_ms, unseen};
 use super::recovery::Happened;
 use super::timeline::{self, Curve, Picture};
-use crate::journal::Story;
+use crate::journal::{Reply, Story};
 
 /// Most orders that are told one by one.
 const UNSEEN_TOLD: usize = 100;
@@ -44,13 +44,41 @@ impl Shown<'_> {
             pre { (self.tables) }
             @match &self.audited {
                 Ok(verdict) => {
-                    (report::violations(verdict, |_| html! {}))
+                    (report::violations(verdict, |violation| self.met(violation)))
                     (report::details("All that the auditor has looked at", [verdict]))
                 }
                 Err(why) => p { "The shop could not be audited: " (why) },
             }
         };
         report::page(self.title, &self.wrong, &body)
+    }
+
+    /// The faults that struck while the order of `violation` was under way. A run on real machines
+    /// cannot be made smaller; this says where to look.
+    fn met(&self, violation: &Violation) -> Markup {
+        let is_it = |story: &&Story| {
+            let accepted = story.reply.map(|(_, reply)| reply);
+            violation.order.is_some_and(|order| accepted == Some(Reply::Accepted(order)))
+        };
+        let Some(story) = self.stories.iter().find(is_it) else { return html! {} };
+        let end = story.settled.map(|(at, _)| at);
+        let until = end.unwrap_or(self.end);
+        let met = |fault: &&Happened| fault.begin <= until && fault.end >= story.due;
+        let met: Vec<_> = self.faults.iter().filter(met).collect();
+        let at = |at: Instant| format!("{:.1} s", (at - self.begin).as_secs_f64());
+        html! {
+            p {
+                "The order was due at " (at(story.due))
+                @match end {
+                    Some(end) => { " and ended at " (at(end)) }
+                    None => " and did not end"
+                }
+                @if met.is_empty() { "; no fault struck meanwhile." } @else { "; meanwhile:" }
+            }
+            ul { @for fault in met {
+                li { (fault.act.to_string()) ", from " (at(fault.begin)) " to " (at(fault.end)) }
+            } }
+        }
     }
 
     fn latencies(&self) -> String {
@@ -99,8 +127,8 @@ impl Shown<'_> {
 
 #[cfg(test)]
 mod tests {
-    use auditor::Evidence;
-    use contracts::OrderId;
+    use auditor::{Evidence, Law, Moment};
+    use contracts::{OrderId, Timestamp};
     use uuid::Uuid;
 
     use super::*;
@@ -126,19 +154,38 @@ mod tests {
             end: begin + s(9),
             failed: None,
         };
-        let verdict = auditor::audit(&Evidence::default());
+        let over = Happened { begin: begin + s(3), end: begin + s(4), ..fault.clone() };
+        let before =
+            Happened { begin, end: begin, act: Act::Kill("kafka".into()), ..fault.clone() };
+        let mut verdict = auditor::audit(&Evidence::default());
+        let (law, detail) = (Law::ALL[0], "two captures".to_owned());
+        verdict.violations.push(Violation { law, order: Some(order), sku: None, detail });
+        if let Some(tally) = verdict.tallies.get_mut(&law) {
+            tally.violations = 1;
+        }
+        let moment = Moment {
+            at: Timestamp(0),
+            place: "payments.charges".into(),
+            who: "payments".into(),
+            what: "captured once more".into(),
+        };
+        verdict.stories.insert(order, vec![moment]);
         let shown = Shown {
             title: "./shop chaos --seed 7",
             begin,
             end: begin + s(10),
             stories: &[story],
-            faults: &[fault],
+            faults: &[fault, over, before],
             tables: "fault <at>".into(),
             audited: Ok(&verdict),
             wrong: vec!["1 orders have not ended".into()],
         };
         let page = shown.page();
-        assert_eq!(page.matches("freeze orders-1").count(), 3, "over each of the pictures");
+        let met = page.split("The order was due at 1.0 s and did not end; meanwhile:").nth(1);
+        let met = met.and_then(|rest| rest.split("</ul>").next()).unwrap();
+        assert_eq!(met.matches("<li>").count(), 2, "{met}");
+        assert!(met.contains("freeze orders-1, from 1.0 s to 9.0 s"), "{met}");
+        assert_eq!(page.matches("freeze orders-1").count(), 8, "in each picture, and at the order");
         for text in [
             "--seed 7",
             "class=\"p99\"",
@@ -146,7 +193,9 @@ mod tests {
             &order.to_string(),
             "fault &lt;at&gt;",
             "1 orders have not ended",
-            "None.",
+            "two captures",
+            "The story of the order",
+            "captured once more",
         ] {
             assert!(page.contains(text), "{text} is missing in\n{page}");
         }

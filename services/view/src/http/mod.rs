@@ -1,5 +1,6 @@
 //! The view over HTTP: queries, the page, and what operators do with the lean views.
 
+mod batons;
 mod catalog;
 mod customers;
 mod etag;
@@ -14,6 +15,7 @@ mod topology;
 mod views;
 mod wait;
 
+pub use batons::LastBatons;
 pub use page::Page;
 pub use streams::{Streams, Writers};
 
@@ -54,6 +56,8 @@ pub struct App {
     pub waiters: Waiters<OrderId, ()>,
     /// How they look.
     pub looks: OrderLooks,
+    /// What waits where.
+    pub batons: LastBatons,
     /// The transitions as they come.
     pub feed: Feed,
     /// The clients that get them.
@@ -173,6 +177,7 @@ fn api() -> Routes<App> {
         .with(Public, routes!(catalog::product))
         .with(Staff, routes!(catalog::sales))
         .with(Public, routes!(topology::show))
+        .with(Staff, routes!(batons::show))
         .with(Staff, routes!(views::list))
         .with(Staff, routes!(views::show, views::remove))
         .with(Staff, routes!(views::rebuild))
@@ -214,6 +219,7 @@ const INDEX: Index = Index {
         "/products?limit={1..1000}&after={sku}",
         "/products/{sku}",
         "/sales?limit={1..1000}&after={sku}",
+        "/batons",
         "/topology",
         "/questions",
         "/questions/{name}?limit={1..1000}",

@@ -6,7 +6,7 @@ mod asked;
 
 pub use asked::{Asked, Parameter};
 
-use crate::views::ViewName;
+use crate::views::{ViewName, batons::LATE_SECONDS};
 use serde_json::Value;
 use service_kit::postgres::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, types::Json};
@@ -54,7 +54,7 @@ pub static QUESTIONS: [Question; 12] = [
     question!(
         "stuck-orders",
         "Open orders whose baton has not moved for some seconds, longest first",
-        [Parameter::seconds(5)],
+        [Parameter::seconds(LATE_SECONDS)],
         ["order_id", "status", "version", "last_writer", "waiting_ms"]
     ),
     question!(

@@ -5,6 +5,7 @@
 //! from the log.
 
 mod all;
+pub mod batons;
 mod captured;
 pub mod customer_orders;
 pub mod customers;

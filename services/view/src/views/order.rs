@@ -14,7 +14,11 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Times are milliseconds since 1970, as in the events.
+/// Which orders have not ended, as the index of those has it.
+pub(super) const OPEN: &str = "status NOT IN ('confirmed', 'rejected', 'cancelled', 'refunded')";
+
+/// Times are milliseconds since 1970, as in the events. The index is of the open orders, which are
+/// few: who asks what waits reads no order that has ended.
 pub(super) const DEFINITION: Definition = Definition {
     name: "orders",
     topics: &[&ORDERS.spec],
@@ -33,7 +37,9 @@ pub(super) const DEFINITION: Definition = Definition {
             requested_at bigint NOT NULL,
             deadline     bigint NOT NULL,
             note         text   NOT NULL
-        )",
+        );
+        CREATE INDEX orders_open ON orders (order_id, version)
+            WHERE status NOT IN ('confirmed', 'rejected', 'cancelled', 'refunded')",
     revision: 1,
     keep: None,
 };

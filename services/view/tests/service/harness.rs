@@ -25,7 +25,7 @@ use view::{
     adapters::{self, BlockingPostgres, Postgres as Tables, Served},
     feed::{Changes, Feed},
     freshness::Freshness,
-    http::{self, App, OrderLooks, Page, Streams},
+    http::{self, App, LastBatons, OrderLooks, Page, Streams},
     processor::ViewProcessor,
     rebuild::Rebuilds,
 };
@@ -154,6 +154,7 @@ impl Instance {
             database: tables.database().clone(),
             waiters: waiters.clone(),
             looks: OrderLooks::default(),
+            batons: LastBatons::default(),
             feed,
             streams: streams.clone(),
             page: Page::new("http://127.0.0.1:8080", None).unwrap(),

@@ -4,6 +4,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod batons;
 mod callers;
 mod crash;
 mod crowd;

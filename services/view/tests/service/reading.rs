@@ -167,6 +167,7 @@ async fn what_can_be_asked_is_told() {
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let told = [
         "/",
+        "/batons",
         "/customers",
         "/customers/{id}/orders",
         "/events",
