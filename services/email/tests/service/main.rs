@@ -11,5 +11,6 @@ mod metrics;
 mod notice;
 mod once;
 mod parts;
+mod pipelining;
 mod servers;
 mod smtp;
