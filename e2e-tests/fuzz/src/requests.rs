@@ -180,6 +180,7 @@ pub(crate) fn view(bytes: &[u8]) {
             waiters: service_kit::Waiters::new(8),
             looks: OrderLooks::default(),
             streams,
+            batons: LastBatons::default(),
             page: Page::new("http://orders", None).expect("it is a URL"),
             freshness: Freshness::default(),
             rebuilds: Rebuilds::default(),
