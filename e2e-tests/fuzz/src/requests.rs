@@ -35,7 +35,7 @@ use view::{
     adapters::Postgres,
     feed::Feed,
     freshness::Freshness,
-    http::{OrderLooks, Page, Streams},
+    http::{LastBatons, OrderLooks, Page, Streams},
     rebuild::Rebuilds,
 };
 
