@@ -7,7 +7,6 @@
 mod batons;
 mod callers;
 mod crash;
-mod crowd;
 mod document;
 mod dropped;
 mod harness;

@@ -1,15 +1,24 @@
 //! Goal: two thousand requests wait on two instances, each is answered right and soon after the
 //! view's own update, other questions are answered meanwhile, and nothing of them is left.
 //!
-//! `cargo test --release -p view --test service crowd -- --nocapture` prints how late the answers
+//! `cargo test --release -p view --test crowd -- --nocapture` prints how late the answers
 //! were; docs/performance.md has such figures. Only what holds on a busy machine is asserted.
+//!
+//! A program of its own, as it measures its memory: other tests would count.
 
-use crate::{
-    harness::Instance,
-    stories::{confirmed_story, order_id},
-};
+#![cfg(feature = "service")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(dead_code, reason = "the tests of the service use the rest")]
+
+#[path = "../service/harness.rs"]
+mod harness;
+#[path = "../service/stories.rs"]
+mod stories;
+
+use harness::Instance;
 use reqwest::{Client, Response};
 use std::time::{Duration, Instant};
+use stories::{confirmed_story, order_id};
 use testkit::wait_for;
 use tokio::task::JoinHandle;
 
