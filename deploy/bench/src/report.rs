@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use svg::Document;
 use svg::node::element::{Group, Rectangle, Style, Text};
 
-use crate::{Figures, Run};
+use crate::Run;
 
 /// What a page has between these lines is generated.
 pub const BEGIN: &str = "<!-- bench: generated from docs/bench.jsonl -->";
@@ -92,48 +92,42 @@ fn between(text: &str, begin: &str, new: &str, end: &str) -> Result<String, Stri
     Ok(format!("{before}{begin}\n{new}{end}{after}"))
 }
 
-/// The figures of the last run that has some of them, and of the first one where the machine was as
-/// fast.
+/// The figures of the last run that has some of them, beside those of the first one on a machine
+/// that was as fast.
 fn table(runs: &[Run], rows: &[Row]) -> String {
     let has_some = |run: &&Run| rows.iter().any(|(_, name, ..)| run.figures.get(name).is_some());
-    let mut runs = runs.iter().filter(has_some);
-    let Some(first) = runs.next() else { return String::new() };
-    let last = runs.next_back().unwrap_or(first);
+    let runs: Vec<_> = runs.iter().filter(has_some).collect();
+    let Some((last, earlier)) = runs.split_last() else { return String::new() };
     let machine = &last.machine;
-    let slower = machine.yardstick_s / first.machine.yardstick_s;
-    let is_alike = (1.0 / ALIKE..=ALIKE).contains(&slower);
-    let before = match is_alike {
-        true => format!(
-            "before: commit `{}`, yardstick {:.3} s.",
-            first.commit, first.machine.yardstick_s
-        ),
-        false => format!(
-            "the machine of the first run, commit `{}`, took {:.3} s for it, so only its ratios \
-             are shown.",
-            first.commit, first.machine.yardstick_s
-        ),
+    let is_alike = |run: &&&Run| {
+        (1.0 / ALIKE..=ALIKE).contains(&(machine.yardstick_s / run.machine.yardstick_s))
     };
+    let first = earlier.iter().find(is_alike);
     let mut text = format!(
-        "Commit `{}`, {} cores, {} GB, yardstick {:.3} s; {before}\n\n\
-         | what | before | now | unit | share of its limit, before | now |\n\
-         |---|---|---|---|---|---|\n",
+        "Commit `{}`, {} cores, {} GB, yardstick {:.3} s",
         last.commit,
         machine.cores,
         machine.memory_mb / 1_000,
         machine.yardstick_s,
     );
-    let (old, new) = (first.figures.ratios(), last.figures.ratios());
+    text += &match first {
+        Some(Run { commit, machine, .. }) => format!(
+            "; before: commit `{commit}`, yardstick {:.3} s.\n\n\
+             | what | before | now | unit | share of its limit |\n|---|---|---|---|---|\n",
+            machine.yardstick_s
+        ),
+        None => {
+            ".\n\n| what | figure | unit | share of its limit |\n|---|---|---|---|\n".to_owned()
+        }
+    };
+    let ratios = last.figures.ratios();
     for (what, name, unit, ratio) in rows {
         let Some(now) = last.figures.get(name) else { continue };
-        let before = first.figures.get(name).filter(|_| is_alike);
-        let before = before.map_or_else(String::new, shown);
-        let share = |of: &Figures| {
-            let share = ratio.and_then(|ratio| of.get(ratio));
-            share.map_or_else(String::new, |share| format!("{share:.2}"))
-        };
-        let (then, share) = (share(&old), share(&new));
-        let _ =
-            writeln!(text, "| {what} | {before} | {} | {unit} | {then} | {share} |", shown(now));
+        let before = first.map(|first| first.figures.get(name).map_or_else(String::new, shown));
+        let before = before.map_or_else(String::new, |before| format!(" {before} |"));
+        let share = ratio.and_then(|ratio| ratios.get(ratio));
+        let share = share.map_or_else(String::new, |share| format!("{share:.2}"));
+        let _ = writeln!(text, "| {what} |{before} {} | {unit} | {share} |", shown(now));
     }
     text
 }
@@ -312,7 +306,7 @@ fn legend() -> Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Machine;
+    use crate::{Figures, Machine};
     use std::collections::BTreeMap;
 
     fn run(commit: &str, validated: f64) -> Run {
@@ -332,7 +326,7 @@ mod tests {
         let runs = [run("aaa", 1_000.0), run("bbb", 2_000.0), run("ccc", 3_000.0)];
         let new = page(&old, &runs, ALL).unwrap();
         assert!(new.starts_with("above\n") && new.ends_with("\nbelow"), "{new}");
-        let row = "| validated, from the log | 1000 | 3000 | orders/s | 0.25 | 0.25 |";
+        let row = "| validated, from the log | 1000 | 3000 | orders/s | 0.25 |";
         assert!(new.contains(row) && !new.contains("\nold"), "{new}");
         assert_eq!(page(&new, &runs, ALL).unwrap(), new);
         assert!(page("no place", &runs, ALL).is_err());
@@ -343,8 +337,8 @@ mod tests {
         let mut slow = run("bbb", 500.0);
         slow.machine.yardstick_s = 1.0;
         let page = page(&format!("{BEGIN}{END}"), &[run("aaa", 1_000.0), slow], ALL).unwrap();
-        assert!(page.contains("| validated, from the log |  | 500 | orders/s | 0.25 | 0.25 |"));
-        assert!(page.contains("only its ratios"), "{page}");
+        assert!(page.contains("| validated, from the log | 500 | orders/s | 0.25 |"), "{page}");
+        assert!(!page.contains("before"), "{page}");
     }
 
     #[test]
