@@ -128,7 +128,8 @@ async fn birds_take_off_when_an_order_does() {
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
     shop.settled(order).await.unwrap();
     browser.until(".log", &order.to_string()[28..]).await;
-    let table = browser.run("return document.querySelector('table').textContent", json!([])).await;
+    let ways = "return document.querySelector('.ways table').textContent";
+    let table = browser.run(ways, json!([])).await;
     for topic in ["orders.commands", "order-validations", "catalog.products", "order-views"] {
         assert!(table.as_str().unwrap().contains(topic), "{table}");
     }
