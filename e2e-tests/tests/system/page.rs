@@ -303,7 +303,7 @@ async fn the_longest_words_of_catalog_and_customers_fit_into_every_screen() {
         ("orders", "orders".to_owned(), ".flight-link"),
         ("order", format!("orders/{order}"), ".steps li"),
         ("choreography", "choreography".to_owned(), ".log"),
-        ("question", "questions/best-customers".to_owned(), "[data-question]"),
+        ("question", "questions/unsold-products".to_owned(), "[data-question]"),
     ] {
         browser.goto(&shop.at("view", &format!("/#/{address}"))).await;
         browser.find(there).await;
