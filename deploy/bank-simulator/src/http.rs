@@ -86,7 +86,10 @@ pub fn router(bank: Arc<Bank>, shutdown: Shutdown) -> Router {
 /// Lets happen to a request what the faults want.
 async fn interfere(State(app): State<App>, request: HttpRequest, next: Next) -> Response {
     let interference = app.bank.interfere();
-    app.shutdown.run_until_cancelled(tokio::time::sleep(interference.latency)).await;
+    // Even a sleep of nothing ends with the timer's next millisecond.
+    if !interference.latency.is_zero() {
+        app.shutdown.run_until_cancelled(tokio::time::sleep(interference.latency)).await;
+    }
     match interference.fate {
         Fate::Answered => next.run(request).await,
         Fate::Failed => simulated(StatusCode::INTERNAL_SERVER_ERROR, "simulated_error"),
