@@ -34,7 +34,7 @@ const STANDSTILL: Duration = Duration::from_secs(120);
 const SALE: &str = "TEA";
 /// What customers order, and how many pieces there shall be of each: more than any burst orders.
 const STOCKED: [&str; 5] = [SALE, "MUG", "HONEY", "SCONE", "SEEDS"];
-const PIECES: i64 = 1_000_000;
+pub(crate) const PIECES: i64 = 1_000_000;
 
 /// What is not needed until an order is validated.
 const AFTER_VALIDATION: [&str; 3] = ["payments", "view", "email"];

@@ -11,18 +11,15 @@ use futures::{StreamExt, TryStreamExt};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::burst::{Wish, burst, spread_sku, validate};
+use crate::burst::{PIECES, Wish, burst, spread_sku, validate};
 use crate::steady::{self, Step, orders_in, whole};
+use crate::telemetry::WARM_UP_SECONDS;
 use crate::{Figures, Ground};
 
-/// After a service has started again: connections, caches, and what is compiled late.
-const WARM_UP_SECONDS: u64 = 10;
 /// How long a new product may take until services know it.
 const KNOWN_WITHIN: Duration = Duration::from_secs(120);
 /// Requests that are on their way at a time.
 const RESTOCKED_AT_A_TIME: usize = 16;
-/// More pieces of each product than any burst orders.
-const PIECES: i64 = 1_000_000;
 
 /// What to vary, and how much to measure at each place.
 #[derive(Clone, Debug)]

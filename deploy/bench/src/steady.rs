@@ -23,9 +23,7 @@ pub async fn idle(ground: &Ground, seconds: u64) -> Result<Figures> {
     for (name, used) in &usage.services {
         figures.add(format!("idle.{name}_cores"), cores(used.cpu_ms));
     }
-    let services = usage.services.iter().filter(|(name, _)| client::SERVICES.contains(&&***name));
-    let memory: u64 = services.map(|(_, used)| used.memory_mb).sum();
-    figures.add("idle.services_mb", whole(memory));
+    figures.add("idle.services_mb", whole(ground.services_mb().await?));
     Ok(figures)
 }
 

@@ -24,7 +24,7 @@ use crate::{Figures, Ground};
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// After a service has started again: connections, caches, and what is compiled late.
-const WARM_UP_SECONDS: u64 = 10;
+pub(crate) const WARM_UP_SECONDS: u64 = 10;
 
 /// What to compare.
 #[derive(Clone, Copy, Debug)]

@@ -146,7 +146,7 @@ fn no_secret_is_in_the_file_and_each_is_given_to_those_who_name_it() {
         used.extend(given);
     }
     let names: BTreeSet<String> = known.keys().cloned().collect();
-    assert_eq!(used, names, "a secret that nobody is given");
+    assert_eq!(used, names, "each secret must be given to a container");
     // A service has its own, and no login of another one.
     for user in principals().iter().map(|user| user.name) {
         let having = services().into_iter().filter(|(_, it)| list(it, "secrets").contains(user));

@@ -1,5 +1,5 @@
-//! In a secured shop whose callers need a token, an order is its customer's, and says who has asked
-//! for it at every step, also after the bank and the relay.
+//! In a secured shop whose callers need a token, an order belongs to its customer, and its timeline
+//! names who has asked for it at every step, also after the bank and the relay.
 
 use client::{Badge, Development, Dirs, Shop, StartOptions};
 use e2e_tests::PATIENCE;

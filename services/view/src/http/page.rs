@@ -236,7 +236,7 @@ mod tests {
 
     /// All files of a shop with a Workshop together, as browsers get them.
     const BYTES_MAX: usize = 100_000;
-    /// And as they are: who reads them reads no more.
+    /// The same files before they are packed.
     const TEXT_BYTES_MAX: usize = 120_000;
 
     fn with_workshop() -> Page {

@@ -128,7 +128,7 @@ impl Conversation {
     /// # Errors
     /// The first that is not answered well, and its number. The conversation is over then: the
     /// server may have gone on to the ones behind, and has no mail without its final dot.
-    pub(super) fn commands(&mut self, commands: &[Command]) -> Result<(), (usize, Stop)> {
+    pub(super) fn commands(&mut self, commands: &[Command; 3]) -> Result<(), (usize, Stop)> {
         if !self.has_pipelining {
             for (n, (step, line)) in commands.iter().enumerate() {
                 self.command(*step, line).map_err(|stop| (n, stop))?;
@@ -136,11 +136,9 @@ impl Conversation {
             return Ok(());
         }
         let lines: String = commands.iter().map(|(_, line)| format!("{line}\r\n")).collect();
-        if let (Err(error), Some((step, _))) =
-            (self.write(lines.as_bytes(), DATA_BLOCK), commands.first())
-        {
-            return Err((0, Stop::because(*step, &error)));
-        }
+        let [(first, _), ..] = commands;
+        self.write(lines.as_bytes(), DATA_BLOCK)
+            .map_err(|error| (0, Stop::because(*first, &error)))?;
         for (n, (step, _)) in commands.iter().enumerate() {
             self.answer(*step, patience(*step)).map_err(|stop| (n, stop))?;
         }
