@@ -10,6 +10,7 @@
 //! - [`restart`]: how soon it is back.
 //! - [`rebuild`]: how fast its lean views come back from the log.
 //! - [`telemetry`]: what traces, metrics and logs for collectors cost.
+//! - [`map`]: what those who look at the living map cost.
 //! - [`scale`]: what partitions, instances, products and open orders cost.
 //! - [`Run`]: the figures of a run, one line of JSON, and their comparison.
 //! - [`report`]: what the pages show of the runs in `docs/bench.jsonl`.
@@ -18,7 +19,9 @@ pub mod burst;
 mod ground;
 pub mod limits;
 mod machine;
+pub mod map;
 pub mod overload;
+mod paired;
 pub mod rebuild;
 pub mod report;
 pub mod restart;
@@ -29,5 +32,6 @@ pub mod telemetry;
 
 pub use ground::Ground;
 pub use machine::Machine;
+pub use paired::Paired;
 pub use run::{Figures, Run};
 pub use steady::whole;

@@ -2,8 +2,7 @@
 //!
 //! On means that the five services export every span (or the share that is asked for) and their
 //! metrics to a collector, which throws them away, are scraped every [`SCRAPE_INTERVAL`], and log
-//! JSON. A machine drifts, so both are measured alternately, in the order off, on, on, off, and
-//! the median counts.
+//! JSON.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +16,7 @@ use contracts::ServiceName;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::paired::{Paired, median, turns};
 use crate::steady::{Step, orders_in, whole};
 use crate::{Figures, Ground};
 
@@ -26,32 +26,21 @@ const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 /// After a service has started again: connections, caches, and what is compiled late.
 pub(crate) const WARM_UP_SECONDS: u64 = 10;
 
-/// What to compare.
-#[derive(Clone, Copy, Debug)]
-pub struct Paired {
-    /// Orders per second.
-    pub rate: f64,
-    /// How long each of them is measured.
-    pub seconds: u64,
-    /// How often each is measured.
-    pub pairs: usize,
-    /// The share of the traces that is exported.
-    pub sampled: f64,
-}
-
-/// Measures both; `on_step` hears of each measurement.
+/// Measures both; `on_step` hears of each measurement. `sampled` is the share of the traces that is
+/// exported.
 ///
 /// # Errors
 /// When a service does not come back, or orders do not end.
 pub async fn telemetry(
     ground: &Ground,
     paired: Paired,
+    sampled: f64,
     mut on_step: impl FnMut(String),
 ) -> Result<Figures> {
     let collector = Collector::start().await?;
     let (mut off, mut on) = (Vec::new(), Vec::new());
     for is_on in turns(paired.pairs) {
-        let env = if is_on { collector.settings(paired.sampled) } else { Vec::new() };
+        let env = if is_on { collector.settings(sampled) } else { Vec::new() };
         restart(ground, &env).await?;
         ground.place(orders_in(paired.rate, WARM_UP_SECONDS), paired.rate).await?;
         let scraped = if is_on { Some(scrape(ground)?) } else { None };
@@ -71,29 +60,23 @@ pub async fn telemetry(
     let mut figures = Figures::default();
     let all = [("off", &off), ("on", &on)];
     for (name, steps) in all {
-        figures
-            .add(format!("telemetry.{name}_orders_per_s"), median(steps, |it| it.answered_per_s));
-        let cpu = median(steps, |it| it.cpu_s_per_1000);
-        figures.add(format!("telemetry.{name}_cpu_s_per_1000"), cpu);
-        figures.add(format!("telemetry.{name}_to_settled_p99_ms"), median(steps, |it| it.p99_ms));
+        let add = |figures: &mut Figures, what: &str, of: fn(&Step) -> f64| {
+            figures.add(format!("telemetry.{name}_{what}"), middle(steps, of));
+        };
+        add(&mut figures, "orders_per_s", |it| it.answered_per_s);
+        add(&mut figures, "cpu_s_per_1000", |it| it.cpu_s_per_1000);
+        add(&mut figures, "to_settled_p99_ms", |it| it.p99_ms);
     }
-    let throughput = median(&on, |it| it.answered_per_s) / median(&off, |it| it.answered_per_s);
+    let throughput = middle(&on, |it| it.answered_per_s) / middle(&off, |it| it.answered_per_s);
     figures.add("telemetry.throughput_cost_percent", (1.0 - throughput) * 100.0);
-    let cpu = median(&on, |it| it.cpu_s_per_1000) / median(&off, |it| it.cpu_s_per_1000);
+    let cpu = middle(&on, |it| it.cpu_s_per_1000) / middle(&off, |it| it.cpu_s_per_1000);
     figures.add("telemetry.cpu_cost_percent", (cpu - 1.0) * 100.0);
     figures.add("telemetry.exported_mb", whole(collector.bytes()) / 1e6);
     Ok(figures)
 }
 
-/// Off and on, each so often: neither always comes first.
-fn turns(pairs: usize) -> impl Iterator<Item = bool> {
-    (0..pairs).flat_map(|pair| if pair % 2 == 0 { [false, true] } else { [true, false] })
-}
-
-fn median(steps: &[Step], of: impl Fn(&Step) -> f64) -> f64 {
-    let mut values: Vec<f64> = steps.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn middle(steps: &[Step], of: fn(&Step) -> f64) -> f64 {
+    median(steps.iter().map(of))
 }
 
 /// Starts every service with `env` on top of its own settings.
@@ -163,24 +146,5 @@ impl Collector {
 
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_is_measured_as_often_as_the_other_and_neither_always_first() {
-        assert_eq!(turns(3).collect::<Vec<_>>(), [false, true, true, false, false, true]);
-    }
-
-    #[test]
-    fn the_median_is_that_of_the_one_figure() {
-        let step = |answered_per_s| Step { p99_ms: 1.0, answered_per_s, cpu_s_per_1000: 2.0 };
-        let steps = [step(500.0), step(90.0), step(480.0)];
-        assert_eq!(median(&steps, |it| it.answered_per_s), 480.0);
-        assert_eq!(median(&steps, |it| it.p99_ms), 1.0);
-        assert!(median(&[], |it| it.p99_ms).is_nan());
     }
 }

@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bench::burst::Wish;
 use bench::scale::Scale;
 use bench::steady::Staircase;
-use bench::telemetry::Paired;
-use bench::{Figures, Ground, Machine, Run};
+use bench::{Figures, Ground, Machine, Paired, Run};
 use clap::{Args, ValueEnum, value_parser};
 use client::Progress;
 use contracts::{Timestamp, partition};
@@ -43,6 +42,8 @@ enum Part {
     Restart,
     /// The same load without telemetry and with it, in pairs; only when it is named
     Telemetry,
+    /// The same load without and with --lookers at the living map, in pairs; only when it is named
+    Map,
     /// Shops that differ in partitions and instances, in products, in open orders; only when it is
     /// named
     Scale,
@@ -79,15 +80,18 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     #[arg(value_parser = value_parser!(u32).range(10..=60_000))]
     p99: u32,
-    /// Orders per second for `telemetry`
+    /// Orders per second for `telemetry` and `map`
     #[arg(long, default_value_t = 500.0, value_parser = rate)]
     paired_rate: f64,
-    /// How often `telemetry` measures each of the two
+    /// How often `telemetry` and `map` measure each of the two
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=20))]
     pairs: u32,
     /// The share of the traces that `telemetry` exports
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = share)]
     sampled: f64,
+    /// Who looks at the living map in `map`
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
+    lookers: u32,
     /// Partitions of the shops of `scale`
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [3, 6, 12])]
     #[arg(value_parser = partition::parse_count)]
@@ -243,10 +247,13 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<S
         figures.extend(told(bench::restart::restart(&ground, args.open as usize).await?, say));
     }
     // Its services start again and again: not a part of what is compared from run to run.
+    let paired = Paired { rate: args.paired_rate, seconds, pairs: args.pairs as usize };
     if args.parts.contains(&Part::Telemetry) {
-        let (rate, pairs, sampled) = (args.paired_rate, args.pairs as usize, args.sampled);
-        let paired = Paired { rate, seconds, pairs, sampled };
-        figures.extend(bench::telemetry::telemetry(&ground, paired, say).await?);
+        let cost = bench::telemetry::telemetry(&ground, paired, args.sampled, say).await?;
+        figures.extend(cost);
+    }
+    if args.parts.contains(&Part::Map) {
+        figures.extend(bench::map::map(&ground, paired, args.lookers, say).await?);
     }
     ensure!(!figures.0.is_empty(), "nothing was measured");
     Ok((figures, wrong))
