@@ -99,6 +99,32 @@ async fn status(base: &str, path: &str, token: &str) -> u16 {
     request.bearer_auth(token).send().await.unwrap().status().as_u16()
 }
 
+/// DNS rebinding: to the browser, the service is the other site's own, so CORS does not help.
+#[tokio::test]
+async fn the_name_of_another_site_reaches_nothing_in_the_open_profile() {
+    let settings = CallerSettings { http_hosts: vec!["Shop.Example".to_owned()], ..Default::default() };
+    let (callers, _) = Callers::new(&settings);
+    let (open, http) = (serve_for(callers).await, Client::new());
+    let ask = |base: &str, path: &str, host: &str| {
+        http.get(format!("{base}{path}")).header("host", host).send()
+    };
+    for path in ["/catalog", "/things/ada", "/metrics"] {
+        let refused = ask(&open, path, "evil.example:8084").await.unwrap();
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{path}");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["code"], "foreign_host", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("HTTP_HOSTS"), "{problem}");
+    }
+    for host in ["localhost:8084", "view:8084", "shop.example"] {
+        assert_eq!(ask(&open, "/catalog", host).await.unwrap().status(), StatusCode::OK, "{host}");
+    }
+    // Where callers need a token, a page of another site has none, and names are the proxy's affair.
+    let badges = Badges::default();
+    let closed = serve_for(Callers::with_keys(badges.verifier(), badges.keys())).await;
+    let answer = ask(&closed, "/catalog", "evil.example").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn each_caller_gets_what_the_routes_declare() {
     let badges = Badges::default();

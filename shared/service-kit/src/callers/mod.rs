@@ -9,6 +9,7 @@
 mod caller;
 mod fetch;
 mod guard;
+mod hosts;
 mod keys;
 mod limit;
 mod pages;
@@ -64,6 +65,8 @@ struct Inner {
     tokens: Option<Tokens>,
     limit: Option<RateLimit>,
     metrics: Access,
+    /// Besides addresses and localhost, for those without a token.
+    hosts: hosts::Hosts,
 }
 
 struct Tokens {
@@ -110,7 +113,8 @@ impl Callers {
         let limit = settings.rate_limit_per_s;
         let limit = limit.map(|per_s| RateLimit::new(per_s, settings.rate_limit_burst));
         let metrics = settings.metrics_access.access();
-        (Self(Arc::new(Inner { tokens, limit, metrics })), reader)
+        let hosts = settings.http_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+        (Self(Arc::new(Inner { tokens, limit, metrics, hosts })), reader)
     }
 
     /// All callers may do all.
@@ -121,7 +125,14 @@ impl Callers {
     /// Those whose tokens hold by `keys`, which never change.
     pub fn with_keys(verifier: Verifier, keys: KeySet) -> Self {
         let tokens = Some(Tokens { verifier, keys: Keys::new(keys) });
-        Self(Arc::new(Inner { tokens, limit: None, metrics: Access::Staff }))
+        let hosts = Arc::default();
+        Self(Arc::new(Inner { tokens, limit: None, metrics: Access::Staff, hosts }))
+    }
+
+    /// By which names a service may be reached; any, where callers need a token: a page of another
+    /// site has none.
+    fn hosts(&self) -> Option<hosts::Hosts> {
+        self.0.tokens.is_none().then(|| Arc::clone(&self.0.hosts))
     }
 
     /// Who may read the metrics.

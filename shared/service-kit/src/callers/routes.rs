@@ -14,7 +14,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::{Access, Callers, guard, pages};
+use super::{Access, Callers, guard, hosts, pages};
 use crate::{
     addresses::origins,
     operations::{name, operations, problem_about},
@@ -133,8 +133,13 @@ impl Guarded {
     /// The routes with `callers` as the judge of each request.
     pub fn judged_by(self, callers: Callers) -> Router {
         let pages: pages::Pages = self.pages.into();
+        let hosts = callers.hosts();
         let routes = self.routes.layer(Extension(callers));
-        routes.layer(from_fn_with_state(pages, pages::refuse_foreign))
+        let routes = routes.layer(from_fn_with_state(pages, pages::refuse_foreign));
+        match hosts {
+            Some(hosts) => routes.layer(from_fn_with_state(hosts, hosts::refuse_foreign)),
+            None => routes,
+        }
     }
 }
 

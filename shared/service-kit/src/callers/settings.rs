@@ -67,6 +67,11 @@ pub struct CallerSettings {
     #[arg(long, env = "METRICS_ACCESS", value_enum, default_value_t = MetricsAccess::Staff)]
     pub metrics_access: MetricsAccess,
 
+    /// Public names by which browsers may reach a service that asks for no token, separated by
+    /// commas: such as shop.example.org. Addresses, localhost and names without a dot always may.
+    #[arg(long, env = "HTTP_HOSTS", value_delimiter = ',', value_parser = host)]
+    pub http_hosts: Vec<String>,
+
     /// Most requests of one caller in a second, in the long run; 429 above it. Without it, there is
     /// no limit. A caller is a subject, or the address of one without a token.
     #[arg(long, env = "RATE_LIMIT_PER_S", value_parser = rate)]
@@ -109,9 +114,18 @@ impl Default for CallerSettings {
             jwks_refresh_s: 300,
             jwt_roles: "/roles".to_owned(),
             metrics_access: MetricsAccess::default(),
+            http_hosts: Vec::new(),
             rate_limit_per_s: None,
             rate_limit_burst: None,
         }
+    }
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    match !text.is_empty() && text.chars().all(is_name) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a name without scheme and port, such as shop.example.org".to_owned()),
     }
 }
 
@@ -205,6 +219,7 @@ mod tests {
             (&[file, ["--jwks-ca-file", "ca.pem"]], "--jwks-url"),
             (&[["--jwt-issuer", ""]], "JWT_ISSUER"),
             (&[["--jwt-roles", "roles"]], "/realm_access/roles"),
+            (&[["--http-hosts", "http://shop.example"]], "shop.example.org"),
             (&[["--rate-limit-per-s", "0"]], "from 1 to 1000000"),
             (&[["--rate-limit-burst", "5"]], "--rate-limit-per-s"),
             (&[["--jwks-refresh-s", "1"]], "10..=86400"),
