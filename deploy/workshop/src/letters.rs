@@ -107,7 +107,7 @@ impl Letter {
             key: letter.record.key.as_deref().map(text),
             value: letter.record.value.as_deref().map(text),
             headers: headers
-                .map(|(name, value)| (name.clone(), value.as_deref().map(text)))
+                .map(|(name, value)| (name.to_string(), value.as_deref().map(text)))
                 .collect(),
         }
     }

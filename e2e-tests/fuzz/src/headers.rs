@@ -45,7 +45,7 @@ pub(crate) fn read(input: &mut Input<'_>) -> Headers {
             1 => Some(input.short().to_vec()),
             _ => Some(input.short().repeat(8)),
         };
-        headers.0.push((name.to_owned(), value));
+        headers.0.push((name.into(), value));
     }
     headers
 }

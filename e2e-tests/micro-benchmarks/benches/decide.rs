@@ -32,7 +32,7 @@ fn alone(criterion: &mut Criterion) {
             place_order::evolve(Entry::default(), &decision)
         });
     });
-    let entry = Entry { order: Some(order(1)), ..Entry::default() };
+    let entry = Entry { order: Some(order(1).into()), ..Entry::default() };
     group.bench_function("orders: the next step", |bench| {
         bench.iter(|| next_step::decide(black_box(&entry), NOW));
     });

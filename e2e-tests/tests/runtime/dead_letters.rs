@@ -125,7 +125,7 @@ async fn a_record_comes_back_from_the_dead_letters_as_it_was() {
     let folder = tempdir().unwrap();
     let sku = bench.sku(0).to_string().into_bytes();
     let of = |key: Option<&[u8]>, value: Option<&[u8]>, mark: &str| {
-        let header = |value: Option<&[u8]>| ("theirs".to_owned(), value.map(<[u8]>::to_vec));
+        let header = |value: Option<&[u8]>| ("theirs".into(), value.map(<[u8]>::to_vec));
         let values = [None, Some(&b""[..]), Some(b"\xff\0"), Some(mark.as_bytes())];
         Outgoing {
             topic: INVENTORY_COMMANDS.name(),

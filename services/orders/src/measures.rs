@@ -39,8 +39,8 @@ const REASONS: [&str; 8] = [
 #[derive(Default)]
 pub(crate) struct Measures {
     meters: Meters,
-    /// Of the batch at hand.
-    pending: Vec<(Status, &'static str)>,
+    /// Of the batch at hand: how often.
+    pending: BTreeMap<(Status, &'static str), u64>,
     open: Option<OpenOrders>,
 }
 
@@ -52,21 +52,21 @@ impl Measures {
         }
         let open = OpenOrders::default();
         open.show(&meters);
-        Self { meters, pending: Vec::new(), open: Some(open) }
+        Self { meters, pending: BTreeMap::new(), open: Some(open) }
     }
 
     /// The log has this order, and had that one before.
     pub(crate) fn reached(&mut self, before: Option<&Order>, after: Option<&Order>) {
         let version = |order: Option<&Order>| order.map(|order| order.version);
         if let Some(order) = after.filter(|_| version(before) != version(after)) {
-            self.pending.push((order.status, reason(order)));
+            *self.pending.entry((order.status, reason(order))).or_default() += 1;
         }
     }
 
     /// The batch is committed.
     pub(crate) fn committed(&mut self) {
-        for (status, reason) in self.pending.drain(..) {
-            self.meters.count(&TRANSITIONS, &[status.as_str(), reason], 1);
+        for ((status, reason), number) in std::mem::take(&mut self.pending) {
+            self.meters.count(&TRANSITIONS, &[status.as_str(), reason], number);
         }
     }
 

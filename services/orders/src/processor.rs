@@ -8,6 +8,7 @@ use contracts::{
     partition::{self, partition_for},
     topics::{self, Key, ORDER_COMMANDS, ORDER_VALIDATIONS, ORDERS, TopicSpec},
 };
+use std::sync::Arc;
 use streams::{
     Failure, Meters, Processor, Record, Source, Tx,
     lineage::Cause,
@@ -53,7 +54,7 @@ enum Input {
     PlaceOrder(PlaceOrder),
     CancelOrder(CancelOrder),
     Validation(OrderValidation),
-    Transition(Box<Order>),
+    Transition(Arc<Order>),
 }
 
 impl Processor for OrdersProcessor {
@@ -91,14 +92,14 @@ impl Processor for OrdersProcessor {
                 cancel_order::handle(tx, entry, &command, record.offset)?
             }
             Input::Validation(validation) => order_validation::handle(tx, entry, &validation)?,
-            Input::Transition(order) => order_transition::handle(tx, entry, *order, record)?,
+            Input::Transition(order) => order_transition::handle(tx, entry, order, record)?,
         };
         // After any input, even one that changed nothing: after a restore the state is ahead of
         // the input, and what follows from it has not been proposed.
         let after = if tx.is_replay() { entry } else { propose_next(tx, entry)? };
-        store::save(tx, order_id, &before, &after, Cause::of(record))?;
+        store::save(tx, order_id, &before, &after, || Cause::of(record))?;
         if !tx.is_replay() {
-            self.measures.reached(before.order.as_ref(), after.order.as_ref());
+            self.measures.reached(before.order.as_deref(), after.order.as_deref());
         }
         Ok(())
     }
@@ -138,7 +139,7 @@ fn read(record: &Record, tx: &Tx<'_, Orders>) -> Result<(OrderId, Input), Failur
         (validation.order_id, Input::Validation(validation))
     } else if record.is_on(&ORDERS) {
         let order = tx.decode(&ORDERS, record)?;
-        (order.order_id, Input::Transition(Box::new(order)))
+        (order.order_id, Input::Transition(Arc::new(order)))
     } else {
         return Err(Failure::Poison(format!("{} is no input of orders", record.topic)));
     };

@@ -46,7 +46,7 @@ mod tests {
     /// Whatever may be known besides an order that was read back: the next steps, all told.
     fn next_steps(order: &Order) -> Vec<&'static str> {
         let known = |outcome: &CheckOutcome| Entry {
-            order: Some(order.clone()),
+            order: Some(order.clone().into()),
             outcomes: order.required_checks.iter().map(|c| (c.clone(), outcome.clone())).collect(),
             ..Entry::default()
         };

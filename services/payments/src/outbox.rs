@@ -139,7 +139,7 @@ mod tests {
     fn a_letter_says_when_its_row_cannot_hold_the_record_as_it_was() {
         let header = |name: &str, value: Option<&[u8]>| {
             let mut record = record();
-            record.headers.0.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+            record.headers.0.push((name.into(), value.map(<[u8]>::to_vec)));
             record
         };
         let digest = |record: &Record| {

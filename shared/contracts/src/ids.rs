@@ -2,6 +2,7 @@
 
 use crate::text::text_type;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 

@@ -7,6 +7,7 @@ use crate::{
     values::{InvalidField, check_fields},
 };
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// Most lines of an order.
@@ -22,8 +23,8 @@ pub const NOTE_MAX: usize = 500;
 /// in a table, a mail and a terminal as it is. One that is no note is refused and not mended, as
 /// the customer should see the words that the shop sees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Note(String);
+#[serde(try_from = "SmolStr", into = "SmolStr")]
+pub struct Note(SmolStr);
 
 /// Why a text is no note.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,10 +57,10 @@ impl Note {
     }
 }
 
-impl TryFrom<String> for Note {
+impl TryFrom<SmolStr> for Note {
     type Error = InvalidNote;
 
-    fn try_from(text: String) -> Result<Self, InvalidNote> {
+    fn try_from(text: SmolStr) -> Result<Self, InvalidNote> {
         let is_wrong = |c: &char| c.is_control() && !matches!(c, '\n' | '\t');
         let wrong = text.chars().enumerate().find(|(_, c)| is_wrong(c));
         match (text.chars().count(), wrong) {
@@ -72,9 +73,23 @@ impl TryFrom<String> for Note {
     }
 }
 
+impl TryFrom<String> for Note {
+    type Error = InvalidNote;
+
+    fn try_from(text: String) -> Result<Self, InvalidNote> {
+        Self::try_from(SmolStr::from(text))
+    }
+}
+
+impl From<Note> for SmolStr {
+    fn from(note: Note) -> SmolStr {
+        note.0
+    }
+}
+
 impl From<Note> for String {
     fn from(note: Note) -> String {
-        note.0
+        note.0.into()
     }
 }
 

@@ -1,12 +1,15 @@
 //! [`text_type`]: a type for texts of one form. Ids and the values of the catalog are such types.
+//!
+//! A short text (23 bytes) is kept in place and a longer one is shared, so a copy of an order
+//! allocates nothing for them.
 
 /// A text that `$check` lets through; `$error` says why another one is none.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $error:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[serde(try_from = "SmolStr", into = "SmolStr")]
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The value as text.
@@ -15,12 +18,20 @@ macro_rules! text_type {
             }
         }
 
+        impl TryFrom<SmolStr> for $name {
+            type Error = $error;
+
+            fn try_from(text: SmolStr) -> Result<Self, $error> {
+                $check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = $error;
 
             fn try_from(text: String) -> Result<Self, $error> {
-                $check(&text)?;
-                Ok(Self(text))
+                Self::try_from(SmolStr::from(text))
             }
         }
 
@@ -28,13 +39,19 @@ macro_rules! text_type {
             type Err = $error;
 
             fn from_str(text: &str) -> Result<Self, $error> {
-                Self::try_from(text.to_owned())
+                Self::try_from(SmolStr::new(text))
+            }
+        }
+
+        impl From<$name> for SmolStr {
+            fn from(value: $name) -> SmolStr {
+                value.0
             }
         }
 
         impl From<$name> for String {
             fn from(value: $name) -> String {
-                value.0
+                value.0.into()
             }
         }
 

@@ -6,7 +6,7 @@ use crate::{
     baton::{self, Impossible},
     orders::PlaceOrder,
 };
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 use streams::Fact;
 
 /// One kind of transition, with what it brings.
@@ -23,19 +23,19 @@ pub trait Transition: Sized {
 /// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next<T> {
-    order: Order,
+    order: Arc<Order>,
     transition: PhantomData<T>,
 }
 
 impl<T> Next<T> {
     /// The order after the transition.
-    pub fn order(&self) -> &Order {
+    pub fn order(&self) -> &Arc<Order> {
         &self.order
     }
 
     /// The order after the transition, to keep.
     pub fn into_order(self) -> Order {
-        self.order
+        Arc::unwrap_or_clone(self.order)
     }
 }
 
@@ -44,8 +44,8 @@ impl<T> Fact<Order> for Next<T> {
         &self.order
     }
 
-    fn name(&self) -> String {
-        self.order.transition.to_string()
+    fn name(&self) -> &'static str {
+        self.order.transition.as_str()
     }
 }
 
@@ -62,7 +62,7 @@ impl Order {
         order.status = step.to;
         order.occurred_at = at;
         transition.apply(&mut order);
-        Ok(Next { order, transition: PhantomData })
+        Ok(Next { order: Arc::new(order), transition: PhantomData })
     }
 }
 
@@ -72,7 +72,7 @@ impl OrderRequested {
         let step = baton::take(None, TransitionKind::OrderRequested);
         let status = step.expect("the baton table opens with OrderRequested").to;
         let order = Order::first(command, self, status, at);
-        Next { order, transition: PhantomData }
+        Next { order: Arc::new(order), transition: PhantomData }
     }
 }
 

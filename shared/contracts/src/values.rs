@@ -6,6 +6,7 @@ use crate::{
     text::text_type,
 };
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::{fmt, ops::Deref, str::FromStr};
 
 /// What Debezium writes in the place of a large value that an update has left alone, as PostgreSQL
@@ -153,7 +154,7 @@ fn check_address(text: &str) -> Result<(), InvalidValue> {
 
 /// A currency: three capital letters (ISO 4217).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "SmolStr", into = "SmolStr")]
 pub struct Currency([u8; 3]);
 
 impl Currency {
@@ -178,11 +179,25 @@ impl FromStr for Currency {
     }
 }
 
+impl TryFrom<SmolStr> for Currency {
+    type Error = InvalidValue;
+
+    fn try_from(text: SmolStr) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
 impl TryFrom<String> for Currency {
     type Error = InvalidValue;
 
     fn try_from(text: String) -> Result<Self, InvalidValue> {
         text.parse()
+    }
+}
+
+impl From<Currency> for SmolStr {
+    fn from(currency: Currency) -> SmolStr {
+        SmolStr::new(currency.as_str())
     }
 }
 

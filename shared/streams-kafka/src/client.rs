@@ -410,9 +410,11 @@ impl ProducerContext for WriterContext {
 
 /// An owned copy of `message`.
 pub(crate) fn to_record(message: &BorrowedMessage<'_>, topics: &mut TopicNames) -> Record {
-    let headers = message.headers().map(|headers| {
-        headers.iter().map(|it| (it.key.to_owned(), it.value.map(<[u8]>::to_vec))).collect()
-    });
+    let mut headers = Vec::new();
+    if let Some(native) = message.headers() {
+        headers.reserve_exact(native.count());
+        headers.extend(native.iter().map(|it| (it.key.into(), it.value.map(<[u8]>::to_vec))));
+    }
     Record {
         topic: topics.intern(message.topic()),
         partition: message.partition(),
@@ -420,7 +422,7 @@ pub(crate) fn to_record(message: &BorrowedMessage<'_>, topics: &mut TopicNames) 
         timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
-        headers: Headers(headers.unwrap_or_default()),
+        headers: Headers(headers),
     }
 }
 

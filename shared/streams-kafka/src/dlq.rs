@@ -402,7 +402,7 @@ fn original(
         };
     let record = whole.as_ref().unwrap_or(&letter.record);
     // What the letter has besides.
-    let cause = (names::CAUSATION_ID.to_owned(), Some(letter.origin().into_bytes()));
+    let cause = (names::CAUSATION_ID.into(), Some(letter.origin().into_bytes()));
     let is_own = |header: &&Header| !header.0.starts_with(dlq_names::PREFIX) && **header != cause;
     let headers = Headers(record.headers.0.iter().filter(is_own).cloned().collect());
     let (key, value) = (record.key.clone(), record.value.clone());

@@ -97,6 +97,7 @@ impl GroupReader {
         self.look_at_partitions()?;
         let (mut until, mut hurries) = (Instant::now() + IDLE, false);
         let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut place = (String::new(), 0);
         while batch.len() < self.settings.batch_records_max && bytes < BATCH_BYTES_MAX {
             let left = until.saturating_duration_since(Instant::now());
             let polled = self.consumer.poll(whole_millis(left));
@@ -128,9 +129,11 @@ impl GroupReader {
                     (until, hurries) = (Instant::now() + self.settings.batch_wait, true);
                 }
                 // A record of a partition that was just taken away may still be in the queue.
-                let place = (record.topic.to_string(), record.partition);
+                if (&*place.0, place.1) != (&*record.topic, record.partition) {
+                    place = (record.topic.to_string(), record.partition);
+                }
                 if self.owned.contains(&place) {
-                    self.look_for_gap(place, record.offset)?;
+                    self.look_for_gap(&place, record.offset)?;
                     bytes += record.size();
                     batch.push(record);
                 }
@@ -194,12 +197,12 @@ impl GroupReader {
 
     /// Markers of transactions have offsets as well, so a gap alone says nothing: the beginning of
     /// the log does.
-    fn look_for_gap(&mut self, place: (String, i32), offset: i64) -> anyhow::Result<()> {
+    fn look_for_gap(&mut self, place: &(String, i32), offset: i64) -> anyhow::Result<()> {
         const MARKERS: i64 = 2;
-        if let Some(expected) = self.expected.get(&place).copied()
+        if let Some(expected) = self.expected.get(place).copied()
             && offset > expected + MARKERS
         {
-            let (topic, partition) = &place;
+            let (topic, partition) = place;
             let (start, _) = self.consumer.fetch_watermarks(topic, *partition, CALL_TIMEOUT)?;
             anyhow::ensure!(
                 start <= expected,
@@ -207,7 +210,10 @@ impl GroupReader {
                 start - 1
             );
         }
-        self.expected.insert(place, offset + 1);
+        match self.expected.get_mut(place) {
+            Some(next) => *next = offset + 1,
+            None => drop(self.expected.insert(place.clone(), offset + 1)),
+        }
         Ok(())
     }
 

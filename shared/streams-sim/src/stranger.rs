@@ -39,6 +39,6 @@ pub fn spoil(headers: &mut Headers, dice: &mut Rng) {
         if dice.bool() {
             headers.0.retain(|(known, _)| known != name);
         }
-        headers.0.push((name.to_owned(), strange[dice.usize(0..strange.len())].clone()));
+        headers.0.push((name.into(), strange[dice.usize(0..strange.len())].clone()));
     }
 }

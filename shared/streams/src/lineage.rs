@@ -75,11 +75,12 @@ impl Cause {
     }
 
     fn lineage_through<S: Service>(&self) -> String {
-        let mut passages: Vec<String> =
-            self.lineage.iter().flat_map(|lineage| lineage.split(" > ")).map(Into::into).collect();
+        let passage = passage::<S>();
+        let mut passages: Vec<&str> =
+            self.lineage.iter().flat_map(|lineage| lineage.split(" > ")).collect();
         // Several hops inside one service count as one passage.
-        if passages.last().is_none_or(|last| *last != passage::<S>()) {
-            passages.push(passage::<S>());
+        if passages.last().is_none_or(|last| *last != passage) {
+            passages.push(&passage);
         }
         let surplus = passages.len().saturating_sub(LINEAGE_MAX);
         let mut lineage = passages.split_off(surplus).join(" > ");

@@ -6,6 +6,7 @@ use crate::{
     topic::{Key, Topic},
 };
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 /// One record as it was read from a topic.
@@ -83,8 +84,8 @@ impl Record {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Headers(pub Vec<Header>);
 
-/// Name and value.
-pub type Header = (String, Option<Vec<u8>>);
+/// Name and value. A name of 23 bytes or less, as all of [`names`] are, is kept in place.
+pub type Header = (SmolStr, Option<Vec<u8>>);
 
 impl Headers {
     /// The last value of `name`, as text; none if it is not of the form that `name` has. A stranger
@@ -97,13 +98,16 @@ impl Headers {
 
     /// Add a header.
     pub fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.0.push((name.to_owned(), Some(value.into())));
+        self.0.push((SmolStr::new(name), Some(value.into())));
     }
 
     /// Those that may be taken over: the first [`HEADERS_MAX`] of [`HEADER_BYTES_MAX`] at most.
     pub fn bounded(&self) -> Self {
         let fits = |header: &&Header| header_size(header) <= HEADER_BYTES_MAX;
-        Self(self.0.iter().filter(fits).take(HEADERS_MAX).cloned().collect())
+        // One place more than it may need: the copy is often given a header.
+        let mut bounded = Vec::with_capacity(self.0.len().min(HEADERS_MAX) + 1);
+        bounded.extend(self.0.iter().filter(fits).take(HEADERS_MAX).cloned());
+        Self(bounded)
     }
 
     /// Bytes of all names and values.

@@ -48,7 +48,7 @@ pub trait Fact<V> {
     fn value(&self) -> &V;
 
     /// The event's name for `ce_type`.
-    fn name(&self) -> String;
+    fn name(&self) -> &'static str;
 }
 
 impl<V: Message> Fact<V> for V {
@@ -56,9 +56,9 @@ impl<V: Message> Fact<V> for V {
         self
     }
 
-    fn name(&self) -> String {
+    fn name(&self) -> &'static str {
         let full = self.schema().name();
-        full.rsplit_once('.').map_or(full, |(_, name)| name).to_owned()
+        full.rsplit_once('.').map_or(full, |(_, name)| name)
     }
 }
 
@@ -79,6 +79,8 @@ pub struct Tx<'a, S> {
     story: Option<EnteredSpan>,
     /// A restore: what is sent is dropped.
     replay: bool,
+    /// Where values are encoded.
+    buffer: Vec<u8>,
     identity: PhantomData<S>,
 }
 
@@ -98,6 +100,7 @@ impl<'a, S: Service> Tx<'a, S> {
             spans: Spans::default(),
             story: None,
             replay: false,
+            buffer: Vec::new(),
             identity: PhantomData,
         }
     }
@@ -170,11 +173,15 @@ impl<'a, S: Service> Tx<'a, S> {
     {
         let key = table.key(key);
         let overlay = self.overlay.get(&self.partition).and_then(|writes| writes.get(&key));
+        let stored;
         let bytes = match self.scratch.get(&key).or(overlay) {
-            Some(changed) => changed.clone(),
-            None => self.store.get(self.partition, &key).map_err(Failure::Fatal)?,
+            Some(changed) => changed.as_deref(),
+            None => {
+                stored = self.store.get(self.partition, &key).map_err(Failure::Fatal)?;
+                stored.as_deref()
+            }
         };
-        bytes.map(|bytes| Table::<V>::decode(&bytes).map_err(Failure::Fatal)).transpose()
+        bytes.map(|bytes| Table::<V>::decode(bytes).map_err(Failure::Fatal)).transpose()
     }
 
     /// Set `key` of `table`.
@@ -185,7 +192,7 @@ impl<'a, S: Service> Tx<'a, S> {
     where
         V: Serialize + DeserializeOwned,
     {
-        let bytes = Table::<V>::encode(value).map_err(Failure::Fatal)?;
+        let bytes = Table::<V>::encode(value, &mut self.buffer).map_err(Failure::Fatal)?;
         self.scratch.insert(table.key(key), Some(bytes));
         Ok(())
     }
@@ -257,7 +264,7 @@ impl<'a, S: Service> Tx<'a, S> {
         let partition =
             partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions());
         let subject = String::from_utf8_lossy(&key_bytes);
-        let headers = self.cause.headers::<S>(&fact.name(), &subject, self.now);
+        let headers = self.cause.headers::<S>(fact.name(), &subject, self.now);
         self.scratch_outgoing.push(Outgoing {
             topic: topic.name(),
             partition,

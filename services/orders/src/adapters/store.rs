@@ -33,7 +33,7 @@ pub fn load(tx: &Tx<'_, Orders>, order_id: OrderId) -> Result<Entry, Failure> {
     Ok(tx.get(&ENTRIES, order_id.0.as_bytes())?.unwrap_or_default())
 }
 
-/// Replace `before` by `after`. `cause` is the record that made the difference.
+/// Replace `before` by `after`. `cause` gives the record that made the difference.
 ///
 /// The index follows from the two, so it cannot disagree with the entries.
 ///
@@ -44,7 +44,7 @@ pub fn save(
     order_id: OrderId,
     before: &Entry,
     after: &Entry,
-    cause: Cause,
+    cause: impl FnOnce() -> Cause,
 ) -> Result<(), Failure> {
     if before == after {
         return Ok(());
@@ -59,10 +59,10 @@ pub fn save(
             tx.delete(&DEADLINES, &due_key(deadline, order_id));
         }
         if let Some(deadline) = after.due() {
-            tx.put(&DEADLINES, &due_key(deadline, order_id), &cause)?;
+            tx.put(&DEADLINES, &due_key(deadline, order_id), &cause())?;
         }
     }
-    let open = |entry: &Entry| entry.order.as_ref().and_then(open_key);
+    let open = |entry: &Entry| entry.order.as_deref().and_then(open_key);
     let (was, is) = (open(before), open(after));
     if was != is {
         if let Some(key) = was {

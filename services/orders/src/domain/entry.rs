@@ -4,6 +4,7 @@ use contracts::{CommandId, Order, Reason, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,14 +18,14 @@ pub const OUTCOMES_WAIT: Duration = DEADLINE_MAX.saturating_add(Duration::from_s
 /// The fold of everything that orders has read about one order.
 ///
 /// A settled order keeps its last state only: that is what repeated and late commands are judged
-/// by.
+/// by. Its orders are shared, so a copy of an entry is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// The order after the last transition that was read from the log; none before the first.
-    pub order: Option<Order>,
+    pub order: Option<Arc<Order>>,
     /// Our own next transition, sent but not read back yet. There is one at most, so a decision is
     /// never based on an order that is about to change.
-    pub proposed: Option<Order>,
+    pub proposed: Option<Arc<Order>>,
     /// Outcomes by check: a set, so that a repeated one counts once. They may come before the
     /// order, and are dropped when it leaves [`Status::Requested`].
     pub outcomes: BTreeMap<String, CheckOutcome>,
@@ -55,7 +56,7 @@ impl Entry {
     /// The order after our proposal, once we have read it back. No other service can write in
     /// between, because we hold the baton; so orders judges commands by this state.
     pub fn standing(&self) -> Option<&Order> {
-        self.proposed.as_ref().or(self.order.as_ref())
+        self.proposed.as_deref().or(self.order.as_deref())
     }
 
     /// When time will act on the order: its deadline, while it is ours to end; without an order,

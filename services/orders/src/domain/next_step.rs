@@ -14,10 +14,10 @@ use contracts::{
     Next, Order, Reason, Status, Timestamp, Transition,
     transitions::{OrderCancelled, OrderConfirmed, OrderRejected, OrderValidated},
 };
+use std::sync::Arc;
 
 /// What to do about an order now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a decision is made and taken on the stack")]
 pub enum Decision {
     /// Send this transition.
     Propose(Proposal),
@@ -48,7 +48,7 @@ pub enum Proposal {
 
 impl Proposal {
     /// The order after it.
-    pub fn order(&self) -> &Order {
+    pub fn order(&self) -> &Arc<Order> {
         match self {
             Self::Validated(next) => next.order(),
             Self::Rejected(next) => next.order(),
@@ -84,7 +84,7 @@ pub fn decide(entry: &Entry, now: Timestamp) -> Decision {
 /// What is known after `decision`: a proposal is on its way to the log.
 pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
     match decision {
-        Decision::Propose(proposal) => entry.proposed = Some(proposal.order().clone()),
+        Decision::Propose(proposal) => entry.proposed = Some(Arc::clone(proposal.order())),
         Decision::Wait
         | Decision::InFlight
         | Decision::NotOurs

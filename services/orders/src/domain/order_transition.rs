@@ -2,6 +2,7 @@
 
 use crate::domain::Entry;
 use contracts::{Order, Status, Timestamp, TransitionKind, order::ImpossibleOrder};
+use std::sync::Arc;
 
 // State: an Entry.
 
@@ -9,14 +10,13 @@ use contracts::{Order, Status, Timestamp, TransitionKind, order::ImpossibleOrder
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// The order after it.
-    pub order: Order,
+    pub order: Arc<Order>,
     /// [`Entry::placed_at`], as the record of OrderRequested says it.
     pub placed_at: Option<i64>,
 }
 
 /// What becomes of a transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a decision is made and taken on the stack")]
 pub enum Decision {
     /// It is the next one.
     Advanced(Input),
@@ -49,7 +49,7 @@ pub enum Impossible {
 /// Decide on a transition. Nothing of it depends on the time.
 pub fn decide(entry: &Entry, input: Input, _now: Timestamp) -> Decision {
     let (order, known) = (&input.order, entry.order.as_ref());
-    match order.follows(known) {
+    match order.follows(known.map(AsRef::as_ref)) {
         Err(impossible) => Decision::Impossible(Impossible::Step(impossible)),
         Ok(true) => Decision::Advanced(input),
         Ok(false) => match known {
@@ -98,6 +98,6 @@ fn advance(mut entry: Entry, Input { order, placed_at }: &Input) -> Entry {
             entry.placed_at = None;
         }
     }
-    entry.order = Some(order.clone());
+    entry.order = Some(Arc::clone(order));
     entry
 }

@@ -8,7 +8,7 @@ use contracts::{
     orders::{LINES_MAX, PlaceOrder, QUANTITY_MAX, RequestedLine},
     transitions::OrderRequested,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Most refused commands that are remembered for one order id. When they are as many, the id takes
 /// no order any more: so the next one stays refused as well, and need not be remembered.
@@ -124,7 +124,7 @@ fn accept(
 /// none, so that it never will.
 pub fn evolve(mut entry: Entry, decision: &Decision) -> Entry {
     match decision {
-        Decision::Accepted(requested) => entry.proposed = Some(requested.order().clone()),
+        Decision::Accepted(requested) => entry.proposed = Some(Arc::clone(requested.order())),
         Decision::Refused { command_id, .. } => {
             if entry.standing().is_none() && entry.refused.len() < REFUSED_MAX {
                 entry.refused.insert(*command_id);

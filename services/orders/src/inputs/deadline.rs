@@ -24,7 +24,7 @@ pub fn handle(tx: &mut Tx<'_, Orders>) -> Result<(), Failure> {
         let decision = unclaimed::decide(&before, tx.now());
         let entry = unclaimed::evolve(before.clone(), &decision);
         let after = propose_next(tx, entry)?;
-        store::save(tx, order_id, &before, &after, cause)?;
+        store::save(tx, order_id, &before, &after, || cause)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use contracts::{
     owns::Orders,
     topics::{ORDER_COMMANDS, ORDERS_LATEST},
 };
+use std::sync::Arc;
 use streams::{Failure, Record, Tx, record::names};
 
 use crate::domain::{
@@ -19,7 +20,7 @@ use crate::domain::{
 pub fn handle(
     tx: &mut Tx<'_, Orders>,
     entry: Entry,
-    order: Order,
+    order: Arc<Order>,
     record: &Record,
 ) -> Result<Entry, Failure> {
     let key: OrderId = record.key_as()?;

@@ -178,5 +178,5 @@ pub(crate) fn order_at(status: Status, id: u128) -> Order {
 
 /// An entry that knows order 1 at `status` and nothing else.
 pub(crate) fn entry_at(status: Status) -> Entry {
-    Entry { order: Some(order_at(status, 1)), ..Entry::default() }
+    Entry { order: Some(order_at(status, 1).into()), ..Entry::default() }
 }

@@ -28,7 +28,7 @@ fn given(status: Status, known: &[Known]) -> Entry {
             Passed(sku) => entry = order_validation::evolve(entry, &kept(&passed(1, sku))),
             Failed(sku) => entry = order_validation::evolve(entry, &kept(&failed(1, sku))),
             Cancellation => entry.cancellation = Some(command_id(9)),
-            InFlight(status) => entry.proposed = Some(order_at(*status, 1)),
+            InFlight(status) => entry.proposed = Some(order_at(*status, 1).into()),
         }
     }
     entry

@@ -31,7 +31,7 @@ fn only_news_about_a_required_check_is_kept_and_the_first_outcome_counts() {
 #[test]
 fn after_the_checks_every_outcome_is_too_late() {
     for status in Status::ALL.into_iter().filter(|status| *status != Status::Requested) {
-        let entry = Entry { order: Some(order_at(status, 1)), ..Entry::default() };
+        let entry = Entry { order: Some(order_at(status, 1).into()), ..Entry::default() };
         let decision = decide(&entry, &failed(1, "TEA"), NOW);
         assert_eq!(decision, Decision::Ignored(NoOp::TooLate), "{status}");
     }

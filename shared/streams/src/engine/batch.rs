@@ -117,22 +117,28 @@ fn in_place(record: &Record, inputs: &[&'static TopicSpec]) -> Result<(), Failur
 
 /// The first offset of each partition in `batch`: where to rewind to.
 pub fn first_offsets(batch: &[Record]) -> Offsets {
-    let mut offsets = Offsets::new();
-    for record in batch {
-        let place = (record.topic.to_string(), record.partition);
-        let first = offsets.entry(place).or_insert(record.offset);
-        *first = (*first).min(record.offset);
-    }
-    offsets
+    offsets_of(batch, |run| run.iter().map(|record| record.offset).min(), i64::min)
 }
 
 /// The offset after the last record of each partition in `batch`: where to go on.
 pub fn next_offsets(batch: &[Record]) -> Offsets {
+    offsets_of(batch, |run| run.iter().map(|record| record.offset + 1).max(), i64::max)
+}
+
+/// The offset `of` each partition in `batch`. Records of a partition come in long runs, so a run is
+/// looked up, and not each of its records.
+fn offsets_of(
+    batch: &[Record],
+    of: impl Fn(&[Record]) -> Option<i64>,
+    better: impl Fn(i64, i64) -> i64,
+) -> Offsets {
+    let is_same = |a: &Record, b: &Record| a.partition == b.partition && a.topic == b.topic;
     let mut offsets = Offsets::new();
-    for record in batch {
-        let place = (record.topic.to_string(), record.partition);
-        let next = offsets.entry(place).or_insert(0);
-        *next = (*next).max(record.offset + 1);
+    for run in batch.chunk_by(is_same) {
+        if let (Some(first), Some(offset)) = (run.first(), of(run)) {
+            let place = (first.topic.to_string(), first.partition);
+            offsets.entry(place).and_modify(|known| *known = better(*known, offset)).or_insert(offset);
+        }
     }
     offsets
 }

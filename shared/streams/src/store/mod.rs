@@ -93,8 +93,12 @@ impl<V: Serialize + DeserializeOwned> Table<V> {
         bytes
     }
 
-    pub(crate) fn encode(value: &V) -> anyhow::Result<Vec<u8>> {
-        Ok(postcard::to_stdvec(value)?)
+    /// The bytes of `value`. They are written into `buffer` first, which has room from the values
+    /// before, so that the answer is one allocation.
+    pub(crate) fn encode(value: &V, buffer: &mut Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        buffer.clear();
+        *buffer = postcard::to_extend(value, std::mem::take(buffer))?;
+        Ok(buffer.clone())
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> anyhow::Result<V> {

@@ -30,7 +30,7 @@ fn record(key: usize, value: usize, headers: Headers) -> Record {
 }
 
 fn headers(number: usize, name: usize, value: usize) -> Headers {
-    Headers((0..number).map(|_| ("n".repeat(name), Some(vec![b'h'; value]))).collect())
+    Headers((0..number).map(|_| ("n".repeat(name).into(), Some(vec![b'h'; value]))).collect())
 }
 
 /// Whatever is around a limit, and what a broker and a decompressor may hand out.

@@ -121,7 +121,7 @@ pub(super) async fn prune(
 /// The headers by name; the last one counts, as everywhere.
 fn headers(row: &OutboxRow) -> String {
     let headers = row.message().headers.0.iter();
-    let texts = headers.map(|(name, value)| (name.clone(), value.as_deref().map(text).into()));
+    let texts = headers.map(|(name, value)| (name.to_string(), value.as_deref().map(text).into()));
     serde_json::Value::Object(texts.collect()).to_string()
 }
 
