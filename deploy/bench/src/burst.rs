@@ -57,7 +57,7 @@ pub enum Wish {
 /// When a service does not come back, or orders stop to come.
 pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures> {
     let (shop, disk_before) = (ground.shop(), ground.disk_bytes()?);
-    let watched = open_with(ground, wish, orders, &AFTER_VALIDATION).await?;
+    let (watched, records) = open_with(ground, wish, orders, &AFTER_VALIDATION).await?;
     let resumed = Instant::now();
     for service in AFTER_VALIDATION {
         shop.start_process(service).await?;
@@ -74,7 +74,10 @@ pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures
     figures.add(name("orders"), count);
     // From the first one: until then the processes start and restore.
     let (first, last) = watched.span(validated).context("no order was validated")?;
-    figures.add(name("validated_per_s"), count / (last - first).as_secs_f64().max(1e-3));
+    let pace = count / (last - first).as_secs_f64().max(1e-3);
+    figures.add(name("validated_per_s"), pace);
+    figures.add(name("records_per_validated"), records / count);
+    figures.add(name("records_per_s"), records / count * pace);
     let (_, end) = watched.span(settled).context("no order has ended")?;
     figures.add(name("settled_per_s"), count / (end - resumed).as_secs_f64().max(1e-3));
     figures.add(name("services_mb"), whole(ground.services_mb().await?));
@@ -96,18 +99,19 @@ pub async fn open_orders(ground: &Ground, wish: Wish, orders: usize) -> Result<(
 /// # Errors
 /// As [`burst`].
 pub async fn validate(ground: &Ground, wish: Wish, orders: usize) -> Result<f64> {
-    let watched = open_with(ground, wish, orders, &["payments"]).await?;
+    let (watched, _) = open_with(ground, wish, orders, &["payments"]).await?;
     let (first, last) = watched.span(validated).context("no order was validated")?;
     Ok(whole(orders as u64) / (last - first).as_secs_f64().max(1e-3))
 }
 
-/// Fills the log, then lets orders and inventory validate all; `stopped` stay so.
+/// Fills the log, then lets orders and inventory validate all; `stopped` stay so. Also gives how
+/// many records the two have written.
 async fn open_with(
     ground: &Ground,
     wish: Wish,
     orders: usize,
     stopped: &[&str],
-) -> Result<Watched> {
+) -> Result<(Watched, f64)> {
     let shop = ground.shop();
     restock(ground.state()).await?;
     for service in ["orders", "inventory"].iter().chain(stopped) {
@@ -115,10 +119,13 @@ async fn open_with(
     }
     let watched = Watched::begin(ground.state()).await?;
     put(ground.state(), &watched.journal, wish, orders).await?;
+    let before = ground.records().await?;
     shop.start_process("inventory").await?;
     shop.start_process("orders").await?;
     watched.until_all(orders, validated).await.context("until validated")?;
-    Ok(watched)
+    // The copies of the last transitions may follow.
+    let written = ground.records().await? - before;
+    Ok((watched, whole(u64::try_from(written).unwrap_or(0))))
 }
 
 fn validated(story: &Story) -> Option<Instant> {

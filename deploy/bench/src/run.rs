@@ -54,6 +54,7 @@ impl Figures {
 /// Name, figure, and the limit that it is divided by.
 const RATIOS: &[(&str, &str, &str)] = &[
     ("validated / bare stage", "burst.validated_per_s", "limit.stage_per_s"),
+    ("records of validation / bare stage", "burst.records_per_s", "limit.stage_per_s"),
     ("settled / bare stage", "burst.settled_per_s", "limit.stage_per_s"),
     ("the sale / mixed load", "sale.validated_per_s", "burst.validated_per_s"),
     ("held / bare stage", "held.orders_per_s", "limit.stage_per_s"),

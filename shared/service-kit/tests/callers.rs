@@ -102,7 +102,8 @@ async fn status(base: &str, path: &str, token: &str) -> u16 {
 /// DNS rebinding: to the browser, the service is the other site's own, so CORS does not help.
 #[tokio::test]
 async fn the_name_of_another_site_reaches_nothing_in_the_open_profile() {
-    let settings = CallerSettings { http_hosts: vec!["Shop.Example".to_owned()], ..Default::default() };
+    let settings =
+        CallerSettings { http_hosts: vec!["Shop.Example".to_owned()], ..Default::default() };
     let (callers, _) = Callers::new(&settings);
     let (open, http) = (serve_for(callers).await, Client::new());
     let ask = |base: &str, path: &str, host: &str| {

@@ -174,7 +174,10 @@ fn wait(
         cause: clip(&cause, CAUSE_BYTES_MAX).to_owned(),
         topic: record.topic.to_string(),
         offset: record.offset,
-        headers: headers.into_iter().filter_map(|(name, it)| Some((name.into(), text(it)?))).collect(),
+        headers: headers
+            .into_iter()
+            .filter_map(|(name, it)| Some((name.into(), text(it)?)))
+            .collect(),
         announcement: record.value.clone().unwrap_or_default(),
     })
 }

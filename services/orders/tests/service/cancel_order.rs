@@ -37,7 +37,8 @@ fn it_is_remembered_until_the_order_has_ended_and_refused_afterwards() {
 
 #[test]
 fn what_is_in_flight_counts_as_done() {
-    let proposed = |entry: Entry, status| Entry { proposed: Some(order_at(status, 1).into()), ..entry };
+    let proposed =
+        |entry: Entry, status| Entry { proposed: Some(order_at(status, 1).into()), ..entry };
     check(&proposed(Entry::default(), Status::Requested), 5, "Remembered");
     check(&proposed(entry_at(Status::Requested), Status::Validated), 5, "Remembered");
     check(&proposed(entry_at(Status::Requested), Status::Rejected), 5, "already_rejected");

@@ -103,7 +103,8 @@ fn fifty_lines_are_allowed_and_one_more_is_not() {
 
 #[test]
 fn a_command_that_comes_again_is_ignored_and_another_one_for_the_same_order_refused() {
-    let in_flight = Entry { proposed: Some(order_at(Status::Requested, 1).into()), ..Entry::default() };
+    let in_flight =
+        Entry { proposed: Some(order_at(Status::Requested, 1).into()), ..Entry::default() };
     let entries = Status::ALL.map(entry_at).into_iter().chain([in_flight]);
     for entry in entries {
         assert_eq!(decide_on(&entry, &place(1)), Decision::Repeated);

@@ -125,7 +125,9 @@ fn host(text: &str) -> Result<String, String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     match !text.is_empty() && text.chars().all(is_name) {
         true => Ok(text.to_owned()),
-        false => Err("expected a name without scheme and port, such as shop.example.org".to_owned()),
+        false => {
+            Err("expected a name without scheme and port, such as shop.example.org".to_owned())
+        }
     }
 }
 

@@ -137,7 +137,10 @@ fn offsets_of(
     for run in batch.chunk_by(is_same) {
         if let (Some(first), Some(offset)) = (run.first(), of(run)) {
             let place = (first.topic.to_string(), first.partition);
-            offsets.entry(place).and_modify(|known| *known = better(*known, offset)).or_insert(offset);
+            offsets
+                .entry(place)
+                .and_modify(|known| *known = better(*known, offset))
+                .or_insert(offset);
         }
     }
     offsets
