@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use svg::Document;
 use svg::node::element::{Group, Rectangle, Style, Text};
 
-use crate::Run;
+use crate::{Machine, Run};
 
 /// What a page has between these lines is generated.
 pub const BEGIN: &str = "<!-- bench: generated from docs/bench.jsonl -->";
@@ -77,7 +77,7 @@ pub fn page(text: &str, runs: &[Run], rows: &[Row]) -> Result<String, String> {
     between(text, BEGIN, &table(runs, rows), END)
 }
 
-/// Machines on which a yardstick takes up to this many times as long are taken as equal.
+/// Machines on which yardstick and handover take up to this many times as long are taken as equal.
 const ALIKE: f64 = 1.25;
 
 /// A page whose part about scale shows the last of `runs` that has measured it; nothing, if none
@@ -105,22 +105,19 @@ fn table(runs: &[Run], rows: &[Row]) -> String {
     let runs: Vec<_> = runs.iter().filter(has_some).collect();
     let Some((last, earlier)) = runs.split_last() else { return String::new() };
     let machine = &last.machine;
-    let is_alike = |run: &&&Run| {
-        (1.0 / ALIKE..=ALIKE).contains(&(machine.yardstick_s / run.machine.yardstick_s))
-    };
-    let first = earlier.iter().find(is_alike);
+    let first = earlier.iter().find(|run| are_alike(machine, &run.machine));
     let mut text = format!(
-        "Commit `{}`, {} cores, {} GB, yardstick {:.3} s",
+        "Commit `{}`, {} cores, {} GB, {}",
         last.commit,
         machine.cores,
         machine.memory_mb / 1_000,
-        machine.yardstick_s,
+        speed(machine),
     );
     text += &match first {
         Some(Run { commit, machine, .. }) => format!(
-            "; before: commit `{commit}`, yardstick {:.3} s.\n\n\
+            "; before: commit `{commit}`, {}.\n\n\
              | what | before | now | unit | share of its limit |\n|---|---|---|---|---|\n",
-            machine.yardstick_s
+            speed(machine)
         ),
         None => {
             ".\n\n| what | figure | unit | share of its limit |\n|---|---|---|---|\n".to_owned()
@@ -136,6 +133,21 @@ fn table(runs: &[Run], rows: &[Row]) -> String {
         let _ = writeln!(text, "| {what} |{before} {} | {unit} | {share} |", shown(now));
     }
     text
+}
+
+/// Whether two machines are as fast as each other, as far as is known of both.
+fn are_alike(one: &Machine, other: &Machine) -> bool {
+    let is_near = |one: f64, other: f64| (1.0 / ALIKE..=ALIKE).contains(&(one / other));
+    is_near(one.yardstick_s, other.yardstick_s) && is_near(one.handover_us, other.handover_us)
+}
+
+/// How fast a machine was.
+fn speed(machine: &Machine) -> String {
+    let yardstick = format!("yardstick {:.3} s", machine.yardstick_s);
+    match machine.handover_us {
+        0.0 => yardstick,
+        handover => format!("{yardstick}, handover {handover:.0} µs"),
+    }
 }
 
 /// What `scale` shows: the beginning of the places, what they are called, and columns.
@@ -179,10 +191,10 @@ fn scale(runs: &[Run]) -> String {
     let (machine, settings) = (&run.machine, &run.settings);
     let asked = |name: &str| settings.get(name).map_or("?", String::as_str);
     let mut text = format!(
-        "Commit `{}`, {} cores, yardstick {:.3} s; {} s at a rate, bursts of {} orders.\n",
+        "Commit `{}`, {} cores, {}; {} s at a rate, bursts of {} orders.\n",
         run.commit,
         machine.cores,
-        machine.yardstick_s,
+        speed(machine),
         asked("seconds"),
         asked("orders")
     );
@@ -321,7 +333,7 @@ mod tests {
         figures.add("limit.stage_per_s", 4.0 * validated);
         figures.add("at20.cpu_s_per_1000", 60.0);
         figures.add("at20.kafka_cpu_s_per_1000", 30.0);
-        let machine = Machine { cores: 2, memory_mb: 24_000, yardstick_s: 0.1 };
+        let machine = Machine { cores: 2, memory_mb: 24_000, yardstick_s: 0.1, handover_us: 10.0 };
         let (at, commit) = ("2026-01-01T00:00:00Z".to_owned(), commit.to_owned());
         Run { at, commit, machine, settings: BTreeMap::new(), figures }
     }
@@ -340,11 +352,19 @@ mod tests {
 
     #[test]
     fn what_a_faster_machine_did_is_not_set_beside_it() {
-        let mut slow = run("bbb", 500.0);
-        slow.machine.yardstick_s = 1.0;
-        let page = page(&format!("{BEGIN}{END}"), &[run("aaa", 1_000.0), slow], ALL).unwrap();
-        assert!(page.contains("| validated, from the log | 500 | orders/s | 0.25 |"), "{page}");
-        assert!(!page.contains("before"), "{page}");
+        let slow = |change: fn(&mut Machine)| {
+            let mut run = run("bbb", 500.0);
+            change(&mut run.machine);
+            run
+        };
+        let calculates = slow(|machine| machine.yardstick_s = 1.0);
+        let hands_over = slow(|machine| machine.handover_us = 100.0);
+        for slow in [calculates, hands_over, slow(|machine| machine.handover_us = 0.0)] {
+            let runs = [run("aaa", 1_000.0), slow];
+            let page = page(&format!("{BEGIN}{END}"), &runs, ALL).unwrap();
+            assert!(page.contains("| validated, from the log | 500 | orders/s | 0.25 |"), "{page}");
+            assert!(!page.contains("before"), "{page}");
+        }
     }
 
     #[test]

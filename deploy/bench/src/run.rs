@@ -134,7 +134,7 @@ mod tests {
         let mut figures = Figures::default();
         figures.add("burst.validated_per_s", validated);
         figures.add("limit.stage_per_s", stage);
-        let machine = Machine { cores: 2, memory_mb: 1_000, yardstick_s: 1.0 };
+        let machine = Machine { cores: 2, memory_mb: 1_000, yardstick_s: 1.0, handover_us: 1.0 };
         let (at, commit) = ("2026-01-01T00:00:00Z".to_owned(), commit.to_owned());
         Run { at, commit, machine, settings: BTreeMap::new(), figures }
     }

@@ -1,5 +1,6 @@
 //! The shop at rates that it holds: processor time, latencies, and the highest rate.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -62,12 +63,13 @@ pub struct Staircase {
 
 /// Each step is so much higher than the one before.
 const STEP: f64 = 1.4;
-/// Orders per second of the last step, whatever comes.
-const RATE_MAX: f64 = 5_000.0;
+/// Orders per second between which the steps are, whatever comes.
+const RATES: RangeInclusive<f64> = 5.0..=5_000.0;
 /// A rate is held when the shop answers so large a share of it: it refuses what is too much.
 const KEPT_UP: f64 = 0.95;
 
-/// The highest rate that the shop holds, step by step; `on_step` hears of each.
+/// The highest rate that the shop holds, step by step, downwards if it does not hold the first one;
+/// `on_step` hears of each.
 ///
 /// # Errors
 /// When orders do not end at all.
@@ -77,8 +79,8 @@ pub async fn staircase(
     mut on_step: impl FnMut(String),
 ) -> Result<Figures> {
     let mut figures = Figures::default();
-    let mut rate = staircase.from;
-    while rate <= RATE_MAX {
+    let (mut rate, mut falls) = (staircase.from, false);
+    while RATES.contains(&rate) {
         let orders = orders_in(rate, staircase.seconds);
         let (stories, usage) = ground.place(orders, rate).await?;
         let step = Step::of(&stories, &usage);
@@ -88,14 +90,19 @@ pub async fn staircase(
             "{rate:.0}/s {word}: p99 {:.0} ms, {:.1}/s answered, {:.1} CPU s per 1,000",
             step.p99_ms, step.answered_per_s, step.cpu_s_per_1000
         ));
-        if !held {
+        if held {
+            figures.add("held.orders_per_s", rate);
+            figures.add("held.to_settled_p99_ms", step.p99_ms);
+            figures.add("held.cpu_s_per_1000", step.cpu_s_per_1000);
+        } else {
             figures.add("not_held.orders_per_s", rate);
-            break;
         }
-        figures.add("held.orders_per_s", rate);
-        figures.add("held.to_settled_p99_ms", step.p99_ms);
-        figures.add("held.cpu_s_per_1000", step.cpu_s_per_1000);
-        rate = (rate * STEP).round();
+        falls |= !held && figures.get("held.orders_per_s").is_none();
+        match (falls, held) {
+            (true, true) | (false, false) => break,
+            (true, false) => rate = (rate / STEP).round(),
+            (false, true) => rate = (rate * STEP).round(),
+        }
     }
     Ok(figures)
 }

@@ -67,7 +67,7 @@ pub(crate) struct BenchArgs {
     /// Orders per second for `rates`
     #[arg(long, value_delimiter = ',', default_values_t = [20.0, 50.0], value_parser = rate)]
     rates: Vec<f64>,
-    /// Orders per second of the first step of the staircase
+    /// Orders per second of the first step of the staircase; it leads down if that is not held
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     from: f64,
     /// Orders per second that the shop holds, for `overload`; the staircase finds it if left out
@@ -212,7 +212,7 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<S
     }
     if overloads {
         let held = args.held.or(figures.get("held.orders_per_s"));
-        let held = held.context("the shop does not hold the first step: lower --from")?;
+        let held = held.context("the shop holds no rate: name one with --held")?;
         let drill = bench::overload::overload(&ground, held, seconds).await?;
         figures.extend(told(drill.figures, say));
         wrong = drill.wrong;
