@@ -246,7 +246,7 @@ mod tests {
             processor.process(&record, &mut tx).unwrap();
         }
         processor.flush(&mut tx).unwrap();
-        let (sent, _) = tx.into_parts();
+        let (sent, ..) = tx.into_parts();
         let [letter] = &sent[..] else { panic!("{} dead letters", sent.len()) };
         assert_eq!(letter.headers.get(streams::tx::dlq_names::CAUSE), Some("no SKU-321"));
         // All at once, and once more without the progress; two for each of nine halvings; the

@@ -4,15 +4,18 @@
 //! reaches the store or the broker until the engine commits, so dropping a `Tx` undoes everything.
 //! Within it each record has a savepoint: poison takes back only its own changes.
 
+mod letters;
+
+pub use letters::{dead_letter, dead_letter_of, dlq_names, mark_cut};
+
 use crate::{
     Codec, Failure, Owns, Record, Service, Table, Timestamp,
     avro::Message,
-    limits::{CAUSE_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, clip},
     lineage::Cause,
     partition::partition_for,
-    record::{Header, Headers, names},
+    record::Headers,
     store::{Store, Writes},
-    topic::{Key, Topic, TopicSpec},
+    topic::{Key, Topic},
     tracer::{Attributes, Span, Spans, call},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -72,8 +75,11 @@ pub struct Tx<'a, S> {
     /// Changes of the record at hand; they join `overlay` when it is done.
     scratch: Writes,
     scratch_outgoing: Vec<Outgoing>,
+    scratch_latest: Vec<Outgoing>,
     overlay: BTreeMap<i32, Writes>,
     outgoing: Vec<Outgoing>,
+    /// Of these, only the last one of a key is sent.
+    latest: BTreeMap<(&'static str, Option<Vec<u8>>), Outgoing>,
     spans: Spans,
     /// What log lines say of the record at hand.
     story: Option<EnteredSpan>,
@@ -95,8 +101,10 @@ impl<'a, S: Service> Tx<'a, S> {
             cause: Cause::default(),
             scratch: Writes::new(),
             scratch_outgoing: Vec::new(),
+            scratch_latest: Vec::new(),
             overlay: BTreeMap::new(),
             outgoing: Vec::new(),
+            latest: BTreeMap::new(),
             spans: Spans::default(),
             story: None,
             replay: false,
@@ -255,8 +263,48 @@ impl<'a, S: Service> Tx<'a, S> {
         F: Fact<V>,
         S: Owns<F>,
     {
+        let outgoing = self.outgoing(topic, key, fact)?;
+        self.scratch_outgoing.extend(outgoing);
+        Ok(())
+    }
+
+    /// The same to a compacted topic, of which the last record of a key counts: of several in a
+    /// transaction, the last one alone is sent. No reader can rely on the others, as compaction
+    /// takes them away. What goes to a topic goes there by this or by [`Tx::send`].
+    ///
+    /// # Errors
+    /// As [`Tx::send`].
+    pub fn send_latest<K, V, F>(
+        &mut self,
+        topic: &'static Topic<K, V>,
+        key: &K,
+        fact: &F,
+    ) -> Result<(), Failure>
+    where
+        K: Key,
+        V: Message,
+        F: Fact<V>,
+        S: Owns<F>,
+    {
+        let outgoing = self.outgoing(topic, key, fact)?;
+        self.scratch_latest.extend(outgoing);
+        Ok(())
+    }
+
+    /// The record of `fact`; none in a restore.
+    fn outgoing<K, V, F>(
+        &self,
+        topic: &'static Topic<K, V>,
+        key: &K,
+        fact: &F,
+    ) -> Result<Option<Outgoing>, Failure>
+    where
+        K: Key,
+        V: Message,
+        F: Fact<V>,
+    {
         if self.replay {
-            return Ok(());
+            return Ok(None);
         }
         let value = self.codec.encode(&topic.spec, fact.value())?;
         let key_bytes = key.to_bytes();
@@ -265,14 +313,13 @@ impl<'a, S: Service> Tx<'a, S> {
             partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions());
         let subject = String::from_utf8_lossy(&key_bytes);
         let headers = self.cause.headers::<S>(fact.name(), &subject, self.now);
-        self.scratch_outgoing.push(Outgoing {
+        Ok(Some(Outgoing {
             topic: topic.name(),
             partition,
             key: Some(key_bytes),
             value: Some(value),
             headers,
-        });
-        Ok(())
+        }))
     }
 
     /// Copy `record` to `topic`: the same partition, key, bytes and headers, as far as these may be
@@ -341,6 +388,9 @@ impl<'a, S: Service> Tx<'a, S> {
             self.spans.send(topic, *partition, headers);
         }
         self.outgoing.append(&mut self.scratch_outgoing);
+        for outgoing in self.scratch_latest.drain(..) {
+            self.latest.insert((outgoing.topic, outgoing.key.clone()), outgoing);
+        }
         self.story = None;
     }
 
@@ -348,6 +398,7 @@ impl<'a, S: Service> Tx<'a, S> {
     pub fn drop_scratch(&mut self) {
         self.scratch.clear();
         self.scratch_outgoing.clear();
+        self.scratch_latest.clear();
     }
 
     /// The record at hand is poison: take back what it changed, and send it to the dead letters.
@@ -359,95 +410,17 @@ impl<'a, S: Service> Tx<'a, S> {
 
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.outgoing.is_empty() && self.overlay.is_empty()
+        self.outgoing.is_empty() && self.latest.is_empty() && self.overlay.is_empty()
     }
 
-    /// What to send, and what to change in the store, per partition.
-    pub fn into_parts(self) -> (Vec<Outgoing>, BTreeMap<i32, Writes>) {
-        (self.outgoing, self.overlay)
+    /// What to send, and what to change in the store, per partition; and the spans of it.
+    pub fn into_parts(mut self) -> (Vec<Outgoing>, BTreeMap<i32, Writes>, Spans) {
+        for mut outgoing in self.latest.into_values() {
+            self.spans.send(outgoing.topic, outgoing.partition, &mut outgoing.headers);
+            self.outgoing.push(outgoing);
+        }
+        (self.outgoing, self.overlay, self.spans)
     }
-}
-
-/// The dead letter for `record`: its bytes and headers, and headers that say why. It always fits on
-/// its topic: what is too large for that is cut. Then it says how large the record was, and its
-/// digest; the whole record is at its address for as long as its topic keeps it.
-pub fn dead_letter<S: Service>(record: &Record, cause: &str, at: Timestamp) -> Outgoing {
-    dead_letter_of(S::NAME, S::dead_letters(), record, cause, at)
-}
-
-/// The same for the service of this name, whose dead letters are on `topic`.
-pub fn dead_letter_of(
-    service: &str,
-    topic: &TopicSpec,
-    record: &Record,
-    cause: &str,
-    at: Timestamp,
-) -> Outgoing {
-    // What a stranger says in our names is not so.
-    let is_strange = |(name, _): &Header| !name.starts_with(dlq_names::PREFIX);
-    let strange = record.headers.0.iter().filter(|header| is_strange(header)).count();
-    let mut headers = record.headers.bounded();
-    headers.0.retain(is_strange);
-    let key = clipped(record.key.as_deref(), KEY_BYTES_MAX);
-    let value = clipped(record.value.as_deref(), VALUE_BYTES_MAX);
-    if (headers.0.len(), key, value) != (strange, record.key.as_deref(), record.value.as_deref()) {
-        mark_cut(&mut headers, record);
-    }
-    headers.push(dlq_names::CAUSE, clip(cause, CAUSE_BYTES_MAX));
-    headers.push(dlq_names::TOPIC, &*record.topic);
-    headers.push(dlq_names::PARTITION, record.partition.to_string());
-    headers.push(dlq_names::OFFSET, record.offset.to_string());
-    headers.push(dlq_names::SERVICE, service);
-    headers.push(dlq_names::TIME, at.rfc3339());
-    if headers.get(names::CAUSATION_ID).is_none() {
-        headers.push(names::CAUSATION_ID, record.address());
-    }
-    Outgoing {
-        topic: topic.name,
-        partition: record.partition.rem_euclid(topic.partitions()),
-        key: key.map(<[u8]>::to_vec),
-        value: value.map(<[u8]>::to_vec),
-        headers,
-    }
-}
-
-/// Make the headers of a dead letter say that it is not the whole `record`: how large that was, and
-/// its digest, once.
-pub fn mark_cut(headers: &mut Headers, record: &Record) {
-    if headers.get(dlq_names::SHA256).is_none() {
-        headers.push(dlq_names::BYTES, record.size().to_string());
-        headers.push(dlq_names::SHA256, record.digest());
-    }
-}
-
-/// The beginning of `bytes`, `max` at most.
-fn clipped(bytes: Option<&[u8]>, max: usize) -> Option<&[u8]> {
-    bytes.map(|bytes| &bytes[..bytes.len().min(max)])
-}
-
-/// Headers that a dead letter has besides its own.
-pub mod dlq_names {
-    /// How all of them begin.
-    pub const PREFIX: &str = "dlq_";
-    /// Why the record could not be handled.
-    pub const CAUSE: &str = "dlq_cause";
-    /// Where it stood: topic.
-    pub const TOPIC: &str = "dlq_topic";
-    /// Where it stood: partition.
-    pub const PARTITION: &str = "dlq_partition";
-    /// Where it stood: offset.
-    pub const OFFSET: &str = "dlq_offset";
-    /// The service that could not handle it.
-    pub const SERVICE: &str = "dlq_service";
-    /// When, RFC 3339.
-    pub const TIME: &str = "dlq_time";
-    /// An operator has passed the record by: nothing comes of it, also in a restore.
-    pub const PASSED: &str = "dlq_passed";
-    /// Of a letter that has not all of its record: how many bytes that had in key, value and
-    /// headers.
-    pub const BYTES: &str = "dlq_bytes";
-    /// Of a letter that has not all of its record: that one's [`digest`](crate::Record::digest).
-    pub const SHA256: &str = "dlq_sha256";
 }
 
 #[cfg(test)]

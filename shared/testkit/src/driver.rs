@@ -302,7 +302,7 @@ impl<P: Processor> Driver<P> {
             Err(failure) => panic!("{}: {failure}", record.address()),
         }
         let positions = Positions::from([(record.topic.to_string(), record.offset + 1)]);
-        let (sent, mut writes) = tx.into_parts();
+        let (sent, mut writes, _) = tx.into_parts();
         assert!(sent.is_empty(), "a restore must not send: {sent:?}");
         let writes = writes.remove(&record.partition).unwrap_or_default();
         self.store.apply(record.partition, writes, &positions).expect("memory does not fail");

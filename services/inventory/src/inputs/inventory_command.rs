@@ -47,7 +47,7 @@ pub(super) fn act(command: &InventoryCommand, tx: &mut Tx<'_, Inventory>) -> Res
     // read back from there.
     if let Some(level) = after.level.as_ref().filter(|_| before.level != after.level) {
         store::save_level(level, tx)?;
-        tx.send(&STOCK, &level.sku, level)?;
+        tx.send_latest(&STOCK, &level.sku, level)?;
     }
     if let Some(entry) = after.entry.as_ref().filter(|_| before.entry != after.entry) {
         store::save_entry(entry, tx)?;

@@ -272,7 +272,7 @@ impl Instance {
             processor.reset();
             return Err(failure);
         }
-        let (sent, _) = tx.into_parts();
+        let (sent, ..) = tx.into_parts();
         let dead = topics::dlq(contracts::ServiceName::View).name;
         let (dead, live): (Vec<Outgoing>, Vec<Outgoing>) =
             sent.into_iter().partition(|outgoing| outgoing.topic == dead);

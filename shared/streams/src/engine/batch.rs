@@ -90,8 +90,7 @@ pub(super) fn decide<P: Processor>(
     }
     processor.flush(&mut tx).map_err(|failure| failed(&mut tx, failure))?;
     tx.keep();
-    let spans = std::mem::take(tx.spans());
-    let (outgoing, writes) = tx.into_parts();
+    let (outgoing, writes, spans) = tx.into_parts();
     Ok(Decided { outgoing, writes, spans })
 }
 

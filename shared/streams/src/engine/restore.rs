@@ -214,7 +214,7 @@ impl Restore {
             }
         }
         self.records += records.len();
-        let (_, mut writes) = tx.into_parts();
+        let (_, mut writes, _) = tx.into_parts();
         let writes = writes.remove(&partition).unwrap_or_default();
         let (topic, _) = self.left.front().expect("a source is being read");
         let mut positions = self.positions.clone();

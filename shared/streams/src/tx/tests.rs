@@ -1,8 +1,10 @@
 use super::*;
 use crate::{
-    limits::{HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX},
-    topic::{PartitionCount, dead_letters},
+    MemoryRegistry, MemoryStore,
+    limits::{HEADER_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX, VALUE_BYTES_MAX},
+    topic::{PartitionCount, TopicSpec, dead_letters},
 };
+use std::sync::Arc;
 
 struct Sums;
 
@@ -91,4 +93,44 @@ fn what_a_stranger_says_in_our_names_is_left_behind() {
     assert_eq!(letter.headers.get("theirs"), Some("5 replayed"));
     let topics = letter.headers.0.iter().filter(|(name, _)| name == dlq_names::TOPIC);
     assert_eq!(topics.count(), 1);
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Level {
+    value: i64,
+}
+
+crate::avro_record!(
+    Level,
+    "sums/Level.avsc",
+    r#"{"type":"record","name":"Level","namespace":"sums","fields":[
+        {"name":"value","type":"long"}]}"#
+);
+
+impl Owns<Level> for Sums {}
+
+static LEVELS: Topic<String, Level> = Topic::new("levels", "Level", PartitionCount::Fixed(1));
+
+#[test]
+fn of_a_key_the_last_one_of_a_transaction_is_sent_and_poison_takes_back_its_own() {
+    let store = MemoryStore::default();
+    let codec = Codec::new(Arc::new(MemoryRegistry::default()));
+    let mut tx: Tx<'_, Sums> = Tx::new(&store, &codec, Timestamp(1));
+    let mut handle = |key: &str, value, is_poison| {
+        tx.begin(&record(1, 1, Headers::default()));
+        tx.send_latest(&LEVELS, &key.to_owned(), &Level { value }).unwrap();
+        if is_poison { tx.drop_scratch() } else { tx.keep() }
+    };
+    handle("a", 1, false);
+    handle("b", 2, false);
+    handle("a", 3, false);
+    handle("b", 4, true);
+    assert!(!tx.is_empty());
+    let (sent, ..) = tx.into_parts();
+    let read = |outgoing: &Outgoing| {
+        let level = codec.decode(&LEVELS, outgoing.value.as_deref().unwrap()).unwrap();
+        (String::from_utf8(outgoing.key.clone().unwrap()).unwrap(), level.value)
+    };
+    let sent: Vec<_> = sent.iter().map(read).collect();
+    assert_eq!(sent, [("a".to_owned(), 3), ("b".to_owned(), 2)]);
 }
