@@ -9,13 +9,16 @@ use client::place;
 use contracts::catalog::Product;
 use contracts::{CommandId, Money, Name, OrderId, Prose, Reason, Sku, Timestamp};
 use serde::Deserialize;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::types::{Json, Uuid};
-use sqlx::{Connection, PgConnection, Row as _};
+use sqlx::{ConnectOptions as _, PgConnection, Row as _};
 
 /// One consistent look at a database.
 async fn snapshot(url: &str) -> Result<PgConnection> {
-    let mut connection = PgConnection::connect(url).await.with_context(|| place(url).to_owned())?;
+    // Whole tables are read here: that it takes a while is no news.
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.disable_statement_logging();
+    let mut connection = options.connect().await.with_context(|| place(url).to_owned())?;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .execute(&mut connection)
         .await?;

@@ -213,7 +213,7 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<S
     if overloads {
         let held = args.held.or(figures.get("held.orders_per_s"));
         let held = held.context("the shop holds no rate: name one with --held")?;
-        let drill = bench::overload::overload(&ground, held, seconds).await?;
+        let drill = bench::overload::overload(&ground, held, seconds, say).await?;
         figures.extend(told(drill.figures, say));
         wrong = drill.wrong;
     }
