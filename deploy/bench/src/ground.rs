@@ -25,8 +25,8 @@ const DEADLINE_MS: &str = "86400000";
 /// How long orders may take to end when the load is over.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Orders that a shop has seen before it is measured: the JVMs compile what is hot. With 1,000 orders
-/// a third of Kafka's processor time in the next minutes was still its compiler's.
+/// Orders that a shop has seen before it is measured: the JVMs compile what is hot. With 1,000
+/// orders a third of Kafka's processor time in the next minutes was still its compiler's.
 const WARM_UP: u64 = 6_000;
 const WARM_UP_RATE: f64 = 100.0;
 

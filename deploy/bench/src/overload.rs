@@ -44,9 +44,9 @@ pub struct Drill {
     pub wrong: Vec<String>,
 }
 
-/// Places twice `held` orders per second for `seconds`, and twice as many as then if none is refused:
-/// a shop that holds a rate within a bound of latency may take more without it. `on_drill` hears of
-/// each rate. What must not be counts in all of them.
+/// Places twice `held` orders per second for `seconds`, and twice as many as then if none is
+/// refused: a shop that holds a rate within a bound of latency may take more without it.
+/// `on_drill` hears of each rate. What must not be counts in all of them.
 ///
 /// # Errors
 /// When the shop does not answer at all.

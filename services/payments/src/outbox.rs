@@ -54,7 +54,7 @@ impl OutboxRow {
     {
         let order = fact.value();
         let subject = order.order_id.to_string();
-        let mut headers = cause.headers::<Payments>(&fact.name(), &subject, now);
+        let mut headers = cause.headers::<Payments>(fact.name(), &subject, now);
         let topic = topics::ORDERS.name();
         // Without it, Debezium would choose by the partitions that the topic has now.
         let partition = partition_for(subject.as_bytes(), topics::ORDERS.spec.partitions());

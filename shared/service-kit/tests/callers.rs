@@ -119,7 +119,7 @@ async fn the_name_of_another_site_reaches_nothing_in_the_open_profile() {
     for host in ["localhost:8084", "view:8084", "shop.example"] {
         assert_eq!(ask(&open, "/catalog", host).await.unwrap().status(), StatusCode::OK, "{host}");
     }
-    // Where callers need a token, a page of another site has none, and names are the proxy's affair.
+    // Where callers need a token, a page of another site has none: names are the proxy's affair.
     let badges = Badges::default();
     let closed = serve_for(Callers::with_keys(badges.verifier(), badges.keys())).await;
     let answer = ask(&closed, "/catalog", "evil.example").await.unwrap();

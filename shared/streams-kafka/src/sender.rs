@@ -190,7 +190,7 @@ impl<S: Service> Sender<S> {
             partition_for(place.as_deref().unwrap_or(&key_bytes), topic.spec.partitions());
         let subject = String::from_utf8_lossy(&key_bytes);
         let now = Timestamp::now();
-        let mut headers = cause.headers::<S>(&fact.name(), &subject, now);
+        let mut headers = cause.headers::<S>(fact.name(), &subject, now);
         let mut span = tracer::send(topic.name(), partition, &mut headers);
         let (acknowledge, acknowledged) = oneshot::channel();
         let record = BaseRecord::with_opaque_to(topic.name(), Box::new(acknowledge))

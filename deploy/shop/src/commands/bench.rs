@@ -90,7 +90,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = share)]
     sampled: f64,
     /// Who looks at the living map in `map`
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(value_parser = value_parser!(u32).range(1..=100))]
     lookers: u32,
     /// Partitions of the shops of `scale`
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [3, 6, 12])]
@@ -247,16 +248,24 @@ async fn measure(args: &BenchArgs, progress: Progress) -> Result<(Figures, Vec<S
         figures.extend(told(bench::restart::restart(&ground, args.open as usize).await?, say));
     }
     // Its services start again and again: not a part of what is compared from run to run.
-    let paired = Paired { rate: args.paired_rate, seconds, pairs: args.pairs as usize };
+    figures.extend(in_pairs(args, &ground, say).await?);
+    ensure!(!figures.0.is_empty(), "nothing was measured");
+    Ok((figures, wrong))
+}
+
+/// What the same load costs without something and with it.
+async fn in_pairs(args: &BenchArgs, ground: &Ground, say: impl Fn(String)) -> Result<Figures> {
+    let (seconds, pairs) = (u64::from(args.seconds), args.pairs as usize);
+    let paired = Paired { rate: args.paired_rate, seconds, pairs };
+    let mut figures = Figures::default();
     if args.parts.contains(&Part::Telemetry) {
-        let cost = bench::telemetry::telemetry(&ground, paired, args.sampled, say).await?;
+        let cost = bench::telemetry::telemetry(ground, paired, args.sampled, &say).await?;
         figures.extend(cost);
     }
     if args.parts.contains(&Part::Map) {
-        figures.extend(bench::map::map(&ground, paired, args.lookers, say).await?);
+        figures.extend(bench::map::map(ground, paired, args.lookers, &say).await?);
     }
-    ensure!(!figures.0.is_empty(), "nothing was measured");
-    Ok((figures, wrong))
+    Ok(figures)
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -68,7 +68,6 @@ pub struct Input<'a> {
 
 /// What becomes of a PlaceOrder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a decision is made and taken on the stack")]
 pub enum Decision {
     /// A new order.
     Accepted(Next<OrderRequested>),

@@ -157,7 +157,7 @@ fn orders_takes_every_step_that_it_owns_and_no_other() {
 
 /// What is known after `order`, which is the next transition.
 fn read_back_as(entry: Entry, order: &Order, placed_at: Option<i64>) -> Entry {
-    let input = order_transition::Input { order: order.clone(), placed_at };
+    let input = order_transition::Input { order: order.clone().into(), placed_at };
     order_transition::evolve(entry, &order_transition::Decision::Advanced(input))
 }
 
