@@ -139,6 +139,10 @@ async fn birds_take_off_when_an_order_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_map_shows_who_lets_orders_wait_and_for_how_long() {
     let shop = alone().await;
+    // Pictures of all screens are taken while they wait.
+    shop.shop().stop("orders").await.unwrap();
+    let long = [("ORDER_DEADLINE_MS", "600000")];
+    shop.shop().start_process_with("orders", &long).await.unwrap();
     let browser = page(&shop, "choreography").await;
     browser.until(".batons", "No order waits").await;
     shop.shop().stop("payments").await.unwrap();
@@ -170,6 +174,7 @@ async fn the_map_shows_who_lets_orders_wait_and_for_how_long() {
         if shown == json!(["", ""]) { Ok(()) } else { Err(shown) }
     })
     .await;
+    shop.shop().restart("orders").await.unwrap();
     broken.extend(everywhere(&browser, "choreography-again").await);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert_no_error(&browser).await;

@@ -146,11 +146,13 @@ orders POST /orders
             email process order-views
 ";
 
+/// Of a product that no other test orders: of reservations in one transaction, the last one's trace
+/// has the level.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_one_trace_from_its_post_to_its_mail() {
     let _turn = TURN.read().await;
     let (shop, collector) = traced().await;
-    let (trace, order) = order(&shop, "TEA", SAMPLED).await;
+    let (trace, order) = order(&shop, "MUG", SAMPLED).await;
     assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
     assert_tree(&collector, &trace, CONFIRMED).await;
     let spans = collector.spans();
