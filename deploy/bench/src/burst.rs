@@ -72,9 +72,7 @@ pub async fn burst(ground: &Ground, wish: Wish, orders: usize) -> Result<Figures
     let count = whole(orders as u64);
     let mut figures = Figures::default();
     figures.add(name("orders"), count);
-    // From the first one: until then the processes start and restore.
-    let (first, last) = watched.span(validated).context("no order was validated")?;
-    let pace = count / (last - first).as_secs_f64().max(1e-3);
+    let pace = watched.validated_per_s(orders)?;
     figures.add(name("validated_per_s"), pace);
     figures.add(name("records_per_validated"), records / count);
     figures.add(name("records_per_s"), records / count * pace);
@@ -100,8 +98,7 @@ pub async fn open_orders(ground: &Ground, wish: Wish, orders: usize) -> Result<(
 /// As [`burst`].
 pub async fn validate(ground: &Ground, wish: Wish, orders: usize) -> Result<f64> {
     let (watched, _) = open_with(ground, wish, orders, &["payments"]).await?;
-    let (first, last) = watched.span(validated).context("no order was validated")?;
-    Ok(whole(orders as u64) / (last - first).as_secs_f64().max(1e-3))
+    watched.validated_per_s(orders)
 }
 
 /// Fills the log, then lets orders and inventory validate all; `stopped` stay so. Also gives how
@@ -158,6 +155,13 @@ impl Watched {
             ensure!(since.elapsed() < STANDSTILL, "{seen} of {all} orders came by, no more do");
         }
         Ok(())
+    }
+
+    /// How many of `orders` were validated per second, from the first one: until then the processes
+    /// start and restore.
+    fn validated_per_s(&self, orders: usize) -> Result<f64> {
+        let (first, last) = self.span(validated).context("no order was validated")?;
+        Ok(whole(orders as u64) / (last - first).as_secs_f64().max(1e-3))
     }
 
     /// When the first and when the last came by `place`.

@@ -13,7 +13,7 @@ use contracts::ServiceName;
 use load::usage::Usage;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::paired::{Paired, median, turns};
+use crate::paired::{Paired, ask_every, median, turns};
 use crate::steady::{orders_in, seconds_of, whole};
 use crate::{Figures, Ground};
 
@@ -70,24 +70,16 @@ impl Looking {
             // A client of its own: a browser shares no connection with another one.
             let http = reqwest::Client::builder().build()?;
             let events = http.get(format!("{view}/events?latest=200&singles=20"));
-            let batons = format!("{view}/batons");
             let heard = Arc::clone(&bytes);
             tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
-                // A stream that ends leaves `heard` as it is, which is told in the end.
+                // If the stream ends early, the bytes so far still count.
                 let Ok(mut stream) = events.send().await else { return };
                 while let Ok(Some(chunk)) = stream.chunk().await {
                     heard.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 }
             }));
-            tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
-                loop {
-                    // One that fails costs the view less than one that does not.
-                    if let Ok(answer) = http.get(&batons).send().await {
-                        let _ = answer.bytes().await;
-                    }
-                    tokio::time::sleep(ASK_INTERVAL).await;
-                }
-            }));
+            let asking = ask_every(ASK_INTERVAL, http, vec![format!("{view}/batons")]);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(asking));
         }
         Ok(Self { bytes, _stop: stop.drop_guard() })
     }

@@ -3,6 +3,8 @@
 //! A machine drifts, so both are measured alternately, in the order off, on, on, off, and the
 //! median counts.
 
+use std::time::Duration;
+
 /// What to compare.
 #[derive(Clone, Copy, Debug)]
 pub struct Paired {
@@ -24,6 +26,19 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Asks all `urls` every `interval`, until it is dropped. What fails costs a service less than what
+/// does not.
+pub(crate) async fn ask_every(interval: Duration, http: reqwest::Client, urls: Vec<String>) {
+    loop {
+        for url in &urls {
+            if let Ok(answer) = http.get(url).send().await {
+                let _ = answer.bytes().await;
+            }
+        }
+        tokio::time::sleep(interval).await;
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use contracts::ServiceName;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::paired::{Paired, median, turns};
+use crate::paired::{Paired, ask_every, median, turns};
 use crate::steady::{Step, orders_in, whole};
 use crate::{Figures, Ground};
 
@@ -92,21 +92,11 @@ async fn restart(ground: &Ground, env: &[(String, String)]) -> Result<()> {
 /// Scrapes every service until the guard is dropped.
 fn scrape(ground: &Ground) -> Result<DropGuard> {
     let url = |service: ServiceName| format!("{}/metrics", ground.shop().url(service.as_str()));
-    let urls: Vec<_> = ServiceName::by_default().map(url).collect();
+    let urls = ServiceName::by_default().map(url).collect();
     let http = reqwest::Client::builder().timeout(SCRAPE_INTERVAL).build()?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
-    tokio::spawn(stopped.run_until_cancelled_owned(async move {
-        loop {
-            for url in &urls {
-                // A scrape that fails costs the service less than one that does not.
-                if let Ok(answer) = http.get(url).send().await {
-                    let _ = answer.bytes().await;
-                }
-            }
-            tokio::time::sleep(SCRAPE_INTERVAL).await;
-        }
-    }));
+    tokio::spawn(stopped.run_until_cancelled_owned(ask_every(SCRAPE_INTERVAL, http, urls)));
     Ok(stop.drop_guard())
 }
 

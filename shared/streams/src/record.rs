@@ -34,6 +34,11 @@ impl Record {
         &*self.topic == topic.name()
     }
 
+    /// Whether `other` stands on the same partition.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.partition == other.partition && self.topic == other.topic
+    }
+
     /// `topic/partition/offset`: the record's address, used as `causationid`.
     pub fn address(&self) -> String {
         format!("{}/{}/{}", self.topic, self.partition, self.offset)

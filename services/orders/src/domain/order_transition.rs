@@ -48,8 +48,8 @@ pub enum Impossible {
 
 /// Decide on a transition. Nothing of it depends on the time.
 pub fn decide(entry: &Entry, input: Input, _now: Timestamp) -> Decision {
-    let (order, known) = (&input.order, entry.order.as_ref());
-    match order.follows(known.map(AsRef::as_ref)) {
+    let (order, known) = (&*input.order, entry.order.as_deref());
+    match order.follows(known) {
         Err(impossible) => Decision::Impossible(Impossible::Step(impossible)),
         Ok(true) => Decision::Advanced(input),
         Ok(false) => match known {

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_name_that_nobody_has_set_is_foreign() {
+    fn a_public_name_is_foreign_unless_http_hosts_has_it() {
         let ours = [
             "127.0.0.1:8084",
             "10.0.0.7",

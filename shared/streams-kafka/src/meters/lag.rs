@@ -74,10 +74,7 @@ impl Lags {
 
     /// A batch was read.
     pub(crate) fn read(&self, batch: &[Record]) {
-        let same = |one: &Record, next: &Record| {
-            one.partition == next.partition && one.topic == next.topic
-        };
-        for last in batch.chunk_by(same).filter_map(<[Record]>::last) {
+        for last in batch.chunk_by(Record::is_beside).filter_map(<[Record]>::last) {
             let place = (last.topic.to_string(), last.partition);
             self.lock().read.insert(place, Timestamp(last.timestamp_ms));
         }

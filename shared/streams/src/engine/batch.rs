@@ -116,31 +116,24 @@ fn in_place(record: &Record, inputs: &[&'static TopicSpec]) -> Result<(), Failur
 
 /// The first offset of each partition in `batch`: where to rewind to.
 pub fn first_offsets(batch: &[Record]) -> Offsets {
-    offsets_of(batch, |run| run.iter().map(|record| record.offset).min(), i64::min)
+    offsets_of(batch, i64::min)
 }
 
 /// The offset after the last record of each partition in `batch`: where to go on.
 pub fn next_offsets(batch: &[Record]) -> Offsets {
-    offsets_of(batch, |run| run.iter().map(|record| record.offset + 1).max(), i64::max)
+    let mut offsets = offsets_of(batch, i64::max);
+    offsets.values_mut().for_each(|offset| *offset += 1);
+    offsets
 }
 
-/// The offset `of` each partition in `batch`. Records of a partition come in long runs, so a run is
-/// looked up, and not each of its records.
-fn offsets_of(
-    batch: &[Record],
-    of: impl Fn(&[Record]) -> Option<i64>,
-    better: impl Fn(i64, i64) -> i64,
-) -> Offsets {
-    let is_same = |a: &Record, b: &Record| a.partition == b.partition && a.topic == b.topic;
+/// The offset of each partition in `batch` that `choose` prefers. Records of a partition come in
+/// long runs, so a place is made for a run, and not for each of its records.
+fn offsets_of(batch: &[Record], choose: fn(i64, i64) -> i64) -> Offsets {
     let mut offsets = Offsets::new();
-    for run in batch.chunk_by(is_same) {
-        if let (Some(first), Some(offset)) = (run.first(), of(run)) {
-            let place = (first.topic.to_string(), first.partition);
-            offsets
-                .entry(place)
-                .and_modify(|known| *known = better(*known, offset))
-                .or_insert(offset);
-        }
+    for run in batch.chunk_by(Record::is_beside) {
+        let place = (run[0].topic.to_string(), run[0].partition);
+        let known = offsets.entry(place).or_insert(run[0].offset);
+        *known = run.iter().map(|record| record.offset).fold(*known, choose);
     }
     offsets
 }
