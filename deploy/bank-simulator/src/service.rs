@@ -14,8 +14,6 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let bank = bank::Bank::open(&config.data_dir, lifecycle.health().check("journal"))?;
     let routes = http::router(Arc::new(bank), lifecycle.shutdown());
     let address = (config.addr(), &CallerSettings::default());
-    lifecycle
-        .serve(address, Guarded::public(routes), Limits::default())
-        .await
-        .context("the address of the bank is BANK_ADDR, or else HTTP_ADDR")
+    let serving = lifecycle.serve(address, Guarded::public(routes), Limits::default()).await;
+    Ok(serving.context("the address of the bank is BANK_ADDR, or else HTTP_ADDR")?.registered())
 }

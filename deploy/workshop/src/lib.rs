@@ -69,11 +69,11 @@ impl Workshop {
         let routes = Guarded::public(http::router(app, view, port)?).for_the_page_at(view);
         let (lifecycle, address) =
             (Lifecycle::new(shutdown.clone()), (Ipv4Addr::LOCALHOST, port).into());
-        let running = lifecycle
+        let serving = lifecycle
             .serve((address, &CallerSettings::default()), routes, LIMITS)
             .await
             .context("the Workshop cannot be served; `--port workshop=N` moves it")?;
-        Ok(Self { board, shutdown, running })
+        Ok(Self { board, shutdown, running: serving.registered() })
     }
 
     /// Switches everything off, and serves no more. Call it while the shop's processes still run.

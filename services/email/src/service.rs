@@ -35,7 +35,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let clock = spawn_clock(&kafka, &format!("email-{}", common.instance), shutdown.clone());
     lifecycle.clock(clock.readings(), clock.stopped());
     let address = (config.addr(), &common.callers);
-    let running = lifecycle.serve(address, http::router()?, Limits::default()).await?;
+    let serving = lifecycle.serve(address, http::router()?, Limits::default()).await?;
     let mailer = SmtpMailer::new(config.smtp_addr.clone(), config.mail_from.clone());
     lifecycle.task("smtp", |check, shutdown| mailer.watch(check, shutdown));
     let mailer = Measured::new(mailer, lifecycle.meters());
@@ -46,5 +46,5 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     };
     let mails = spawn_processor(settings, EmailProcessor::new(mailer), store, codec, shutdown);
     lifecycle.thread(NAME, mails.status(), ThreadStatus::health, mails.stopped());
-    Ok(running)
+    Ok(serving.registered())
 }

@@ -33,7 +33,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let clock = spawn_clock(&kafka, &format!("fraud-{}", common.instance), shutdown.clone());
     lifecycle.clock(clock.readings(), clock.stopped());
     let address = (config.addr(), &common.callers);
-    let running = lifecycle.serve(address, http::router()?, Limits::default()).await?;
+    let serving = lifecycle.serve(address, http::router()?, Limits::default()).await?;
     let part = |name, thread: ThreadHandle| {
         lifecycle.thread(name, thread.status(), ThreadStatus::health, thread.stopped());
     };
@@ -43,5 +43,5 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     part(split, spawn_processor(settings(split), SplitProcessor, no_state, codec.clone(), stop));
     let checks = CheckProcessor::new(config.terms());
     part(check, spawn_processor(settings(check), checks, store, codec, shutdown));
-    Ok(running)
+    Ok(serving.registered())
 }

@@ -55,7 +55,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let heartbeats = spawn_tail(bootstrap, name, topics, stop(), move |_| pulse.beat());
     part("heartbeats", heartbeats);
     let routes = http::router(http::App { products, commands })?;
-    let running =
+    let serving =
         lifecycle.serve((config.addr(), &common.callers), routes, Limits::default()).await?;
 
     let (edge, url) = (codec.clone(), common.schema_registry_url.clone());
@@ -71,5 +71,5 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let no_state = Box::new(MemoryStore::default());
     part(SPLIT, spawn_processor(settings(SPLIT), SplitProcessor, no_state, codec.clone(), stop()));
     part(STOCK, spawn_processor(settings(STOCK), StockProcessor, store, codec, stop()));
-    Ok(running)
+    Ok(serving.registered())
 }

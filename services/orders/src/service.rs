@@ -70,7 +70,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let view_url = config.view_url.as_str().into();
     let app = App { catalog: catalog.clone(), commands, waiters, admission, view_url, shutdown };
     let address = common.http_addr(config::PORT);
-    let running = lifecycle.serve((address, &common.callers), http::router(app)?, limits).await?;
+    let serving = lifecycle.serve((address, &common.callers), http::router(app)?, limits).await?;
 
     let (edge, url) = (codec.clone(), common.schema_registry_url.clone());
     lifecycle.task("schemas", |check, shutdown| async move {
@@ -94,5 +94,5 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         }
         Ok(())
     });
-    Ok(running)
+    Ok(serving.registered())
 }

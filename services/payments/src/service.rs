@@ -58,7 +58,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
 
     let lifecycle = Lifecycle::new(shutdown);
     let routes = http::router(database.clone())?;
-    let running =
+    let serving =
         lifecycle.serve((config.addr(), &config.common.callers), routes, Limits::default()).await?;
     let common = &config.common;
     let process = format!("payments-{}", common.instance);
@@ -89,7 +89,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
         }
         Ok(())
     });
-    Ok(running)
+    Ok(serving.registered())
 }
 
 /// Intake and supervisor, each a part of the service: it ends with the first of them that does.

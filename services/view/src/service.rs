@@ -72,7 +72,7 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     };
     let limits = http::limits(config.waiters_max);
     let address = (common.http_addr(DEFAULT_PORT), &common.callers);
-    let running = lifecycle.serve(address, http::router(app)?, limits).await?;
+    let serving = lifecycle.serve(address, http::router(app)?, limits).await?;
 
     let settings = ConsumerSettings {
         batch_records_max: BATCH_RECORDS_MAX,
@@ -86,5 +86,5 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     let state = Box::new(MemoryStore::default());
     let thread = spawn_processor(settings, processor, state, codec, shutdown);
     lifecycle.thread("view", thread.status(), ThreadStatus::health, thread.stopped());
-    Ok(running)
+    Ok(serving.registered())
 }

@@ -21,7 +21,8 @@
 //!         let lifecycle = Lifecycle::new(shutdown);
 //!         let (addr, callers) = (config.common.http_addr(8080), &config.common.callers);
 //!         let api = Guarded::default();
-//!         lifecycle.serve((addr, callers), api, Limits::default()).await?.stopped().await
+//!         let serving = lifecycle.serve((addr, callers), api, Limits::default()).await?;
+//!         serving.registered().stopped().await
 //!     })
 //! }
 //! ```
@@ -55,7 +56,7 @@ pub use config::{CommonConfig, LogFormat, parse_config};
 pub use health::{Health, Readiness};
 pub use http::{BoundServer, Limits, app, serve, try_out};
 pub use json::{ValidJson, ValidPath, ValidQuery};
-pub use lifecycle::{Lifecycle, Pulse, Running};
+pub use lifecycle::{Lifecycle, Pulse, Running, Serving};
 pub use metrics::Metrics;
 pub use problem::{FieldError, Problem};
 pub use run::{Shutdown, run};

@@ -36,7 +36,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 ///         Ok(())
 ///     });
 ///     let (addr, callers) = (([127, 0, 0, 1], 8080).into(), CallerSettings::default());
-///     lifecycle.serve((addr, &callers), Guarded::default(), Limits::default()).await
+///     let serving = lifecycle.serve((addr, &callers), Guarded::default(), Limits::default());
+///     Ok(serving.await?.registered())
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -64,6 +65,15 @@ struct Parts {
     running: Vec<&'static str>,
     /// What ended the service, if it was not the shutdown.
     failure: Option<anyhow::Error>,
+}
+
+/// A service that answers, but has parts still to register: it is not ready before
+/// [`Serving::registered`].
+#[derive(Debug)]
+#[must_use = "the service becomes ready with `registered`"]
+pub struct Serving {
+    running: Running,
+    check: Readiness,
 }
 
 /// A service that serves. The parts go on if this handle is dropped.
@@ -101,7 +111,8 @@ impl Lifecycle {
     /// Serves `routes`, as [`serve`](crate::serve) does, as the part `http`.
     ///
     /// Call it before the parts that take something over from another process: a second copy of a
-    /// service, which fails at the address, must not fence the first one.
+    /// service, which fails at the address, must not fence the first one. What asks in between sees
+    /// a service that is not ready, as nobody knows yet what it will wait for.
     ///
     /// If callers need a token, the part `callers` reads the keys of their issuer.
     ///
@@ -112,19 +123,18 @@ impl Lifecycle {
         (addr, callers): (SocketAddr, &CallerSettings),
         routes: Guarded,
         limits: Limits,
-    ) -> anyhow::Result<Running> {
+    ) -> anyhow::Result<Serving> {
         let (callers, keys) = Callers::new(callers);
+        let check = self.health.check("http");
         let told = (&self.health, &self.metrics, &callers);
         let server = serve(addr, routes, told, limits, self.shutdown()).await?;
         if let Some(keys) = keys {
             self.task("callers", |check, shutdown| keys.run(check, shutdown));
         }
         let local_addr = server.local_addr();
-        self.task("http", |check, _| {
-            check.up();
-            server.stopped()
-        });
-        Ok(Running { lifecycle: self.clone(), local_addr })
+        self.watch("http", check.clone(), server.stopped());
+        let running = Running { lifecycle: self.clone(), local_addr };
+        Ok(Serving { running, check })
     }
 
     /// Runs a task. It keeps its check up to date, and ends with `Ok` when the shutdown that it is
@@ -135,10 +145,7 @@ impl Lifecycle {
     {
         let check = self.health.check(name);
         let body = body(check.clone(), self.shutdown());
-        self.track(name, check, body, |lifecycle| match lifecycle.shutdown.is_cancelled() {
-            true => Ok(()),
-            false => Err(anyhow!("it has ended before the shutdown")),
-        });
+        self.watch(name, check, body);
     }
 
     /// Watches a thread, such as that of a processor. Its check follows `status` as `judge` says:
@@ -250,6 +257,19 @@ impl Lifecycle {
         parts.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Spawns `body`, which runs until the shutdown.
+    fn watch(
+        &self,
+        name: &'static str,
+        check: Readiness,
+        body: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.track(name, check, body, |lifecycle| match lifecycle.shutdown.is_cancelled() {
+            true => Ok(()),
+            false => Err(anyhow!("it has ended before the shutdown")),
+        });
+    }
+
     /// Spawns `body` and notices its end, which is well if it is `Ok` and `judge` agrees.
     fn track(
         &self,
@@ -285,6 +305,19 @@ impl Parts {
             None => self.failure = Some(error),
             Some(_) => tracing::error!("{error:#}"),
         }
+    }
+}
+
+impl Serving {
+    /// Every part is registered: from now on the service is ready when they are.
+    pub fn registered(self) -> Running {
+        self.check.up();
+        self.running
+    }
+
+    /// The address that it listens on: with the real port, if port 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.running.local_addr
     }
 }
 

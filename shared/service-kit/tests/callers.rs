@@ -205,9 +205,9 @@ async fn run(settings: CallerSettings) -> (Running, String) {
     let lifecycle = Lifecycle::new(Shutdown::new());
     let any: SocketAddr = loopback(0);
     let routes: Guarded = api().guarded(());
-    let running = lifecycle.serve((any, &settings), routes, Limits::default()).await.unwrap();
-    let base = format!("http://{}", running.local_addr());
-    (running, base)
+    let serving = lifecycle.serve((any, &settings), routes, Limits::default()).await.unwrap();
+    let base = format!("http://{}", serving.local_addr());
+    (serving.registered(), base)
 }
 
 /// What health says of the part `callers`.

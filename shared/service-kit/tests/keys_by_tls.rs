@@ -79,8 +79,8 @@ async fn run(url: String, ca_file: Option<PathBuf>) -> (Running, String) {
     let routes = Routes::new(utoipa::openapi::OpenApi::default());
     let routes = routes.with(Access::Staff, routes!(books)).guarded(());
     let lifecycle = Lifecycle::new(Shutdown::new());
-    let running = lifecycle.serve((loopback(0), &settings), routes, Limits::default());
-    let running = running.await.unwrap();
+    let serving = lifecycle.serve((loopback(0), &settings), routes, Limits::default());
+    let running = serving.await.unwrap().registered();
     let base = format!("http://{}", running.local_addr());
     (running, base)
 }

@@ -36,7 +36,7 @@ async fn until(check: Readiness, shutdown: Shutdown) -> anyhow::Result<()> {
 async fn serve(lifecycle: &Lifecycle) -> Running {
     let open = CallerSettings::default();
     let served = lifecycle.serve((loopback(0), &open), Guarded::default(), Limits::default());
-    served.await.expect("a free port can be bound")
+    served.await.expect("a free port can be bound").registered()
 }
 
 async fn metrics(running: &Running) -> String {
@@ -236,6 +236,22 @@ async fn what_starts_up_may_end_and_leaves_other_parts_behind() {
 }
 
 #[tokio::test]
+async fn a_service_with_parts_to_register_answers_and_is_not_ready() {
+    let lifecycle = Lifecycle::new(Shutdown::new());
+    let (open, nothing) = (CallerSettings::default(), Guarded::default());
+    let serving = lifecycle.serve((loopback(0), &open), nothing, Limits::default());
+    let serving = serving.await.unwrap();
+    let url = format!("http://{}/health/ready", serving.local_addr());
+    let ready = async || reqwest::get(&url).await.unwrap().status();
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE, "the database may be away");
+    let database = lifecycle.health().check("database");
+    let _running = serving.registered();
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE, "it has not said anything yet");
+    database.up();
+    assert_eq!(ready().await, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn what_cannot_start_up_ends_the_process() {
     let lifecycle = Lifecycle::new(Shutdown::new());
     lifecycle.task("well", until);
@@ -251,8 +267,8 @@ async fn metrics_show_each_check_and_each_request() {
     sick.degraded("as asked");
     let routes = Router::new().route("/tea/{leaf}", axum::routing::get(async || "brewed"));
     let address = (loopback(0), &CallerSettings::default());
-    let running = lifecycle.serve(address, Guarded::public(routes), Limits::default());
-    let running = running.await.unwrap();
+    let serving = lifecycle.serve(address, Guarded::public(routes), Limits::default());
+    let running = serving.await.unwrap().registered();
     let url = format!("http://{}/tea/7", running.local_addr());
     assert_eq!(reqwest::get(url).await.unwrap().status(), StatusCode::OK);
 
