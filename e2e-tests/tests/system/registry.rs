@@ -173,7 +173,7 @@ async fn a_service_is_not_ready_until_its_registry_is_right() {
     clean(&shop).await;
 }
 
-async fn registered(shop: &Outside, subject: &str, schema: &str) -> Value {
+pub async fn registered(shop: &Outside, subject: &str, schema: &str) -> Value {
     let url = shop.at("registry", &format!("/subjects/{subject}/versions"));
     let request = reqwest::Client::new().post(url).json(&json!({ "schema": schema }));
     shop.send(request).await.unwrap().body["id"].clone()

@@ -111,8 +111,8 @@ impl Lifecycle {
     /// Serves `routes`, as [`serve`](crate::serve) does, as the part `http`.
     ///
     /// Call it before the parts that take something over from another process: a second copy of a
-    /// service, which fails at the address, must not fence the first one. What asks in between sees
-    /// a service that is not ready, as nobody knows yet what it will wait for.
+    /// service, which fails at the address, must not fence the first one. Until
+    /// [`Serving::registered`] it is not ready, as it has not said yet what it waits for.
     ///
     /// If callers need a token, the part `callers` reads the keys of their issuer.
     ///

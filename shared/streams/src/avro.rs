@@ -1,6 +1,8 @@
 //! Avro without IO: schema files, and the Rust types of their records. The [`crate::Codec`] does
 //! framing and schema ids.
 
+pub(crate) mod foreign;
+
 use crate::limits::BATCH_BYTES_MAX;
 use apache_avro::{
     Schema, reader::datum::GenericDatumReader, schema_compatibility::SchemaCompatibility,

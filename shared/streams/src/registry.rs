@@ -1,6 +1,6 @@
 //! The schema registry: the trait that a [`crate::Codec`] needs, and a registry in memory.
 
-use apache_avro::Schema;
+use crate::avro::foreign;
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -36,7 +36,7 @@ pub enum RegistryError {
 
 /// Whether two texts are the same schema for a reader: the same names and types.
 pub fn is_same_schema(one: &str, other: &str) -> bool {
-    let canonical = |text: &str| Schema::parse_str(text).map(|schema| schema.canonical_form());
+    let canonical = |text: &str| foreign::parse(text).map(|schema| schema.canonical_form());
     match (canonical(one), canonical(other)) {
         _ if one == other => true,
         (Ok(one), Ok(other)) => one == other,
@@ -69,7 +69,7 @@ pub struct MemoryRegistry {
 impl SchemaRegistry for MemoryRegistry {
     fn id_of(&self, _: &str, schema: &str) -> Result<u32, RegistryError> {
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        Schema::parse_str(schema).map_err(|e| RegistryError::Unknown(e.to_string()))?;
+        foreign::parse(schema).map_err(|e| RegistryError::Unknown(e.to_string()))?;
         let known =
             schemas.iter().find(|(_, text)| is_same_schema(text, schema)).map(|(id, _)| *id);
         Ok(known.unwrap_or_else(|| {

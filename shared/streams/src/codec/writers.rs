@@ -3,7 +3,7 @@
 //! Any process may have written a record with an id, so both are bounded: garbage must not cost a
 //! request to the registry per record, nor unbounded memory.
 
-use crate::{Failure, RegistryError, SchemaRegistry};
+use crate::{Failure, RegistryError, SchemaRegistry, avro::foreign};
 use apache_avro::Schema;
 use std::{
     collections::HashMap,
@@ -110,7 +110,7 @@ fn ask(id: u32, registry: &dyn SchemaRegistry) -> Result<Writer, Failure> {
             "schema id {id} has {bytes} bytes, more than {SCHEMA_BYTES_MAX}"
         )));
     }
-    let schema = Schema::parse_str(&text)
+    let schema = foreign::parse(&text)
         .map_err(|error| Failure::Poison(format!("schema id {id} is no Avro: {error}")))?;
     let name = schema.name().map(ToString::to_string).unwrap_or_else(|| "no record".into());
     Ok(Writer { canonical: schema.canonical_form(), schema, name })
