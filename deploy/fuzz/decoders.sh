@@ -66,10 +66,10 @@ for target in "${targets[@]}"; do
     fi
     if [ -n "$keep" ]; then
         mkdir -p "$corpus"
-        # The least that reaches what all of it reaches, beside the seeds, which come from the code.
+        # The least that reaches the code that all of it reaches, beside the seeds, which come from the code.
         least="target/fuzz/least/$target"
         rm -rf "$least" && mkdir -p "$least"
-        "$fuzz" -merge=1 -max_len=2048 "$least" "$seeds" "$corpus" "$found" >>"$log" 2>&1
+        "$fuzz" -merge=1 -use_counters=0 -max_len=2048 "$least" "$seeds" "$corpus" "$found" >>"$log" 2>&1
         for kept in "$least"/*; do
             cmp -s "$kept" "$seeds/seed-000" || cp -n "$kept" "$corpus/"
         done

@@ -2,7 +2,7 @@
 //! and panics if what is behind it does: or says something that it must never say.
 //!
 //! `./shop fuzz` runs them under libFuzzer, which looks for bytes that reach new code; the test
-//! `replay` runs what was kept of that, in a second.
+//! `replay` runs what was kept of that, in seconds.
 
 mod answers;
 mod codec;
