@@ -89,6 +89,10 @@ async fn an_order_comes_to_its_mail_with_every_part_under_its_own_login() {
         let (done, told) = shop.cli(command).await.unwrap();
         assert!(done, "{command:?}: {told}");
     }
+    // The view reads as another role when it answers a question.
+    let question = reqwest::Client::new().get(shop.at("view", "/questions/sold-lately"));
+    let answer = shop.send(question).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
