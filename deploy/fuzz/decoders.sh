@@ -70,8 +70,10 @@ for target in "${targets[@]}"; do
         least="target/fuzz/least/$target"
         rm -rf "$least" && mkdir -p "$least"
         "$fuzz" -merge=1 -use_counters=0 -max_len=2048 "$least" "$seeds" "$corpus" "$found" >>"$log" 2>&1
+        # libFuzzer names a file by the SHA-1 of its content; the seeds and what was kept before may have other names.
+        known="$(find "$seeds" "$corpus" -type f -exec sha1sum {} + | cut -d ' ' -f 1)"
         for kept in "$least"/*; do
-            cmp -s "$kept" "$seeds/seed-000" || cp -n "$kept" "$corpus/"
+            grep -q "^${kept##*/}\$" <<<"$known" || cp "$kept" "$corpus/"
         done
         say "   kept: $(find "$corpus" -type f | wc -l) files"
     fi

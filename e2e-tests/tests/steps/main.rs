@@ -84,8 +84,8 @@ async fn story_survives(service: &str, sku: &'static str, mail_again: &[&str]) {
     let shop = shop().await;
     delivered(&shop, sku).await;
     let story = Story { shop: &shop, service, sku };
-    let (mut placed, usual) = story.tell(None).await;
-    let mut told = vec![("usual", placed.clone())];
+    let (orders, usual) = story.tell(None).await;
+    let mut told = vec![("usual", orders)];
     kill_at_every_step(&processors_of(service), async |step: &Step| {
         if step.point.name == "restoring" {
             forget_state(&shop, service).await;
@@ -95,28 +95,25 @@ async fn story_survives(service: &str, sku: &'static str, mail_again: &[&str]) {
             endings.iter_mut().for_each(Ending::once);
         }
         assert_eq!(endings, usual, "{}", step.failpoint());
-        placed.extend(orders.clone());
-        told.push((step.point.name, orders.clone()));
         let log = died(&shop, service, &step.failpoint()).await;
         if mail_again.contains(&step.point.name) {
             // What it mails again it commits before it is stopped for the next step, or it would
             // mail that once more.
             audit(&shop, &orders).await.unwrap();
         }
+        told.push((step.point.name, orders));
         log
     })
     .await;
+    let placed: Vec<_> = told.iter().flat_map(|(_, orders)| orders.clone()).collect();
     let verdict = audit(&shop, &placed).await.unwrap();
-    let mut too_many = Vec::new();
     for (step, orders) in told {
+        let most = 1 + usize::from(mail_again.contains(&step));
         for order in orders {
             let mails = shop.mails(order.id).await.unwrap();
-            if mails.len() > 1 + usize::from(mail_again.contains(&step)) {
-                too_many.push(format!("{step}: {} of {}", mails.len(), order.id));
-            }
+            assert!(mails.len() <= most, "{step}: {mails:?} of {}\n{verdict}", order.id);
         }
     }
-    assert!(too_many.is_empty(), "mails: {too_many:#?}\n{verdict}");
 }
 
 /// The same for a service that holds the baton, with a refund; and at the failpoints `besides`.
