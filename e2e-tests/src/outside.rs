@@ -163,6 +163,16 @@ impl Outside {
         self.waited(order, "settled").await
     }
 
+    /// The order, which is settled and confirmed.
+    ///
+    /// # Errors
+    /// When it is not settled in [`PATIENCE`], or has another outcome: with the last state seen.
+    pub async fn confirmed(&self, order: OrderId) -> Result<Value> {
+        let settled = self.settled(order).await?;
+        ensure!(settled["status"] == "confirmed", "{order} is not confirmed: {settled:#}");
+        Ok(settled)
+    }
+
     /// The order once it is `validated` or `settled`.
     ///
     /// # Errors

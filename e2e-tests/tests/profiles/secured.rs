@@ -37,7 +37,7 @@ fn kafka(shop: &Outside, user: &str) -> String {
 
 async fn mailed(shop: &Outside, customer: &str) {
     let order = shop.place(customer, &[("TEA", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     wait_for(&format!("the mail about {order}"), PATIENCE, || async {
         match shop.mails(order).await {
             Ok(kinds) if kinds == ["confirmation"] => Ok(()),

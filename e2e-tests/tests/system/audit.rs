@@ -92,7 +92,7 @@ async fn give_a_mail_up(shop: &Outside) {
         shop.place("charles", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
     })
     .await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     settle(shop, "replay", ServiceName::Email, &order.to_string(), 1).await;
     letters(shop, ServiceName::Email, &order.to_string(), 2).await;
     assert_waits(shop).await;
@@ -146,7 +146,7 @@ async fn delete_old_records(shop: &Outside) {
         assert!(verdict.unknown() > 0 && notes.contains("lacks what was deleted"), "{verdict}");
     }
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     assert_clean(shop).await;
 }
 

@@ -56,7 +56,7 @@ async fn a_cancellation_while_payments_holds_the_baton_is_remembered_and_refunde
 async fn a_confirmed_order_stays_confirmed() {
     let shop = together().await;
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     shop.cancel(order).await.unwrap();
     let refusal = refusal(&shop, order).await;
     assert_eq!(refusal["reasons"][0]["code"], "already_confirmed");

@@ -43,7 +43,7 @@ async fn check_is(shop: &Outside, service: &str, name: &str, status: &str) {
 
 async fn confirmed(shop: &Outside) {
     let order = shop.place("grace", &[("TEA", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
 }
 
 /// A connector whose task dies at each record of a table, and is started again each time.
@@ -122,7 +122,7 @@ async fn captured_and_lost(shop: &Outside) -> Vec<contracts::OrderId> {
 
 async fn all_confirmed(shop: &Outside, orders: &[contracts::OrderId]) {
     for order in orders {
-        assert_eq!(shop.settled(*order).await.unwrap()["status"], "confirmed");
+        shop.confirmed(*order).await.unwrap();
     }
 }
 

@@ -72,7 +72,7 @@ async fn a_customer_added_by_sql_can_order() {
         shop.place("edsger", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
     })
     .await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
 }
 
 /// Wait until an order of `sku` is refused at once as `code`.
@@ -121,7 +121,7 @@ async fn a_row_that_no_service_could_read_is_not_for_sale_until_it_is_mended() {
         }
         assert_eq!(shop.get("view", &format!("/products/{sku}")).await.unwrap().status, 404);
         let other = shop.place("ada", &[("TEA", 1)]).await.unwrap();
-        assert_eq!(shop.settled(other).await.unwrap()["status"], "confirmed");
+        shop.confirmed(other).await.unwrap();
 
         shop.sql("catalog", mend).await.unwrap();
         until_sold(&shop, "ada", sku).await;
@@ -150,7 +150,7 @@ async fn a_customer_whom_no_mail_could_reach_cannot_order_until_the_row_is_mende
         shop.place("donald", &[("TEA", 1)]).await.map_err(|error| format!("{error:#}"))
     })
     .await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
 }
 
 /// PostgreSQL does not log a large column that an update leaves alone.

@@ -50,7 +50,7 @@ async fn without_payments_an_order_waits_and_is_finished_when_payments_is_back()
     let waiting = shop.waited(order, "validated").await.unwrap();
     assert_eq!(waiting["status"], "validated");
     shop.shop().start_process("payments").await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

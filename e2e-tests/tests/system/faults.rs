@@ -4,10 +4,8 @@
 use crate::support::alone;
 use contracts::ServiceName;
 use e2e_tests::{Outside, Traffic, audit};
+use email::mailer::MAILS_REPEATED_MAX;
 use std::{collections::BTreeMap, time::Duration};
-
-/// Mails of one batch may be sent twice when email's commit fails after the mail server's accept.
-const MAIL_BATCH: usize = 16;
 
 /// How long a dependency stays away. Not a wait for anything: the length of the fault.
 const OUTAGE: Duration = Duration::from_secs(3);
@@ -33,7 +31,7 @@ async fn goes_and_comes_back(process: &str) {
     placed.extend(meanwhile.finish().await.unwrap());
     let verdict = audit(&shop, &placed).await.unwrap();
     assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 120)]));
-    assert!(verdict.mails_repeated <= MAIL_BATCH, "{verdict}");
+    assert!(verdict.mails_repeated <= MAILS_REPEATED_MAX, "{verdict}");
     assert_eq!(runs(&shop).await, before, "a service was restarted");
 }
 

@@ -3,10 +3,8 @@
 use crate::support::alone;
 use contracts::ServiceName;
 use e2e_tests::{Traffic, audit};
+use email::mailer::MAILS_REPEATED_MAX;
 use std::{collections::BTreeMap, time::Duration};
-
-/// Mails of the batch that was in flight at the kill may be sent twice.
-const MAIL_BATCH: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_orders_survive_the_death_of_every_service() {
@@ -24,5 +22,5 @@ async fn a_thousand_orders_survive_the_death_of_every_service() {
     assert_eq!(placed.len(), 1000);
     let verdict = audit(&shop, &placed).await.unwrap();
     assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 1000)]));
-    assert!(verdict.mails_repeated <= MAIL_BATCH, "{verdict}");
+    assert!(verdict.mails_repeated <= MAILS_REPEATED_MAX, "{verdict}");
 }

@@ -23,7 +23,7 @@ async fn each_line_of_an_order_names_it_and_its_trace_in_every_service() {
     let (shop, _) = traced().await;
     let (trace, order) = order(&shop, "TEA", SAMPLED).await;
     let trace: String = trace.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     let order = order.to_string();
     wait_for("lines of the order in each service", PATIENCE, || async {
         let mut told: BTreeMap<&str, usize> = BTreeMap::new();

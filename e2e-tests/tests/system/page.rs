@@ -45,7 +45,7 @@ async fn a_placed_order_is_confirmed_before_the_eyes_of_its_customer() {
     for transition in ["OrderRequested", "OrderValidated", "PaymentReceived", "OrderConfirmed"] {
         assert!(hops.contains(transition), "{hops}");
     }
-    assert_eq!(shop.settled(order.parse().unwrap()).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order.parse().unwrap()).await.unwrap();
     assert_no_error(&browser).await;
 
     browser.click(".placed a[href^='#/orders/']").await;
@@ -166,7 +166,7 @@ async fn the_map_shows_who_lets_orders_wait_and_for_how_long() {
 
     shop.shop().start_process("payments").await.unwrap();
     for order in orders {
-        assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+        shop.confirmed(order).await.unwrap();
     }
     browser.until(".batons", "No order waits").await;
     wait_for("payments to hold no baton", PATIENCE, || async {

@@ -68,7 +68,7 @@ async fn a_record_that_stops_payments_is_taken_out_of_the_way() {
     assert!(done, "{said}");
     // The order may be on another partition, and say nothing of this one.
     stumbles(&shop, false).await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     let found = letters(&shop, ServiceName::Payments, &key, 1).await;
     assert_eq!(
         (found[0].cause(), found[0].origin()),
@@ -93,7 +93,7 @@ async fn a_record_that_stops_payments_is_taken_out_of_the_way() {
     // A restart stumbles no more.
     shop.shop().restart("payments").await.unwrap();
     let order = shop.place("grace", &[("TEA", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     let mend = "DROP TRIGGER stumble ON outbox; DROP FUNCTION stumble()";
     shop.sql("payments", mend).await.unwrap();
     for service in [ServiceName::Orders, ServiceName::Inventory, ServiceName::View] {
@@ -122,7 +122,7 @@ async fn a_record_is_passed_by_while_its_reader_is_away() {
         pass(&shop, &address_of(&shop, topic, &key).await, service.as_str()).await;
         shop.shop().start_process(service.as_str()).await.unwrap();
         let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
-        assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+        shop.confirmed(order).await.unwrap();
         let found = letters(&shop, service, &key, 1).await;
         assert_eq!(found[0].cause(), "passed by: garbage of a stranger");
     }
@@ -148,7 +148,7 @@ async fn garbage_on_what_a_service_keeps_for_itself_stops_nothing_and_is_passed_
         shop.shop().restart(service).await.unwrap();
     }
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     let (clean, report) = shop.cli(&["audit", "--wait", "--grace", "60"]).await.unwrap();
     assert!(!clean && report.contains("`shop dlq pass` puts this aside"), "{report}");
 

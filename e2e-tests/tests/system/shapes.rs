@@ -136,7 +136,7 @@ async fn what_we_cannot_read_is_named_and_stops_nothing_else() {
             placed.map_err(|error| format!("{error:#}"))
         })
         .await;
-        assert_eq!(shop.settled(edith).await.unwrap()["status"], "confirmed");
+        shop.confirmed(edith).await.unwrap();
 
         shop.sql("catalog", mend).await.unwrap();
         shop.sql("catalog", "UPDATE products SET sku = sku").await.unwrap();

@@ -35,7 +35,7 @@ pub async fn confirmed(shop: &Outside, customer: &str) {
     let since = Instant::now();
     let order = place(shop, customer).await;
     let placed_after = since.elapsed();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     if since.elapsed() > SLOW {
         let timeline = shop.timeline(order).await.unwrap();
         eprintln!(
@@ -197,7 +197,7 @@ async fn a_full_disk_under(process: &str, store: &str, check: &str) {
     complains(&shop, process, check, &[store.to_str().unwrap(), "make room on its disk"]).await;
     limit("unlimited");
     is_ready(&shop, process).await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     confirmed(&shop, "grace").await;
     assert_eq!(restarts(&shop, process).await, before, "no restart helped");
     clean(&shop).await;

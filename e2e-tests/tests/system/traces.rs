@@ -153,7 +153,7 @@ async fn an_order_is_one_trace_from_its_post_to_its_mail() {
     let _turn = TURN.read().await;
     let (shop, collector) = traced().await;
     let (trace, order) = order(&shop, "MUG", SAMPLED).await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     assert_tree(&collector, &trace, CONFIRMED).await;
     let spans = collector.spans();
     let of_trace = || spans.iter().filter(|span| span.trace == trace);
@@ -211,10 +211,10 @@ async fn a_trace_that_its_caller_does_not_sample_is_not_exported() {
     let _turn = TURN.read().await;
     let (shop, collector) = traced().await;
     let (unsampled, first) = order(&shop, "TEA", "00").await;
-    assert_eq!(shop.settled(first).await.unwrap()["status"], "confirmed");
+    shop.confirmed(first).await.unwrap();
     // What comes later is here: so would be what came before.
     let (trace, second) = order(&shop, "TEA", SAMPLED).await;
-    assert_eq!(shop.settled(second).await.unwrap()["status"], "confirmed");
+    shop.confirmed(second).await.unwrap();
     assert_tree(&collector, &trace, CONFIRMED).await;
     assert_eq!(collector.tree(&unsampled), BTreeSet::new());
 }
@@ -231,7 +231,7 @@ async fn interrupted(shop: &Outside, env: &[(&str, &str)]) -> Vec<u8> {
     shop.shop().start_process_with("inventory", &[&[SENT], env].concat()).await.unwrap();
     let before = restarts().await;
     let (trace, order) = order(shop, "TEA", SAMPLED).await;
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     assert_eq!(restarts().await, before + 1, "it has died once");
     trace
 }

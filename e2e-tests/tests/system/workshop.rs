@@ -109,7 +109,7 @@ async fn a_fault_says_on_every_screen_that_it_is_on_and_is_switched_off() {
     is(&browser, "payments-frozen", "off").await;
     browser.until("[data-process=payments]", "ready").await;
     assert_eq!(browser.text(".faults").await, "");
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     let errors = browser.errors().await;
     assert!(errors.iter().all(|error| error.to_string().contains("409")), "{errors:?}");
 }
@@ -133,7 +133,7 @@ async fn a_fault_ends_by_itself_and_the_page_outlives_the_view() {
     browser.until("[data-process=orders]", "came back").await;
     browser.until("#link", "live").await;
     let order = shop.place("grace", &[("MUG", 1)]).await.unwrap();
-    assert_eq!(shop.settled(order).await.unwrap()["status"], "confirmed");
+    shop.confirmed(order).await.unwrap();
     // Too long is refused, in words.
     lasts(&browser, "bank-away", 4711).await;
     turn(&browser, "bank-away").await;

@@ -3,9 +3,16 @@
 use crate::domain::mail::Mail;
 use std::collections::VecDeque;
 
-/// Most records in one transaction: as many mails, at most, a crash can repeat. About one in four
-/// announces an outcome, of which the customer hears.
+/// Most records in one transaction. About one in four announces an outcome, of which the customer
+/// hears.
 pub const BATCH_RECORDS_MAX: usize = 64;
+
+/// Most mails at a time for which the server has not answered yet.
+pub const UNDER_WAY_MAX: usize = 16;
+
+/// Most mails that a crash can repeat: those of the batch that was not committed, and those that
+/// were under way.
+pub const MAILS_REPEATED_MAX: usize = BATCH_RECORDS_MAX + UNDER_WAY_MAX;
 
 /// Accepts mails for delivery.
 pub trait Mailer: Send {

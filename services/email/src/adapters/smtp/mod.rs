@@ -15,7 +15,7 @@ use crate::{
         mail::Mail,
         reply::{Step, Verdict},
     },
-    mailer::{DeliveryError, Mailer},
+    mailer::{DeliveryError, Mailer, UNDER_WAY_MAX},
 };
 use address::{needs_smtputf8, travelling};
 use conversation::{Command, Conversation, Stop, patience};
@@ -39,9 +39,6 @@ use std::{
 /// free. Times the mails of a batch, and those that are due, it stays far below Kafka's
 /// `max.poll.interval.ms`.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Most conversations at a time: as many mails are with a server that does not answer.
-const CONVERSATIONS_MAX: usize = 16;
 
 /// Most open connections that wait for a mail.
 const IDLE_MAX: usize = 2;
@@ -94,7 +91,7 @@ impl SmtpMailer {
             from.email = email;
         }
         let (place_back, places) = channel();
-        for _ in 0..CONVERSATIONS_MAX {
+        for _ in 0..UNDER_WAY_MAX {
             let _ = place_back.send(());
         }
         let server = Server { addr, from, idle: Arc::default() };
@@ -155,7 +152,7 @@ impl SmtpMailer {
     ) -> Result<Receiver<Delivered>, DeliveryError> {
         if self.places.recv_timeout(PATIENCE).is_err() {
             return Err(DeliveryError::Outage(format!(
-                "the mail server at {} has not answered to {CONVERSATIONS_MAX} mails",
+                "the mail server at {} has not answered to {UNDER_WAY_MAX} mails",
                 self.server.addr
             )));
         }
