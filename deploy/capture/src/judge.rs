@@ -64,7 +64,7 @@ impl Seen {
         let mut findings = Findings { source, all: Vec::new() };
         findings.connector(connector, log);
         findings.database(database);
-        findings.heartbeat(log);
+        findings.heartbeat(database, log);
         findings.tables(tables);
         let slot = database.as_ref().ok().map(|database| database.slot.as_ref());
         Self {
@@ -82,6 +82,15 @@ impl Seen {
             findings: findings.all,
         }
     }
+}
+
+/// Whether no heartbeat can have come yet: the database has just started, as that of a shop that
+/// opens, or the connector has read for the first time.
+fn has_just_begun(database: &Result<Database, String>, log: &Log) -> bool {
+    let Ok(database) = database else { return false };
+    let read_for = database.slot.as_ref().and_then(|slot| slot.read_for);
+    let first = read_for.filter(|_| log.heartbeat.is_none());
+    first.unwrap_or(database.up_for).min(database.up_for) <= HEARTBEAT_SILENCE_MAX
 }
 
 /// Whether its restarts do not mend it.
@@ -157,7 +166,7 @@ impl Findings<'_> {
 
     fn database(&mut self, database: &Result<Database, String>) {
         let (name, slot) = (&*self.source.name.clone(), &self.source.slot);
-        let Database { slot: place, unpublished } = match database {
+        let Database { slot: place, unpublished, .. } = match database {
             Err(error) => {
                 return self.add(name, error, "`./shop status` shows the process postgres");
             }
@@ -193,10 +202,11 @@ impl Findings<'_> {
         }
     }
 
-    fn heartbeat(&mut self, log: &Result<Log, String>) {
+    fn heartbeat(&mut self, database: &Result<Database, String>, log: &Result<Log, String>) {
         let name = &*self.source.name.clone();
         match log {
             Err(error) => self.add(name, error, "`./shop status` shows the process kafka"),
+            Ok(log) if has_just_begun(database, log) => {}
             Ok(log) if log.heartbeat.is_some_and(|age| age <= HEARTBEAT_SILENCE_MAX) => {}
             Ok(log) => {
                 let silence = log
@@ -257,8 +267,10 @@ mod tests {
         Worker { state: state.into(), trace: Some("Outer\nCaused by: Inner".into()) }
     }
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     fn slot() -> Slot {
-        Slot { active: true, wal_status: "reserved".into(), behind: 100 }
+        Slot { active: true, wal_status: "reserved".into(), behind: 100, read_for: Some(HOUR) }
     }
 
     fn well() -> Evidence {
@@ -266,7 +278,7 @@ mod tests {
         let heartbeat = Some(Duration::from_secs(5));
         Evidence {
             connector: Ok(Some(Status { connector, tasks })),
-            database: Ok(Database { slot: Some(slot()), unpublished: Vec::new() }),
+            database: Ok(Database { slot: Some(slot()), up_for: HOUR, ..Database::default() }),
             log: Ok(Log { heartbeat, failures: Failures::default() }),
             tables: vec![("customers".into(), Ok(Difference::default()))],
         }
@@ -331,8 +343,8 @@ mod tests {
     fn slots_are_named_with_the_way_out() {
         let with = |place: Option<Slot>| {
             findings(|evidence| {
-                let unpublished = Vec::new();
-                evidence.database = Ok(Database { slot: place, unpublished });
+                let up_for = HOUR;
+                evidence.database = Ok(Database { slot: place, up_for, ..Database::default() });
             })
         };
         let resync = "`./shop cdc resync products` and `./shop cdc resync customers`";
@@ -347,7 +359,7 @@ mod tests {
     fn a_table_outside_of_the_publication_is_named() {
         let out = findings(|evidence| {
             let unpublished = vec!["customers".to_owned()];
-            evidence.database = Ok(Database { slot: Some(slot()), unpublished });
+            evidence.database = Ok(Database { slot: Some(slot()), unpublished, up_for: HOUR });
         });
         says(&out, &["catalog.customers: it is not in", "./shop cdc resync customers"]);
     }
@@ -363,6 +375,23 @@ mod tests {
     }
 
     #[test]
+    fn a_shop_that_opened_just_now_is_not_silent() {
+        let [now, long] = [1, 46].map(Duration::from_secs);
+        let found = |up_for, read_for, heartbeat| {
+            findings(|evidence| {
+                let slot = Some(Slot { read_for, ..slot() });
+                evidence.database = Ok(Database { slot, up_for, ..Database::default() });
+                evidence.log = Ok(Log { heartbeat, failures: Failures::default() });
+            })
+        };
+        assert_eq!(found(now, None, Some(long)), [""; 0], "the shop was closed for a while");
+        assert_eq!(found(long, Some(now), None), [""; 0], "its first connector");
+        says(&found(long, Some(now), Some(long)), &["nothing has come from it for 46 s"]);
+        says(&found(long, Some(long), None), &["not even a heartbeat"]);
+        says(&found(long, None, None), &["not even a heartbeat"]);
+    }
+
+    #[test]
     fn rows_that_differ_from_their_records_are_named() {
         let gone = vec!["ada".to_owned()];
         let differs = findings(|evidence| {
@@ -375,7 +404,8 @@ mod tests {
     #[test]
     fn the_outbox_has_a_way_out_of_its_own() {
         let mut evidence = well();
-        evidence.database = Ok(Database { slot: None, unpublished: vec!["outbox".to_owned()] });
+        evidence.database =
+            Ok(Database { slot: None, unpublished: vec!["outbox".to_owned()], up_for: HOUR });
         let seen = Seen::judge(&SOURCES[1], &evidence);
         let found: Vec<_> = seen.findings.iter().map(ToString::to_string).collect();
         assert_eq!(found.len(), 2);

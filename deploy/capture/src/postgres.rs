@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use client::place;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::time::Duration;
 
 use crate::sources::Source;
 
@@ -13,6 +14,8 @@ pub(crate) struct Database {
     pub(crate) slot: Option<Slot>,
     /// The tables that are captured and not in the publication.
     pub(crate) unpublished: Vec<String>,
+    /// Since when the server runs.
+    pub(crate) up_for: Duration,
 }
 
 /// The place of a reader in the log of the database.
@@ -24,6 +27,8 @@ pub(crate) struct Slot {
     pub(crate) wal_status: String,
     /// How much of the log its reader has not confirmed, in bytes.
     pub(crate) behind: i64,
+    /// Since when it is being read by the same reader; none if we may not know.
+    pub(crate) read_for: Option<Duration>,
 }
 
 impl Slot {
@@ -35,10 +40,12 @@ impl Slot {
 
 pub(crate) async fn look(url: &str, source: &Source) -> Result<Database> {
     let mut db = connect(url).await?;
-    let slot: Option<(bool, Option<String>, i64)> = sqlx::query_as(
+    let slot: Option<(bool, Option<String>, i64, Option<f64>)> = sqlx::query_as(
         "SELECT active, wal_status, \
-             coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0)::bigint \
-         FROM pg_replication_slots WHERE slot_name = $1 AND database = current_database()",
+             coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0)::bigint, \
+             extract(epoch FROM clock_timestamp() - backend_start)::float8 \
+         FROM pg_replication_slots LEFT JOIN pg_stat_replication ON pid = active_pid \
+         WHERE slot_name = $1 AND database = current_database()",
     )
     .bind(&source.slot)
     .fetch_optional(&mut db)
@@ -52,12 +59,18 @@ pub(crate) async fn look(url: &str, source: &Source) -> Result<Database> {
     .bind(&source.publication)
     .fetch_all(&mut db)
     .await?;
-    let slot = slot.map(|(active, wal_status, behind)| Slot {
+    let slot = slot.map(|(active, wal_status, behind, read_for)| Slot {
         active,
         wal_status: wal_status.unwrap_or_default(),
         behind,
+        read_for: read_for.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     });
-    Ok(Database { slot, unpublished })
+    let up_for: f64 = sqlx::query_scalar(
+        "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8",
+    )
+    .fetch_one(&mut db)
+    .await?;
+    Ok(Database { slot, unpublished, up_for: Duration::try_from_secs_f64(up_for)? })
 }
 
 /// The rows of `table` as JSON, each with the text of its key. `table` must be one of a source.
