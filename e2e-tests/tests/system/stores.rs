@@ -50,18 +50,16 @@ async fn restarts(shop: &Outside, process: &str) -> u32 {
     status.iter().find(|known| known.name == process).unwrap().restarts
 }
 
-/// What the check `name` of `process` says while it is down.
-async fn complaint(shop: &Outside, process: &str, name: &str) -> Option<String> {
-    let answer = shop.get(process, "/health/ready").await.ok()?;
-    let checks = answer.body["checks"].as_array()?;
-    let check = checks.iter().find(|check| check["name"] == name && check["status"] == "down")?;
-    check["detail"].as_str().map(str::to_owned)
-}
-
+/// The check `check` of `process` is down, and says all of these words.
 pub async fn complains(shop: &Outside, process: &str, check: &str, of: &[&str]) {
-    testkit::wait_for("the check to say what is wrong", PATIENCE, || async {
-        let said = complaint(shop, process, check).await.unwrap_or_default();
-        if of.iter().all(|words| said.contains(words)) { Ok(()) } else { Err(said) }
+    testkit::wait_for(&format!("{check} of {process} to say {of:?}"), PATIENCE, || async {
+        let answer = shop.get(process, "/health/ready").await;
+        let answer = answer.map_err(|error| format!("{error:#}"))?;
+        let checks = answer.body["checks"].as_array().into_iter().flatten();
+        let mut down = checks.filter(|one| one["name"] == check && one["status"] == "down");
+        let said = down.next().and_then(|one| one["detail"].as_str()).unwrap_or_default();
+        let is_said = of.iter().all(|words| said.contains(words));
+        if is_said { Ok(()) } else { Err(answer.body.to_string()) }
     })
     .await;
 }

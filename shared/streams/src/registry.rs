@@ -36,12 +36,8 @@ pub enum RegistryError {
 
 /// Whether two texts are the same schema for a reader: the same names and types.
 pub fn is_same_schema(one: &str, other: &str) -> bool {
-    let canonical = |text: &str| foreign::parse(text).map(|schema| schema.canonical_form());
-    match (canonical(one), canonical(other)) {
-        _ if one == other => true,
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
+    let canonical = |text: &str| foreign::parse(text).map(|schema| schema.canonical_form()).ok();
+    one == other || canonical(one).is_some_and(|one| Some(one) == canonical(other))
 }
 
 /// A Confluent-compatible schema registry. Calls block; ids are cached by the [`crate::Codec`].
@@ -63,24 +59,26 @@ pub trait SchemaRegistry: Send + Sync {
 /// and gives ids from 1.
 #[derive(Default)]
 pub struct MemoryRegistry {
-    schemas: Mutex<BTreeMap<u32, String>>,
+    /// Each with its canonical form (Avro 1.12, "Parsing Canonical Form").
+    schemas: Mutex<BTreeMap<u32, (String, String)>>,
 }
 
 impl SchemaRegistry for MemoryRegistry {
     fn id_of(&self, _: &str, schema: &str) -> Result<u32, RegistryError> {
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        foreign::parse(schema).map_err(|e| RegistryError::Unknown(e.to_string()))?;
-        let known =
-            schemas.iter().find(|(_, text)| is_same_schema(text, schema)).map(|(id, _)| *id);
+        let parsed = foreign::parse(schema).map_err(|e| RegistryError::Unknown(e.to_string()))?;
+        let form = parsed.canonical_form();
+        let known = schemas.iter().find(|(_, (_, known))| *known == form).map(|(id, _)| *id);
         Ok(known.unwrap_or_else(|| {
             let id = u32::try_from(schemas.len()).unwrap_or(u32::MAX) + 1;
-            schemas.insert(id, schema.to_owned());
+            schemas.insert(id, (schema.to_owned(), form));
             id
         }))
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
         let schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        schemas.get(&id).cloned().ok_or_else(|| RegistryError::Unknown(format!("schema id {id}")))
+        let schema = schemas.get(&id).map(|(schema, _)| schema.clone());
+        schema.ok_or_else(|| RegistryError::Unknown(format!("schema id {id}")))
     }
 }
