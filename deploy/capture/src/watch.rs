@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Addresses, Finding, look};
 
 /// How often it looks. What it sees twice in a row is said, so within a minute.
-const EVERY: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_secs(30);
 
 /// Looks until `stop`, and prints what it finds.
 pub async fn watch(addresses: Addresses, progress: Progress, stop: CancellationToken) {

@@ -1,6 +1,7 @@
 //! The schemas of every topic, from the registry of topics, registered before any service writes;
 //! and their ids, which the log keeps for a registry that has lost them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,11 +27,12 @@ const LEADER_DEADLINE: Duration = Duration::from_secs(15);
 /// Where Apicurio has Confluent's API, and where its own.
 const CONFLUENT: &str = "/apis/ccompat/v7";
 const OWN: &str = "/apis/registry/v3";
-/// How often [`keep`] looks whether the registry has lost something. A connector that finds its
-/// schemas gone registers them again, under other ids, with its next record.
+/// How often [`keep`] looks whether the registry has lost a subject: one question. A connector that
+/// finds its schemas gone registers them again, under other ids, with its next record.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Every so many looks it also looks for new schemas: those of captured tables change with them.
-const NEW_EVERY: u32 = 6;
+/// Every so many looks it compares every id, a question for each, and looks for new schemas: those
+/// of captured tables change with them.
+const COMPARE_EVERY: u32 = 6;
 
 /// Where the servers are that know something of schemas.
 #[derive(Debug, Clone)]
@@ -116,10 +118,11 @@ pub async fn keep_new(places: &Places) -> Result<()> {
 /// kept in the log. Says once what it cannot mend: a registry that gives an id to another schema
 /// may be another shop's, so that is for a person to decide.
 pub async fn keep(places: Places, progress: Progress, stop: CancellationToken) {
-    let (mut told, mut looks) = (String::new(), 0_u32);
+    let (mut told, mut looks, mut seen) = (String::new(), 0_u32, BTreeSet::new());
     while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        let is_due = looks.is_multiple_of(COMPARE_EVERY) || !told.is_empty();
         looks = looks.wrapping_add(1);
-        let why = match look(&places, looks.is_multiple_of(NEW_EVERY)).await {
+        let why = match look(&places, &mut seen, is_due).await {
             Ok(None) => String::new(),
             Ok(Some(done)) => done,
             Err(error) => format!("{error:#}"),
@@ -131,27 +134,37 @@ pub async fn keep(places: Places, progress: Progress, stop: CancellationToken) {
     }
 }
 
-async fn look(places: &Places, for_new: bool) -> Result<Option<String>> {
+/// Compares the registry with the log if that `is_due`, or if it has lost a subject that it had
+/// when it was `seen`.
+async fn look(
+    places: &Places,
+    seen: &mut BTreeSet<String>,
+    is_due: bool,
+) -> Result<Option<String>> {
     let registry = Registry::new(&places.registry)?;
+    let subjects = registry.subjects().await?;
+    if !is_due && seen.is_subset(&subjects) {
+        return Ok(None);
+    }
     let known = read_known(&places.kafka).await?;
     let wrong = registry.wrong_ids(&known).await?;
     if let Some(taken) = wrong.iter().find(|wrong| wrong.is_taken) {
         bail!("{}", taken.says);
     }
-    if !wrong.is_empty() {
+    let mended = if !wrong.is_empty() {
         let given_back = ensure_by(places, Means::Adding).await?;
         forget(places).await?;
-        return Ok(Some(format!("it had lost {given_back} ids of schemas, and has them again")));
-    }
-    // A schema that two subjects have keeps its id when one of them is deleted.
-    if let Some(lost) = registry.lost_subject().await? {
+        Some(format!("it had lost {given_back} ids of schemas, and has them again"))
+    } else if let Some((lost, _)) = ours().find(|(subject, _)| !subjects.contains(subject)) {
+        // A schema that two subjects have keeps its id when one of them is deleted.
         ensure_by(places, Means::Adding).await?;
-        return Ok(Some(format!("it had lost {lost}, and has it again")));
-    }
-    if for_new {
+        Some(format!("it had lost {lost}, and has it again"))
+    } else {
         registry.keep_ids(known, &places.kafka).await?;
-    }
-    Ok(None)
+        None
+    };
+    *seen = registry.subjects().await?;
+    Ok(mended)
 }
 
 /// A topic that was made a moment ago may not have a leader yet.
@@ -224,9 +237,8 @@ impl Registry {
         self.bind(Some(subject)).await
     }
 
-    async fn lost_subject(&self) -> Result<Option<String>> {
-        let subjects: Vec<String> = self.get("/subjects").await?;
-        Ok(ours().map(|(subject, _)| subject).find(|subject| !subjects.contains(subject)))
+    async fn subjects(&self) -> Result<BTreeSet<String>> {
+        self.get("/subjects").await
     }
 
     async fn wrong_ids(&self, known: &KnownSchemas) -> Result<Vec<Wrong>> {
@@ -306,8 +318,7 @@ impl Registry {
 
     async fn versions(&self) -> Result<Vec<Version>> {
         let mut versions = Vec::new();
-        let subjects: Vec<String> = self.get("/subjects").await?;
-        for subject in subjects {
+        for subject in self.subjects().await? {
             let numbers: Vec<u32> = self.get(&format!("/subjects/{subject}/versions")).await?;
             for number in numbers {
                 versions.push(self.get(&format!("/subjects/{subject}/versions/{number}")).await?);
