@@ -70,7 +70,9 @@ pub(crate) async fn look(url: &str, source: &Source) -> Result<Database> {
     )
     .fetch_one(&mut db)
     .await?;
-    Ok(Database { slot, unpublished, up_for: Duration::try_from_secs_f64(up_for)? })
+    // Below zero after the clock was set back.
+    let up_for = Duration::try_from_secs_f64(up_for).unwrap_or_default();
+    Ok(Database { slot, unpublished, up_for })
 }
 
 /// The rows of `table` as JSON, each with the text of its key. `table` must be one of a source.
