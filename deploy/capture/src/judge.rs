@@ -90,7 +90,7 @@ fn has_just_begun(database: &Result<Database, String>, log: &Log) -> bool {
     let Ok(database) = database else { return false };
     let read_for = database.slot.as_ref().and_then(|slot| slot.read_for);
     let first = read_for.filter(|_| log.heartbeat.is_none());
-    first.unwrap_or(database.up_for).min(database.up_for) <= HEARTBEAT_SILENCE_MAX
+    first.unwrap_or(database.up_for) <= HEARTBEAT_SILENCE_MAX
 }
 
 /// Whether its restarts do not mend it.

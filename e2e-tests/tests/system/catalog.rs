@@ -76,7 +76,7 @@ async fn a_customer_added_by_sql_can_order() {
 }
 
 /// Wait until an order of `sku` is refused at once as `code`.
-async fn refused(shop: &Outside, sku: &str, code: &str) {
+pub async fn refused(shop: &Outside, sku: &str, code: &str) {
     let what = format!("{sku} to be refused as {code}");
     testkit::wait_for(&what, PATIENCE, || async {
         let body = order_body("ada", &[(sku, 1)]);

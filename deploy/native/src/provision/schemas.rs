@@ -2,6 +2,7 @@
 //! and their ids, which the log keeps for a registry that has lost them.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -142,8 +143,8 @@ async fn look(
     is_due: bool,
 ) -> Result<Option<String>> {
     let registry = Registry::new(&places.registry)?;
-    let subjects = registry.subjects().await?;
-    if !is_due && seen.is_subset(&subjects) {
+    let before = mem::replace(seen, registry.subjects().await?);
+    if !is_due && before.is_subset(seen) {
         return Ok(None);
     }
     let known = read_known(&places.kafka).await?;
@@ -151,20 +152,18 @@ async fn look(
     if let Some(taken) = wrong.iter().find(|wrong| wrong.is_taken) {
         bail!("{}", taken.says);
     }
-    let mended = if !wrong.is_empty() {
+    if !wrong.is_empty() {
         let given_back = ensure_by(places, Means::Adding).await?;
         forget(places).await?;
-        Some(format!("it had lost {given_back} ids of schemas, and has them again"))
-    } else if let Some((lost, _)) = ours().find(|(subject, _)| !subjects.contains(subject)) {
-        // A schema that two subjects have keeps its id when one of them is deleted.
+        return Ok(Some(format!("it had lost {given_back} ids of schemas, and has them again")));
+    }
+    // A schema that two subjects have keeps its id when one of them is deleted.
+    if let Some((lost, _)) = ours().find(|(subject, _)| !seen.contains(subject)) {
         ensure_by(places, Means::Adding).await?;
-        Some(format!("it had lost {lost}, and has it again"))
-    } else {
-        registry.keep_ids(known, &places.kafka).await?;
-        None
-    };
-    *seen = registry.subjects().await?;
-    Ok(mended)
+        return Ok(Some(format!("it had lost {lost}, and has it again")));
+    }
+    registry.keep_ids(known, &places.kafka).await?;
+    Ok(None)
 }
 
 /// A topic that was made a moment ago may not have a leader yet.
