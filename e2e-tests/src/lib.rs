@@ -14,7 +14,7 @@ mod traffic;
 mod turn;
 mod way;
 
-pub use audit::audit;
+pub use audit::{all_confirmed, audit};
 pub use outside::{Answer, Outside, PATIENCE};
 pub use prometheus::{Alert, Prometheus, rules};
 pub use traffic::{Placed, Traffic};

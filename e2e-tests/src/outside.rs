@@ -8,8 +8,8 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::time::{Duration, Instant};
 
-/// Longest wait for anything that the shop promises.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// Longest wait for anything that the shop promises. What it waits for may need a server to start.
+pub const PATIENCE: Duration = client::HEALTHY_WITHIN;
 
 /// An HTTP answer.
 #[derive(Debug, Clone)]

@@ -32,7 +32,7 @@ pub use find::Found;
 pub use health::Health;
 pub use order_client::{Answer, Manners, NotNow, OrderClient, OrderView, Outcome, order_body};
 pub use passfile::{place, with_password};
-pub use processes::{HOST, PORTS, SERVICES, process_called, service_of};
+pub use processes::{HEALTHY_WITHIN, HOST, PORTS, SERVICES, process_called, service_of};
 pub use progress::Progress;
 pub use shop::{Shop, StartOptions, program};
 pub use state::{Profile, State, build, urls_at};

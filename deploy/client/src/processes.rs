@@ -1,6 +1,12 @@
 //! The processes of a shop: their names and their documented ports.
 
+use std::time::Duration;
+
 use contracts::{ServiceName, services};
+
+/// How long a started process may take to be healthy. A Java server takes seconds, and more than a
+/// minute while other programs need the processor.
+pub const HEALTHY_WITHIN: Duration = Duration::from_secs(180);
 
 /// Every service of the table, also those that a shop has only if it is asked for them.
 pub const SERVICES: [&str; ServiceName::ALL.len()] = {

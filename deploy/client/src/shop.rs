@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::control::{Reply, Request, ask};
 use crate::dirs::Dirs;
 use crate::log;
+use crate::processes::HEALTHY_WITHIN;
 use crate::state::State;
 use crate::status::ProcessStatus;
 
@@ -280,7 +281,8 @@ fn end_leftovers(dirs: &Dirs) {
 }
 
 async fn wait_healthy(dirs: &Dirs, child: &mut Child) -> Result<State> {
-    const DEADLINE: Duration = Duration::from_secs(180);
+    // Servers start one after the other.
+    const DEADLINE: Duration = HEALTHY_WITHIN.saturating_mul(2);
     let started = Instant::now();
     loop {
         if let Ok(state) = State::read(dirs)

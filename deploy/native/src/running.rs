@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::control::{Keeper, Reply, Request};
@@ -15,9 +14,6 @@ use crate::processes::services;
 use crate::processes::site::Site;
 use crate::settings::Scale;
 use crate::supervisor::{Process, Supervisor, cpu_ms, memory_mb};
-
-/// How long a started service may take to be ready: it waits for its dependencies meanwhile.
-pub(crate) const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A shop that runs.
 #[derive(Debug)]
@@ -97,7 +93,7 @@ impl Running {
         let first = u16::try_from(present.len()).context("more instances than ports")?;
         for instance in first..scale.instances {
             let process = self.launch_service(service, instance)?;
-            self.supervisor.wait_healthy(&process, SERVICE_DEADLINE).await?;
+            self.supervisor.wait_healthy(&process).await?;
         }
         if self.site.dirs.state().exists() {
             self.write_state()?;

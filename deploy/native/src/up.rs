@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use client::{Badge, Development, Dirs, Progress, SERVICES, State, control};
+use client::{Badge, Development, Dirs, HEALTHY_WITHIN, Progress, SERVICES, State, control};
 use contracts::ServiceName;
 use streams::partition;
 
@@ -21,13 +20,10 @@ use crate::provision::{
     schemas::{self, Places},
     stock, topics,
 };
-use crate::running::{Running, SERVICE_DEADLINE};
+use crate::running::Running;
 use crate::secrets::Secrets;
 use crate::settings::{EnvSetting, Scale, With};
 use crate::supervisor::{Process, ProcessSpec, leftovers};
-
-/// How long a server may take to answer: a cold start on a busy machine.
-const SERVER_DEADLINE: Duration = Duration::from_secs(90);
 
 /// How to start a shop.
 #[derive(Clone, Debug, Default)]
@@ -239,7 +235,7 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
     let connect = async {
         healthy(running, &connect, progress).await?;
         let api = connectors::Connect::new(site.connect_url()?, |name| site.lookup(name))?;
-        api.wait_running(SERVER_DEADLINE).await?;
+        api.wait_running(HEALTHY_WITHIN).await?;
         progress.step("connect", "connectors run");
         tokio::spawn(connectors::keep_running(api, progress, running.stop.clone()));
         let addresses = capture::Addresses::of(&running.state().clone().with_passwords()?)?;
@@ -270,9 +266,9 @@ async fn start(args: &UpOptions, running: &Arc<Running>, progress: Progress) -> 
 /// What the first customer meets: pieces in stock, and a catalog that orders knows.
 async fn stock_and_catalog(running: &Running, progress: Progress) -> Result<()> {
     let badge = Badge::staff(&running.state())?;
-    stock::ensure(&running.site.http("inventory"), &badge, SERVICE_DEADLINE).await?;
+    stock::ensure(&running.site.http("inventory"), &badge, HEALTHY_WITHIN).await?;
     progress.step("inventory", "has its first stock");
-    catalog::known(&running.instances_of("orders"), &badge, SERVICE_DEADLINE).await?;
+    catalog::known(&running.instances_of("orders"), &badge, HEALTHY_WITHIN).await?;
     progress.step("orders", "knows the catalog");
     Ok(())
 }
@@ -295,7 +291,7 @@ async fn start_services(
         }
     }
     for process in &processes {
-        running.supervisor.wait_healthy(process, SERVICE_DEADLINE).await?;
+        running.supervisor.wait_healthy(process).await?;
         progress.step(&process.spec().name, format!("ready on port {}", process.spec().port));
     }
     Ok(())
@@ -306,7 +302,7 @@ fn launch(running: &Running, spec: ProcessSpec) -> Arc<Process> {
 }
 
 async fn healthy(running: &Running, process: &Process, progress: Progress) -> Result<()> {
-    running.supervisor.wait_healthy(process, SERVER_DEADLINE).await?;
+    running.supervisor.wait_healthy(process).await?;
     progress.step(&process.spec().name, format!("ready on port {}", process.spec().port));
     Ok(())
 }

@@ -14,15 +14,10 @@ use std::{
     fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
-    time::Duration,
 };
 use streams::partition;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-
-/// A cold start of all processes on a busy machine.
-const START_DEADLINE: Duration = Duration::from_secs(120);
-const PART_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What was asked for on top of the model.
 struct Wishes {
@@ -83,7 +78,7 @@ impl Keeper {
     /// When one is not in time, with the end of its log.
     pub(super) async fn wait_healthy(&self) -> Result<()> {
         for container in self.project.containers().await? {
-            self.project.wait_healthy(&container.name, START_DEADLINE).await?;
+            self.project.wait_healthy(&container.name).await?;
         }
         Ok(())
     }
@@ -129,7 +124,7 @@ impl Keeper {
                 wishes.model.add_instance(service, &name, number, port)?;
             }
             self.make(&name).await?;
-            self.project.wait_healthy(&name, PART_DEADLINE).await?;
+            self.project.wait_healthy(&name).await?;
         }
         if self.dirs.state().exists() {
             self.write_state().await?;

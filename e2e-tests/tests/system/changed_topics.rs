@@ -177,6 +177,10 @@ async fn outcomes_of_checks_that_were_deleted_unread_are_said_and_the_order_ends
     let mut placed = Vec::new();
     confirmed(&shop, "TEA", &mut placed).await;
     shop.shop().stop("inventory").await.unwrap();
+    shop.shop().stop("orders").await.unwrap();
+    // Time for the view to show the order while orders runs.
+    let soon = [("ORDER_DEADLINE_MS", "30000")];
+    shop.shop().start_process_with("orders", &soon).await.unwrap();
     let id = shop.place("grace", &[("MUG", 1)]).await.unwrap();
     placed.push(Placed { id, sku: "MUG" });
     testkit::wait_for("the order in the view", PATIENCE, || async {

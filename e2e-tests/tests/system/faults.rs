@@ -3,7 +3,7 @@
 
 use crate::support::alone;
 use contracts::ServiceName;
-use e2e_tests::{Outside, Traffic, audit};
+use e2e_tests::{Outside, Traffic, all_confirmed};
 use email::mailer::MAILS_REPEATED_MAX;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,8 +29,7 @@ async fn goes_and_comes_back(process: &str) {
     shop.shop().start_process(process).await.unwrap();
     let mut placed = traffic.finish().await.unwrap();
     placed.extend(meanwhile.finish().await.unwrap());
-    let verdict = audit(&shop, &placed).await.unwrap();
-    assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 120)]));
+    let verdict = all_confirmed(&shop, &placed).await.unwrap();
     assert!(verdict.mails_repeated <= MAILS_REPEATED_MAX, "{verdict}");
     assert_eq!(runs(&shop).await, before, "a service was restarted");
 }
@@ -48,6 +47,22 @@ async fn postgres_goes_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_registry_goes_and_comes_back() {
     goes_and_comes_back("registry").await;
+}
+
+/// They have met no record yet, so this is the first of each schema for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_have_just_begun_need_no_registry_for_an_order() {
+    let shop = alone().await;
+    // Connect meets its schemas with an order, and knows them from then on.
+    let before = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    shop.confirmed(before).await.unwrap();
+    for service in ServiceName::by_default() {
+        shop.shop().restart(service.as_str()).await.unwrap();
+    }
+    shop.shop().stop("registry").await.unwrap();
+    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    shop.confirmed(order).await.unwrap();
+    shop.shop().start_process("registry").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,7 @@
 
 use crate::support::alone;
 use client::service_of;
-use e2e_tests::{Outside, PATIENCE, Traffic, audit};
-use std::collections::BTreeMap;
+use e2e_tests::{Outside, PATIENCE, Traffic, all_confirmed, audit};
 
 /// Wait until each instance of the service is ready, and has partitions to work on.
 async fn all_at_work(shop: &Outside, service: &str, instances: usize) {
@@ -40,8 +39,7 @@ async fn a_second_instance_shares_the_work_and_the_first_takes_over_when_it_dies
     }
     let mut placed = traffic.finish().await.unwrap();
     placed.extend(shared);
-    let verdict = audit(&shop, &placed).await.unwrap();
-    assert_eq!(verdict.statuses, BTreeMap::from([("confirmed", 300)]));
+    let verdict = all_confirmed(&shop, &placed).await.unwrap();
     assert_eq!(verdict.mails_repeated, 0, "{verdict}");
     for service in ["orders", "inventory"] {
         scale(&shop, service, 1).await;

@@ -32,10 +32,18 @@ impl Slot {
     }
 
     async fn outside(&'static self) -> Outside {
-        let start =
-            || async { e2e_tests::start(StartOptions::default()).await.expect("the shop starts") };
+        let start = || async { e2e_tests::start(options()).await.expect("the shop starts") };
         Outside::new(self.shop.get_or_init(start).await)
     }
+}
+
+/// Ten minutes: no order of a test ends by its deadline because the machine is slow, or a server
+/// takes long to come back. Tests of deadlines set their own.
+const DEADLINE_MS: &str = "600000";
+
+fn options() -> StartOptions {
+    let env = vec![("orders".into(), "ORDER_DEADLINE_MS".into(), DEADLINE_MS.into())];
+    StartOptions { env, ..StartOptions::default() }
 }
 
 /// A shop that only this test uses.
@@ -52,7 +60,7 @@ pub async fn changed() -> Turn<RwLockWriteGuard<'static, ()>> {
 /// A shop with the Workshop on its page, for this test alone.
 pub async fn demo() -> Turn<RwLockWriteGuard<'static, ()>> {
     let turn = DEMO.turn.write().await;
-    let options = || StartOptions { demo: true, ..StartOptions::default() };
+    let options = || StartOptions { demo: true, ..options() };
     let start = || async { Shop::start(options()).await.expect("the shop starts") };
     let outside = Outside::new(DEMO.shop.get_or_init(start).await);
     Turn::new(outside, turn)

@@ -11,10 +11,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 use streams::{Headers, Outgoing, Record, RegistryError, SchemaRegistry, is_same_schema};
@@ -84,6 +81,11 @@ impl KnownSchemas {
     /// Every id with its schema.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         self.schemas.iter().map(|(id, (_, schema))| (*id, schema.as_str()))
+    }
+
+    /// What stands for `id`.
+    fn schema(&self, id: u32) -> Option<&str> {
+        self.schemas.get(&id).map(|(_, schema)| schema.as_str())
     }
 
     /// Whether the log knows `id`.
@@ -159,14 +161,15 @@ type LastRead = (Instant, Result<Arc<KnownSchemas>, String>);
 
 type ReadKnown = Box<dyn Fn() -> anyhow::Result<KnownSchemas> + Send + Sync>;
 
-/// A registry that is believed while it says what the log says. The first question compares every
-/// id of the log; later ones compare their answers.
+/// A registry that is believed while it says what the log says. The first question for an id
+/// compares every id of the log; later ones compare their answers. What was compared is known from
+/// then on: a registry that goes away stops no reader, also of records that it meets first.
 pub struct CheckedRegistry<R> {
     registry: R,
     read_known: ReadKnown,
     last_read: Mutex<Option<LastRead>>,
-    /// It was once right about every id of the log.
-    was_right: AtomicBool,
+    /// The ids about which it was once right: all that the log had then.
+    compared: OnceLock<Arc<KnownSchemas>>,
 }
 
 impl CheckedRegistry<HttpRegistry> {
@@ -192,8 +195,8 @@ impl<R: SchemaRegistry> CheckedRegistry<R> {
         registry: R,
         read_known: impl Fn() -> anyhow::Result<KnownSchemas> + Send + Sync + 'static,
     ) -> Self {
-        let (read_known, was_right) = (Box::new(read_known), AtomicBool::new(false));
-        Self { registry, read_known, last_read: Mutex::new(None), was_right }
+        let (read_known, compared) = (Box::new(read_known), OnceLock::new());
+        Self { registry, read_known, last_read: Mutex::new(None), compared }
     }
 
     fn known(&self) -> Result<Arc<KnownSchemas>, RegistryError> {
@@ -208,14 +211,13 @@ impl<R: SchemaRegistry> CheckedRegistry<R> {
         read.clone().map_err(RegistryError::Unchecked)
     }
 
-    fn compare(&self, known: &KnownSchemas) -> Result<(), RegistryError> {
-        if self.was_right.load(Ordering::Relaxed) {
-            return Ok(());
+    fn compare(&self, known: &Arc<KnownSchemas>) -> Result<(), RegistryError> {
+        if self.compared.get().is_none() {
+            for (id, _) in known.iter() {
+                check(known, id, &self.registry.schema_by_id(id))?;
+            }
+            self.compared.get_or_init(|| Arc::clone(known));
         }
-        for (id, _) in known.iter() {
-            check(known, id, &self.registry.schema_by_id(id))?;
-        }
-        self.was_right.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -249,8 +251,13 @@ impl<R: SchemaRegistry> SchemaRegistry for CheckedRegistry<R> {
 
     fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
         let found = self.registry.schema_by_id(id);
-        if let Ok(_) | Err(RegistryError::Unknown(_)) = found {
-            check(&*self.known()?, id, &found)?;
+        match &found {
+            Ok(_) | Err(RegistryError::Unknown(_)) => check(&*self.known()?, id, &found)?,
+            Err(RegistryError::Unavailable(_)) => {
+                let compared = self.compared.get().and_then(|known| known.schema(id));
+                return compared.map(ToOwned::to_owned).map_or(found, Ok);
+            }
+            Err(_) => {}
         }
         found
     }

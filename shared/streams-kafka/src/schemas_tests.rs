@@ -1,18 +1,34 @@
 use super::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 const INT: &str = r#"{"type":"record","name":"Int","fields":[{"name":"n","type":"int"}]}"#;
 const TEXT: &str = r#"{"type":"record","name":"Text","fields":[{"name":"t","type":"string"}]}"#;
 
-/// A registry that was told of these schemas, in this order: ids begin with 1.
-struct Told(Vec<&'static str>);
+/// A registry that was told of these schemas, in this order: ids begin with 1. It may go away.
+#[derive(Clone)]
+struct Told(Vec<&'static str>, Arc<AtomicBool>);
+
+impl Told {
+    fn goes_away(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+
+    fn answers(&self) -> Result<(), RegistryError> {
+        let away = || RegistryError::Unavailable("away".to_owned());
+        if self.1.load(Ordering::Relaxed) { Err(away()) } else { Ok(()) }
+    }
+}
 
 impl SchemaRegistry for Told {
     fn id_of(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        self.answers()?;
         let place = self.0.iter().position(|known| is_same_schema(known, schema));
         let place = place.ok_or_else(|| RegistryError::Unknown(subject.to_owned()))?;
         Ok(u32::try_from(place).unwrap() + 1)
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
+        self.answers()?;
         let found = self.0.get(usize::try_from(id).unwrap().wrapping_sub(1));
         let unknown = || RegistryError::Unknown(format!("schema id {id}"));
         found.map(ToString::to_string).ok_or_else(unknown)
@@ -20,7 +36,7 @@ impl SchemaRegistry for Told {
 }
 
 fn registry(schemas: &[&'static str]) -> Told {
-    Told(schemas.to_vec())
+    Told(schemas.to_vec(), Arc::default())
 }
 
 /// Compared with a log that knows Int as 1 and Text as 2.
@@ -86,4 +102,17 @@ fn without_the_log_nothing_is_believed() {
     let why = registry.id_of("ints-value", INT).unwrap_err();
     assert!(matches!(&why, RegistryError::Unchecked(text) if text.contains("away")), "{why}");
     assert!(matches!(registry.schema_by_id(1), Err(RegistryError::Unchecked(_))));
+}
+
+#[test]
+fn what_was_compared_is_read_without_the_registry_and_nothing_else_is() {
+    let real = registry(&[INT, TEXT]);
+    let never_compared = checked(real.clone());
+    let compared = checked(real.clone());
+    compared.id_of("ints-value", INT).unwrap();
+    real.goes_away();
+    assert_eq!(compared.schema_by_id(2).unwrap(), TEXT, "it was not asked for before");
+    for unread in [compared.schema_by_id(3), never_compared.schema_by_id(2)] {
+        assert!(matches!(unread, Err(RegistryError::Unavailable(_))), "{unread:?}");
+    }
 }

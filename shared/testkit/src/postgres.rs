@@ -15,7 +15,7 @@ use std::{
 use tokio::task::spawn_blocking;
 
 /// How long the server may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How often a port is chosen, as another process may take it before the server does.
 const START_ATTEMPTS: u32 = 5;

@@ -1,16 +1,11 @@
 //! What can be asked of a shop in containers: the same as of a native one.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail, ensure};
 
 use super::docker::docker;
 use super::project::{Container, Project};
 use crate::control::{Reply, Request};
 use crate::status::ProcessState;
-
-/// How long a started process may take to be healthy.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Project {
     /// Does what is asked, with Docker alone: a process keeps the settings that Compose gave it.
@@ -73,7 +68,7 @@ impl Project {
         let mut stopped = self.find(name).await?;
         stopped.retain(Container::is_stopped);
         on(&["start"], &stopped).await?;
-        self.wait_healthy(name, DEADLINE).await
+        self.wait_healthy(name).await
     }
 
     /// Kills a process as `kill -9` does. Docker takes that for a wish and does not start it again,

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use super::docker::{self, Inspected, docker, ids_of, inspect, memory_mb};
-use crate::processes::{PORTS, SERVICES, process_called, service_of};
+use crate::processes::{HEALTHY_WITHIN, PORTS, SERVICES, process_called, service_of};
 use crate::status::{ProcessState, ProcessStatus};
 
 const SERVICE_LABEL: &str = "com.docker.compose.service";
@@ -119,17 +119,17 @@ impl Project {
     /// Waits until the containers that `name` means are healthy.
     ///
     /// # Errors
-    /// When they are not within `deadline`: with what their health check says, and the end of their
-    /// logs.
-    pub async fn wait_healthy(&self, name: &str, deadline: Duration) -> Result<()> {
+    /// When they are not within [`HEALTHY_WITHIN`]: with what their health check says, and the end
+    /// of their log.
+    pub async fn wait_healthy(&self, name: &str) -> Result<()> {
         let started = Instant::now();
         loop {
             let containers = self.find(name).await?;
             let Some(ill) = containers.iter().find(|container| !container.is_healthy()) else {
                 return Ok(());
             };
-            if started.elapsed() >= deadline {
-                let (seconds, seen) = (deadline.as_secs(), ill.seen());
+            if started.elapsed() >= HEALTHY_WITHIN {
+                let (seconds, seen) = (HEALTHY_WITHIN.as_secs(), ill.seen());
                 let log = ill.log(20).await.unwrap_or_default();
                 bail!(
                     "{} is not healthy after {seconds} s: {seen}\nthe end of its log:\n{log}",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use client::log::tail;
-use client::{Dirs, SERVICES, process_called};
+use client::{Dirs, HEALTHY_WITHIN, SERVICES, process_called};
 use tokio::time::Instant;
 
 pub(crate) mod leftovers;
@@ -84,8 +84,8 @@ impl Supervisor {
     /// Waits until `process` is healthy.
     ///
     /// # Errors
-    /// When it is not within `deadline`, or keeps dying: with the last lines of its log.
-    pub(crate) async fn wait_healthy(&self, process: &Process, deadline: Duration) -> Result<()> {
+    /// When it is not within [`HEALTHY_WITHIN`], or keeps dying: with the last lines of its log.
+    pub(crate) async fn wait_healthy(&self, process: &Process) -> Result<()> {
         const RESTARTS_MAX: u32 = 3;
         let started = Instant::now();
         let restarts = process.status().restarts;
@@ -98,8 +98,8 @@ impl Supervisor {
             let name = &process.spec().name;
             let problem = if died >= RESTARTS_MAX {
                 format!("{name} died {died} times while starting")
-            } else if started.elapsed() >= deadline {
-                format!("{name} is not healthy after {} s: {last}", deadline.as_secs())
+            } else if started.elapsed() >= HEALTHY_WITHIN {
+                format!("{name} is not healthy after {} s: {last}", HEALTHY_WITHIN.as_secs())
             } else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -129,14 +129,13 @@ impl Supervisor {
     /// # Errors
     /// When there is no such process or it does not become healthy.
     pub(crate) async fn start(&self, name: &str, env: &BTreeMap<String, String>) -> Result<()> {
-        const DEADLINE: Duration = Duration::from_secs(60);
         let processes = self.find(name)?;
         for process in &processes {
             process.start(env.clone()).await;
         }
         for process in &processes {
             let what = || format!("starting {}", process.spec().name);
-            self.wait_healthy(process, DEADLINE).await.with_context(what)?;
+            self.wait_healthy(process).await.with_context(what)?;
         }
         Ok(())
     }

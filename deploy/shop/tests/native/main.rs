@@ -12,7 +12,7 @@ use client::{Shop, StartOptions};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = client::HEALTHY_WITHIN;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_come_back_from_kill_9_and_nothing_is_left_behind() -> Result<()> {
