@@ -230,6 +230,14 @@ impl Shop {
         Ok(())
     }
 
+    /// Ends the shop in order, as `shop down` does: nothing can be asked of it any more.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn end(&self) -> Result<()> {
+        self.ask(Request::Down).await.map(drop)
+    }
+
     /// Kills the supervisor as `kill -9` does: the processes stay until `shop down` or the next
     /// `shop up`.
     ///

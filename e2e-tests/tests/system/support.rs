@@ -2,7 +2,11 @@
 
 use client::{Shop, StartOptions};
 use e2e_tests::{Outside, Turn};
-use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Where most tests are, at the same time.
 static BUSY: Slot = Slot::new();
@@ -20,26 +24,74 @@ static CHANGED: Slot = Slot::new();
 /// For tests of the page's Workshop, which only a shop of processes has.
 static DEMO: Slot = Slot::new();
 
+/// Ten minutes: no order of a test ends by its deadline because the machine is slow, or a server
+/// takes long to come back. Tests of deadlines set their own.
+const DEADLINE_MS: &str = "600000";
+
+/// How long a shop that few tests need may be unused. An idle shop takes a fifth of a core from the
+/// tests in the others, and a start some fifteen CPU seconds.
+const UNUSED_MAX: Duration = Duration::from_secs(20);
+
 /// A shop that ends with the process, when its standard input closes; and whose turn it is.
 struct Slot {
-    shop: OnceCell<Shop>,
+    shop: Mutex<Option<&'static Shop>>,
     turn: RwLock<()>,
+    turns: AtomicUsize,
 }
 
 impl Slot {
     const fn new() -> Self {
-        Self { shop: OnceCell::const_new(), turn: RwLock::const_new(()) }
+        let (shop, turn) = (Mutex::const_new(None), RwLock::const_new(()));
+        Self { shop, turn, turns: AtomicUsize::new(0) }
     }
 
-    async fn outside(&'static self) -> Outside {
-        let start = || async { e2e_tests::start(options()).await.expect("the shop starts") };
-        Outside::new(self.shop.get_or_init(start).await)
+    /// The shop, which is started if it is not there.
+    async fn outside(&'static self, options: StartOptions) -> Outside {
+        let mut shop = self.shop.lock().await;
+        let shop = match *shop {
+            Some(shop) => shop,
+            None => {
+                let started = e2e_tests::start(options).await.expect("the shop starts");
+                shop.insert(Box::leak(Box::new(started)))
+            }
+        };
+        Outside::new(shop)
+    }
+
+    /// The shop for one test, at whose end it is seldom needed again.
+    async fn seldom(&'static self, options: StartOptions) -> Turn<Seldom> {
+        let turn = self.turn.write().await;
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        Turn::new(self.outside(options).await, Seldom { slot: self, _turn: turn })
+    }
+
+    /// End the shop unless a test takes it within [`UNUSED_MAX`].
+    fn end_unless_used(&'static self) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        std::thread::spawn(move || {
+            std::thread::sleep(UNUSED_MAX);
+            let Ok(_turn) = self.turn.try_write() else { return };
+            if self.turns.load(Ordering::Relaxed) == turns
+                && let Some(shop) = self.shop.blocking_lock().take()
+            {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime can be made").block_on(shop.end()).expect("it ends");
+            }
+        });
     }
 }
 
-/// Ten minutes: no order of a test ends by its deadline because the machine is slow, or a server
-/// takes long to come back. Tests of deadlines set their own.
-const DEADLINE_MS: &str = "600000";
+/// Its turn, after which the shop may end.
+pub struct Seldom {
+    slot: &'static Slot,
+    _turn: RwLockWriteGuard<'static, ()>,
+}
+
+impl Drop for Seldom {
+    fn drop(&mut self) {
+        self.slot.end_unless_used();
+    }
+}
 
 fn options() -> StartOptions {
     let env = vec![("orders".into(), "ORDER_DEADLINE_MS".into(), DEADLINE_MS.into())];
@@ -47,29 +99,24 @@ fn options() -> StartOptions {
 }
 
 /// A shop that only this test uses.
-pub async fn spoiled() -> Outside {
-    SPOILED.outside().await
+pub async fn spoiled() -> Turn<Seldom> {
+    SPOILED.seldom(options()).await
 }
 
-/// A shop whose topics and catalog other tests have changed before.
-pub async fn changed() -> Turn<RwLockWriteGuard<'static, ()>> {
-    let turn = CHANGED.turn.write().await;
-    Turn::new(CHANGED.outside().await, turn)
+/// A shop whose topics and catalog other tests may have changed before.
+pub async fn changed() -> Turn<Seldom> {
+    CHANGED.seldom(options()).await
 }
 
 /// A shop with the Workshop on its page, for this test alone.
-pub async fn demo() -> Turn<RwLockWriteGuard<'static, ()>> {
-    let turn = DEMO.turn.write().await;
-    let options = || StartOptions { demo: true, ..options() };
-    let start = || async { Shop::start(options()).await.expect("the shop starts") };
-    let outside = Outside::new(DEMO.shop.get_or_init(start).await);
-    Turn::new(outside, turn)
+pub async fn demo() -> Turn<Seldom> {
+    DEMO.seldom(StartOptions { demo: true, ..options() }).await
 }
 
 /// A shop with other tests in it at the same time.
 pub async fn together() -> Turn<RwLockReadGuard<'static, ()>> {
     let turn = BUSY.turn.read().await;
-    Turn::new(BUSY.outside().await, turn)
+    Turn::new(BUSY.outside(options()).await, turn)
 }
 
 /// A healthy shop without another test in it: the first free one.
@@ -79,5 +126,5 @@ pub async fn alone() -> Turn<RwLockWriteGuard<'static, ()>> {
         turn = QUIET.turn.write() => (&QUIET, turn),
         turn = BUSY.turn.write() => (&BUSY, turn),
     };
-    Turn::new(slot.outside().await, turn)
+    Turn::new(slot.outside(options()).await, turn)
 }

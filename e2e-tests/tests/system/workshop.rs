@@ -89,6 +89,8 @@ async fn a_fault_says_on_every_screen_that_it_is_on_and_is_switched_off() {
     let shop = demo().await;
     let browser = page(&shop, "workshop").await;
     browser.until("[data-process=payments]", "ready").await;
+    // Longer than all that is done meanwhile: its end by itself is another test's.
+    lasts(&browser, "payments-frozen", 45).await;
     turn(&browser, "payments-frozen").await;
     is(&browser, "payments-frozen", "on").await;
     browser.until("[data-process=payments]", "paused").await;
@@ -108,7 +110,11 @@ async fn a_fault_says_on_every_screen_that_it_is_on_and_is_switched_off() {
     turn(&browser, "payments-frozen").await;
     is(&browser, "payments-frozen", "off").await;
     browser.until("[data-process=payments]", "ready").await;
-    assert_eq!(browser.text(".faults").await, "");
+    wait_for("the page to say that no fault is on", PATIENCE, || async {
+        let faults = browser.text(".faults").await;
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    })
+    .await;
     shop.confirmed(order).await.unwrap();
     let errors = browser.errors().await;
     assert!(errors.iter().all(|error| error.to_string().contains("409")), "{errors:?}");
@@ -118,7 +124,7 @@ async fn a_fault_says_on_every_screen_that_it_is_on_and_is_switched_off() {
 async fn a_fault_ends_by_itself_and_the_page_outlives_the_view() {
     let shop = demo().await;
     let browser = page(&shop, "workshop").await;
-    for (switch, seconds) in [("view-stopped", 3), ("bank-away", 1), ("mail-silent", 1)] {
+    for (switch, seconds) in [("view-stopped", 15), ("bank-away", 1), ("mail-silent", 1)] {
         lasts(&browser, switch, seconds).await;
         turn(&browser, switch).await;
         if switch == "view-stopped" {
