@@ -10,12 +10,9 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use testkit::wait_for;
+use testkit::{PATIENCE, wait_for};
 use tokio::net::TcpListener;
 use workshop::Workshop;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was done to the shop, in its order.
 #[derive(Clone, Default)]

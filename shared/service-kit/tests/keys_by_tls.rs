@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer as Authority, KeyPair, KeyUsagePurpose,
@@ -15,6 +15,7 @@ use service_kit::{
     Access, CallerSettings, Lifecycle, Limits, Routes, Running, Shutdown, config::loopback,
 };
 use testkit::{
+    PATIENCE,
     callers::{AUDIENCE, Badges, ISSUER},
     wait_for,
 };
@@ -24,8 +25,6 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use utoipa_axum::routes;
-
-const SOON: Duration = Duration::from_secs(30);
 
 #[utoipa::path(get, path = "/books", responses((status = 200)))]
 async fn books() -> &'static str {
@@ -87,7 +86,7 @@ async fn run(url: String, ca_file: Option<PathBuf>) -> (Running, String) {
 
 /// What health says of callers until `words` are in it.
 async fn wait_for_health(base: &str, words: &str) {
-    wait_for(&format!("`{words}` in the health of callers"), SOON, || async {
+    wait_for(&format!("`{words}` in the health of callers"), PATIENCE, || async {
         let report = reqwest::get(format!("{base}/health/ready")).await.unwrap();
         let report: Value = report.json().await.unwrap();
         let told = report["checks"].to_string();
@@ -114,7 +113,7 @@ async fn keys_come_by_tls_from_who_has_the_certificate() {
     let staff = badges.staff();
     let books = Client::new();
     let books = || books.get(format!("{base}/books")).bearer_auth(&staff).send();
-    wait_for("the keys", SOON, || async {
+    wait_for("the keys", PATIENCE, || async {
         let status = books().await.unwrap().status();
         if status == 200 { Ok(()) } else { Err(status) }
     })

@@ -9,6 +9,7 @@ use std::{
     },
     time::Duration,
 };
+use testkit::PATIENCE;
 
 use anyhow::anyhow;
 use axum::Router;
@@ -22,9 +23,6 @@ use tokio::{
     sync::{oneshot, watch},
     time::timeout,
 };
-
-/// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A part that is well.
 async fn until(check: Readiness, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -49,7 +47,7 @@ async fn metrics(running: &Running) -> String {
 
 /// How the service has ended.
 async fn end(lifecycle: Lifecycle) -> Result<(), String> {
-    let stopped = timeout(DEADLINE, lifecycle.stopped()).await.expect("it ends");
+    let stopped = timeout(PATIENCE, lifecycle.stopped()).await.expect("it ends");
     stopped.map_err(|error| format!("{error:#}"))
 }
 
@@ -95,7 +93,7 @@ async fn a_thread_that_ends_with_an_error_ends_the_server() {
     drop(status);
     end_with.send(Err(anyhow!("the registry refuses the schema"))).unwrap();
     let addr = running.local_addr();
-    let stopped = timeout(DEADLINE, running.stopped()).await.expect("it ends");
+    let stopped = timeout(PATIENCE, running.stopped()).await.expect("it ends");
     let error = format!("{:#}", stopped.unwrap_err());
     assert_eq!(error, "processor has failed: the registry refuses the schema");
     assert!(TcpStream::connect(addr).await.is_err(), "it serves no more");
@@ -175,20 +173,20 @@ async fn each_part_is_a_health_check() {
     let up = |name: &str| json!({ "name": name, "status": "up" });
     let down = |name: &str, why: &str| json!({ "name": name, "status": "down", "detail": why });
     let waiting = json!([up("http"), up("relay"), down("processor", "waiting for Kafka")]);
-    testkit::wait_for("the processor to be down", DEADLINE, || async {
+    testkit::wait_for("the processor to be down", PATIENCE, || async {
         let told = checks(&running).await;
         if told == (StatusCode::SERVICE_UNAVAILABLE, waiting.clone()) { Ok(()) } else { Err(told) }
     })
     .await;
     status.send_replace(None);
     let well = json!([up("http"), up("relay"), up("processor")]);
-    testkit::wait_for("all to be up", DEADLINE, || async {
+    testkit::wait_for("all to be up", PATIENCE, || async {
         let told = checks(&running).await;
         if told == (StatusCode::OK, well.clone()) { Ok(()) } else { Err(told) }
     })
     .await;
     shutdown.cancel();
-    timeout(DEADLINE, running.stopped()).await.expect("it ends").unwrap();
+    timeout(PATIENCE, running.stopped()).await.expect("it ends").unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +224,7 @@ async fn what_starts_up_may_end_and_leaves_other_parts_behind() {
     });
     assert!(!lifecycle.health().is_ready());
     go.send(()).unwrap();
-    testkit::wait_for("readiness", DEADLINE, || async {
+    testkit::wait_for("readiness", PATIENCE, || async {
         if lifecycle.health().is_ready() { Ok(()) } else { Err(lifecycle.health().clone()) }
     })
     .await;

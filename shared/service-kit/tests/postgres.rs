@@ -7,11 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use service_kit::postgres::{Database, Fault, Settings, SynchronousCommit, database_url};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testkit::{Proxy, postgres::Postgres, wait_for};
+use testkit::{PATIENCE, Proxy, postgres::Postgres, wait_for};
 use tokio::{sync::Barrier, task::JoinSet};
-
-/// Longer than anything here takes on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
 
 const SETTINGS: Settings = Settings::new("kit", SynchronousCommit::On);
 
@@ -146,7 +143,7 @@ async fn sessions_of_a_time_when_the_database_was_read_only_do_not_stay() {
         )
         .await;
     // Ten sessions of the time before are left. Nothing is restarted.
-    wait_for("the check to pass", SOON, || database.check_writable()).await;
+    wait_for("the check to pass", PATIENCE, || database.check_writable()).await;
     assert_eq!(use_all(database, WRITE).await, []);
 }
 
@@ -250,7 +247,7 @@ async fn what_the_server_says_is_judged_by_its_code() {
     drop(other);
 
     let mut tx = trial.database.pool().begin().await.unwrap();
-    wait_for("the silent session to be ended", SOON, || async {
+    wait_for("the silent session to be ended", PATIENCE, || async {
         const LEFT: &str = "SELECT count(*) FROM pg_stat_activity
                             WHERE datname = 'faults' AND state = 'idle in transaction'";
         let count: i64 = sqlx::query_scalar(LEFT).fetch_one(trial.database.pool()).await.unwrap();
@@ -276,7 +273,7 @@ async fn behind_proxy(name: &str, work_timeout: Duration) -> (Database, Trial, P
 /// ours, without a time limit: a silence that begins between the two holds the place.
 async fn given_back(database: &Database) {
     let idle = || async { if database.pool().num_idle() == 1 { Ok(()) } else { Err("in use") } };
-    wait_for("the session to be given back", SOON, idle).await;
+    wait_for("the session to be given back", PATIENCE, idle).await;
 }
 
 async fn one(database: &Database) -> anyhow::Result<i32> {
@@ -292,7 +289,7 @@ async fn a_connection_that_died_in_silence_costs_its_time_limit_and_no_place_in_
         let error = one(&database).await.unwrap_err();
         assert_eq!(Fault::of(error.as_ref()), Fault::Transient, "{error:#}");
         assert!(error.to_string().contains("no answer within 0.3 s"), "{error:#}");
-        wait_for("the only place in the pool", SOON, || one(&database)).await;
+        wait_for("the only place in the pool", PATIENCE, || one(&database)).await;
     }
 }
 
@@ -304,5 +301,5 @@ async fn a_client_that_gives_up_on_a_silent_connection_keeps_no_place_in_the_poo
     let gave_up = tokio::time::timeout(Duration::from_millis(100), one(&database)).await;
     assert!(gave_up.is_err(), "nothing answers");
     // The session that was given up is tried first; that takes most of the time for a place.
-    wait_for("the only place in the pool", SOON, || one(&database)).await;
+    wait_for("the only place in the pool", PATIENCE, || one(&database)).await;
 }

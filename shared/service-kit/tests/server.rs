@@ -2,6 +2,7 @@
 //! and shutdown.
 
 use std::{sync::Arc, time::Duration};
+use testkit::PATIENCE;
 
 use axum::{Router, routing::get, routing::post};
 use reqwest::{Client, Method, Response, StatusCode, header};
@@ -17,9 +18,6 @@ use tokio::{
     sync::Semaphore,
     time::timeout,
 };
-
-/// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Server {
     url: String,
@@ -77,7 +75,7 @@ impl Server {
         if let Some(json) = json {
             request = request.header(header::CONTENT_TYPE, "application/json").body(json);
         }
-        request.timeout(DEADLINE).send().await.expect("the server answers")
+        request.timeout(PATIENCE).send().await.expect("the server answers")
     }
 
     /// The answer to a POST that goes on with `rest`, up to the end of the connection.
@@ -86,16 +84,16 @@ impl Server {
         let request = format!("POST /raw HTTP/1.1\r\nHost: shop\r\n{rest}");
         connection.write_all(request.as_bytes()).await.expect("the server reads");
         let mut answer = String::new();
-        let read = timeout(DEADLINE, connection.read_to_string(&mut answer)).await;
+        let read = timeout(PATIENCE, connection.read_to_string(&mut answer)).await;
         read.expect("the server answers and closes").expect("it is text");
         answer
     }
 
     /// Starts a request to /wait and returns when its handler runs.
     async fn start_waiting(&self) -> tokio::task::JoinHandle<reqwest::Result<Response>> {
-        let request = Client::new().get(format!("{}/wait", self.url)).timeout(DEADLINE);
+        let request = Client::new().get(format!("{}/wait", self.url)).timeout(PATIENCE);
         let waiting = tokio::spawn(request.send());
-        let entered = timeout(DEADLINE, self.entered.acquire()).await;
+        let entered = timeout(PATIENCE, self.entered.acquire()).await;
         entered.expect("the handler is reached").expect("never closed").forget();
         waiting
     }
@@ -284,7 +282,7 @@ async fn shutdown_finishes_open_requests_and_refuses_new_ones() {
     server.released.add_permits(1);
     assert_eq!(waiting.await.unwrap().unwrap().text().await.unwrap(), "done");
     let addr = server.bound.local_addr();
-    timeout(DEADLINE, server.bound.stopped()).await.expect("it stops").unwrap();
+    timeout(PATIENCE, server.bound.stopped()).await.expect("it stops").unwrap();
     assert!(TcpStream::connect(addr).await.is_err());
 }
 
@@ -293,7 +291,7 @@ async fn shutdown_does_not_wait_for_ever() {
     let server = Server::start(Limits::default()).await;
     let waiting = server.start_waiting().await;
     server.shutdown.cancel();
-    timeout(DEADLINE, server.bound.stopped()).await.expect("the grace period is bounded").unwrap();
+    timeout(PATIENCE, server.bound.stopped()).await.expect("the grace period is bounded").unwrap();
     waiting.abort();
 }
 

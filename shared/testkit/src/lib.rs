@@ -21,4 +21,4 @@ pub use kill::{Step, died_once, kill_at_every_step, steps_of};
 pub use proxy::Proxy;
 pub use spoil::spoil;
 pub use topology::{assert_reactions, assert_topology};
-pub use wait::{wait_for, wait_until};
+pub use wait::{PATIENCE, wait_for, wait_until};

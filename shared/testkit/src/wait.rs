@@ -6,6 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a test waits for what is there in a moment on a machine that has no other work. It ends
+/// a wait in vain; nothing is measured by it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 const INTERVAL: Duration = Duration::from_millis(25);
 
 /// Look until `look` gives a value, for `deadline` at most.

@@ -15,9 +15,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-
-/// Far longer than a busy machine takes to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use testkit::PATIENCE;
 
 /// What the broker has said.
 #[derive(Debug, Clone, PartialEq, Eq)]

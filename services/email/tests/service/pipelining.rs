@@ -14,11 +14,8 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
-    time::Duration,
 };
-
-/// Far longer than three lines take; a client that waits for the first answer gets none.
-const DEADLINE: Duration = Duration::from_secs(10);
+use testkit::PATIENCE;
 
 const COMMANDS: [&str; 3] = ["MAIL", "RCPT", "DATA"];
 
@@ -43,7 +40,7 @@ fn serve(
     reply: &str,
     (connection, mails): (usize, &Sender<(usize, String)>),
 ) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let (refused, refusal) = reply.split_once(' ').unwrap_or_default();
     stream.write_all(b"220 hello\r\n")?;
@@ -75,7 +72,7 @@ fn three_commands_come_at_once_and_the_next_mail_on_the_same_connection() {
     let (mut mailer, received) = server("");
     for n in [1, 2] {
         mailer.deliver(&mail(n)).unwrap();
-        let (connection, text) = received.recv_timeout(DEADLINE).unwrap();
+        let (connection, text) = received.recv_timeout(PATIENCE).unwrap();
         assert_eq!(connection, 0);
         assert!(text.contains(&mail(n).message_id), "{text}");
     }

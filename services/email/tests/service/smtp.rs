@@ -14,9 +14,8 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
-    time::Duration,
 };
-use testkit::wait_for;
+use testkit::{PATIENCE, wait_for};
 
 /// Accepts `connections` one after the other, answers the first command of `reply` with its rest,
 /// hangs up after `mails_each` mails, and hands over what it was sent.
@@ -79,7 +78,7 @@ fn mail() -> Mail {
 fn a_mail_has_its_message_id_sender_recipient_and_both_bodies() {
     let (addr, received) = server(1, "", 1);
     mailer(addr).deliver(&mail()).unwrap();
-    let raw = received.recv_timeout(Duration::from_secs(5)).unwrap();
+    let raw = received.recv_timeout(PATIENCE).unwrap();
     for header in [
         "Message-ID: <00000000-0000-0000-0000-000000000001.confirmation@murmuration.shop>",
         "From: Murmuration <shop@murmuration.shop>",
@@ -147,7 +146,7 @@ fn a_name_may_be_anything() {
         let (addr, received) = server(1, "", 1);
         let mail = Mail { to_name: name.to_owned(), ..mail() };
         mailer(addr).deliver(&mail).unwrap();
-        let raw = received.recv_timeout(Duration::from_secs(5)).unwrap();
+        let raw = received.recv_timeout(PATIENCE).unwrap();
         assert!(!raw.lines().any(|line| line.starts_with("Bcc:")), "{raw}");
         let to = raw.lines().find(|line| line.starts_with("To: ")).unwrap();
         assert!(to.ends_with("ada@example.org") || to.ends_with("<ada@example.org>"), "{to}");
@@ -160,7 +159,7 @@ fn a_mail_may_have_a_line_that_is_a_dot() {
     let (addr, received) = server(1, "", 1);
     let mail = Mail { text: "before\r\n.\r\n.after\r\n".to_owned(), ..mail() };
     mailer(addr).deliver(&mail).unwrap();
-    let raw = received.recv_timeout(Duration::from_secs(5)).unwrap();
+    let raw = received.recv_timeout(PATIENCE).unwrap();
     assert!(raw.contains("before\n..\n..after\n"), "{raw}");
 }
 
@@ -185,7 +184,7 @@ async fn the_check_says_that_the_server_is_away() {
     let present = Health::new();
     tokio::spawn(mailer(addr).watch(present.check("smtp"), shutdown.clone()));
     let ready = || async { if present.is_ready() { Ok(()) } else { Err("not ready") } };
-    wait_for("the mail server that is there", Duration::from_secs(10), ready).await;
+    wait_for("the mail server that is there", PATIENCE, ready).await;
     assert!(!health.is_ready());
     shutdown.cancel();
     watch.await.unwrap().unwrap();

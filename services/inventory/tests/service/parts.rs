@@ -4,11 +4,8 @@
 use clap::Parser;
 use contracts::{ServiceName, metrics::strangers};
 use service_kit::Shutdown;
-use std::{net::SocketAddr, time::Duration};
-use testkit::wait_for;
-
-/// Longer than any part may take to end.
-const DEADLINE: Duration = Duration::from_secs(20);
+use std::net::SocketAddr;
+use testkit::{PATIENCE, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_part_is_a_check_and_is_awaited() {
@@ -23,10 +20,10 @@ async fn every_part_is_a_check_and_is_awaited() {
     ]);
     let shutdown = Shutdown::new();
     let running = inventory::service::start(&config, shutdown.clone()).await.unwrap();
-    wait_for("the parts to wait", DEADLINE, || parts_wait(running.local_addr())).await;
-    wait_for("the metrics", DEADLINE, || measured(running.local_addr())).await;
+    wait_for("the parts to wait", PATIENCE, || parts_wait(running.local_addr())).await;
+    wait_for("the metrics", PATIENCE, || measured(running.local_addr())).await;
     shutdown.cancel();
-    let stopped = tokio::time::timeout(DEADLINE, running.stopped()).await;
+    let stopped = tokio::time::timeout(PATIENCE, running.stopped()).await;
     stopped.expect("it ends").expect("each part ends in time, and well");
 }
 

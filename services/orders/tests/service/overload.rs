@@ -17,14 +17,12 @@ use orders::http::{
 };
 use reqwest::{Response, StatusCode};
 use service_kit::{Health, Metrics, Shutdown};
-use testkit::{metric, wait_for};
+use testkit::{PATIENCE, metric, wait_for};
 
 use crate::{
     edge::{Edge, WAITERS_MAX, body, tea_and_mug},
     fixtures::{NOW, order_at, order_id},
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const BOUNDS: Bounds = Bounds { wait: Duration::from_secs(2), open_min: 10 };
 /// Later than is good.

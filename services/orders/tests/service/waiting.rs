@@ -1,7 +1,5 @@
 //! `Prefer: wait=N`: a client that wants the outcome gets it, or is let go in time.
 
-use std::time::Duration;
-
 use contracts::{
     Order, Reason, Status,
     orders::{CommandRefused, OrderCommand},
@@ -10,7 +8,7 @@ use orders::http::waiters::{Goal, Outcome, Waiters};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use service_kit::waiters::Full;
-use testkit::wait_for;
+use testkit::{PATIENCE, wait_for};
 
 use crate::{
     edge::{Edge, WAITERS_MAX, body, tea_and_mug},
@@ -198,7 +196,7 @@ async fn too_many_waiters_are_sent_away_and_a_gone_client_leaves_room() {
     }
     let waiters = edge.waiters.clone();
     let count_is = async |expected: usize| {
-        wait_for("the number of waiters", Duration::from_secs(10), || async {
+        wait_for("the number of waiters", PATIENCE, || async {
             if waiters.count() == expected { Ok(()) } else { Err(waiters.count()) }
         })
         .await;

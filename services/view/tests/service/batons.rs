@@ -7,9 +7,7 @@ use crate::{
 use contracts::{Status, Timestamp};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use testkit::wait_for;
-
-const SOON: std::time::Duration = std::time::Duration::from_secs(30);
+use testkit::{PATIENCE, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_orders_wait_with_the_holder_of_their_baton_and_the_oldest_has_a_name() {
@@ -22,7 +20,7 @@ async fn open_orders_wait_with_the_holder_of_their_baton_and_the_oldest_has_a_na
     story.extend(confirmed_story(3).into_iter().take(2));
     story.extend(confirmed_story(4));
     view.feed(&story);
-    let found = wait_for("the orders to wait", SOON, || async {
+    let found = wait_for("the orders to wait", PATIENCE, || async {
         let found = view.get("/batons").await;
         if found["batons"] == json!([]) { Err(found) } else { Ok(found) }
     });

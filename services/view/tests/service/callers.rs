@@ -8,10 +8,8 @@ use contracts::topics::ORDER_REFUSALS;
 use reqwest::{Client, Response};
 use serde_json::Value;
 use service_kit::Callers;
-use std::time::Duration;
+use testkit::PATIENCE;
 use testkit::callers::{Badges, OTHER, OWNER, Operation, Sample, assert_callers};
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// A view that asks for tokens, with a confirmed order 1 of the owner.
 async fn view(name: &str) -> (Instance, String, Badges) {
@@ -24,7 +22,7 @@ async fn view(name: &str) -> (Instance, String, Badges) {
 
 async fn get(base: &str, path: &str, token: &str) -> Response {
     let request = Client::new().get(format!("{base}{path}")).bearer_auth(token);
-    request.timeout(SOON).send().await.unwrap()
+    request.timeout(PATIENCE).send().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,9 @@ use crate::{
     stories::{confirmed_story, order_id, requested},
 };
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use streams::{Failure, Record};
-use testkit::{postgres::Postgres, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use testkit::{PATIENCE, postgres::Postgres, wait_for};
 
 /// Until `/health/ready` answers with `status`, and with `detail` in its body.
 async fn until_ready(view: &Instance, status: u16, detail: &str) {

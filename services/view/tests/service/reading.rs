@@ -7,7 +7,7 @@ use crate::{
 };
 use contracts::{ServiceName, Timestamp, metrics::strangers};
 use std::{collections::BTreeSet, time::Duration};
-use testkit::{metric, wait_for};
+use testkit::{PATIENCE, metric, wait_for};
 use view::{adapters::drop_view, views::ViewName};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,7 @@ async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
     let shown = staleness(&view).await.unwrap();
     assert!(shown < 10_000, "{shown}");
     let other = view.another().await;
-    wait_for("the other instance to hear of it", Duration::from_secs(20), || async {
+    wait_for("the other instance to hear of it", PATIENCE, || async {
         let shown = staleness(&other).await;
         if shown.is_some_and(|ms| ms < 20_000) { Ok(()) } else { Err(shown) }
     })
@@ -91,7 +91,7 @@ async fn an_answer_says_how_old_it_may_be_whichever_instance_gives_it() {
 
     // One that is dropped has no age; the others do.
     drop_view(view.database(), ViewName::Timeline).await.unwrap();
-    wait_for("the view to be missed", Duration::from_secs(20), || async {
+    wait_for("the view to be missed", PATIENCE, || async {
         let text = view.ask("/metrics").await.text().await.unwrap();
         let told = |name| metric(&text, &format!("view_staleness_seconds{{view=\"{name}\"}}"));
         if told("timeline").is_none() && told("orders").is_some() { Ok(()) } else { Err(text) }
@@ -106,7 +106,7 @@ async fn a_view_that_is_minutes_behind_says_minutes_also_after_a_rebalance() {
     first.caught_up();
     first.batch(&[]);
     let mut second = first.another().await;
-    wait_for("the second instance to hear how far it is", Duration::from_secs(20), || async {
+    wait_for("the second instance to hear how far it is", PATIENCE, || async {
         let shown = staleness(&second).await;
         if shown.is_some() { Ok(()) } else { Err(shown) }
     })
@@ -131,7 +131,7 @@ async fn a_clock_that_was_ahead_does_not_make_the_view_look_fresh_for_ever() {
     // The clock is right again, and nothing more is read.
     let other = view.another().await;
     for instance in [&view, &other] {
-        wait_for("its news to grow old", Duration::from_secs(20), || async {
+        wait_for("its news to grow old", PATIENCE, || async {
             let shown = staleness(instance).await;
             if shown.is_some_and(|ms| ms > 100) { Ok(()) } else { Err(shown) }
         })

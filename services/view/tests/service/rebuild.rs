@@ -18,17 +18,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use streams::Record;
-use testkit::wait_for;
+use testkit::{PATIENCE, wait_for};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use view::{
     rebuild::{Ended, Log, rebuild},
     views::ViewName,
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The records of each partition.
 type Partitions = BTreeMap<(String, i32), Vec<Record>>;

@@ -8,11 +8,9 @@ use crate::{
 use contracts::topics::ORDER_REFUSALS;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
-use testkit::{postgres::Postgres, wait_for};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use testkit::{PATIENCE, postgres::Postgres, wait_for};
 use tokio::{io::AsyncWriteExt, net::TcpSocket};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of an event stream.
 struct Client {

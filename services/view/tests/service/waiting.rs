@@ -9,10 +9,8 @@ use contracts::OrderId;
 use reqwest::Response;
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
-use testkit::{Proxy, postgres::Postgres, wait_for};
+use testkit::{PATIENCE, Proxy, postgres::Postgres, wait_for};
 use tokio::task::JoinHandle;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn ask(view: &Instance, path: &str) -> JoinHandle<Response> {
     let (client, url) = (view.client.clone(), view.address(path));
