@@ -146,6 +146,7 @@ impl Counter {
         let counted = Arc::clone(&count);
         let tail = spawn_tail(bootstrap, "bench-tail", vec![topic], stop.clone(), move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
+            Ok(())
         });
         let at_work = tokio::time::timeout(PATIENCE, tail.at_work()).await?;
         ensure!(at_work, "following {} has died", topic.name);

@@ -54,6 +54,9 @@ impl Status {
     }
 }
 
+/// Longest wait for a status.
+const STATUS_WITHIN: Duration = Duration::from_secs(10);
+
 /// The state of the connector `name` at the moment; none if Connect, which is at the base URL
 /// `connect`, has no such connector.
 ///
@@ -61,7 +64,8 @@ impl Status {
 /// When Connect does not answer as it should.
 pub async fn status(connect: &str, name: &str) -> Result<Option<Status>> {
     let url = format!("{connect}/connectors/{name}/status");
-    let answer = reqwest::get(url).await?;
+    // A Connect that is frozen takes the question and says nothing.
+    let answer = reqwest::Client::new().get(url).timeout(STATUS_WITHIN).send().await?;
     if answer.status().as_u16() == 404 {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use client::{Answer, Manners, OrderClient, Outcome, State, order_body};
+use client::{Answer, HEALTHY_WITHIN, Manners, OrderClient, Outcome, State, order_body};
 use contracts::{
     OrderId, Status,
     topics::{EMAILS, ORDER_VIEWS, ORDERS},
@@ -24,8 +24,8 @@ use crate::journal::{Journal, Milestone, Reply, Stories, Story};
 use crate::mix::{Intent, Kind, Line, Mix};
 
 /// How long a customer tries before it gives up: longer than any server of the shop needs to come
-/// back.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// back, and a service behind it.
+const PATIENCE: Duration = HEALTHY_WITHIN.saturating_mul(2);
 
 /// Customers that talk to the shop at a time. The others wait for their turn, and their clocks run.
 const CONNECTIONS_MAX: usize = 256;
@@ -243,18 +243,15 @@ impl Crowd {
 /// cancelled.
 ///
 /// # Errors
-/// When Kafka does not answer within half a minute.
+/// When Kafka does not answer within [`HEALTHY_WITHIN`].
 pub async fn watch(state: &State, journal: Arc<Journal>, stop: CancellationToken) -> Result<()> {
-    const DEADLINE: Duration = Duration::from_secs(30);
     let registry = HttpRegistry::new(state.url("registry")?, tokio::runtime::Handle::current())?;
     let codec = Codec::new(Arc::new(registry));
     let kafka = state.url("kafka")?;
     let topics = vec![&ORDERS.spec, &ORDER_VIEWS.spec, &EMAILS.spec];
-    let tail = spawn_tail(kafka, "load", topics, stop, move |record| {
-        // What cannot be read now is asked for later.
-        let _ = note(&record, &codec, &journal);
-    });
-    let at_work = tokio::time::timeout(DEADLINE, tail.at_work()).await;
+    let tail =
+        spawn_tail(kafka, "load", topics, stop, move |record| note(record, &codec, &journal));
+    let at_work = tokio::time::timeout(HEALTHY_WITHIN, tail.at_work()).await;
     let at_work = at_work.with_context(|| format!("Kafka does not answer at {kafka}"))?;
     anyhow::ensure!(at_work, "listening has died");
     Ok(())

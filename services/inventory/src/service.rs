@@ -52,7 +52,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     part("catalog.products", catalog);
     let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
     let (name, topics) = ("inventory-heartbeats", vec![&CATALOG_HEARTBEAT]);
-    let heartbeats = spawn_tail(bootstrap, name, topics, stop(), move |_| pulse.beat());
+    let heartbeats = spawn_tail(bootstrap, name, topics, stop(), move |_| {
+        pulse.beat();
+        Ok(())
+    });
     part("heartbeats", heartbeats);
     let routes = http::router(http::App { products, commands })?;
     let serving =

@@ -52,7 +52,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     // Old prices are better than no shop: what is known stays in use.
     let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
     let (name, topics) = ("orders-heartbeats", vec![&CATALOG_HEARTBEAT]);
-    let heartbeats = spawn_tail(bootstrap, name, topics, shutdown.clone(), move |_| pulse.beat());
+    let heartbeats = spawn_tail(bootstrap, name, topics, shutdown.clone(), move |_| {
+        pulse.beat();
+        Ok(())
+    });
     part("heartbeats", heartbeats);
     let waiters = Waiters::new(config.waiters_max);
     let limits = http::limits(config.waiters_max);

@@ -186,6 +186,10 @@ impl Supervisor {
         self.prune(database, now).await;
         let agenda = database.agenda(now).await.context("cannot see what is due")?;
         self.unreturned = agenda.unreturned;
+        if self.calls_under_way == 0 && agenda.due_in.is_none() {
+            // Another instance may have had its answers since, and there is nothing left to ask.
+            self.unanswered.0 = 0;
+        }
         self.resend(database, now).await;
         if agenda.deadline_in == Some(Duration::ZERO)
             && self.expire(database, now).await.context("cannot end what has expired")?

@@ -142,6 +142,9 @@ impl Worker {
             Some(problem) => self.relay.degraded(problem),
             None => self.relay.up(),
         }
+        if self.supervisor.bank_problem().is_none() {
+            self.bank_watched.is_there();
+        }
         for call in next.calls {
             failpoint::reached("bank-claimed");
             // What a call comes to is said in lines of its order.

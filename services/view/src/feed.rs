@@ -151,6 +151,8 @@ impl Feed {
             (self.changed.subscribe(), Backoff::default(), None);
         while changed.changed().await.is_ok() {
             if self.live.receiver_count() == 0 {
+                // What could not be read for those who have left is no fault any more.
+                check.up();
                 reached = None;
                 continue;
             }

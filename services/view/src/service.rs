@@ -49,7 +49,10 @@ pub async fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Runnin
     });
     let pulse = lifecycle.pulse("catalog.capture", HEARTBEAT_SILENCE_MAX, CATALOG_SILENT);
     let (name, topics) = ("view-heartbeats", vec![&CATALOG_HEARTBEAT]);
-    let heartbeats = spawn_tail(&kafka, name, topics, shutdown.clone(), move |_| pulse.beat());
+    let heartbeats = spawn_tail(&kafka, name, topics, shutdown.clone(), move |_| {
+        pulse.beat();
+        Ok(())
+    });
     lifecycle.thread("heartbeats", heartbeats.status(), ThreadStatus::health, heartbeats.stopped());
     lifecycle.task("feed", |check, shutdown| feed.clone().run(check, shutdown));
     lifecycle.task("streams", |check, shutdown| writers.run(check, shutdown));

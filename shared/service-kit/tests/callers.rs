@@ -29,13 +29,12 @@ use service_kit::{
     Shutdown, ValidPath, callers::MetricsAccess, config::loopback, openapi, try_out,
 };
 use testkit::{
+    PATIENCE,
     callers::{AUDIENCE, Badges, ISSUER, OWNER, Operation, Sample, assert_callers},
     wait_for,
 };
 use tokens::{Grant, Issuer, Role};
 use utoipa_axum::routes;
-
-const SOON: Duration = Duration::from_secs(30);
 
 #[utoipa::path(get, path = "/catalog", responses((status = 200)))]
 async fn catalog() -> &'static str {
@@ -221,7 +220,7 @@ async fn health(base: &str) -> (String, String) {
 }
 
 async fn wait_for_health(base: &str, status: &str, words: &str) {
-    wait_for("what health says of callers", SOON, || async {
+    wait_for("what health says of callers", PATIENCE, || async {
         let (found, detail) = health(base).await;
         let is_so = found == status && detail.contains(words);
         if is_so { Ok(()) } else { Err(format!("{found}: {detail}")) }
@@ -230,7 +229,7 @@ async fn wait_for_health(base: &str, status: &str, words: &str) {
 }
 
 async fn wait_for_status(base: &str, token: &str, expected: u16) {
-    wait_for("the answer to this token", SOON, || async {
+    wait_for("the answer to this token", PATIENCE, || async {
         let found = status(base, "/things", token).await;
         if found == expected { Ok(()) } else { Err(found.to_string()) }
     })
@@ -261,6 +260,8 @@ async fn a_key_server_may_be_away_at_the_start_and_later_and_talk_nonsense() {
     server.set(Mood::Nonsense);
     wait_for_health(&base, "degraded", "JWK Set").await;
     assert_eq!(status(&base, "/things", &staff).await, 200, "the key from before is in use");
+    let other = staff_of(&Issuer::generate());
+    assert_eq!(status(&base, "/things", &other).await, 503, "its key may be a new one");
 
     server.set(Mood::Keys(json!({ "keys": [] })));
     wait_for_health(&base, "degraded", "none of the 0 keys").await;
@@ -268,6 +269,7 @@ async fn a_key_server_may_be_away_at_the_start_and_later_and_talk_nonsense() {
 
     server.set(Mood::Keys(issuer.jwks()));
     wait_for_health(&base, "up", "").await;
+    assert_eq!(status(&base, "/things", &other).await, 401, "the issuer has no such key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,7 +318,7 @@ async fn a_stream_ends_with_the_token_of_its_caller() {
     });
     let token = badges.issuer().sign(&badges.issuer().header(), &claims);
     let answer = Client::new().get(format!("{base}/news")).bearer_auth(token);
-    let answer = answer.timeout(SOON).send().await.unwrap();
+    let answer = answer.timeout(PATIENCE).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.text().await.unwrap(), "data: first\n\n");
 }

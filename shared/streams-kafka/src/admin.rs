@@ -19,12 +19,14 @@ use rdkafka::{
 use std::{collections::HashMap, time::Duration};
 use streams::{
     Headers, Outgoing,
+    limits::CALL_TIMEOUT,
     partition::partition_for,
     topic::{PASSED_BY, TopicSpec},
 };
 use tracing::debug;
 
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// A Kafka that has just begun may take long for its first answers.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Create the `topics` that are not there, and the runtime's own ([`PASSED_BY`]), with
 /// `replication` copies; those that are there get the settings of [`TopicSpec::common`]. Gives how
@@ -44,7 +46,7 @@ pub async fn ensure_topics(
     let consumer: BaseConsumer<ReaderContext> =
         reader_config(bootstrap, "topics")?.create_with_context(ReaderContext::default())?;
     // Before one is made: it would have the number of a setting that may be wrong.
-    Partitions::of_those_there(&consumer, topics)?.agree()?;
+    Partitions::of_those_there(&consumer, topics, TIMEOUT)?.agree()?;
     let configs: Vec<_> = topics.iter().map(|topic| topic.config()).collect();
     let wanted: Vec<_> = topics
         .iter()
@@ -79,7 +81,7 @@ pub async fn ensure_topics(
 pub fn check_count(bootstrap: &str, topics: &[&'static TopicSpec]) -> anyhow::Result<()> {
     let consumer: BaseConsumer<ReaderContext> =
         reader_config(bootstrap, "topics")?.create_with_context(ReaderContext::default())?;
-    Ok(Partitions::of_those_there(&consumer, topics)?.agree()?)
+    Ok(Partitions::of_those_there(&consumer, topics, CALL_TIMEOUT)?.agree()?)
 }
 
 /// Give `topics` that were made by an older version the settings of today. What else was set for

@@ -189,7 +189,7 @@ impl GroupReader {
         }
         self.looked_at = Instant::now();
         let topics = self.topics.iter().chain(&self.besides).copied();
-        if let Ok(now) = Partitions::ask(&self.consumer, topics) {
+        if let Some(now) = Partitions::look(&self.consumer, topics)? {
             anyhow::ensure!(now == self.partitions, "the partitions of a topic have changed");
         }
         Ok(())

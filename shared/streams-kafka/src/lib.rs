@@ -254,7 +254,7 @@ mod tests {
         static TOPIC: TopicSpec = dead_letters("sums.dlq", "sums", PartitionCount::Fixed(1));
         let stop = CancellationToken::new();
         // No process listens on port 1.
-        let tail = spawn_tail("127.0.0.1:1", "tail", vec![&TOPIC], stop.clone(), drop);
+        let tail = spawn_tail("127.0.0.1:1", "tail", vec![&TOPIC], stop.clone(), |_| Ok(()));
         let mut status = tail.status();
         let waits = |status: &ThreadStatus| matches!(status, ThreadStatus::Waiting(_));
         let waiting = tokio::time::timeout(DEADLINE, status.wait_for(waits)).await;

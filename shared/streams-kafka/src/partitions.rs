@@ -2,7 +2,6 @@
 //! belongs, whatever was done to the topic since.
 
 use crate::access::{explain, refusal_of};
-use anyhow::Context;
 use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
@@ -32,6 +31,11 @@ pub(crate) struct WrongCount {
     found: i32,
 }
 
+/// A topic that is not there, or not any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no topic `{0}`; `./shop provision topics` makes it")]
+pub(crate) struct NoTopic(String);
+
 /// The partitions that some topics have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Partitions {
@@ -59,12 +63,27 @@ impl Partitions {
         Ok(partitions)
     }
 
+    /// The same for topics that were there; none while Kafka is away, which says nothing of them.
+    ///
+    /// # Errors
+    /// [`NoTopic`].
+    pub(crate) fn look<C: ConsumerContext>(
+        consumer: &BaseConsumer<C>,
+        topics: impl IntoIterator<Item = &'static TopicSpec>,
+    ) -> Result<Option<Self>, NoTopic> {
+        match Self::ask(consumer, topics) {
+            Ok(partitions) => Ok(Some(partitions)),
+            Err(error) => error.downcast().map_or(Ok(None), Err),
+        }
+    }
+
     /// Of those of `topics` that there are.
     pub(crate) fn of_those_there<C: ConsumerContext>(
         consumer: &BaseConsumer<C>,
         topics: &[&'static TopicSpec],
+        patience: Duration,
     ) -> anyhow::Result<Self> {
-        let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+        let metadata = consumer.fetch_metadata(None, patience)?;
         let there: Vec<_> = metadata.topics().iter().map(|found| found.name()).collect();
         let there = topics.iter().filter(|topic| there.contains(&topic.name)).copied();
         Self::ask(consumer, there)
@@ -166,10 +185,9 @@ pub(crate) fn partitions_of<C: ConsumerContext>(
     if partitions == 0 {
         let denied = found.and_then(|topic| topic.error()).map(RDKafkaErrorCode::from);
         return Err(match denied.filter(|code| refusal_of(*code).is_some()) {
-            Some(code) => explain(KafkaError::MetadataFetch(code).into()),
-            None => anyhow::anyhow!("there is no topic `{topic}` yet"),
-        })
-        .with_context(|| topic.to_owned());
+            Some(code) => explain(KafkaError::MetadataFetch(code).into()).context(topic.to_owned()),
+            None => NoTopic(topic.to_owned()).into(),
+        });
     }
     Ok(partitions)
 }

@@ -163,12 +163,14 @@ type ReadKnown = Box<dyn Fn() -> anyhow::Result<KnownSchemas> + Send + Sync>;
 
 /// A registry that is believed while it says what the log says. The first question for an id
 /// compares every id of the log; later ones compare their answers. What was compared is known from
-/// then on: a registry that goes away stops no reader, also of records that it meets first.
+/// then on: a registry that goes away, or hangs, stops no reader of it.
 pub struct CheckedRegistry<R> {
     registry: R,
     read_known: ReadKnown,
     last_read: Mutex<Option<LastRead>>,
-    /// The ids about which it was once right: all that the log had then.
+    /// About these it was right so far. Threads share it, and a slow registry is not asked again.
+    right: Mutex<BTreeMap<u32, String>>,
+    /// It was once right about every id of the log: these.
     compared: OnceLock<Arc<KnownSchemas>>,
 }
 
@@ -195,8 +197,9 @@ impl<R: SchemaRegistry> CheckedRegistry<R> {
         registry: R,
         read_known: impl Fn() -> anyhow::Result<KnownSchemas> + Send + Sync + 'static,
     ) -> Self {
-        let (read_known, compared) = (Box::new(read_known), OnceLock::new());
-        Self { registry, read_known, last_read: Mutex::new(None), compared }
+        let (read_known, right, compared) =
+            (Box::new(read_known), Mutex::default(), OnceLock::new());
+        Self { registry, read_known, last_read: Mutex::new(None), right, compared }
     }
 
     fn known(&self) -> Result<Arc<KnownSchemas>, RegistryError> {
@@ -212,12 +215,18 @@ impl<R: SchemaRegistry> CheckedRegistry<R> {
     }
 
     fn compare(&self, known: &Arc<KnownSchemas>) -> Result<(), RegistryError> {
-        if self.compared.get().is_none() {
-            for (id, _) in known.iter() {
-                check(known, id, &self.registry.schema_by_id(id))?;
-            }
-            self.compared.get_or_init(|| Arc::clone(known));
+        if self.compared.get().is_some() {
+            return Ok(());
         }
+        let right = || self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, schema) in known.iter() {
+            if right().get(&id).is_none_or(|right| right != schema) {
+                check(known, id, &self.registry.schema_by_id(id))?;
+                right().insert(id, schema.to_owned());
+            }
+        }
+        self.compared.get_or_init(|| Arc::clone(known));
+        right().clear();
         Ok(())
     }
 }
@@ -250,14 +259,12 @@ impl<R: SchemaRegistry> SchemaRegistry for CheckedRegistry<R> {
     }
 
     fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
+        if let Some(compared) = self.compared.get().and_then(|known| known.schema(id)) {
+            return Ok(compared.to_owned());
+        }
         let found = self.registry.schema_by_id(id);
-        match &found {
-            Ok(_) | Err(RegistryError::Unknown(_)) => check(&*self.known()?, id, &found)?,
-            Err(RegistryError::Unavailable(_)) => {
-                let compared = self.compared.get().and_then(|known| known.schema(id));
-                return compared.map(ToOwned::to_owned).map_or(found, Ok);
-            }
-            Err(_) => {}
+        if let Ok(_) | Err(RegistryError::Unknown(_)) = found {
+            check(&*self.known()?, id, &found)?;
         }
         found
     }

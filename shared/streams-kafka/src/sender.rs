@@ -9,7 +9,7 @@ use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
     error::KafkaError,
-    producer::{BaseRecord, DeliveryResult, ProducerContext},
+    producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 use std::{
     marker::PhantomData,
@@ -24,7 +24,7 @@ use streams::{
     tracer,
 };
 use tokio::sync::oneshot;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Why a record was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +116,8 @@ impl<S: Service> Sender<S> {
     }
 
     /// The producer of now. One whose login was refused is not used again: the next one has the
-    /// password of then.
+    /// password of then. Nor is one with a fatal error, as librdkafka ends it for good: Kafka may
+    /// have denied it what an operator allows since.
     fn producer(&self) -> anyhow::Result<Arc<Producer>> {
         let mut known = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known {
@@ -131,7 +132,11 @@ impl<S: Service> Sender<S> {
     /// Why `producer` has failed.
     fn explained(&self, producer: &Arc<Producer>, error: KafkaError) -> String {
         let refused = producer.heard.take();
-        if refused.is_some() {
+        let fatal = producer.polled.client().fatal_error();
+        if let Some((code, why)) = &fatal {
+            warn!("the producer of commands has ended, and another one begins: {code}: {why}");
+        }
+        if refused.is_some() || fatal.is_some() {
             let mut known = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
             known.take_if(|known| Arc::ptr_eq(known, producer));
         }

@@ -171,7 +171,7 @@ impl<K: Key + Eq + Hash, V: Message> Follower<K, V> {
         consumer: &BaseConsumer<ReaderContext>,
     ) -> anyhow::Result<()> {
         let name = self.topic.name();
-        let Ok(now) = Partitions::ask(consumer, [&self.topic.spec]) else { return Ok(()) };
+        let Some(now) = Partitions::look(consumer, [&self.topic.spec])? else { return Ok(()) };
         let (known, found) = (self.partitions.of(name), now.of(name));
         anyhow::ensure!(found >= known, "`{name}` was made again with fewer partitions");
         if found > known {

@@ -15,20 +15,21 @@ use std::{
     time::{Duration, Instant},
 };
 use streams::limits::CALL_TIMEOUT;
-use streams::{Record, topic::TopicSpec};
+use streams::{Failure, Record, topic::TopicSpec};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 /// Give `on_record` every record that arrives on `topics` from now on, until `stop` is cancelled.
 /// After an outage of Kafka it goes on where it was. It is at work when its place in every topic is
-/// known: what is written after that is heard.
+/// known: what is written after that is heard. A record that `on_record` cannot take yet comes
+/// again, with backoff, and its health says why; [`Failure::Poison`] is passed over.
 pub fn spawn_tail(
     bootstrap: &str,
     name: &'static str,
     topics: Vec<&'static TopicSpec>,
     stop: CancellationToken,
-    on_record: impl FnMut(Record) + Send + 'static,
+    on_record: impl FnMut(&Record) -> Result<(), Failure> + Send + 'static,
 ) -> ThreadHandle {
     let bootstrap = bootstrap.to_owned();
     spawn(name, move |status| {
@@ -50,7 +51,7 @@ struct Tail<F> {
     on_record: F,
 }
 
-impl<F: FnMut(Record)> Tail<F> {
+impl<F: FnMut(&Record) -> Result<(), Failure>> Tail<F> {
     fn follow(
         &mut self,
         bootstrap: &str,
@@ -79,17 +80,15 @@ impl<F: FnMut(Record)> Tail<F> {
         }
         consumer.assign(&assignment)?;
         outage.over();
-        let partitions: BTreeSet<i32> =
-            self.positions.keys().map(|(_, partition)| *partition).collect();
-        at_work(&self.status, partitions.into_iter().collect(), Vec::new());
+        self.tell();
         let mut names = TopicNames::default();
         while !stop.is_cancelled() {
             match consumer.poll(Duration::from_millis(500)) {
                 Some(Ok(message)) => {
                     let record = to_record(&message, &mut names);
+                    self.take(&record, stop, outage);
                     let place = (record.topic.to_string(), record.partition);
                     self.positions.insert(place, record.offset + 1);
-                    (self.on_record)(record);
                 }
                 Some(Err(error)) => {
                     debug!("{name}: {error}");
@@ -101,12 +100,72 @@ impl<F: FnMut(Record)> Tail<F> {
             }
             if looked_at.elapsed() >= LOOK_INTERVAL {
                 looked_at = Instant::now();
-                // While Kafka is away that is not known.
-                let now = Partitions::ask(&consumer, topics.iter().copied());
-                let is_same = now.map_or(true, |now| now == known);
+                let now = Partitions::look(&consumer, topics.iter().copied())?;
+                let is_same = now.is_none_or(|now| now == known);
                 anyhow::ensure!(is_same, "the partitions of a topic have changed");
             }
         }
         Ok(())
+    }
+
+    fn tell(&self) {
+        let partitions: BTreeSet<i32> =
+            self.positions.keys().map(|(_, partition)| *partition).collect();
+        at_work(&self.status, partitions.into_iter().collect(), Vec::new());
+    }
+
+    fn take(&mut self, record: &Record, stop: &CancellationToken, outage: &mut Pause) {
+        let mut has_failed = false;
+        while !stop.is_cancelled()
+            && let Err(Failure::Retriable(error) | Failure::Fatal(error)) = (self.on_record)(record)
+        {
+            has_failed = true;
+            outage.wait(&format!("{error:#}"), stop);
+        }
+        if has_failed && !stop.is_cancelled() {
+            outage.over();
+            self.tell();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use streams::Headers;
+
+    #[test]
+    fn a_record_that_cannot_be_taken_yet_comes_again_and_garbage_does_not() {
+        let record = Record {
+            topic: "news".into(),
+            partition: 0,
+            offset: 7,
+            timestamp_ms: 0,
+            key: None,
+            value: None,
+            headers: Headers::default(),
+        };
+        let (status, seen) = watch::channel(ThreadStatus::Starting);
+        let mut answers = vec![
+            Err(Failure::Poison("garbage".into())),
+            Ok(()),
+            Err(Failure::Retriable(anyhow::anyhow!("the registry is away"))),
+        ];
+        let (mut told, status_then) = (0, seen.clone());
+        let on_record = |_: &Record| {
+            told += 1;
+            if told == 2 {
+                let waits = matches!(&*status_then.borrow(), ThreadStatus::Waiting(_));
+                assert!(waits, "{:?}", status_then.borrow());
+            }
+            answers.pop().unwrap()
+        };
+        let mut outage = Pause::new("news", status.clone());
+        let mut tail = Tail { positions: BTreeMap::new(), status, on_record };
+        let stop = CancellationToken::new();
+        tail.take(&record, &stop, &mut outage);
+        assert!(matches!(&*seen.borrow(), ThreadStatus::Running { .. }), "{:?}", seen.borrow());
+        tail.take(&record, &stop, &mut outage);
+        assert_eq!(told, 3);
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use client::control::{Request, ask};
-use client::{Dirs, ProcessState, ProcessStatus, Progress, State, process_called, service_of};
+use client::{
+    Dirs, HEALTHY_WITHIN, ProcessState, ProcessStatus, Progress, State, process_called, service_of,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +19,8 @@ use super::plan::{CONNECTORS, DATABASES, Fault, INSTANCES, Plan, usual_instances
 use super::recovery::Happened;
 use super::servers::{Litter, Servers};
 
-/// Longer than a killed Kafka needs under load, with a service behind it that waits for it.
-const HEALED_WITHIN: Duration = Duration::from_secs(120);
+/// A killed Kafka under load, with a service behind it that waits for it.
+const HEALED_WITHIN: Duration = HEALTHY_WITHIN;
 /// How often a connector is cut off again.
 const CUT_EVERY: Duration = Duration::from_millis(500);
 

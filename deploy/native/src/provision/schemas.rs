@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::retry_until;
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A registry that has just begun may take long for its first answers.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of our own subjects: a new schema must read all old records, and all old readers the new ones.
 const OURS: &str = "FULL_TRANSITIVE";
 /// Of all others. The schema of a captured table is that of another owner's database, which changes

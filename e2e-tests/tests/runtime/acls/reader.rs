@@ -37,7 +37,7 @@ impl Reader {
         };
         let cluster = Cluster::new(&broker.bootstrap, settings).unwrap().to_string();
         let (stop, topics) = (CancellationToken::new(), vec![&ORDERS.spec]);
-        let thread = spawn_tail(&cluster, "reader", topics, stop.clone(), drop);
+        let thread = spawn_tail(&cluster, "reader", topics, stop.clone(), |_| Ok(()));
         let reader = Self { thread, stop, _password: password };
         let before = Refusal::Right.heard();
         reader.is("denied", |status| {

@@ -13,6 +13,7 @@ use email::{
     config::SmtpAddr,
     domain::mail::{Mail, compose},
 };
+use service_kit::{Health, Shutdown};
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
@@ -21,13 +22,10 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use streams::{MemoryStore, Outgoing, Record, tx::dlq_names};
-use testkit::{Driver, Fed};
-
-/// Longest wait for a server that answers.
-const DEADLINE: Duration = Duration::from_secs(30);
+use testkit::{Driver, Fed, PATIENCE, wait_for};
 
 const ADA: &str = "ada@example.org";
 const BOB: &str = "bob@example.org";
@@ -173,11 +171,32 @@ fn a_slow_final_dot_holds_up_no_other_mail_and_repeats_none() {
             Some(still) => waiting = still,
             None => break sent,
         }
-        assert!(since.elapsed() < DEADLINE, "no answer");
+        assert!(since.elapsed() < PATIENCE, "no answer");
         thread::yield_now();
     };
     assert_eq!(shop.announced(&last), [ADA]);
     assert_eq!((heard.count("RCPT TO:<ada"), heard.mails().len()), (1, 2), "{:?}", heard.lines());
+}
+
+/// A mail would have minutes for each answer; health should not.
+#[tokio::test]
+async fn health_names_a_server_that_greets_and_then_is_silent() {
+    let (_never, gate): (_, Receiver<()>) = channel();
+    let gate = Mutex::new(gate);
+    let (mailer, _) = server(move |_, _| {
+        let _ = gate.lock().unwrap().recv();
+        None
+    });
+    let (health, shutdown) = (Health::new(), Shutdown::new());
+    let watch = tokio::spawn(mailer.watch(health.check("smtp"), shutdown.clone()));
+    wait_for("health to name the server", PATIENCE, || async {
+        let details = health.details();
+        let is_named = details.iter().any(|one| one.contains("no answer within 10 s"));
+        if is_named { Ok(()) } else { Err(details) }
+    })
+    .await;
+    shutdown.cancel();
+    watch.await.unwrap().unwrap();
 }
 
 #[test]

@@ -88,11 +88,13 @@ impl Waiters {
         let waiters = self.clone();
         let topics = topology::WAITED_FOR.to_vec();
         spawn_tail(bootstrap, "orders-waiters", topics, shutdown, move |record| {
-            if let Err(failure) = waiters.hear(&codec, &record, &admission) {
+            let heard = waiters.hear(&codec, record, &admission);
+            if let Err(Failure::Poison(cause)) = &heard {
                 // A request that waits for it waits in vain; its answer says where to look.
-                let _story = story::span(&Cause::of(&record), Some(&record)).entered();
-                tracing::warn!(record = record.address(), "not understood: {failure}");
+                let _story = story::span(&Cause::of(record), Some(record)).entered();
+                tracing::warn!(record = record.address(), "not understood: {cause}");
             }
+            heard
         })
     }
 

@@ -46,7 +46,8 @@ async fn payment(
     ValidPath(order_id): ValidPath<Uuid>,
 ) -> Result<Json<PaymentReport>, Problem> {
     about_order(order_id);
-    let found = database.payment(OrderId(order_id)).await.map_err(|e| away(&e))?;
+    let found =
+        database.payment(OrderId(order_id)).await.map_err(|error| problem(&database, error))?;
     let nothing = || Problem::not_found(format!("there is no payment for order {order_id}"));
     found.map(Json).ok_or_else(nothing)
 }
@@ -55,10 +56,10 @@ async fn payment(
 #[utoipa::path(get, path = "/ledger/balance",
     responses((status = 200, body = Balance), (status = 503)))]
 async fn balance(State(database): State<Postgres>) -> Result<Json<Balance>, Problem> {
-    database.balance().await.map(Json).map_err(|error| away(&error))
+    database.balance().await.map(Json).map_err(|error| problem(&database, error))
 }
 
-fn away(error: &DbError) -> Problem {
-    tracing::debug!("the books cannot be read: {error}");
-    Problem::unavailable("the database of payments does not answer")
+fn problem(database: &Postgres, error: DbError) -> Problem {
+    let (DbError::Refused(error) | DbError::Away(error)) = error;
+    database.problem(&error)
 }

@@ -71,7 +71,7 @@ async fn a_lost_answer_is_asked_for_again_and_captures_once() {
 async fn an_answer_that_is_too_long_is_not_read_to_its_end_and_is_none() {
     let (shop, order, key) = given(tomorrow).await;
     shop.bank.fail("charge", &key, Fault::LongAnswer, Some(1));
-    let mut supervisor = shop.supervisor();
+    let mut supervisor = shop.patient_supervisor();
     let intake = shop.intake(&Arc::default()).await;
     apply(&intake, &[shop.record(&order)]).unwrap();
     supervisor.step().await.unwrap();
@@ -79,7 +79,8 @@ async fn an_answer_that_is_too_long_is_not_read_to_its_end_and_is_none() {
     shutdown.cancel();
     supervisor.run(health.check("database"), Outage::new("Postgres"), shutdown).await;
     let report = shop.report(&order).await.unwrap();
-    assert!(report.last_error.is_some_and(|error| error.contains("longer than 65536 bytes")));
+    let error = report.last_error.unwrap();
+    assert!(error.contains("longer than 65536 bytes"), "{error}");
     assert_eq!(report.status, "intent");
     let _worker = shop.worker();
     shop.wait_for(&order, "captured").await;
@@ -161,6 +162,25 @@ async fn a_refund_is_made_and_told_once() {
     assert_eq!(shop.entries(&order).await, expected);
     read(&shop, &worker, &refund_due).await;
     assert_eq!(shop.events(&order).await.len(), 2, "it is refunded already");
+}
+
+/// Another instance may have taken the call over, and had its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_left_to_ask_nothing_is_known_against_the_bank() {
+    let (shop, stuck, key) = given(tomorrow).await;
+    shop.bank.fail("charge", &key, Fault::RequestLost, None);
+    let worker = shop.worker();
+    read(&shop, &worker, &stuck).await;
+    let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
+    wait_for("the bank to be reported", SOON, reported).await;
+    wait_for("the bank to be well again", SOON, || async {
+        let over = "UPDATE payments SET status = 'declined', due_at = NULL, lease_token = NULL
+            WHERE status = 'intent'";
+        sqlx::query(over).execute(&shop.pool).await.map_err(|error| error.to_string())?;
+        if worker.health.is_ready() { Ok(()) } else { Err("not ready".to_owned()) }
+    })
+    .await;
+    assert!(shop.bank.statement(&key).is_empty(), "the bank has not answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

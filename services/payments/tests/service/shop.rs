@@ -31,7 +31,7 @@ use streams::{
     record::names,
 };
 use streams_kafka::FencedConsumer;
-use testkit::{postgres, wait_for};
+use testkit::{PATIENCE, postgres, wait_for};
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -40,7 +40,10 @@ use tokio::{
 use uuid::Uuid;
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = PATIENCE;
+
+/// Short: what the bank does not answer is asked again.
+const BANK_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The sessions of the tests are as those of payments, under another name.
 const TESTS: DatabaseSettings =
@@ -135,12 +138,22 @@ impl Shop {
     }
 
     pub(crate) fn supervisor(&self) -> worker::Worker {
-        self.supervisor_with(&Arc::default(), &Health::new())
+        self.supervisor_with(&Arc::default(), &Health::new(), BANK_TIMEOUT)
     }
 
-    fn supervisor_with(&self, work: &Arc<Notify>, health: &Health) -> worker::Worker {
+    /// One that waits for the answer of a bank that has one, however long that takes here.
+    pub(crate) fn patient_supervisor(&self) -> worker::Worker {
+        self.supervisor_with(&Arc::default(), &Health::new(), PATIENCE)
+    }
+
+    fn supervisor_with(
+        &self,
+        work: &Arc<Notify>,
+        health: &Health,
+        bank_timeout: Duration,
+    ) -> worker::Worker {
         let settings = Settings {
-            bank_timeout: Duration::from_millis(300),
+            bank_timeout,
             concurrency_max: 8,
             poll_interval: Duration::from_millis(50),
             outbox_retention: Duration::from_secs(60),
@@ -161,7 +174,7 @@ impl Shop {
 
     pub(crate) fn worker(&self) -> Worker {
         let (work, health, shutdown) = (Arc::default(), Health::new(), Shutdown::new());
-        let supervisor = self.supervisor_with(&work, &health);
+        let supervisor = self.supervisor_with(&work, &health, BANK_TIMEOUT);
         let outage = Outage::new("Postgres");
         let run = supervisor.run(health.check("database"), outage, shutdown.clone());
         Worker { work, health, shutdown, task: tokio::spawn(run) }

@@ -56,29 +56,34 @@ struct Known {
     keys: Arc<KeySet>,
     /// When they were read, or tried to be.
     read_at: Option<Instant>,
+    /// The last try has failed: the issuer may have others by now.
+    may_be_old: bool,
 }
 
 impl Keys {
     /// Those in `keys`; none if [`Keys::keep`] is to read them.
     pub(super) fn new(keys: KeySet) -> Self {
-        let known = Known { keys: Arc::new(keys), read_at: None };
+        let known = Known { keys: Arc::new(keys), ..Known::default() };
         Self(Arc::new(Inner { known: watch::Sender::new(known), wanted: Notify::new() }))
     }
 
     /// The keys, with the one of this id among them if the issuer has it: one that is not known is
-    /// waited for, for a moment.
-    pub(super) async fn with(&self, id: &str) -> Arc<KeySet> {
+    /// waited for, for a moment. None if nothing says at the moment whether the issuer has it.
+    pub(super) async fn with(&self, id: &str) -> Option<Arc<KeySet>> {
         let mut news = self.0.known.subscribe();
-        let Known { keys, read_at } = news.borrow_and_update().clone();
+        let Known { keys, read_at, may_be_old } = news.borrow_and_update().clone();
         let is_fresh = read_at.is_some_and(|at| at.elapsed() < ASKED_FOR_EVERY);
         if keys.has(id) || is_fresh {
-            return keys;
+            return (keys.has(id) || !may_be_old).then_some(keys);
         }
         self.0.wanted.notify_one();
         let later = news.wait_for(|known| known.keys.has(id) || known.read_at != read_at);
         match timeout(PATIENCE, later).await {
-            Ok(Ok(known)) => Arc::clone(&known.keys),
-            Ok(Err(_)) | Err(_) => keys,
+            Ok(Ok(known)) if known.keys.has(id) || !known.may_be_old => {
+                Some(Arc::clone(&known.keys))
+            }
+            // Keys that are never read are all that there are.
+            Ok(Ok(_) | Err(_)) | Err(_) => read_at.is_none().then_some(keys),
         }
     }
 
@@ -126,6 +131,7 @@ impl Keys {
     fn learn(&self, keys: Option<KeySet>) {
         self.0.known.send_modify(|known| {
             known.read_at = Some(Instant::now());
+            known.may_be_old = keys.is_none();
             if let Some(keys) = keys {
                 known.keys = Arc::new(keys);
             }

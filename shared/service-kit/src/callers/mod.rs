@@ -184,10 +184,8 @@ impl Tokens {
             refusal => Refused::Wrong(refusal),
         };
         let id = tokens::key_id(token).map_err(wrong)?;
-        let keys = self.keys.with(&id).await;
-        if keys.is_empty() {
-            return Err(Refused::NoKeys);
-        }
+        let keys = self.keys.with(&id).await.filter(|keys| !keys.is_empty());
+        let keys = keys.ok_or(Refused::NoKeys)?;
         self.verifier.verify(&keys, token).map_err(wrong)
     }
 }
@@ -213,7 +211,7 @@ enum Refused {
     Wrong(Refusal),
     #[error("{0}")]
     NotAllowed(&'static str),
-    #[error("no key of the issuer is known yet")]
+    #[error("the keys of the issuer are not known, or not all of them")]
     NoKeys,
     #[error("too many requests")]
     TooMany(u32),
@@ -231,7 +229,9 @@ impl IntoResponse for Refused {
             Self::NotAllowed(_) => {
                 (Problem::forbidden(), Some(r#"Bearer error="insufficient_scope""#))
             }
-            Self::NoKeys => (Problem::unavailable("no caller can be known yet"), None),
+            Self::NoKeys => {
+                (Problem::unavailable("this caller cannot be known at the moment"), None)
+            }
             Self::TooMany(seconds) => {
                 let title = "Too many requests";
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", title);

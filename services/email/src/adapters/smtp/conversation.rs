@@ -65,16 +65,18 @@ pub(super) struct Conversation {
     pub(super) has_smtputf8: bool,
     /// It takes commands before it has answered the ones before (RFC 2920).
     has_pipelining: bool,
+    /// Longest wait for the answer at a step.
+    patience: fn(Step) -> Duration,
 }
 
 /// A command, and what its answer is about.
 pub(super) type Command = (Step, String);
 
 impl Conversation {
-    /// Greets the server at `addr`, which has `greeting` for its first line.
-    pub(super) fn open(addr: &SmtpAddr, greeting: Duration) -> Result<Self, Stop> {
+    /// Greets the server at `addr`, which has `patience` for each answer.
+    pub(super) fn open(addr: &SmtpAddr, patience: fn(Step) -> Duration) -> Result<Self, Stop> {
         let name = ClientId::default();
-        let mut esmtp = Self::connect(addr, greeting)?;
+        let mut esmtp = Self::connect(addr, patience)?;
         match esmtp.command(Step::Hello, &format!("EHLO {name}")) {
             Ok(extensions) => {
                 let is_offered = |name: &str| {
@@ -93,20 +95,21 @@ impl Conversation {
             Err(stop) if stop.code.is_some() => return Err(stop),
             Err(_) => {}
         }
-        let mut smtp = Self::connect(addr, greeting)?;
+        let mut smtp = Self::connect(addr, patience)?;
         smtp.command(Step::Hello, &format!("HELO {name}"))?;
         Ok(smtp)
     }
 
-    fn connect(addr: &SmtpAddr, greeting: Duration) -> Result<Self, Stop> {
+    fn connect(addr: &SmtpAddr, patience: fn(Step) -> Duration) -> Result<Self, Stop> {
         let stopped = |error: io::Error| Stop::because(Step::Greeting, &error);
         let mut last = ErrorKind::NotFound.into();
         for place in (addr.host.as_str(), addr.port).to_socket_addrs().map_err(stopped)? {
             match TcpStream::connect_timeout(&place, CONNECT) {
                 Ok(stream) => {
                     let stream = BufReader::new(stream);
-                    let mut new = Self { stream, has_smtputf8: false, has_pipelining: false };
-                    new.answer(Step::Greeting, greeting)?;
+                    let (has_smtputf8, has_pipelining) = (false, false);
+                    let mut new = Self { stream, has_smtputf8, has_pipelining, patience };
+                    new.answer(Step::Greeting)?;
                     return Ok(new);
                 }
                 Err(error) => last = error,
@@ -117,9 +120,9 @@ impl Conversation {
 
     /// Say `line`; the lines of the answer without their codes.
     pub(super) fn command(&mut self, step: Step, line: &str) -> Result<Vec<String>, Stop> {
-        self.write(format!("{line}\r\n").as_bytes(), patience(step))
+        self.write(format!("{line}\r\n").as_bytes(), (self.patience)(step))
             .map_err(|error| Stop::because(step, &error))?;
-        self.answer(step, patience(step))
+        self.answer(step)
     }
 
     /// Say `commands`: at once, if the server takes that, which saves the way there and back for
@@ -140,7 +143,7 @@ impl Conversation {
         self.write(lines.as_bytes(), DATA_BLOCK)
             .map_err(|error| (0, Stop::because(*first, &error)))?;
         for (n, (step, _)) in commands.iter().enumerate() {
-            self.answer(*step, patience(*step)).map_err(|stop| (n, stop))?;
+            self.answer(*step).map_err(|stop| (n, stop))?;
         }
         Ok(())
     }
@@ -150,12 +153,12 @@ impl Conversation {
     pub(super) fn content(&mut self, lines: &[u8]) -> Result<(), Stop> {
         if let Err(error) = self.write(lines, DATA_BLOCK) {
             // The dot is not there, so the mail is not the server's. It may have said why.
-            return Err(match self.answer(Step::End, LAST_WORDS) {
+            return Err(match self.answer_within(LAST_WORDS, Step::End) {
                 Err(stop) if stop.code.is_some() => stop,
                 Ok(_) | Err(_) => Stop::because(Step::Data, &error),
             });
         }
-        self.answer(Step::End, patience(Step::End)).map(drop)
+        self.answer(Step::End).map(drop)
     }
 
     fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
@@ -164,8 +167,12 @@ impl Conversation {
         stream.write_all(bytes)
     }
 
+    fn answer(&mut self, step: Step) -> Result<Vec<String>, Stop> {
+        self.answer_within((self.patience)(step), step)
+    }
+
     /// The answer at `step`, which must be there in `limit`, whole.
-    fn answer(&mut self, step: Step, limit: Duration) -> Result<Vec<String>, Stop> {
+    fn answer_within(&mut self, limit: Duration, step: Step) -> Result<Vec<String>, Stop> {
         let (deadline, mut reply) = (Instant::now() + limit, Reply::default());
         while !reply.is_whole() {
             if let Err(error) = self.part(deadline, &mut reply) {

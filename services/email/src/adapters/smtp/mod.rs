@@ -112,8 +112,9 @@ impl SmtpMailer {
                 let (addr, (answer, asked)) = (addr.clone(), tokio::sync::oneshot::channel());
                 // A thread, as the runtime would wait for a blocking task when it ends.
                 let probe =
-                    move || answer.send(Conversation::open(&addr, PROBE_PATIENCE).map(drop));
-                thread::Builder::new().name("smtp-probe".to_owned()).spawn(probe)?;
+                    move || answer.send(Conversation::open(&addr, |_| PROBE_PATIENCE).map(drop));
+                // Without a thread the answer never comes, which is an error of its own.
+                let begun = thread::Builder::new().name("smtp-probe".to_owned()).spawn(probe);
                 let Some(asked) = shutdown.run_until_cancelled(asked).await else { return Ok(()) };
                 match asked {
                     Ok(Ok(())) => {
@@ -121,7 +122,10 @@ impl SmtpMailer {
                         check.up();
                     }
                     Ok(Err(stop)) => check.down(outage.failed(stop)),
-                    Err(error) => check.down(outage.failed(error)),
+                    Err(error) => {
+                        let why = begun.err().map_or(error.to_string(), |error| error.to_string());
+                        check.down(outage.failed(why));
+                    }
                 }
                 let pause = tokio::time::sleep(PROBE_INTERVAL);
                 if shutdown.run_until_cancelled(pause).await.is_none() {
@@ -237,7 +241,7 @@ impl Server {
                 Err((_, stop)) => return Err(self.stopped(&stop)),
             }
         }
-        let new = Conversation::open(&self.addr, patience(Step::Greeting));
+        let new = Conversation::open(&self.addr, patience);
         let mut new = new.map_err(|stop| self.stopped(&stop))?;
         let envelope = self.envelope(&new, to)?;
         new.commands(&envelope).map_err(|(_, stop)| self.stopped(&stop))?;

@@ -121,6 +121,7 @@ impl Admission {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.meters.count(&EDGE_REFUSED, &[IN_FLIGHT], 1);
             let detail = format!("{} orders are being placed at this moment", self.in_flight_max);
+            self.state.lock().refused = Some((self.now(), detail.clone()));
             let seconds = RETRY_IN_FLIGHT_S * (0.5 + fastrand::f64());
             return Err(overloaded(detail, Duration::from_secs_f64(seconds)));
         };

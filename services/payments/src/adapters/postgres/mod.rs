@@ -15,6 +15,7 @@ use crate::database::{Agenda, ChangeSet, DbError, PaymentsDb, PaymentsTx, Place,
 use contracts::{OrderId, Timestamp};
 use migrations::MIGRATIONS;
 use report::{Balance, PaymentReport};
+use service_kit::Problem;
 use service_kit::postgres::{Database, Fault, Session, Settings, SynchronousCommit};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use std::{collections::BTreeMap, time::Duration};
@@ -61,6 +62,11 @@ impl Postgres {
     /// When it is away or read-only.
     pub async fn check_writable(&self) -> anyhow::Result<()> {
         self.database.check_writable().await
+    }
+
+    /// The answer to a client whose question has failed with `error`.
+    pub fn problem(&self, error: &anyhow::Error) -> Problem {
+        self.database.problem(error)
     }
 
     /// The payment of `order_id`, if there is one.
