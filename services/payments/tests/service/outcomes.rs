@@ -164,15 +164,21 @@ async fn a_refund_is_made_and_told_once() {
     assert_eq!(shop.events(&order).await.len(), 2, "it is refunded already");
 }
 
-/// Another instance may have taken the call over, and had its answer.
-#[tokio::test(flavor = "multi_thread")]
-async fn with_nothing_left_to_ask_nothing_is_known_against_the_bank() {
+/// The bank does not answer for one order, and health says so.
+async fn stuck() -> (Shop, Order, String, Worker) {
     let (shop, stuck, key) = given(tomorrow).await;
     shop.bank.fail("charge", &key, Fault::RequestLost, None);
     let worker = shop.worker();
     read(&shop, &worker, &stuck).await;
     let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
     wait_for("the bank to be reported", SOON, reported).await;
+    (shop, stuck, key, worker)
+}
+
+/// Another instance may have taken the call over, and had its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_left_to_ask_nothing_is_known_against_the_bank() {
+    let (shop, _, key, worker) = stuck().await;
     wait_for("the bank to be well again", SOON, || async {
         let over = "UPDATE payments SET status = 'declined', due_at = NULL, lease_token = NULL
             WHERE status = 'intent'";
@@ -185,12 +191,7 @@ async fn with_nothing_left_to_ask_nothing_is_known_against_the_bank() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_that_hangs_for_some_holds_up_no_other_and_is_reported() {
-    let (shop, stuck, key) = given(tomorrow).await;
-    shop.bank.fail("charge", &key, Fault::RequestLost, None);
-    let worker = shop.worker();
-    read(&shop, &worker, &stuck).await;
-    let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
-    wait_for("the bank to be reported", SOON, reported).await;
+    let (shop, stuck, _, worker) = stuck().await;
     let other = validated(tomorrow());
     read(&shop, &worker, &other).await;
     shop.wait_for(&other, "captured").await;
