@@ -11,12 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use testkit::PATIENCE;
 
 /// How often it scrapes and judges here: a test should not take minutes.
 const INTERVAL: &str = "1s";
-
-/// How long it may take to start, on a machine that has other work.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running Prometheus. It ends when this is dropped.
 pub struct Prometheus {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Deserialize;
 
+use crate::TIMEOUT;
+
 /// The state of a connector and of its tasks.
 #[derive(Debug, Deserialize)]
 pub struct Status {
@@ -54,9 +56,6 @@ impl Status {
     }
 }
 
-/// Longest wait for a status.
-const STATUS_WITHIN: Duration = Duration::from_secs(10);
-
 /// The state of the connector `name` at the moment; none if Connect, which is at the base URL
 /// `connect`, has no such connector.
 ///
@@ -65,7 +64,7 @@ const STATUS_WITHIN: Duration = Duration::from_secs(10);
 pub async fn status(connect: &str, name: &str) -> Result<Option<Status>> {
     let url = format!("{connect}/connectors/{name}/status");
     // A Connect that is frozen takes the question and says nothing.
-    let answer = reqwest::Client::new().get(url).timeout(STATUS_WITHIN).send().await?;
+    let answer = reqwest::Client::new().get(url).timeout(TIMEOUT).send().await?;
     if answer.status().as_u16() == 404 {
         return Ok(None);
     }

@@ -83,7 +83,7 @@ impl KnownSchemas {
         self.schemas.iter().map(|(id, (_, schema))| (*id, schema.as_str()))
     }
 
-    /// What stands for `id`.
+    /// The schema that the log has under `id`.
     fn schema(&self, id: u32) -> Option<&str> {
         self.schemas.get(&id).map(|(_, schema)| schema.as_str())
     }

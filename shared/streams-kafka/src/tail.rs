@@ -115,15 +115,12 @@ impl<F: FnMut(&Record) -> Result<(), Failure>> Tail<F> {
     }
 
     fn take(&mut self, record: &Record, stop: &CancellationToken, outage: &mut Pause) {
-        let mut has_failed = false;
         while !stop.is_cancelled()
             && let Err(Failure::Retriable(error) | Failure::Fatal(error)) = (self.on_record)(record)
         {
-            has_failed = true;
             outage.wait(&format!("{error:#}"), stop);
         }
-        if has_failed && !stop.is_cancelled() {
-            outage.over();
+        if !stop.is_cancelled() && outage.over() {
             self.tell();
         }
     }

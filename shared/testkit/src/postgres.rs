@@ -14,8 +14,7 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
-/// How long the server may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::PATIENCE;
 
 /// How often a port is chosen, as another process may take it before the server does.
 const START_ATTEMPTS: u32 = 5;
@@ -167,7 +166,7 @@ impl Postgres {
         let started = Instant::now();
         while !self.tool("pg_isready").output()?.status.success() {
             let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            let late = started.elapsed() > START_TIMEOUT || log().contains("FATAL:  could not");
+            let late = started.elapsed() > PATIENCE || log().contains("FATAL:  could not");
             ensure!(!late, "Postgres does not start on port {}: {}", self.port, log());
             std::thread::sleep(Duration::from_millis(25));
         }

@@ -2,12 +2,13 @@
 
 use crate::{
     bank::Fault,
-    shop::{SOON, Shop, apply, apply_before, now, statuses, tomorrow},
+    shop::{Shop, apply, apply_before, now, statuses, tomorrow},
 };
 use contracts::{Order, Status, Timestamp};
 use std::{sync::Arc, time::Duration};
 use streams::Record;
 use testkit::{
+    PATIENCE,
     orders::{cancelled, validated},
     wait_for,
 };
@@ -103,7 +104,7 @@ async fn what_cannot_be_called_for_or_settled_keeps_no_other_from_it() {
     let worker = shop.worker();
     shop.wait_for(&good, "captured").await;
     for (order, cause) in bad.iter().zip(["cannot be read", "impossible", "duplicate key"]) {
-        wait_for(cause, SOON, || async {
+        wait_for(cause, PATIENCE, || async {
             let last_error = last_error(&shop, order).await;
             if last_error.contains(cause) { Ok(()) } else { Err(last_error) }
         })

@@ -1,13 +1,13 @@
 //! Goal: whatever becomes of the database or of a connection to it, payments waits no longer than
 //! it has said, and goes on by itself.
 
-use crate::shop::{SOON, Shop, apply, tomorrow};
+use crate::shop::{Shop, apply, tomorrow};
 use payments::adapters::{Postgres, postgres::SETTINGS};
 use service_kit::postgres::Settings;
 use sqlx::AssertSqlSafe;
 use std::{sync::Arc, time::Duration};
 use streams::Failure;
-use testkit::{orders::validated, wait_for};
+use testkit::{PATIENCE, orders::validated, wait_for};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -70,15 +70,15 @@ async fn a_database_that_falls_silent_is_waited_for_no_longer_than_a_transaction
     line.silent.send_replace(true);
     let (waiting, again) = (Arc::clone(&intake), batch.clone());
     let applied = spawn_blocking(move || apply(&waiting, &again));
-    let applied = timeout(SOON, applied).await.expect("it gives up in time").unwrap();
+    let applied = timeout(PATIENCE, applied).await.expect("it gives up in time").unwrap();
     assert!(matches!(applied, Err(Failure::Retriable(_))), "{applied:?}");
     let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
-    wait_for("the outage to be reported", SOON, reported).await;
+    wait_for("the outage to be reported", PATIENCE, reported).await;
 
     line.silent.send_replace(false);
-    wait_for("the batch to be taken", SOON, || async { apply(&intake, &batch) }).await;
+    wait_for("the batch to be taken", PATIENCE, || async { apply(&intake, &batch) }).await;
     let recovered = || async { if worker.health.is_ready() { Ok(()) } else { Err("not ready") } };
-    wait_for("the recovery to be reported", SOON, recovered).await;
+    wait_for("the recovery to be reported", PATIENCE, recovered).await;
     worker.stop().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_connection_to_a_server_that_was_read_only_is_not_used_for_ever() {
     let intake = shop.intake(&Arc::default()).await;
     let batch = [shop.record(&validated(tomorrow()))];
     let failed_over = fail_over(&shop).await;
-    wait_for("a connection that is read-only", SOON, || async {
+    wait_for("a connection that is read-only", PATIENCE, || async {
         end_sessions_before(&shop, &failed_over).await;
         match apply(&intake, &batch) {
             Err(failure) if failure.to_string().contains("read-only") => Ok(()),
@@ -159,7 +159,7 @@ async fn a_connection_to_a_server_that_was_read_only_is_not_used_for_ever() {
     })
     .await;
     read_only(&shop, "off").await;
-    wait_for("the batch to be taken", SOON, || async { apply(&intake, &batch) }).await;
+    wait_for("the batch to be taken", PATIENCE, || async { apply(&intake, &batch) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,9 +170,9 @@ async fn the_check_tells_that_the_database_is_read_only_also_when_there_is_nothi
         let told = format!("{:?}", worker.health);
         if told.contains(what) { Ok(()) } else { Err(told) }
     };
-    wait_for("the check to be up", SOON, || async { told("Up") }).await;
+    wait_for("the check to be up", PATIENCE, || async { told("Up") }).await;
     let failed_over = fail_over(&shop).await;
-    wait_for("the check to say read-only", SOON, || async {
+    wait_for("the check to say read-only", PATIENCE, || async {
         end_sessions_before(&shop, &failed_over).await;
         told("read-only")
     })
@@ -181,7 +181,7 @@ async fn the_check_tells_that_the_database_is_read_only_also_when_there_is_nothi
     // The sessions of that time are there still, and nothing is restarted.
     read_only(&shop, "off").await;
     let ready = || async { if worker.health.is_ready() { Ok(()) } else { Err("down") } };
-    wait_for("the check to be up again", SOON, ready).await;
+    wait_for("the check to be up again", PATIENCE, ready).await;
     worker.stop().await;
 }
 

@@ -1,10 +1,10 @@
 //! Goal: what payments does shows on `/metrics`, under the names of the table.
 
-use crate::shop::{SOON, Shop, apply, tomorrow};
+use crate::shop::{Shop, apply, tomorrow};
 use contracts::{ServiceName, metrics::strangers};
 use payments::gauges::SlotGauge;
 use service_kit::{Health, Shutdown};
-use testkit::{metric, orders::validated, wait_for};
+use testkit::{PATIENCE, metric, orders::validated, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_the_bank_letters_and_the_outbox_are_counted() {
@@ -20,7 +20,7 @@ async fn calls_of_the_bank_letters_and_the_outbox_are_counted() {
     apply(&intake, &batch).unwrap();
     shop.wait_for(&order, "captured").await;
 
-    wait_for("the message to be seen in the outbox", SOON, || async {
+    wait_for("the message to be seen in the outbox", PATIENCE, || async {
         let text = shop.metrics.text().unwrap();
         let seen = metric(&text, "payments_outbox_unreturned") == Some(1.0);
         if seen { Ok(()) } else { Err(text) }
@@ -47,7 +47,7 @@ async fn a_slot_that_is_missing_is_not_valid() {
     slots.show(&shop.metrics.meters());
     let check = Health::new().check("slots");
     let watch = tokio::spawn(slots.watch(shop.postgres.clone(), check, shutdown.clone()));
-    wait_for("the slots to be looked at", SOON, || async {
+    wait_for("the slots to be looked at", PATIENCE, || async {
         let text = shop.metrics.text().unwrap();
         let valid = metric(&text, "payments_slot_valid{slot=\"outbox\"}");
         if valid == Some(0.0) { Ok(()) } else { Err(text) }

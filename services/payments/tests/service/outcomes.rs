@@ -2,13 +2,14 @@
 
 use crate::{
     bank::{Fault, Held},
-    shop::{SOON, Shop, Worker, apply, in_millis, now, statuses, tomorrow},
+    shop::{Shop, Worker, apply, in_millis, now, statuses, tomorrow},
 };
 use contracts::{Order, Status, Timestamp};
 use service_kit::{Health, Shutdown};
 use std::sync::Arc;
 use streams::Outage;
 use testkit::{
+    PATIENCE,
     orders::{cancelled, validated},
     wait_for,
 };
@@ -171,7 +172,7 @@ async fn stuck() -> (Shop, Order, String, Worker) {
     let worker = shop.worker();
     read(&shop, &worker, &stuck).await;
     let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
-    wait_for("the bank to be reported", SOON, reported).await;
+    wait_for("the bank to be reported", PATIENCE, reported).await;
     (shop, stuck, key, worker)
 }
 
@@ -179,7 +180,7 @@ async fn stuck() -> (Shop, Order, String, Worker) {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_nothing_left_to_ask_nothing_is_known_against_the_bank() {
     let (shop, _, key, worker) = stuck().await;
-    wait_for("the bank to be well again", SOON, || async {
+    wait_for("the bank to be well again", PATIENCE, || async {
         let over = "UPDATE payments SET status = 'declined', due_at = NULL, lease_token = NULL
             WHERE status = 'intent'";
         sqlx::query(over).execute(&shop.pool).await.map_err(|error| error.to_string())?;
@@ -199,5 +200,5 @@ async fn a_bank_that_hangs_for_some_holds_up_no_other_and_is_reported() {
     shop.bank.recover();
     shop.wait_for(&stuck, "captured").await;
     let recovered = || async { if worker.health.is_ready() { Ok(()) } else { Err("not ready") } };
-    wait_for("the bank to be well again", SOON, recovered).await;
+    wait_for("the bank to be well again", PATIENCE, recovered).await;
 }

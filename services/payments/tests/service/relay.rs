@@ -1,13 +1,13 @@
 //! Goal: what payments says comes back on `orders`, or payments sends it again: once the relay has
 //! passed it by, after pauses that grow, and without an end.
 
-use crate::shop::{SOON, Shop, Worker, apply, tomorrow};
+use crate::shop::{Shop, Worker, apply, tomorrow};
 use contracts::Order;
 use payments::database::PaymentsDb;
 use sqlx::Row;
 use std::sync::Arc;
 use streams::{Headers, Record, record::names};
-use testkit::{orders::validated, wait_for};
+use testkit::{PATIENCE, orders::validated, wait_for};
 
 /// A paid order, whose outcome is in the outbox.
 async fn paid(shop: &Shop, worker: &Worker) -> Order {
@@ -80,7 +80,7 @@ async fn what_the_relay_has_passed_by_is_sent_again_until_it_comes_back() {
         let told = details.iter().any(|told| told.contains("have not come back on `orders`: 1,"));
         if told && worker.health.is_ready() { Ok(()) } else { Err(details) }
     };
-    wait_for("the health to tell it", SOON, problem).await;
+    wait_for("the health to tell it", PATIENCE, problem).await;
     let intake = shop.intake(&Arc::default()).await;
     apply(&intake, &[returned(&shop, &order)]).unwrap();
     assert_eq!(shop.count("SELECT count(*) FROM outbox_unreturned").await, 0);
@@ -88,7 +88,7 @@ async fn what_the_relay_has_passed_by_is_sent_again_until_it_comes_back() {
         let details = worker.health.details();
         if details.is_empty() { Ok(()) } else { Err(details) }
     };
-    wait_for("the health to be well", SOON, well).await;
+    wait_for("the health to be well", PATIENCE, well).await;
     assert_eq!(resent(&shop).await, 0);
     shop.count("SELECT count(pg_drop_replication_slot('outbox'))").await;
 }

@@ -1,7 +1,7 @@
 //! Goal: the whole service answers over HTTP while what it needs is away, and says what it waits
 //! for.
 
-use crate::shop::{SOON, Shop, apply, now, tomorrow};
+use crate::shop::{Shop, apply, now, tomorrow};
 use axum::{Json, Router};
 use clap::Parser;
 use contracts::{ServiceName, metrics::strangers};
@@ -9,7 +9,7 @@ use payments::{config::Config, service};
 use serde_json::{Value, json};
 use service_kit::Shutdown;
 use std::sync::Arc;
-use testkit::{orders::validated, wait_for};
+use testkit::{PATIENCE, orders::validated, wait_for};
 use tokio::net::TcpListener;
 
 async fn get(url: &str) -> (u16, Value) {
@@ -49,7 +49,7 @@ async fn the_books_can_be_read_and_health_says_what_is_missing() {
     assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
     assert_eq!(get(&format!("{url}/payments/seven")).await.0, 400);
     assert_eq!(get(&format!("{url}/openapi.json")).await.0, 200);
-    wait_for("health to name the registry", SOON, || async {
+    wait_for("health to name the registry", PATIENCE, || async {
         let (status, health) = get(&format!("{url}/health/ready")).await;
         let named = health.to_string().contains("waiting for the schema registry");
         if status == 503 && named { Ok(()) } else { Err(health) }
@@ -109,7 +109,7 @@ async fn without_kafka_nothing_is_decided_and_each_part_that_waits_is_a_check() 
     let running = service::start(&config, shutdown.clone()).await.unwrap();
     let url = format!("http://{}", running.local_addr());
     // Deadlines are judged by the log's time, and ids of schemas by the log: both are Kafka's.
-    wait_for("what waits for Kafka to say so", SOON, || async {
+    wait_for("what waits for Kafka to say so", PATIENCE, || async {
         let (_, health) = get(&format!("{url}/health/ready")).await;
         let waits = |name: &str, words: &str| {
             let mut checks = health["checks"].as_array().unwrap().iter();

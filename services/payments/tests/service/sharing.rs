@@ -3,13 +3,13 @@
 
 use crate::{
     bank::Fault,
-    shop::{SOON, Shop, apply, statuses, tomorrow},
+    shop::{Shop, apply, statuses, tomorrow},
 };
 use contracts::{Order, Status};
 use service_kit::{Health, Shutdown};
 use std::sync::Arc;
 use streams::Outage;
-use testkit::{orders::validated, postgres::Postgres, wait_for};
+use testkit::{PATIENCE, orders::validated, postgres::Postgres, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_the_banks_answer_and_its_commit_is_made_up_for() {
@@ -20,7 +20,7 @@ async fn a_crash_between_the_banks_answer_and_its_commit_is_made_up_for() {
     let mut doomed = shop.supervisor();
     doomed.step().await.unwrap();
     let captured = || async { shop.bank.held(&key).ok_or("not charged yet") };
-    wait_for("the bank to capture", SOON, captured).await;
+    wait_for("the bank to capture", PATIENCE, captured).await;
     drop(doomed);
     assert_eq!(shop.report(&order).await.unwrap().status, "intent");
 
@@ -40,7 +40,7 @@ async fn a_result_that_comes_after_its_lease_is_dropped() {
     let mut frozen = shop.supervisor();
     frozen.step().await.unwrap();
     let captured = || async { shop.bank.held(&key).ok_or("not charged yet") };
-    wait_for("the bank to capture", SOON, captured).await;
+    wait_for("the bank to capture", PATIENCE, captured).await;
 
     let worker = shop.worker();
     shop.end_leases().await;
@@ -85,7 +85,7 @@ async fn stopping_waits_for_the_answers_that_are_under_way() {
     let intake = shop.intake(&worker.work).await;
     apply(&intake, &[shop.record(&order)]).unwrap();
     let charged = || async { shop.bank.held(&key).ok_or("not charged yet") };
-    wait_for("the bank to be called", SOON, charged).await;
+    wait_for("the bank to be called", PATIENCE, charged).await;
     worker.stop().await;
     let report = shop.report(&order).await.unwrap();
     assert!(report.last_error.is_some(), "the result of the call was written: {report:?}");
@@ -105,14 +105,14 @@ async fn a_database_that_goes_away_and_comes_back_is_waited_for() {
 
     postgres.stop().unwrap();
     let reported = || async { if worker.health.is_ready() { Err("ready") } else { Ok(()) } };
-    wait_for("the outage to be reported", SOON, reported).await;
+    wait_for("the outage to be reported", PATIENCE, reported).await;
     assert!(apply(&intake, &batch[1..]).is_err());
     postgres.start_again().unwrap();
     let applied = || async { apply(&intake, &batch[1..]) };
-    wait_for("the batch to be taken", SOON, applied).await;
+    wait_for("the batch to be taken", PATIENCE, applied).await;
     shop.wait_for(&orders[1], "captured").await;
     let recovered = || async { if worker.health.is_ready() { Ok(()) } else { Err("not ready") } };
-    wait_for("the recovery to be reported", SOON, recovered).await;
+    wait_for("the recovery to be reported", PATIENCE, recovered).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

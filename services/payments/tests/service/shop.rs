@@ -39,9 +39,6 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// Longer than anything here takes on a busy machine.
-pub(crate) const SOON: Duration = PATIENCE;
-
 /// Short: what the bank does not answer is asked again.
 const BANK_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -216,7 +213,7 @@ impl Shop {
 
     /// Waits for the payment to look so: `declined+void`.
     pub(crate) async fn wait_for(&self, order: &Order, expected: &str) -> PaymentReport {
-        wait_for(expected, SOON, || async {
+        wait_for(expected, PATIENCE, || async {
             let report = self.report(order).await.ok_or("no payment".to_owned())?;
             let void = if report.void_due { "+void" } else { "" };
             let seen = format!("{}{void}", report.status);
