@@ -1,13 +1,15 @@
 //! Mail servers as they are, in front of the whole shop: one that is slow, asks for a mail later,
 //! or closes the connection over one recipient. No other mail waits for it.
 
-use crate::{sizes::put_right, support::alone};
+use crate::{
+    sizes::put_right,
+    support::{Alone, alone},
+};
 use contracts::{OrderId, topics::EMAILS_WAITING};
 use e2e_tests::{Outside, PATIENCE, Turn};
 use serde_json::json;
 use std::time::Duration;
 use testkit::wait_for;
-use tokio::sync::RwLockWriteGuard;
 
 const ADA: &str = "ada@example.org";
 
@@ -16,7 +18,7 @@ const ADA: &str = "ada@example.org";
 const LATENCY: Duration = Duration::from_secs(8);
 
 /// A shop whose mail server has faults on demand; none in containers, where mailpit has not.
-async fn shop() -> Option<Turn<RwLockWriteGuard<'static, ()>>> {
+async fn shop() -> Option<Turn<Alone>> {
     let shop = alone().await;
     let is_native = shop.shop().state().project.is_none();
     if !is_native {

@@ -80,15 +80,33 @@ async fn behind_a_slow_bank_orders_are_refused_for_now_and_all_end_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_payments_no_order_is_refused() {
     let shop = alone().await;
+    not_crowded(&shop).await;
+    let before = refused_behind_payments(&shop).await;
     shop.shop().stop("payments").await.unwrap();
     // Ten seconds, and twice as many as may wait for a step that is crowded.
     let traffic = Traffic::start(&shop, "TEA", 200, 20);
     let placed = traffic.finish().await.unwrap();
     // A slow machine may be late with another step; behind payments, which is away, none is
     // refused.
-    let metrics = shop.text("orders", "/metrics").await.unwrap();
-    let behind = metric(&metrics, r#"orders_edge_refused_total{behind="paid"}"#);
-    assert_eq!(behind.unwrap_or(0.0), 0.0, "they wait for payments, and are not refused");
+    let refused = refused_behind_payments(&shop).await - before;
+    assert_eq!(refused, 0.0, "they wait for payments, and are not refused");
     shop.shop().start_process("payments").await.unwrap();
     all_confirmed(&shop, &placed).await.unwrap();
+}
+
+/// How many, since orders has begun. The shop of other tests may have refused some before.
+async fn refused_behind_payments(shop: &Outside) -> f64 {
+    let metrics = shop.text("orders", "/metrics").await.unwrap();
+    metric(&metrics, r#"orders_edge_refused_total{behind="paid"}"#).expect("it is counted from 0")
+}
+
+/// The traffic of other tests is not refused any more: behind a crowd that stops, it would be for
+/// some seconds.
+async fn not_crowded(shop: &Outside) {
+    testkit::wait_for("no crowd before payments", PATIENCE, || async {
+        let metrics = shop.text("orders", "/metrics").await.unwrap();
+        let limit = metric(&metrics, r#"orders_edge_limit{step="paid"}"#);
+        limit.map_or(Ok(()), Err)
+    })
+    .await;
 }

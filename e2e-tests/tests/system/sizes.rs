@@ -4,7 +4,7 @@
 use crate::{
     catalog::{refused, until_sold},
     dead_letters::{blocking, letters, produce},
-    support::alone,
+    support::{Alone, alone},
 };
 use client::order_body;
 use contracts::{
@@ -14,7 +14,6 @@ use contracts::{
 use e2e_tests::{Outside, PATIENCE, Turn};
 use streams::tx::dlq_names;
 use streams_kafka::dlq;
-use tokio::sync::RwLockWriteGuard;
 use uuid::Uuid;
 
 async fn confirmed(shop: &Outside) {
@@ -24,7 +23,7 @@ async fn confirmed(shop: &Outside) {
 
 /// Discards every dead letter, as an operator does after mending the cause; then the audit is
 /// clean.
-pub async fn put_right(shop: &Turn<RwLockWriteGuard<'static, ()>>) {
+pub async fn put_right(shop: &Turn<Alone>) {
     let bootstrap = shop.shop().url("kafka").to_owned();
     let open = blocking(move || {
         let services = ServiceName::ALL.into_iter();

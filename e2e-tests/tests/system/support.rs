@@ -59,10 +59,20 @@ impl Slot {
     }
 
     /// The shop for one test, at whose end it is seldom needed again.
-    async fn seldom(&'static self, options: StartOptions) -> Turn<Seldom> {
+    async fn seldom(&'static self, options: StartOptions) -> Turn<Alone> {
         let turn = self.turn.write().await;
+        self.alone(turn, true, options).await
+    }
+
+    async fn alone(
+        &'static self,
+        turn: RwLockWriteGuard<'static, ()>,
+        is_seldom: bool,
+        options: StartOptions,
+    ) -> Turn<Alone> {
         self.turns.fetch_add(1, Ordering::Relaxed);
-        Turn::new(self.outside(options).await, Seldom { slot: self, _turn: turn })
+        let turn = Alone { slot: self, turn: Some(turn), is_seldom };
+        Turn::new(self.outside(options).await, turn)
     }
 
     /// End the shop unless a test takes it within [`UNUSED_MAX`].
@@ -70,26 +80,39 @@ impl Slot {
         let turns = self.turns.load(Ordering::Relaxed);
         std::thread::spawn(move || {
             std::thread::sleep(UNUSED_MAX);
-            let Ok(_turn) = self.turn.try_write() else { return };
-            if self.turns.load(Ordering::Relaxed) == turns
-                && let Some(shop) = self.shop.blocking_lock().take()
-            {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime can be made").block_on(shop.end()).expect("it ends");
+            let Ok(turn) = self.turn.try_write() else { return };
+            if self.turns.load(Ordering::Relaxed) == turns {
+                self.end(turn);
             }
         });
     }
+
+    /// End the shop, before the next test has its turn.
+    fn end(&'static self, turn: RwLockWriteGuard<'static, ()>) {
+        let Some(shop) = self.shop.blocking_lock().take() else { return };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let ended = runtime.expect("a runtime can be made").block_on(shop.end());
+        ended.expect("a shop ends");
+        drop(turn);
+    }
 }
 
-/// Its turn, after which the shop may end.
-pub struct Seldom {
+/// The turn of a test that is alone in its shop.
+pub struct Alone {
     slot: &'static Slot,
-    _turn: RwLockWriteGuard<'static, ()>,
+    turn: Option<RwLockWriteGuard<'static, ()>>,
+    is_seldom: bool,
 }
 
-impl Drop for Seldom {
+impl Drop for Alone {
     fn drop(&mut self) {
-        self.slot.end_unless_used();
+        let (slot, turn) = (self.slot, self.turn.take());
+        // A test that has failed has not put right what it broke: the next one gets a new shop.
+        if let (true, Some(turn)) = (std::thread::panicking(), turn) {
+            std::thread::spawn(move || slot.end(turn));
+        } else if self.is_seldom {
+            slot.end_unless_used();
+        }
     }
 }
 
@@ -99,17 +122,17 @@ fn options() -> StartOptions {
 }
 
 /// A shop that only this test uses.
-pub async fn spoiled() -> Turn<Seldom> {
+pub async fn spoiled() -> Turn<Alone> {
     SPOILED.seldom(options()).await
 }
 
 /// A shop whose topics and catalog other tests may have changed before.
-pub async fn changed() -> Turn<Seldom> {
+pub async fn changed() -> Turn<Alone> {
     CHANGED.seldom(options()).await
 }
 
 /// A shop with the Workshop on its page, for this test alone.
-pub async fn demo() -> Turn<Seldom> {
+pub async fn demo() -> Turn<Alone> {
     DEMO.seldom(StartOptions { demo: true, ..options() }).await
 }
 
@@ -120,11 +143,11 @@ pub async fn together() -> Turn<RwLockReadGuard<'static, ()>> {
 }
 
 /// A healthy shop without another test in it: the first free one.
-pub async fn alone() -> Turn<RwLockWriteGuard<'static, ()>> {
+pub async fn alone() -> Turn<Alone> {
     let (slot, turn) = tokio::select! {
         biased;
         turn = QUIET.turn.write() => (&QUIET, turn),
         turn = BUSY.turn.write() => (&BUSY, turn),
     };
-    Turn::new(slot.outside(options()).await, turn)
+    slot.alone(turn, false, options()).await
 }
