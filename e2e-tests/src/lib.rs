@@ -19,4 +19,4 @@ pub use outside::{Answer, Outside, PATIENCE};
 pub use prometheus::{Alert, Prometheus, rules};
 pub use traffic::{Placed, Traffic};
 pub use turn::Turn;
-pub use way::start;
+pub use way::{secured, start, unhurried};

@@ -7,6 +7,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Longest wait for anything that the shop promises. What it waits for may need a server to start.
 pub const PATIENCE: Duration = client::HEALTHY_WITHIN;
@@ -144,6 +145,16 @@ impl Outside {
         let answer = self.send(self.post("orders", "/orders", &body)).await?;
         ensure!(answer.status == StatusCode::ACCEPTED, "{answer:?}");
         order_id(&answer)
+    }
+
+    /// Place an order as a careful client does, who does not give up while the shop is away.
+    ///
+    /// # Errors
+    /// When it is refused for good, or not accepted in [`PATIENCE`].
+    pub async fn place_at_last(&self, customer: &str, order: &[(&str, i64)]) -> Result<OrderId> {
+        let (key, body) = (Uuid::new_v4().to_string(), order_body(customer, order));
+        let refused = |why| eprintln!("refused: {why}");
+        self.customer().place(&key, &body, PATIENCE, refused).await?.accepted()
     }
 
     /// Ask for a cancellation.
@@ -284,7 +295,7 @@ impl Outside {
     /// # Errors
     /// When it fails.
     pub async fn sql_as_admin(&self, sql: &str) -> Result<()> {
-        run_sql(self.shop.postgres_admin(), sql).await
+        run_sql(self.shop.postgres_admin("payments"), sql).await
     }
 
     /// Run `shop ARGS` against this shop; what it printed, and whether it was content.

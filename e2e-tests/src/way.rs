@@ -16,6 +16,17 @@ const OURS: &str = "murmuration/";
 /// was built.
 const SOURCES: &str = "murmuration.sources";
 
+/// Ten minutes, in milliseconds.
+const DEADLINE_MS: &str = "600000";
+
+/// `options`, and orders with ten minutes until their deadline: none ends by it because the machine
+/// is slow, or a server takes long to come back. Tests of deadlines set their own.
+#[must_use]
+pub fn unhurried(mut options: StartOptions) -> StartOptions {
+    options.env.push(("orders".into(), "ORDER_DEADLINE_MS".into(), DEADLINE_MS.into()));
+    options
+}
+
 /// Start a shop, and say on stderr which way it runs: the one that `SHOP_TESTS` names (`docker`,
 /// `native`); else containers, when Docker answers and has all images, ours from these very
 /// sources; else processes.
@@ -58,7 +69,7 @@ pub async fn start(options: StartOptions) -> Result<Shop> {
 ///
 /// # Errors
 /// When `SHOP_TESTS_SECURED` is neither 0 nor 1.
-fn secured() -> Result<bool> {
+pub fn secured() -> Result<bool> {
     match std::env::var("SHOP_TESTS_SECURED").unwrap_or_default().as_str() {
         "" | "0" => Ok(false),
         "1" => Ok(true),

@@ -128,18 +128,22 @@ impl Shop {
         self.state.url(process).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Where Kafka is for one who may do everything there; in an open shop that is everyone.
+    /// [`State::kafka_admin`].
+    ///
+    /// # Panics
+    /// When the shop has no Kafka.
     #[must_use]
     pub fn kafka_admin(&self) -> &str {
-        self.state.urls.get("kafka.admin").map_or_else(|| self.url("kafka"), String::as_str)
+        self.state.kafka_admin().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The database of payments for PostgreSQL's super user, who may end the sessions of others; in
-    /// an open shop that is everyone.
+    /// [`State::postgres_admin`].
+    ///
+    /// # Panics
+    /// When the shop has no such database.
     #[must_use]
-    pub fn postgres_admin(&self) -> &str {
-        let admin = self.state.urls.get("postgres.admin");
-        admin.map_or_else(|| self.url("postgres.payments"), String::as_str)
+    pub fn postgres_admin(&self, database: &str) -> &str {
+        self.state.postgres_admin(database).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Addresses and ports of all processes.

@@ -142,6 +142,24 @@ impl State {
         Ok(())
     }
 
+    /// Where Kafka is for one who may do everything there; in an open shop that is everyone.
+    ///
+    /// # Errors
+    /// When the shop has no Kafka.
+    pub fn kafka_admin(&self) -> Result<&str> {
+        self.urls.get("kafka.admin").map_or_else(|| self.url("kafka"), |url| Ok(url))
+    }
+
+    /// `database` for PostgreSQL's super user, who may end the sessions of others; in an open shop
+    /// that is everyone.
+    ///
+    /// # Errors
+    /// When the shop has no such database.
+    pub fn postgres_admin(&self, database: &str) -> Result<&str> {
+        let admin = self.urls.get(&format!("postgres.admin.{database}"));
+        admin.map_or_else(|| self.url(&format!("postgres.{database}")), |url| Ok(url))
+    }
+
     /// Where `process` is reached.
     ///
     /// # Errors

@@ -32,7 +32,8 @@ fn a_shop_recovers_from_a_minute_of_chaos() {
     }
     let picture = tempfile::Builder::new().suffix(".svg").tempfile().unwrap();
     let path = picture.path().to_str().unwrap();
-    let run = [&MINUTES[..], &["--rate", "10", "--svg", path]].concat();
+    let secured = e2e_tests::secured().unwrap().then_some("--secured");
+    let run = [&MINUTES[..], &["--rate", "10", "--svg", path], secured.as_slice()].concat();
     let (clean, told) = chaos(SEED, &run);
     assert!(clean, "{told}");
     // On the page of a test that has passed, this is what there is to see.
@@ -56,6 +57,7 @@ fn what_cannot_be_is_said_before_anything_is_started() {
         (["--rate", "0"], "above 0"),
         (["--mix", "fancy=1"], "sold-out"),
         (["--svg", "/no/such/folder/x.svg"], "--svg"),
+        (["--secured", "--running"], "cannot be used with"),
     ] {
         let (content, told) = chaos("1", &args);
         assert!(!content && told.contains(named), "{args:?}: {told}");

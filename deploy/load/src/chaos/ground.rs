@@ -19,17 +19,23 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Starts a shop of its own, in a folder for temporary files.
+    /// Starts a shop of its own, a `secured` one or an open one, in a folder for temporary files.
     ///
     /// # Errors
     /// When it does not become healthy, or is interrupted by `stop` before that.
-    pub async fn start(seed: u64, stop: &CancellationToken, progress: Progress) -> Result<Self> {
+    pub async fn start(
+        seed: u64,
+        secured: bool,
+        stop: &CancellationToken,
+        progress: Progress,
+    ) -> Result<Self> {
         let dir =
             std::env::temp_dir().join(format!("murmuration-chaos-{seed}-{}", std::process::id()));
         progress.step("chaos", format!("starting a shop in {}", dir.display()));
         let scale = plan::INSTANCES.map(|(service, instances)| (service.to_owned(), instances));
         let options = StartOptions {
             scale: scale.to_vec(),
+            secured,
             dir: Some(dir.clone()),
             ..StartOptions::default()
         };

@@ -18,6 +18,9 @@ use streams_kafka::{
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The logins of Debezium: the one of an open shop, and those of a secured one.
+const CONNECTORS: &str = "'debezium', 'catalog-connector', 'outbox-connector'";
+
 /// The bank, the mail server, Connect, PostgreSQL and Kafka of a shop.
 #[derive(Clone, Debug)]
 pub(super) struct Servers {
@@ -25,9 +28,11 @@ pub(super) struct Servers {
     bank: String,
     mail: String,
     connect: String,
-    /// A database that is never read-only.
+    /// A database that is never read-only, for the super user.
     postgres: String,
     kafka: String,
+    /// The same for one who may write garbage.
+    kafka_admin: String,
 }
 
 impl Servers {
@@ -42,8 +47,9 @@ impl Servers {
             bank: url("bank")?,
             mail: url("mail")?,
             connect: url("connect")?,
-            postgres: url("postgres.catalog")?,
+            postgres: state.postgres_admin("catalog")?.to_owned(),
             kafka: url("kafka")?,
+            kafka_admin: state.kafka_admin()?.to_owned(),
         })
     }
 
@@ -74,7 +80,7 @@ impl Servers {
     pub(super) async fn cut_off(&self, database: &str) -> Result<()> {
         self.sql(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = '{database}' AND usename = 'debezium'"
+             WHERE datname = '{database}' AND usename IN ({CONNECTORS})"
         ))
         .await
     }
@@ -89,7 +95,7 @@ impl Servers {
         }
         self.sql(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' \
-             AND usename <> 'debezium' AND backend_type = 'client backend'"
+             AND usename NOT IN ({CONNECTORS}) AND backend_type = 'client backend'"
         ))
         .await
     }
@@ -105,7 +111,7 @@ impl Servers {
 
     /// Writes `bytes` that are no message.
     pub(super) async fn litter(&self, litter: &Litter, bytes: usize) -> Result<()> {
-        let (kafka, Litter { topic, key }) = (self.kafka.clone(), litter.clone());
+        let (kafka, Litter { topic, key }) = (self.kafka_admin.clone(), litter.clone());
         let write = move || admin::produce_raw(&kafka, topic, key.as_bytes(), &vec![1; bytes]);
         tokio::task::spawn_blocking(write).await?
     }

@@ -110,11 +110,11 @@ impl Site {
             urls.insert("kafka.admin".to_owned(), self.kafka(ADMIN));
             urls.insert("kafka.provision".to_owned(), self.kafka(PROVISION));
             urls.insert("connect".to_owned(), self.connect_url_without_password());
-            let admin = self.database_url_of("payments", DATABASE_ADMIN);
-            urls.insert("postgres.admin".to_owned(), admin);
             for database in ["catalog", "payments", "view"] {
-                let url = self.database_url_of(database, OPERATOR);
-                urls.insert(format!("postgres.{database}"), url);
+                let (url, admin) =
+                    (format!("postgres.{database}"), format!("postgres.admin.{database}"));
+                urls.insert(url, self.database_url_of(database, OPERATOR));
+                urls.insert(admin, self.database_url_of(database, DATABASE_ADMIN));
             }
         }
         urls

@@ -41,6 +41,9 @@ pub(crate) struct ChaosArgs {
     /// Only show what would be broken, and when
     #[arg(long)]
     plan: bool,
+    /// Start a secured shop for it: with logins, access control and TLS
+    #[arg(long, conflicts_with = "running")]
+    secured: bool,
     /// Break the shop that runs in --dir, instead of one that is started for it
     #[arg(long)]
     running: bool,
@@ -83,7 +86,7 @@ pub(crate) async fn run(args: ChaosArgs) -> Result<()> {
     let stop = interrupted()?;
     let ground = match args.running {
         true => Ground::running(args.place.dir(), progress).await?,
-        false => Ground::start(seed, &stop, progress).await?,
+        false => Ground::start(seed, args.secured, &stop, progress).await?,
     };
     let manners = Manners::Patient;
     let settings = Settings { seed, mix: args.mix, orders, rate: args.rate, manners };
