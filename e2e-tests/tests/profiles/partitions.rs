@@ -2,7 +2,7 @@
 //! wrong number refuses.
 
 use client::{Shop, StartOptions};
-use e2e_tests::Outside;
+use e2e_tests::{Outside, unhurried};
 use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
 
@@ -18,6 +18,7 @@ async fn six() -> Outside {
         scale: vec![("orders".to_owned(), 2)],
         ..StartOptions::default()
     };
+    let options = unhurried(options);
     let start = || async { Shop::start(options).await.expect("the shop starts") };
     Outside::new(SHOP.get_or_init(start).await)
 }

@@ -3,7 +3,7 @@
 
 use client::{Shop, StartOptions};
 use contracts::topics::ORDERS;
-use e2e_tests::{Outside, PATIENCE, Turn};
+use e2e_tests::{Outside, PATIENCE, Turn, unhurried};
 use sqlx::{Connection, PgConnection};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use streams::Cluster;
@@ -18,6 +18,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 async fn secured() -> Turn<MutexGuard<'static, ()>> {
     let turn = TURN.lock().await;
     let options = StartOptions { secured: true, ..StartOptions::default() };
+    let options = unhurried(options);
     let start = || async { Shop::start(options).await.expect("the secured shop starts") };
     Turn::new(Outside::new(SHOP.get_or_init(start).await), turn)
 }

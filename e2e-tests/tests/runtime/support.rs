@@ -32,7 +32,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = testkit::PATIENCE;
 
 /// A [`Tally`] does not get over an order of so many pieces.
 pub const STUMBLING_BLOCK: i32 = 13;

@@ -2,7 +2,7 @@
 
 use client::{Shop, StartOptions, order_body};
 use contracts::OrderId;
-use e2e_tests::{Outside, PATIENCE};
+use e2e_tests::{Outside, PATIENCE, unhurried};
 use tokio::sync::{Mutex, OnceCell, RwLock};
 use uuid::Uuid;
 
@@ -16,7 +16,8 @@ pub static BATON: Mutex<()> = Mutex::const_new(());
 pub static MAIL: RwLock<()> = RwLock::const_new(());
 
 pub async fn shop() -> Outside {
-    let start = || async { Shop::start(StartOptions::default()).await.expect("the shop starts") };
+    let options = unhurried(StartOptions::default());
+    let start = || async { Shop::start(options).await.expect("the shop starts") };
     Outside::new(SHOP.get_or_init(start).await)
 }
 

@@ -79,10 +79,13 @@ async fn a_settled_order_cannot_be_cancelled_again() {
 async fn an_order_that_does_not_exist_shows_as_refused() {
     let shop = together().await;
     let order = OrderId(uuid::Uuid::new_v4());
-    let request = shop
-        .post("orders", &format!("/orders/{order}/cancellation"), &Value::Null)
-        .header("prefer", "wait=30");
-    let answer = shop.send(request).await.unwrap();
+    let path = format!("/orders/{order}/cancellation");
+    let answer = testkit::wait_for("the refusal in the answer", PATIENCE, || async {
+        let request = shop.post("orders", &path, &Value::Null).header("prefer", "wait=30");
+        let answer = shop.send(request).await.unwrap();
+        if answer.status == 202 { Err(answer) } else { Ok(answer) }
+    })
+    .await;
     assert_eq!(answer.status.as_u16(), 409, "{answer:?}");
     let settled = shop.settled(order).await.unwrap();
     assert_eq!(settled["status"], "refused");

@@ -11,6 +11,7 @@ use contracts::{
 };
 use e2e_tests::{Outside, PATIENCE, Placed, audit};
 use serde_json::Value;
+use std::time::Instant;
 use streams_kafka::{admin, dlq};
 
 async fn grow(shop: &Outside, topic: &TopicSpec) {
@@ -58,8 +59,8 @@ async fn priced(shop: &Outside, sku: &'static str, price: i64, placed: &mut Vec<
         if product["price"]["amount_minor"] == price { Ok(()) } else { Err(product.to_string()) }
     })
     .await;
-    let mut asked = Vec::new();
-    for _ in 0..20 {
+    let (mut asked, since) = (Vec::new(), Instant::now());
+    while since.elapsed() < PATIENCE {
         let order = confirmed(shop, sku, placed).await;
         asked.push(order["lines"][0]["unit_price_minor"].clone());
         if asked.last().is_some_and(|asked| *asked == price) {
@@ -179,7 +180,7 @@ async fn outcomes_of_checks_that_were_deleted_unread_are_said_and_the_order_ends
     shop.shop().stop("inventory").await.unwrap();
     shop.shop().stop("orders").await.unwrap();
     // Time for the view to show the order while orders runs.
-    let soon = [("ORDER_DEADLINE_MS", "30000")];
+    let soon = [("ORDER_DEADLINE_MS", "60000")];
     shop.shop().start_process_with("orders", &soon).await.unwrap();
     let id = shop.place("grace", &[("MUG", 1)]).await.unwrap();
     placed.push(Placed { id, sku: "MUG" });

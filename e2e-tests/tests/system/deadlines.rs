@@ -57,7 +57,9 @@ async fn without_payments_an_order_waits_and_is_finished_when_payments_is_back()
 async fn a_bank_that_never_answers_is_given_up_at_the_deadline_and_keeps_no_money() {
     let shop = alone().await;
     shop.shop().stop("orders").await.unwrap();
-    shop.shop().start_process_with("orders", &[("ORDER_DEADLINE_MS", "4000")]).await.unwrap();
+    // Long enough for the charge to begin, also on a slow machine.
+    let short = [("ORDER_DEADLINE_MS", "20000")];
+    shop.shop().start_process_with("orders", &short).await.unwrap();
     // It books, but its answers are lost.
     shop.bank_faults(&json!({ "timeout_rate": 1.0 })).await.unwrap();
     let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();

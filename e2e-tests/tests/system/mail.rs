@@ -13,9 +13,10 @@ use testkit::wait_for;
 
 const ADA: &str = "ada@example.org";
 
-/// How long the slow server takes for each mail: twelve of them one after the other would take
+/// How long the slow server takes for each mail: [`MAILS`] of them one after the other would take
 /// longer than [`PATIENCE`].
 const LATENCY: Duration = Duration::from_secs(8);
+const MAILS: usize = 24;
 
 /// A shop whose mail server has faults on demand; none in containers, where mailpit has not.
 async fn shop() -> Option<Turn<Alone>> {
@@ -71,7 +72,7 @@ async fn a_slow_mail_server_is_waited_for_with_many_mails_at_a_time_and_none_com
     let Some(shop) = shop().await else { return };
     shop.mail_faults(&json!({ "end_latency_ms": LATENCY.as_millis() })).await.unwrap();
     let mut orders = Vec::new();
-    for customer in ["ada", "grace", "alan"].into_iter().cycle().take(12) {
+    for customer in ["ada", "grace", "alan"].into_iter().cycle().take(MAILS) {
         orders.push(shop.place(customer, &[("TEA", 1)]).await.unwrap());
     }
     for order in &orders {

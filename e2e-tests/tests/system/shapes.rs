@@ -5,6 +5,7 @@ use crate::{dead_letters::letters, support::changed};
 use contracts::ServiceName;
 use e2e_tests::{Outside, PATIENCE, Placed, audit};
 use serde_json::Value;
+use std::time::Instant;
 
 /// Change the price of `sku` by SQL, and wait until an order is sold at it.
 async fn sold_at(shop: &Outside, sku: &'static str, price: i64, placed: &mut Vec<Placed>) {
@@ -20,7 +21,8 @@ async fn sold_at(shop: &Outside, sku: &'static str, price: i64, placed: &mut Vec
 
 /// Wait until an order of `sku` is sold at `price`.
 async fn sold(shop: &Outside, sku: &'static str, price: i64, placed: &mut Vec<Placed>) {
-    for _ in 0..20 {
+    let since = Instant::now();
+    while since.elapsed() < PATIENCE {
         let Ok(id) = shop.place("ada", &[(sku, 1)]).await else { continue };
         let order = shop.settled(id).await.unwrap();
         assert_eq!(order["status"], "confirmed", "{order:#}");

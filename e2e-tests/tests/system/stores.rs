@@ -2,8 +2,6 @@
 //! a full disk. The service mends what it can, says what it cannot, and is never restarted for it.
 
 use crate::support::alone;
-use client::order_body;
-use contracts::OrderId;
 use e2e_tests::{Outside, PATIENCE, Traffic, Turn, audit};
 use serde_json::Value;
 use std::{
@@ -13,7 +11,6 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
-use uuid::Uuid;
 
 /// An order that takes longer than this tells where it was meanwhile.
 const SLOW: Duration = Duration::from_secs(20);
@@ -24,16 +21,9 @@ pub fn state_of(shop: &Outside, process: &str) -> Option<PathBuf> {
     folder.exists().then_some(folder)
 }
 
-/// Places an order as a careful client does.
-async fn place(shop: &Outside, customer: &str) -> OrderId {
-    let (key, body) = (Uuid::new_v4().to_string(), order_body(customer, &[("TEA", 1)]));
-    let refused = |why| eprintln!("refused: {why}");
-    shop.customer().place(&key, &body, PATIENCE, refused).await.unwrap().accepted().unwrap()
-}
-
 pub async fn confirmed(shop: &Outside, customer: &str) {
     let since = Instant::now();
-    let order = place(shop, customer).await;
+    let order = shop.place_at_last(customer, &[("TEA", 1)]).await.unwrap();
     let placed_after = since.elapsed();
     shop.confirmed(order).await.unwrap();
     if since.elapsed() > SLOW {
@@ -190,7 +180,7 @@ async fn a_full_disk_under(process: &str, store: &str, check: &str) {
         assert!(Command::new("prlimit").args(args).status().unwrap().success());
     };
     limit("0");
-    let order = place(&shop, "ada").await;
+    let order = shop.place_at_last("ada", &[("TEA", 1)]).await.unwrap();
     let store = state.join(store);
     complains(&shop, process, check, &[store.to_str().unwrap(), "make room on its disk"]).await;
     limit("unlimited");

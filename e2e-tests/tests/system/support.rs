@@ -1,7 +1,7 @@
 //! The shops of the tests, and whose turn it is in each.
 
 use client::{Shop, StartOptions};
-use e2e_tests::{Outside, Turn};
+use e2e_tests::{Outside, Turn, unhurried};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -23,10 +23,6 @@ static CHANGED: Slot = Slot::new();
 
 /// For tests of the page's Workshop, which only a shop of processes has.
 static DEMO: Slot = Slot::new();
-
-/// Ten minutes: no order of a test ends by its deadline because the machine is slow, or a server
-/// takes long to come back. Tests of deadlines set their own.
-const DEADLINE_MS: &str = "600000";
 
 /// How long a shop that few tests need may be unused. An idle shop takes a fifth of a core from the
 /// tests in the others, and a start some fifteen CPU seconds.
@@ -117,8 +113,7 @@ impl Drop for Alone {
 }
 
 fn options() -> StartOptions {
-    let env = vec![("orders".into(), "ORDER_DEADLINE_MS".into(), DEADLINE_MS.into())];
-    StartOptions { env, ..StartOptions::default() }
+    unhurried(StartOptions::default())
 }
 
 /// A shop that only this test uses.

@@ -87,26 +87,22 @@ async fn waiting(shop: &Outside) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_says_on_every_screen_that_it_is_on_and_is_switched_off() {
     let shop = demo().await;
-    let browser = page(&shop, "workshop").await;
+    let (browser, elsewhere) = (page(&shop, "workshop").await, page(&shop, "shop").await);
     browser.until("[data-process=payments]", "ready").await;
     // Longer than all that is done meanwhile: its end by itself is another test's.
     lasts(&browser, "payments-frozen", 45).await;
     turn(&browser, "payments-frozen").await;
     is(&browser, "payments-frozen", "on").await;
-    browser.until("[data-process=payments]", "paused").await;
-    let elsewhere = page(&shop, "shop").await;
-    elsewhere.until(".faults", "On now Freeze payments").await;
-    // What must hold: the order waits with payments, and is then paid.
-    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
-    wait_for("the order to wait for payments", PATIENCE, || async {
-        let shown = shop.order(order).await.map_err(|error| error.to_string())?.body;
-        if shown["status"] == "validated" { Ok(()) } else { Err(shown.to_string()) }
-    })
-    .await;
-    assert_no_error(&elsewhere).await;
     // Two faults at one process would undo each other.
     turn(&browser, "payments-killed").await;
     browser.until("[data-switch=payments-killed] .said", "`payments-frozen` is on").await;
+    elsewhere.until(".faults", "On now Freeze payments").await;
+    browser.until("[data-process=payments]", "paused").await;
+    // What must hold: the order waits with payments, and is then paid.
+    let order = shop.place("ada", &[("TEA", 1)]).await.unwrap();
+    let waiting = shop.waited(order, "validated").await.unwrap();
+    assert_eq!(waiting["status"], "validated", "{waiting:#}");
+    assert_no_error(&elsewhere).await;
     turn(&browser, "payments-frozen").await;
     is(&browser, "payments-frozen", "off").await;
     browser.until("[data-process=payments]", "ready").await;
@@ -124,7 +120,8 @@ async fn a_fault_says_on_every_screen_that_it_is_on_and_is_switched_off() {
 async fn a_fault_ends_by_itself_and_the_page_outlives_the_view() {
     let shop = demo().await;
     let browser = page(&shop, "workshop").await;
-    for (switch, seconds) in [("view-stopped", 15), ("bank-away", 1), ("mail-silent", 1)] {
+    // The view is away for longer than it takes to stop it, and to show that.
+    for (switch, seconds) in [("view-stopped", 45), ("bank-away", 1), ("mail-silent", 1)] {
         lasts(&browser, switch, seconds).await;
         turn(&browser, switch).await;
         if switch == "view-stopped" {

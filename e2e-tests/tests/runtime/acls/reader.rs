@@ -2,7 +2,6 @@
 
 use super::broker::Broker;
 use contracts::topics::ORDERS;
-use std::time::Duration;
 use streams::{
     Cluster,
     cluster::{Protocol, Settings},
@@ -10,10 +9,9 @@ use streams::{
 };
 use streams_kafka::{ThreadHandle, ThreadStatus, spawn_tail};
 use tempfile::NamedTempFile;
-use testkit::wait_for;
+use testkit::{PATIENCE, wait_for};
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const USER: &str = "orders";
 
 /// It ends when it is dropped.
