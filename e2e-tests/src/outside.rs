@@ -147,7 +147,7 @@ impl Outside {
         order_id(&answer)
     }
 
-    /// Place an order as a careful client does, who does not give up while the shop is away.
+    /// Place an order, and send it again under the same key while the shop is away.
     ///
     /// # Errors
     /// When it is refused for good, or not accepted in [`PATIENCE`].

@@ -17,8 +17,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// The secured shop, for this test alone while it runs.
 async fn secured() -> Turn<MutexGuard<'static, ()>> {
     let turn = TURN.lock().await;
-    let options = StartOptions { secured: true, ..StartOptions::default() };
-    let options = unhurried(options);
+    let options = unhurried(StartOptions { secured: true, ..StartOptions::default() });
     let start = || async { Shop::start(options).await.expect("the secured shop starts") };
     Turn::new(Outside::new(SHOP.get_or_init(start).await), turn)
 }

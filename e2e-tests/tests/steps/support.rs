@@ -1,6 +1,6 @@
 //! One shop for all tests, and customers who do not mind a service that is away for a moment.
 
-use client::{Shop, StartOptions, order_body};
+use client::{Shop, StartOptions};
 use contracts::OrderId;
 use e2e_tests::{Outside, PATIENCE, unhurried};
 use tokio::sync::{Mutex, OnceCell, RwLock};
@@ -60,10 +60,7 @@ pub async fn forget_state(shop: &Outside, service: &str) {
 
 /// An order for one piece, sent again under the same key until it is accepted.
 pub async fn place(shop: &Outside, customer: &str, sku: &str) -> OrderId {
-    let body = order_body(customer, &[(sku, 1)]);
-    let key = Uuid::new_v4().to_string();
-    let answer = shop.customer().place(&key, &body, PATIENCE, |_| {}).await.unwrap();
-    answer.accepted().unwrap()
+    shop.place_at_last(customer, &[(sku, 1)]).await.unwrap()
 }
 
 /// A cancellation, sent again under the same key until it is accepted.

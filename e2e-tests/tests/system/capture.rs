@@ -25,8 +25,9 @@ async fn well(shop: &Outside) {
     .await;
 }
 
-/// Until the check `name` of `service` is as `status` says, while the service stays ready.
-async fn check_is(shop: &Outside, service: &str, name: &str, status: &str) {
+/// Until the check `name` of `service` is as `status` says, while the service stays ready: the
+/// check.
+pub async fn check_is(shop: &Outside, service: &str, name: &str, status: &str) -> Value {
     wait_for(&format!("{service}'s check {name} to be {status}"), PATIENCE, || async {
         let answer = shop.get(service, "/health/ready").await.unwrap();
         if !answer.status.is_success() {
@@ -34,9 +35,9 @@ async fn check_is(shop: &Outside, service: &str, name: &str, status: &str) {
         }
         let checks = answer.body["checks"].as_array().cloned().unwrap_or_default();
         let is = |check: &Value| check["name"] == name && check["status"] == status;
-        if checks.iter().any(is) { Ok(()) } else { Err(answer) }
+        checks.into_iter().find(is).ok_or(answer)
     })
-    .await;
+    .await
 }
 
 async fn confirmed(shop: &Outside) {

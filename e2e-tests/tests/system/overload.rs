@@ -1,7 +1,7 @@
 //! Past what the shop can do, orders are refused and told when to come again; what was accepted
 //! ends as it should, and the shop is well again by itself. A service that is away is no overload.
 
-use crate::support::alone;
+use crate::{capture::check_is, support::alone};
 use client::NotNow;
 use e2e_tests::{Outside, PATIENCE, Traffic, all_confirmed};
 use serde_json::{Value, json};
@@ -16,18 +16,9 @@ async fn narrow(shop: &Outside) {
     shop.shop().start_process_with("orders", &NARROW).await.unwrap();
 }
 
-/// The check of orders that says whether it refuses. Orders stays ready.
+/// Until the check of orders that says whether it refuses is as `status` says.
 async fn until_admission_is(shop: &Outside, status: &str) -> Value {
-    testkit::wait_for(&format!("admission to be {status}"), PATIENCE, || async {
-        let health = shop.get("orders", "/health/ready").await.unwrap();
-        let checks = health.body["checks"].as_array().cloned().unwrap_or_default();
-        let is = |check: &Value| check["name"] == "admission" && check["status"] == status;
-        match checks.into_iter().find(is) {
-            Some(check) if health.status == 200 => Ok(check),
-            _ => Err(health),
-        }
-    })
-    .await
+    check_is(shop, "orders", "admission", status).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
